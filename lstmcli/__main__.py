@@ -1,0 +1,5 @@
+"""``python -m lstmcli``."""
+
+from lstmcli.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The front door: commands, and the only room that knows a terminal."""

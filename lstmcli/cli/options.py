@@ -1,0 +1,37 @@
+"""Options that several commands share, each declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        metavar="FILE",
+        help="A model.pt; default: the newest under ./runs, else the one that ships.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NAME|PATH", help="A data set (imdb, reviews, reviews:hotels) or a file or folder."),
+]
+TextColumn = Annotated[str | None, typer.Option("--text-column", metavar="NAME", help="Column that holds the text.")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="Column that holds the label.")]
+Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:n]", help="Where to compute.")]
+Precision = Annotated[
+    str | None, typer.Option("--precision", metavar="auto|float32|bfloat16", help="auto: bfloat16 where it is fast.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all that are granted.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Makes the result repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
+
+
+def overrides(**given: object) -> list[str]:
+    """``key=value`` for every option that was given, a double underscore standing for the dot."""
+    return [f"{key.replace('__', '.')}={value}" for key, value in given.items() if value is not None]

@@ -1,0 +1,311 @@
+"""Every Rich call: progress, tables and panels. Results go to stdout, all else to stderr."""
+
+import json as jsonlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lstmcli.config import RunConfig
+from lstmcli.errors import LstmcliError
+from lstmcli.types import Progress as Told
+
+if TYPE_CHECKING:
+    from lstmcli.data.check import SplitCheck
+    from lstmcli.engine.adapt import Adaptation
+    from lstmcli.engine.checkpoint import Checkpoint
+    from lstmcli.engine.evaluate import Figures, Report
+    from lstmcli.engine.events import Evaluated, Event, Finished, Planned, Stepped
+    from lstmcli.engine.predict import Prediction
+    from lstmcli.engine.texts import Said, Texts
+
+T = TypeVar("T")
+
+LABELS_SHOWN = 12
+NAMES = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "auc": "AUC", "ece": "calibration error"}
+
+
+def failure(error: LstmcliError) -> None:
+    """A panel that says what is wrong, where, and how to mend it."""
+    parts = [f"[bold]{escape(error.what)}[/bold]"]
+    if error.where:
+        parts.append(escape(error.where))
+    if error.fix:
+        parts.append(f"[green]→[/green] {escape(error.fix)}")
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(Panel("\n".join(parts), title="cannot go on", title_align="left", border_style="red"))
+    else:
+        console.print("error: " + "\n".join(parts), soft_wrap=True, highlight=False)
+
+
+class Screen:
+    """Where a command shows what happens."""
+
+    def __init__(self, *, json: bool, quiet: bool) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.out = Console(highlight=False)
+        self.err = Console(stderr=True, highlight=False, quiet=quiet)
+        self._interrupted = False
+
+    # ---- what every command uses
+
+    def note(self, text: str) -> None:
+        self.err.print(f"[yellow]•[/yellow] {escape(text)}", soft_wrap=not self.err.is_terminal)
+
+    def watch(self, work: "Iterator[Event]") -> Any:
+        """Show the events of some work as they come; its result."""
+        with self._bars() as bars:
+            while True:
+                try:
+                    event = next(work)
+                except StopIteration as end:
+                    return end.value
+                self._event(event, bars)
+
+    def checkpoint(self, named: Path | None, overrides: list[str]) -> "tuple[Checkpoint, Path]":
+        """Load the checkpoint to use, say which, and apply the options to its recipe."""
+        from dataclasses import replace
+
+        from lstmcli import recipes
+        from lstmcli.engine import checkpoint as checkpoints
+
+        path = checkpoints.find(named)
+        loaded = checkpoints.load(path)
+        if named is None:
+            shown = "the model that ships with lstmcli" if path == checkpoints.PRETRAINED else str(path)
+            self.note(f"model: {shown}")
+        return replace(loaded, config=recipes.adjusted(loaded.config, overrides)), path
+
+    def _print_json(self, value: Any) -> None:
+        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
+
+    # ---- train
+
+    def recipes(self, listed: dict[str, str]) -> None:
+        if self.json:
+            self._print_json(listed)
+            return
+        table = Table("recipe", "what it trains", box=None, pad_edge=False, header_style="bold")
+        for name, line in listed.items():
+            table.add_row(name, line)
+        self.out.print(table)
+        self.out.print("\nstart one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
+
+    def recipe(self, config: RunConfig) -> None:
+        values = config.model_dump(mode="json")
+        if self.json:
+            return self._print_json({"recipe": values})
+        return self.out.print(yaml.safe_dump(values, sort_keys=False), markup=False, end="")
+
+    def training(self, events: "Iterator[Event]") -> None:
+        """Show a run. Raises KeyboardInterrupt after one that was interrupted."""
+        self.watch(events)
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def _planned(self, event: "Planned") -> None:
+        minutes = "" if event.seconds is None else f", about {_duration(event.seconds)}"
+        self.err.print(
+            f"training {event.parameters:,} weights for {event.steps:,} steps "
+            f"({event.tokens:,} tokens) on {event.device} in {event.precision}{minutes}"
+        )
+        if event.seconds is not None and self.json:
+            self._print_json({"steps": event.steps, "tokens": event.tokens, "seconds": round(event.seconds, 1)})
+
+    def _finished(self, event: "Finished") -> None:
+        if self.json:
+            kept = {"metrics": event.metrics, "baselines": event.baselines, "seconds": round(event.seconds, 1)}
+            self._print_json({"folder": str(event.folder), **kept})
+            return
+        baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items())
+        self.out.print(
+            f"[bold]{event.folder}/model.pt[/bold]\n"
+            f"validation accuracy {event.metrics['accuracy']:.1%}  ({baselines})\n"
+            f"calibration error {event.metrics['ece_before']:.1%} → {event.metrics['ece_after']:.1%}, "
+            f"{_duration(event.seconds)} in all",
+        )
+        self.err.print("next: lstmcli evaluate    lstmcli predict 'a text of yours'")
+
+    def _checked(self, splits: "dict[str, SplitCheck]") -> None:
+        table = Table("data", "texts", "labels", "median", "longest", box=None, pad_edge=False, header_style="bold")
+        for name, split in splits.items():
+            labels = ", ".join(f"{label} {count:,}" for label, count in list(split.labels.items())[:LABELS_SHOWN])
+            more = f" and {len(split.labels) - LABELS_SHOWN} more" if len(split.labels) > LABELS_SHOWN else ""
+            table.add_row(name, f"{split.examples:,}", labels + more, f"{split.median} tokens", str(split.longest))
+        self.err.print(table)
+
+    def _evaluated(self, event: "Evaluated") -> None:
+        best = "  [green]best so far[/green]" if event.is_best else ""
+        self.err.print(
+            f"epoch {event.epoch:2d}  train loss {event.loss:.3f}  validation loss {event.metrics['loss']:.3f}  "
+            f"accuracy {event.metrics['accuracy']:.1%}{best}"
+        )
+
+    # ---- evaluate, adapt
+
+    def report(self, report: "Report") -> None:
+        if self.json:
+            self._print_json(report.plain())
+            return
+        table = Table(
+            "metric", "model", "95 % interval", *report.baselines, box=None, pad_edge=False, header_style="bold"
+        )
+        for name, figure in report.metrics.items():
+            beside = [_percent(figures.get(name)) for figures in report.baselines.values()]
+            interval = f"{figure['low']:.1%} to {figure['high']:.1%}"
+            table.add_row(NAMES.get(name, name), _percent(figure), interval, *beside)
+        self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
+        self.out.print(table)
+        for name in report.below:
+            self.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
+
+    def adaptation(self, result: "Adaptation", data: str) -> None:
+        if self.json:
+            self._print_json(result.plain())
+            return
+        support = ", ".join(f"{label} {count}" for label, count in result.support.items())
+        self.out.print(f"learned from {support} of {data} in {result.seconds:.2f} s")
+        table = Table("metric", "before", "after", box=None, pad_edge=False, header_style="bold")
+        self._compare(table, f"{result.query:,} others of {data}", result.before, result.after)
+        if result.old:
+            self._compare(table, "the old data", result.old["before"], result.old["after"])
+        self.out.print(table)
+        self.err.print(f"next: lstmcli predict -c {result.checkpoint} 'a text of yours'")
+
+    def _compare(self, table: Table, heading: str, before: "Figures", after: "Figures") -> None:
+        table.add_row(f"[bold]{escape(heading)}[/bold]")
+        for name, figure in after.items():
+            table.add_row(f"  {NAMES.get(name, name)}", _with_interval(before.get(name)), _with_interval(figure))
+
+    # ---- predict
+
+    def predictions(
+        self, predictions: "Iterable[Prediction]", texts: "Texts", put: "Callable[[Said], None] | None"
+    ) -> None:
+        """Show predictions as they come, or hand each on to ``put``."""
+        texts.tell = self.note
+        begun = time.perf_counter()
+        count = truncated = unknown = 0
+        with self._bars() as bars:
+            for prediction in predictions:
+                count += 1
+                truncated += prediction.truncated
+                unknown += prediction.unknown
+                if put is not None:
+                    put(prediction.said)
+                    self._event(Told("predicting", count), bars)
+                else:
+                    self._said(prediction.said)
+        if unknown:
+            self.note(f"{unknown} of {count} texts hold no word that the model knows: the answer is a guess")
+        if truncated:
+            self.note(f"{truncated} of {count} texts are longer than the model reads: head and tail were read")
+        if texts.skipped:
+            self.note(f"{texts.skipped} rows were skipped")
+        seconds = time.perf_counter() - begun
+        if put is not None:
+            self.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} a second)")
+
+    def _said(self, said: "Said") -> None:
+        if self.json:
+            self._print_json(said)
+        elif self.out.is_terminal:
+            text = " ".join(said["text"].split())
+            self.out.print(f"[bold]{escape(said['label'])}[/bold] {said['probability']:6.1%}  {escape(text[:200])}")
+        else:
+            text = said["text"].replace("\t", " ").replace("\n", " ").replace("\r", " ")
+            sys.stdout.write(f"{said['label']}\t{said['probability']:.4f}\t{text}\n")
+
+    # ---- events
+
+    def _event(self, event: "Event", bars: "Bars") -> None:
+        if isinstance(event, Told):
+            bars.show(event.what, event.done, event.total)
+            return
+        from lstmcli.engine import events
+
+        if isinstance(event, events.Stepped):
+            bars.step(event)
+        elif isinstance(event, events.Noted):
+            self.note(event.text)
+        elif isinstance(event, events.Checked):
+            self._checked(event.splits)
+        elif isinstance(event, events.Planned):
+            bars.steps = event.steps
+            self._planned(event)
+        elif isinstance(event, events.Evaluated):
+            self._evaluated(event)
+        elif isinstance(event, events.Finished):
+            self._finished(event)
+        elif isinstance(event, events.Interrupted):
+            self._interrupted = True
+            self.note(f"interrupted; saved in {event.saved}; go on: the same command with --resume")
+
+    @contextmanager
+    def _bars(self) -> "Iterator[Bars]":
+        bars = Bars(self.err, live=self.err.is_terminal and not self.quiet)
+        try:
+            yield bars
+        finally:
+            bars.stop()
+
+
+class Bars:
+    """One line that says what is being done, how far it is, and how long it will take. Nothing off a terminal."""
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        self.steps = 0
+        self._live = live
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[pace]}"),
+            TimeRemainingColumn(), console=console, transient=True,
+        )  # fmt: skip
+        self._task: TaskID | None = None
+        self._what = ""
+        self._begun = 0.0
+        self._tokens = 0
+
+    def show(self, what: str, done: int, total: int, pace: str = "") -> None:
+        if not self._live:
+            return
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._progress.start()
+            self._task = self._progress.add_task(what, total=total or None, pace=pace)
+            self._what, self._begun, self._tokens = what, time.perf_counter(), 0
+        self._progress.update(self._task, completed=done, pace=pace)
+
+    def step(self, event: "Stepped") -> None:
+        self._tokens += event.tokens
+        speed = self._tokens / max(1e-9, time.perf_counter() - self._begun) if self._what == "training" else 0
+        pace = f"{event.step}/{self.steps}  loss {event.loss:.3f}  {speed:,.0f} tokens/s"
+        self.show("training", event.step, self.steps, pace)
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._progress.stop()
+
+
+def _percent(figure: "dict[str, float] | None") -> str:
+    return "" if figure is None else f"{figure['value']:.1%}"
+
+
+def _with_interval(figure: "dict[str, float] | None") -> str:
+    return "" if figure is None else f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

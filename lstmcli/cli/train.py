@@ -1,0 +1,72 @@
+"""``lstmcli train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lstmcli.cli import options
+
+
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe's name, a recipe file, or a file or folder of data; none: list them.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="PATH", help="Read the recipe's data set from here.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe; may be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the run is written; default: runs/RECIPE.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a run that lies there.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", help="A stratified sample of N training examples.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the training data.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the recipe, check the data, estimate the time; write nothing.")
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Do not keep encoded texts in the cache folder.")
+    ] = False,
+    text_column: options.TextColumn = None,
+    label_column: options.LabelColumn = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threads: options.Threads = None,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model and keep the best checkpoint."""
+    from lstmcli import recipes
+    from lstmcli.cli import render
+
+    screen = render.Screen(json=json, quiet=quiet)
+    if recipe is None:
+        screen.recipes(recipes.listed())
+        return
+    given = options.overrides(
+        data__path=data, data__limit=limit, data__text_column=text_column, data__label_column=label_column,
+        train__epochs=epochs, data__cache=False if no_cache else None,
+        device=device, precision=precision, threads=threads, seed=seed,
+    )  # fmt: skip
+    config = recipes.load(recipe, overrides=[*(sets or ()), *given])
+
+    from lstmcli.engine import folder, inputs
+
+    target = out or folder.RUNS / Path(recipe).stem
+    if dry_run:
+        screen.recipe(config)
+    else:
+        folder.claim(target, resume=resume, force=force)
+    examples = screen.watch(inputs.read(config))
+
+    from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught
+
+    screen.training(rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume))

@@ -1,0 +1,164 @@
+"""A recipe as a frozen value that cannot be wrong.
+
+Every field, its default, its limits and its meaning stand here once. Built only by ``recipes.load``,
+passed whole, saved inside every checkpoint.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+
+from lstmcli.errors import ConfigError, did_you_mean
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys are refused; ``none`` means no value where that is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        allowed = (annotation, *get_args(annotation))
+        if isinstance(value, str) and value.lower() == "none" and type(None) in allowed:
+            return None
+        if isinstance(value, bool) and bool not in allowed:  # YAML reads no, off and yes as truth values
+            raise ValueError("is a truth value; put the word in quotes or give a number")
+        return value
+
+
+class Data(Section):
+    """What to read."""
+
+    name: str = Field("table", description="Data set: imdb, reviews, or table for files of your own.")
+    path: Path | None = Field(None, description="Read from this file or folder.")
+    text_column: str = Field("text", description="Column that holds the text.")
+    label_column: str = Field("label", description="Column that holds the label.")
+    domains: tuple[str, ...] = Field((), description="Only these domains of the data set; none named: all.")
+    validation: float = Field(0.1, gt=0, lt=0.9, description="Part of train held out where no validation split is.")
+    limit: int | None = Field(None, ge=2, description="A seeded, stratified sample of this many training examples.")
+    bad_rows: Literal["stop", "skip"] = Field("stop", description="What to do with rows that cannot be used.")
+    cache: bool = Field(True, description="Keep encoded texts in the user's cache folder.")
+
+
+class Tokens(Section):
+    """How texts become ids."""
+
+    kind: Literal["words", "bpe"] = Field("words", description="Words and punctuation, or byte-pair pieces.")
+    size: int = Field(30_000, ge=10, le=1_000_000, description="Largest vocabulary.")
+    min_count: int = Field(2, ge=1, description="Rarer words are unknown.")
+    lowercase: bool = Field(True, description="Fold case.")
+    max_tokens: int = Field(400, ge=2, le=100_000, description="Longer texts keep their head and their tail.")
+    head: float = Field(0.5, ge=0, le=1, description="Part of max_tokens that is taken from the head.")
+
+
+class Classifier(Section):
+    """A (bidirectional) LSTM, pooled over time, and a linear layer."""
+
+    name: Literal["classifier"] = "classifier"
+    embedding: int = Field(100, ge=1, le=4096, description="Dimensions of a token's vector.")
+    vectors: str | None = Field(None, description="Pretrained vectors: glove, or a text, zip or npy file.")
+    hidden: int = Field(128, ge=1, le=8192, description="Cells a direction.")
+    layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
+    bidirectional: bool = Field(True, description="Read in both directions.")
+    pooling: Literal["last", "mean", "max", "max-mean", "attention"] = Field("max-mean", description="Time to one.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="On embeddings, between layers and before the linear layer.")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens read as unknown in training.")
+    weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
+    forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
+
+
+class Train(Section):
+    """How weights are learned."""
+
+    epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training data.")
+    batch_tokens: int = Field(16_384, ge=1, le=10_000_000, description="Tokens a batch, padding counted.")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: float = Field(2e-3, gt=0, lt=100, description="Largest learning rate.")
+    weight_decay: float = Field(0.01, ge=0, lt=10)
+    schedule: Literal["one-cycle", "constant"] = Field("one-cycle", description="Learning rate over the run.")
+    warmup: float = Field(0.2, ge=0, lt=1, description="Part of a one-cycle run in which the rate rises.")
+    clip: float | None = Field(1.0, gt=0, description="Largest norm of the whole gradient; none: no limit.")
+    patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
+    save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
+
+
+class Finetune(Section):
+    """Fine-tuning of the linear head on the support set."""
+
+    name: Literal["finetune"] = "finetune"
+    steps: int = Field(100, ge=0, le=100_000, description="Gradient steps.")
+    lr: float = Field(0.05, gt=0, lt=100, description="Learning rate.")
+    anchor: float = Field(0.01, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
+
+
+class RunConfig(Section):
+    """The whole recipe."""
+
+    task: Literal["classify"] = "classify"
+    data: Data = Data()
+    tokens: Tokens = Tokens()
+    model: Classifier = Classifier()
+    train: Train = Train()
+    learner: Finetune = Finetune()
+    seed: int = Field(0, ge=0, lt=2**31, description="Makes the run repeatable.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is fast.")
+    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none: as many as are granted.")
+
+
+def validated(values: dict[str, Any], *, where: str, overridden: Iterable[str] = ()) -> RunConfig:
+    """A RunConfig, or every problem of the values in one error.
+
+    Raises:
+        ConfigError: names each wrong field with its origin (the recipe, or ``--set``) and the remedy.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(detail, where, set(overridden)) for detail in error.errors()]
+    if len(problems) == 1:
+        raise problems[0]
+    listed = [f"• {problem.where}: {problem.what}; {problem.fix}" for problem in problems]
+    raise ConfigError(f"{len(problems)} problems in the recipe", where="\n".join(listed))
+
+
+def _problem(detail: ErrorDetails, where: str, overridden: set[str]) -> ConfigError:
+    path = [str(part) for part in detail["loc"]]
+    key = ".".join(path)
+    origin = f"--set {key}={detail['input']}" if key in overridden else f"{where}: {key}"
+    section, field = _look_up(path)
+    if detail["type"] == "extra_forbidden":
+        return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section))
+    context = detail.get("ctx", {})
+    if detail["type"] == "literal_error" and field is not None:
+        choices = [str(choice) for choice in get_args(field.annotation)]
+        fix = f"{did_you_mean(str(detail['input']), choices)}; for example --set {key}={choices[0]}"
+        return ConfigError(f"'{detail['input']}' is not allowed", where=origin, fix=fix)
+    if bounds := {name: context[name] for name in ("gt", "ge", "lt", "le") if name in context}:
+        sign = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+        limits = " and ".join(f"{sign[name]} {bound:g}" for name, bound in bounds.items())
+        return ConfigError(
+            f"{detail['input']} is out of range", where=origin, fix=f"give {limits}{_example(key, field)}"
+        )
+    what = detail["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    return ConfigError(f"'{detail['input']}' {what}", where=origin, fix=f"give a value that fits{_example(key, field)}")
+
+
+def _look_up(path: list[str]) -> tuple[list[str], Any]:
+    """The keys of the section that holds the path, and the field itself where there is one."""
+    model: type[BaseModel] = RunConfig
+    for part in path[:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return list(model.model_fields), model.model_fields.get(path[-1])
+
+
+def _example(key: str, field: Any) -> str:
+    return "" if field is None or field.default is None else f", for example --set {key}={field.default}"

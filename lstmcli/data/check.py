@@ -1,0 +1,80 @@
+"""A look at the data before training: what would spoil the result is told while it is cheap to mend."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstmcli.data.store import Ints
+from lstmcli.errors import DataError
+from lstmcli.types import Example
+
+RARE = 10  # a class of fewer training examples is told
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """What one split holds; lengths in tokens."""
+
+    examples: int
+    labels: dict[str, int]
+    duplicates: int
+    in_train: int
+    median: int
+    longest: int
+    over: int  # texts longer than max_tokens
+
+
+def check(
+    splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, Ints], max_tokens: int
+) -> dict[str, SplitCheck]:
+    """A SplitCheck a split.
+
+    Raises:
+        DataError: fewer than two classes to train on.
+    """
+    labels = Counter(str(example.target) for example in splits["train"])
+    if len(labels) < 2:
+        only = ", ".join(f"'{label}'" for label in labels) or "none"
+        raise DataError(
+            f"only one class to learn: {only}",
+            where=splits["train"][0].where if splits["train"] else "train",
+            fix="give examples of at least two labels",
+        )
+    trained_on = {example.text for example in splits["train"]}
+    return {
+        name: SplitCheck(
+            examples=len(examples),
+            labels=dict(sorted(Counter(str(example.target) for example in examples).items())),
+            duplicates=len(examples) - len({example.text for example in examples}),
+            in_train=0 if name == "train" else sum(example.text in trained_on for example in examples),
+            median=int(np.median(lengths[name])) if len(examples) else 0,
+            longest=int(lengths[name].max(initial=0)),
+            over=int((lengths[name] > max_tokens).sum()),
+        )
+        for name, examples in splits.items()
+    }
+
+
+def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
+    """What a careful reader would want to be told, in words."""
+    told = []
+    train = checked["train"]
+    for label, count in train.labels.items():
+        if count < RARE:
+            told.append(f"class '{label}' has only {count} training examples")
+    most, least = max(train.labels.values()), min(train.labels.values())
+    if most > 5 * least:
+        told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
+    for name, split in checked.items():
+        if split.duplicates:
+            told.append(f"{name}: {split.duplicates} texts repeat another of the split")
+        if split.in_train:
+            told.append(
+                f"{name}: {split.in_train} texts are also in train; scores are flattered by at most "
+                f"{100 * split.in_train / split.examples:.1f} points"
+            )
+        if split.over:
+            told.append(f"{name}: {split.over} texts are longer than max_tokens and keep head and tail")
+    return told

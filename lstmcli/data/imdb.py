@@ -1,0 +1,69 @@
+"""Large Movie Review Dataset v1.0: 25,000 film reviews to train on, 25,000 to test, two classes.
+
+Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis". Three layouts: the original ``aclImdb`` folder
+(``train/pos/0_9.txt``), parquet with columns ``text`` and ``label`` (0 negative, 1 positive), and the hub's
+``stanfordnlp/imdb``, which is such parquet. File names and the ``id`` column hold the stars: neither is read as text.
+"""
+
+from pathlib import Path
+
+from lstmcli.config import Data
+from lstmcli.data import rows
+from lstmcli.errors import DataError
+from lstmcli.types import Example, Rows
+
+HUB = "stanfordnlp/imdb"
+SPECIMEN = {
+    "train/pos/0_9.txt": "A quiet film that stays with you.<br /><br />See it.",
+    "train/neg/0_2.txt": "Two hours that I want back.",
+    "test/pos/0_8.txt": "Not bad at all.",
+    "test/neg/0_1.txt": "Loud, long and empty.",
+}
+LABELS = {"neg": "negative", "pos": "positive"}
+SPLITS = ("train", "test")
+
+
+def splits(root: Path) -> tuple[str, ...]:
+    """The labelled splits at hand."""
+    return tuple(split for split in SPLITS if (root / split).is_dir() or (root / f"{split}.parquet").is_file())
+
+
+def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (readers share one signature)
+    """All reviews of the split.
+
+    Raises:
+        DataError: the split is not there.
+    """
+    if (root / split).is_dir():
+        return _folder(root / split)
+    path = root / f"{split}.parquet"
+    if split not in SPLITS or not path.is_file():
+        fix = "give the aclImdb folder, or a folder with train.parquet and test.parquet"
+        raise DataError(f"no split '{split}' of IMDB", where=str(root), fix=fix)
+    found, bad = [], []
+    for row in rows.stream(path, need="text"):
+        text, problem = rows.text_of(row, "text")
+        label = {0: "negative", 1: "positive"}.get(row.values.get("label", -1))
+        if problem or label is None:
+            bad.append((f"{path}:{row.line}", problem or f"label {row.values.get('label')!r} is neither 0 nor 1"))
+        else:
+            found.append(Example(text, label, "films", f"{path}:{row.line}"))
+    return Rows(found, bad)
+
+
+def _folder(folder: Path) -> Rows:
+    found, bad = [], []
+    for short, label in LABELS.items():
+        for path in sorted((folder / short).glob("*.txt")):
+            try:
+                text = path.read_text("utf-8")
+            except UnicodeDecodeError:
+                bad.append((str(path), "bytes that are not UTF-8"))
+                continue
+            if text.strip():
+                found.append(Example(text, label, "films", str(path)))
+            else:
+                bad.append((str(path), "empty text"))
+    if not found:
+        raise DataError("no reviews under neg/ and pos/", where=str(folder), fix="unpack aclImdb_v1.tar.gz whole")
+    return Rows(found, bad)

@@ -1,0 +1,178 @@
+"""Rows of a table, one at a time: CSV, TSV, JSON lines, parquet, and plain text with a text a line.
+
+A row that cannot be read comes as a Row with ``problem`` set, so that the caller tells it and goes on, or stops.
+Memory does not grow with the file.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from lstmcli.errors import DataError
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+PARQUET_ROWS = 1024  # rows held at once
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """line: where the row ends in the file, from 1 (in parquet: the row's number)."""
+
+    line: int
+    values: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+def stream(path: Path | None, *, need: str) -> Iterator[Row]:
+    """The rows of the file, of standard input as plain text where path is none.
+
+    need: a column that the file must have.
+
+    Raises:
+        DataError: the file cannot be opened, is empty, or lacks the column.
+    """
+    if path is None:
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+        yield from _texts(sys.stdin, need)
+        return
+    if path.suffix not in ENDINGS:
+        raise DataError(f"'{path.suffix}' is not a kind of table", where=str(path), fix=f"give {', '.join(ENDINGS)}")
+    if path.is_dir():
+        raise DataError("a folder stands where a file is due", where=str(path), fix="give a file inside it")
+    if not path.is_file():
+        raise DataError("there is no such file", where=str(path), fix="check the path")
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty", where=str(path), fix="give a file with at least one row")
+    if path.suffix == ".parquet":
+        yield from _parquet(path, need)
+        return
+    try:
+        # A byte-order mark is dropped; bytes that are not UTF-8 come through as surrogates, told row by row.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield from {".jsonl": _json_lines, ".txt": _texts}.get(path.suffix, _delimited)(file, need)
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be read: {error.strerror}", where=str(path), fix="check its rights"
+        ) from error
+
+
+def text_of(row: Row, column: str) -> tuple[str, str]:
+    """The row's text, and what is wrong with it (empty: nothing)."""
+    if row.problem:
+        return "", row.problem
+    value = row.values.get(column)
+    if value is None:
+        return "", f"no '{column}'"
+    if not isinstance(value, str):
+        return "", f"'{column}' is {type(value).__name__}, not text"
+    if not value.strip():
+        return "", f"empty '{column}'"
+    return value, ""
+
+
+def label_of(row: Row, column: str) -> tuple[str, str]:
+    """The row's label as a word, and what is wrong with it (empty: nothing)."""
+    value = row.values.get(column)
+    if isinstance(value, float):
+        if value != value:
+            return "", f"'{column}' is NaN"
+        value = int(value) if value.is_integer() else value
+    label = "" if value is None else str(value).strip()
+    if not label or label.lower() == "nan":
+        return "", f"no '{column}'"
+    return label, ""
+
+
+def missing_column(name: str, found: list[str], where: str) -> DataError:
+    option = "--label-column" if name == "label" else "--text-column"
+    listed = ", ".join(found[:20]) or "none"
+    return DataError(f"no column '{name}'", where=f"{where}; its columns: {listed}", fix=f"name it: {option} NAME")
+
+
+def _broken(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _texts(file: IO[str], need: str) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        text = line.rstrip("\r\n")
+        yield Row(number, problem="bytes that are not UTF-8") if _broken(text) else Row(number, {need: text})
+
+
+def _delimited(file: IO[str], need: str) -> Iterator[Row]:
+    csv.field_size_limit(sys.maxsize)  # one text may be longer than the module's 128 KiB
+    first = file.readline()
+    file.seek(0)
+    tab = file.name.endswith(".tsv")
+    delimiter = "\t" if tab else ";" if "," not in first and ";" in first else ","
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except csv.Error as error:
+        raise DataError(f"the header cannot be read: {error}", where=f"{file.name}:1", fix="mend the line") from error
+    if need not in header:
+        raise missing_column(need, header, file.name)
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Row(reader.line_num, problem=str(error))
+            continue
+        if not cells:  # a blank line
+            continue
+        if len(cells) != len(header):
+            yield Row(reader.line_num, problem=f"{len(cells)} columns where the header has {len(header)}")
+        elif any(map(_broken, cells)):
+            yield Row(reader.line_num, problem="bytes that are not UTF-8")
+        else:
+            yield Row(reader.line_num, dict(zip(header, cells, strict=True)))
+
+
+def _json_lines(file: IO[str], need: str) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        if _broken(line):
+            yield Row(number, problem="bytes that are not UTF-8")
+            continue
+        try:
+            values = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            yield Row(number, problem=f"not JSON: {error}")
+            continue
+        if not isinstance(values, dict):
+            yield Row(number, problem="not a JSON object")
+        elif isinstance(values.get(need), str) and _broken(values[need]):
+            yield Row(number, problem="half of a surrogate pair")
+        else:
+            yield Row(number, values)
+
+
+def _parquet(path: Path, need: str) -> Iterator[Row]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if need not in names:
+                raise missing_column(need, names, str(path))
+            number = 0
+            for batch in file.iter_batches(PARQUET_ROWS):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(number, values)
+    except (ArrowException, UnicodeDecodeError) as error:
+        raise DataError(
+            f"not a parquet file that can be read: {error}", where=str(path), fix="write it again"
+        ) from error

@@ -1,0 +1,113 @@
+"""Encoded texts as one flat array of ids with offsets, and its place in the user's cache folder.
+
+25,000 reviews are 6 million ids: 24 MB held, where lists of lists would take a gigabyte.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmcli.config import Tokens
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.types import Example, Progress, Work
+
+Ints = np.ndarray[Any, np.dtype[Any]]
+CHUNK = 1000  # texts handed to Rust at once
+
+
+@dataclass(frozen=True)
+class Store:
+    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]`` or none."""
+
+    ids: Ints
+    offsets: Ints
+    targets: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        return np.diff(self.offsets)
+
+    @property
+    def known_targets(self) -> Ints:
+        """The targets of a store that has them."""
+        if self.targets is None:
+            raise ValueError("encoded without labels")
+        return self.targets
+
+    def truncated(self, config: Tokens) -> "Store":
+        """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end."""
+        lengths = self.lengths
+        kept = np.minimum(lengths, config.max_tokens)
+        if (kept == lengths).all():
+            return self
+        offsets = np.concatenate(([0], kept.cumsum()))
+        position = np.arange(offsets[-1], dtype=np.int32) - np.repeat(offsets[:-1], kept).astype(np.int32)
+        skipped = np.repeat((lengths - kept).astype(np.int32), kept)  # tokens cut from between head and tail
+        skipped[position < round(config.max_tokens * config.head)] = 0
+        return Store(self.ids[np.repeat(self.offsets[:-1], kept) + position + skipped], offsets, self.targets)
+
+
+def encode(
+    vocabulary: Vocabulary, examples: Sequence[Example], *, cache: Path | None, labelled: bool = True
+) -> Work[Store]:
+    """Encode the examples, or fetch them from the cache where the same texts met the same vocabulary before.
+
+    Raises:
+        DataError: labelled, and an example has a label that the vocabulary does not know.
+    """
+    targets = vocabulary.targets(examples) if labelled else None
+    path = None
+    if cache is not None:
+        path = cache / "encoded" / f"{fingerprint(examples, vocabulary.to_json())}.npz"
+        if path.is_file():
+            try:
+                with np.load(path) as arrays:
+                    return Store(arrays["ids"], arrays["offsets"], targets)
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                EOFError,
+                zipfile.BadZipFile,
+            ):  # cut short by a full disk, say: made anew below
+                pass
+    parts, lengths = [], []
+    for start in range(0, len(examples), CHUNK):
+        ids = vocabulary.encode([str(example.text) for example in examples[start : start + CHUNK]])
+        lengths += [len(text) for text in ids]
+        parts.append(np.fromiter((token for text in ids for token in text), np.int32))
+        yield Progress("encoding", min(start + CHUNK, len(examples)), len(examples))
+    store = Store(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))), targets)
+    if path is not None:
+        _keep(store, path)
+    return store
+
+
+def fingerprint(examples: Sequence[Example], *more: str) -> str:
+    """A hash of the texts and labels in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in more:
+        digest.update(text.encode() + b"\0")
+    for example in examples:
+        digest.update(f"{example.text}\0{example.target}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _keep(store: Store, path: Path) -> None:
+    """A cache that cannot be written is no reason to stop."""
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(partial, ids=store.ids, offsets=store.offsets)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""Texts and labels of a user's own: one file, or a folder with train, validation and test files.
+
+A file of any name is the split ``train``. Any number of classes; labels are words or numbers.
+"""
+
+from pathlib import Path
+
+from lstmcli.config import Data
+from lstmcli.data import rows
+from lstmcli.errors import DataError
+from lstmcli.types import Example, Rows
+
+HUB = ""
+SPECIMEN = {
+    "train.csv": 'text,label\n"Warm, and quick to dry.",good\n"The zip broke, twice",bad\n',
+    "test.csv": "text,label\nA fine coat.,good\n",
+}
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+NAMES = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+
+
+def splits(root: Path) -> tuple[str, ...]:
+    """The splits that the file or folder holds."""
+    return ("train",) if root.is_file() else tuple(_files(root))
+
+
+def read(root: Path, split: str, options: Data) -> Rows:
+    """Every usable row of the split, and what is wrong with each other row.
+
+    Raises:
+        DataError: no such split, a file that cannot be read, or a column that is missing.
+    """
+    files = {"train": root} if root.is_file() else _files(root)
+    if split not in files:
+        raise DataError(
+            f"no split '{split}'", where=str(root), fix=f"it has: {', '.join(files) or 'none'}; name the file itself"
+        )
+    path = files[split]
+    found, bad = [], []
+    for row in rows.stream(path, need=options.text_column):
+        where = f"{path}:{row.line}"
+        if not row.problem and options.label_column not in row.values:
+            raise rows.missing_column(options.label_column, list(row.values), where)
+        text, problem = rows.text_of(row, options.text_column)
+        label, label_problem = ("", "") if problem else rows.label_of(row, options.label_column)
+        domain = row.values.get("domain")
+        if options.domains and domain not in options.domains:
+            continue
+        if problem or label_problem:
+            bad.append((where, problem or label_problem))
+        else:
+            found.append(Example(text, label, str(domain or ""), where))
+    return Rows(found, bad)
+
+
+def _files(root: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for stem, split in NAMES.items():
+        for ending in TABLES:
+            if (root / f"{stem}{ending}").is_file():
+                files.setdefault(split, root / f"{stem}{ending}")
+    return files

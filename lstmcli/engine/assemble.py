@@ -1,0 +1,92 @@
+"""From a RunConfig or a Checkpoint to the parts that work together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lstmcli import registry
+from lstmcli.config import RunConfig
+from lstmcli.data import batching, vectors
+from lstmcli.data.store import Ints, Store
+from lstmcli.data.tokens import PADDING, Vocabulary
+from lstmcli.engine import runtime
+from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.inputs import cache_folder
+from lstmcli.types import Progress, Work
+
+EVALUATION_TOKENS = 65_536  # a batch, padding counted; no gradients are held
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model on its device, with the task and vocabulary that give its numbers a meaning."""
+
+    config: RunConfig
+    vocabulary: Vocabulary
+    task: Any
+    model: nn.Module
+    runtime: runtime.Runtime
+
+
+def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> Parts:
+    """Parts with new weights."""
+    kind = registry.find(registry.MODELS, config.model.name)
+    model = kind.build(config.model, words=len(vocabulary), labels=len(vocabulary.labels)).to(where.device)
+    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model, where)
+
+
+def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
+    """Parts with the checkpoint's weights, ready to be used."""
+    parts = fresh(checkpoint.config, checkpoint.vocabulary, where)
+    parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
+    parts.model.eval()
+    return parts
+
+
+def place_vectors(parts: Parts, ids: Ints) -> str:
+    """Put pretrained vectors into the model's embedding; says how many words and tokens of the data they cover.
+
+    ids: the training tokens. A word without a vector keeps its random one, scaled to the others.
+
+    Raises:
+        DataError: the vectors are not to be had, or do not fit the model.
+    """
+    config = parts.config.model
+    assert config.vectors is not None
+    words = parts.vocabulary.words
+    found, mask = vectors.load(config.vectors, words, dimensions=config.embedding)
+    mask[PADDING] = False
+    weight = parts.model.get_parameter("embedding.weight").data
+    scale = float(found[mask].std()) if mask.any() else 1.0
+    with torch.no_grad():
+        weight *= scale / weight[1:].std()
+        weight[torch.from_numpy(mask)] = torch.from_numpy(found[mask]).to(weight.device)
+    counts = np.bincount(ids, minlength=len(words))
+    share = counts[mask].sum() / counts.sum()
+    return f"vectors ({config.vectors}): {mask.mean():.1%} of the words, {share:.1%} of the tokens"
+
+
+def cache_of(config: RunConfig) -> Path | None:
+    return cache_folder() if config.data.cache else None
+
+
+def outputs(parts: Parts, store: Store, what: str = "scoring") -> Work[np.ndarray[Any, np.dtype[Any]]]:
+    """What the model says of each text, in the order of the store: ``[text, ...]``."""
+    places = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
+    parts.model.eval()
+    results = []
+    done = 0
+    for indices in places:
+        batch = batching.collate(store, indices).to(parts.runtime.device)
+        with torch.inference_mode(), parts.runtime.autocast():
+            results.append(parts.task.outputs(parts.model(batch)))
+        done += len(indices)
+        yield Progress(what, done, len(store))
+    gathered = np.concatenate(results)
+    ordered = np.empty_like(gathered)
+    ordered[np.concatenate(places)] = gathered
+    return ordered

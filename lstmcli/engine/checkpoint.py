@@ -1,0 +1,102 @@
+"""One ``.pt`` file of plain things, all that evaluation, adaptation and prediction need.
+
+    {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}}
+
+header: config, vocabulary (words and labels), temperature, progress, metrics. tensors: ``model/<parameter>``,
+``baseline/<array>``, and in last.pt ``best/…``, ``optimizer/<parameter>/<moment>``, ``random/<generator>``. Text and
+tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
+file is ever run.
+"""
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lstmcli.config import RunConfig, validated
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import folder
+from lstmcli.errors import CheckpointError
+
+FORMAT, VERSION = "lstmcli", 1
+PRETRAINED = Path(__file__).parent.parent / "pretrained" / "imdb.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a .pt file holds."""
+
+    config: RunConfig
+    vocabulary: Vocabulary
+    tensors: dict[str, Tensor]
+    temperature: float = 1.0
+    progress: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)  # by fingerprint of the test data: the baselines' figures
+
+    def group(self, name: str) -> dict[str, Tensor]:
+        """The tensors under ``name/``."""
+        return {
+            key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")
+        }
+
+
+def grouped(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, each copied to the CPU, under ``name/``."""
+    return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written."""
+    header = {
+        "config": checkpoint.config.model_dump(mode="json"),
+        "vocabulary": json.loads(checkpoint.vocabulary.to_json()),
+        "temperature": checkpoint.temperature,
+        "progress": checkpoint.progress,
+        "metrics": checkpoint.metrics,
+    }
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+    buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
+    torch.save({"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}, buffer)
+    with folder.whole(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint of this or an older version.
+
+    Raises:
+        CheckpointError: the file is not there, is cut short, or is something else.
+    """
+    if path.is_dir():
+        path = path / folder.MODEL
+    if not path.is_file():
+        fix = "give a model.pt: -c FILE, or train one: lstmcli train reviews"
+        raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
+    fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle, zip and torch each have their own; all mean the same
+        raise CheckpointError("not a checkpoint that can be read", where=str(path), fix=fix) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=str(path), fix=fix)
+    if content["version"] > VERSION:
+        fix = "bring lstmcli up to date: pip install --upgrade lstmcli"
+        raise CheckpointError(f"written by a newer version (format {content['version']})", where=str(path), fix=fix)
+    header = json.loads(content["header"])
+    return Checkpoint(
+        config=validated(header["config"], where=str(path)),
+        vocabulary=Vocabulary.from_json(json.dumps(header["vocabulary"])),
+        tensors=content["tensors"],
+        temperature=header["temperature"],
+        progress=header["progress"],
+        metrics=header["metrics"],
+    )
+
+
+def find(path: Path | None) -> Path:
+    """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
+    return path or folder.newest() or PRETRAINED

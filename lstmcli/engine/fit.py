@@ -1,0 +1,101 @@
+"""The only training loop: a generator of events that neither prints, saves, nor knows what an item is."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+from lstmcli.config import Train
+from lstmcli.engine.events import Evaluated, Event, Stepped
+from lstmcli.errors import ConfigError
+from lstmcli.types import Mean, Work
+
+Item = TypeVar("Item")
+START, END = 1 / 25, 1 / 1000  # of a one-cycle run's largest rate (Smith & Topin 2018)
+
+
+@dataclass
+class Position:
+    """How far a run has come: with the weights, the optimiser and the random states, all that goes on needs."""
+
+    epoch: int = 0
+    batch: int = 0  # items of the epoch that are done
+    step: int = 0
+    stale: int = 0  # evaluations since the best
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    best: tuple[float, float] = (-math.inf, -math.inf)  # score, and minus the loss to part ties
+
+
+@dataclass(frozen=True)
+class Job(Generic[Item]):
+    """What the loop works on.
+
+    items: those of an epoch; loss_of: the loss of one, and its tokens; evaluate: figures on held-out data, among them
+    ``score`` (higher is better) and ``loss``.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    items: Callable[[int], Sequence[Item]]
+    loss_of: Callable[[Item], tuple[Mean, int]]
+    evaluate: Callable[[], Work[dict[str, float]]]
+
+
+def optimizer_for(model: nn.Module, config: Train) -> torch.optim.Optimizer:
+    """The optimiser that the recipe names, over all weights."""
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+
+def learning_rate(config: Train, done: float) -> float:
+    """The rate when the part ``done`` (0 to 1) of the run is behind: a cosine up, then a cosine down."""
+    if config.schedule == "constant":
+        return config.lr
+    if done < config.warmup:
+        begin, end, part = START, 1.0, done / config.warmup
+    else:
+        begin, end, part = 1.0, END, (done - config.warmup) / (1 - config.warmup)
+    return config.lr * (end + (begin - end) * (1 + math.cos(math.pi * min(part, 1.0))) / 2)
+
+
+def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
+    """Train from the position to the end. ``at`` is true to the weights whenever an event comes out.
+
+    Raises:
+        ConfigError: the loss is no longer a number.
+    """
+    total = config.epochs * len(job.items(0))
+    while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
+        job.model.train()
+        for item in job.items(at.epoch)[at.batch :]:
+            for group in job.optimizer.param_groups:
+                group["lr"] = learning_rate(config, at.step / total)
+            job.optimizer.zero_grad(set_to_none=True)
+            mean, tokens = job.loss_of(item)
+            loss = mean.value.item()
+            if not math.isfinite(loss):
+                fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
+                raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
+            mean.value.backward()  # type: ignore[no-untyped-call]
+            if config.clip is not None:
+                nn.utils.clip_grad_norm_(job.model.parameters(), config.clip)
+            job.optimizer.step()
+            at.batch += 1
+            at.step += 1
+            at.loss_sum += loss * mean.count
+            at.loss_count += mean.count
+            yield Stepped(at.step, loss, tokens)
+        metrics = yield from job.evaluate()
+        rank = (metrics["score"], -metrics["loss"])
+        is_best = rank > at.best
+        evaluated = Evaluated(at.epoch + 1, at.step, at.loss_sum / max(1, at.loss_count), metrics, is_best)
+        at.best = max(at.best, rank)
+        at.stale = 0 if is_best else at.stale + 1
+        at.epoch, at.batch, at.loss_sum, at.loss_count = at.epoch + 1, 0, 0.0, 0
+        yield evaluated

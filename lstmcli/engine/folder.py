@@ -1,0 +1,103 @@
+"""Where a run is written, and files that are whole or not there at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lstmcli.errors import ConfigError, RuntimeSetupError
+
+MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.yaml"
+ADAPTED = "adapted.pt"
+RUNS = Path("runs")
+
+
+def claim(folder: Path, *, resume: bool, force: bool) -> None:
+    """Make the folder ready to be written.
+
+    Raises:
+        ConfigError: it holds a run already, or with ``resume`` none.
+        RuntimeSetupError: it cannot be written.
+    """
+    if resume and not (folder / LAST).is_file():
+        raise ConfigError("there is no run to resume", where=str(folder / LAST), fix="start it without --resume")
+    if not resume and not force and any((folder / name).exists() for name in (MODEL, LAST)):
+        unfinished = "" if (folder / RECIPE).is_file() else "go on with it: --resume, or "
+        raise ConfigError(
+            "a run lies there already",
+            where=str(folder),
+            fix=f"{unfinished}choose another folder: --out DIR, or write over it: --force",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if not resume:
+        for name in (MODEL, LAST, METRICS, RECIPE):
+            (folder / name).unlink(missing_ok=True)
+
+
+def newest() -> Path | None:
+    """The newest model under ``./runs``."""
+    found = sorted(RUNS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
+
+
+def beside(checkpoint: Path, out: Path | None) -> Path:
+    """Where an adapted checkpoint goes: the path named, else beside its origin; for the model that ships, under ./runs.
+
+    Raises:
+        RuntimeSetupError: the folder cannot be written.
+    """
+    packaged = Path(__file__).parent.parent in checkpoint.absolute().parents
+    path = out or (RUNS if packaged else checkpoint.parent) / ADAPTED
+    claim_file(path)
+    return path
+
+
+def claim_file(path: Path) -> None:
+    """Make sure that a file can be written there. Raises RuntimeSetupError where it cannot."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder stands there")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextmanager
+def whole(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
+    """A file that takes the path's place, flushed to disk, only when all of it is written.
+
+    Raises:
+        RuntimeSetupError: the disk is full, or the folder cannot be written; what stood there stays.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open(mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> RuntimeSetupError:
+    at = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(at).free / 2**20
+    return RuntimeSetupError(
+        f"cannot be written: {error.strerror}",
+        where=f"{path} ({free:,.0f} MB free)",
+        fix="make room, or choose another place: --out",
+    )

@@ -1,0 +1,142 @@
+"""Texts in and labels out, a row at a time: arguments, files and pipes. Runs before torch is loaded."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lstmcli.data import rows
+from lstmcli.engine import folder
+from lstmcli.errors import ConfigError, DataError
+
+KINDS = (".jsonl", ".csv", ".parquet")
+ROWS = 4096  # of parquet written at once
+
+Said = dict[str, Any]
+
+
+class Texts:
+    """The texts to label. A row that cannot be used is told and skipped; with ``strict`` it stops everything.
+
+    Raises:
+        ConfigError: no texts, or two sources of them.
+    """
+
+    def __init__(self, texts: Sequence[str], source: Path | None, *, column: str, strict: bool) -> None:
+        if texts and source is not None:
+            raise ConfigError("texts and --input were both given", fix="give one of them")
+        if not texts and source is None and sys.stdin.isatty():
+            raise ConfigError("no text", fix="lstmcli predict 'a fine film', or --input FILE, or pipe texts in")
+        if any(not text.strip() for text in texts):
+            raise DataError("the text is empty", where="lstmcli predict", fix="give at least one word")
+        if source is not None and str(source) != "-":
+            next(rows.stream(source, need=column), None)  # what is wrong with the file is said before torch is loaded
+        self.skipped = 0
+        self.single = len(texts) == 1
+        self.tell: Callable[[str], None] = lambda _: None
+        self._texts = texts
+        self._source = source
+        self._column = column
+        self._strict = strict
+
+    def __iter__(self) -> Iterator[str]:
+        if self._texts:
+            yield from self._texts
+            return
+        path = None if self._source is None or str(self._source) == "-" else self._source
+        for row in rows.stream(path, need=self._column):
+            text, problem = rows.text_of(row, self._column)
+            if not problem:
+                yield text
+                continue
+            where = f"{path or 'standard input'}:{row.line}"
+            if self._strict:
+                raise DataError(problem, where=where, fix="mend the row, or leave out --strict to skip it")
+            self.skipped += 1
+            self.tell(f"{where}: {problem}; skipped")
+
+
+@contextmanager
+def sink(path: Path) -> Iterator[Callable[[Said], None]]:
+    """A function that writes one prediction; the file takes its place when all are written.
+
+    Raises:
+        ConfigError: not a kind of file that can be written.
+        RuntimeSetupError: it cannot be written.
+    """
+    with folder.whole(path) as file:
+        if path.suffix == ".jsonl":
+            yield lambda said: _write(file, json.dumps(said, ensure_ascii=False) + "\n")
+        elif path.suffix == ".csv":
+            yield _csv(file)
+        else:
+            with _parquet(file) as put:
+                yield put
+
+
+def check_sink(path: Path) -> None:
+    """Raises as ``sink``, before any work is done."""
+    if path.suffix not in KINDS:
+        raise ConfigError(
+            f"'{path.suffix}' cannot be written", where=f"--output {path}", fix=f"give {', '.join(KINDS)}"
+        )
+    folder.claim_file(path)
+
+
+def _write(file: Any, text: str) -> None:
+    file.write(text.encode())
+
+
+def _flat(said: Said) -> Said:
+    """One column a value: the probability of each label becomes a column of its own."""
+    shares = {f"probability_{label}": share for label, share in said["probabilities"].items()}
+    return {key: value for key, value in said.items() if key != "probabilities"} | shares
+
+
+def _csv(file: Any) -> Callable[[Said], None]:
+    line = io.StringIO(newline="")
+    writer = csv.writer(line)
+    begun = False
+
+    def put(said: Said) -> None:
+        nonlocal begun
+        row = _flat(said)
+        if not begun:
+            writer.writerow(row)
+            begun = True
+        writer.writerow(row.values())
+        _write(file, line.getvalue())
+        line.seek(0)
+        line.truncate()
+
+    return put
+
+
+@contextmanager
+def _parquet(file: Any) -> Iterator[Callable[[Said], None]]:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    held: list[Said] = []
+    writers: list[Any] = []
+
+    def flush() -> None:
+        table = pa.Table.from_pylist(held)
+        if not writers:
+            writers.append(ParquetWriter(file, table.schema))
+        writers[0].write_table(table)
+        held.clear()
+
+    def put(said: Said) -> None:
+        held.append(_flat(said))
+        if len(held) == ROWS:
+            flush()
+
+    yield put
+    if held or not writers:
+        flush()
+    writers[0].close()

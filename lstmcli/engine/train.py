@@ -1,0 +1,255 @@
+"""Train a model and keep the best: events come out, files are written."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from lstmcli.config import RunConfig
+from lstmcli.data import batching, check
+from lstmcli.data.store import Store, encode, fingerprint
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import assemble, folder, runtime
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.assemble import Parts
+from lstmcli.engine.checkpoint import Checkpoint, grouped
+from lstmcli.engine.evaluate import baseline_figures
+from lstmcli.engine.events import Checked, Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped, Telling
+from lstmcli.engine.fit import Job, Position, fit, optimizer_for
+from lstmcli.engine.inputs import Inputs
+from lstmcli.engine.interrupt import Stop
+from lstmcli.errors import ConfigError
+from lstmcli.types import Mean, Progress, Work
+
+TRIED = 5  # steps that a dry run times
+
+
+def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -> Iterator[Event]:
+    """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
+
+    Ctrl-C saves last.pt and ends with Interrupted.
+    """
+    started = time.perf_counter()
+    last = checkpoints.load(out / folder.LAST) if resume else None
+    if last is not None:
+        _same_recipe(last.config, config)
+    parts, stores = yield from _prepare(config, inputs, last)
+    trainer = Trainer(parts, stores, out)
+    if last is not None:
+        trainer.restore(last)
+    yield trainer.plan()
+    with Stop() as stop:
+        for event in trainer.events():
+            yield event
+            if stop.asked:
+                trainer.save_last()
+                yield Interrupted(out / folder.LAST)
+                return
+    yield from _conclude(trainer, inputs, out, started)
+
+
+def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
+    """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
+    data = config.data.model_copy(update={"cache": False})
+    parts, stores = yield from _prepare(config.model_copy(update={"data": data}), inputs, None)
+    trainer = Trainer(parts, stores, out=None)
+    planned = trainer.plan()
+    steps = (event for event in trainer.events() if isinstance(event, Stepped))
+    next(steps)  # the first also sets the kernels up
+    begun, tokens = time.perf_counter(), 0
+    for event, _ in zip(steps, range(min(TRIED, planned.steps - 1)), strict=False):
+        tokens += event.tokens
+    seconds = (time.perf_counter() - begun) / max(1, tokens) * planned.tokens
+    yield replace(planned, seconds=seconds)
+
+
+def _same_recipe(before: RunConfig, now: RunConfig) -> None:
+    for section, value in before.model_dump().items():
+        other = now.model_dump()[section]
+        if section not in ("device", "threads") and other != value:
+            differing = [key for key in value if value[key] != other[key]] if isinstance(value, dict) else []
+            key = ".".join([section, *differing[:1]])
+            fix = "resume with the recipe that began the run, or begin a new one: --out DIR"
+            raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
+
+
+def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[tuple[Parts, dict[str, Store]]]:
+    where = runtime.prepare(config)
+    for note in inputs.notes:
+        yield Noted(note)
+    cache = assemble.cache_of(config)
+    if last is None:
+        yield Progress("building the vocabulary")
+        texts = (str(example.text) for example in inputs.train)
+        vocabulary = Vocabulary.build(texts, (str(example.target) for example in inputs.train), config.tokens)
+    else:
+        vocabulary = last.vocabulary
+    full = {}
+    for name, part in inputs.parts.items():
+        full[name] = yield from encode(vocabulary, part, cache=cache)
+    checked = check.check(inputs.parts, {name: store.lengths for name, store in full.items()}, config.tokens.max_tokens)
+    yield Checked(checked)
+    for remark in check.remarks(checked):
+        yield Noted(remark)
+    parts = assemble.fresh(config, vocabulary, where)
+    if config.model.vectors is not None and last is None:
+        yield Progress("reading vectors")
+        yield Noted(assemble.place_vectors(parts, full["train"].ids))
+    return parts, {name: store.truncated(config.tokens) for name, store in full.items()}
+
+
+class Trainer:
+    """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
+
+    def __init__(self, parts: Parts, stores: dict[str, Store], out: Path | None) -> None:
+        self.parts = parts
+        self.stores = stores
+        self.out = out
+        self.optimizer = optimizer_for(parts.model, parts.config.train)
+        self.at = Position()
+        self.saved = time.perf_counter()
+        job = Job(parts.model, self.optimizer, self._items, self._loss, self._evaluate)
+        self._events = fit(job, parts.config.train, self.at)
+
+    def plan(self) -> Planned:
+        config = self.parts.config
+        return Planned(
+            steps=len(self._items(0)) * config.train.epochs,
+            tokens=int(self.stores["train"].offsets[-1]) * config.train.epochs,
+            parameters=sum(parameter.numel() for parameter in self.parts.model.parameters()),
+            device=self.parts.runtime.device,
+            precision=str(self.parts.runtime.dtype).removeprefix("torch."),
+        )
+
+    def events(self) -> Iterator[Event]:
+        """Those of the loop; files are written on the way."""
+        for event in self._events:
+            if self.out is not None:
+                self._keep(event, self.out)
+            yield event
+
+    def _items(self, epoch: int) -> list[Any]:
+        config = self.parts.config
+        return batching.shuffled(
+            self.stores["train"].lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch)
+        )
+
+    def _loss(self, indices: Any) -> tuple[Mean, int]:
+        batch = batching.collate(self.stores["train"], indices).to(self.parts.runtime.device)
+        with self.parts.runtime.autocast():
+            scores = self.parts.model(batch)
+        return self.parts.task.loss(scores, batch), int(batch.lengths.sum())
+
+    def _evaluate(self) -> Work[dict[str, float]]:
+        store = self.stores["validation"]
+        outputs = yield from assemble.outputs(self.parts, store, "validating")
+        figures: dict[str, float] = self.parts.task.summary(outputs, store.targets)
+        return figures
+
+    def _keep(self, event: Event, out: Path) -> None:
+        if isinstance(event, Evaluated):
+            if event.is_best:
+                checkpoints.save(self._checkpoint(grouped("model", self.parts.model.state_dict())), out / folder.MODEL)
+            line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
+            _append(out / folder.METRICS, line)
+            self.save_last()
+        elif isinstance(event, Stepped) and time.perf_counter() - self.saved > self.parts.config.train.save_every:
+            self.save_last()
+
+    def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
+        return Checkpoint(self.parts.config, self.parts.vocabulary, tensors, progress=asdict(self.at))
+
+    def save_last(self) -> None:
+        """Write all that going on needs: weights, moments, random states, position."""
+        assert self.out is not None
+        names = {place: name for place, (name, _) in enumerate(self.parts.model.named_parameters())}
+        moments = {
+            f"{names[place]}/{kind}": value
+            for place, kinds in self.optimizer.state_dict()["state"].items()
+            for kind, value in kinds.items()
+            if isinstance(value, Tensor)
+        }
+        random = {"cpu": torch.get_rng_state()}
+        if self.parts.runtime.device.startswith("cuda"):
+            random["cuda"] = torch.cuda.get_rng_state(self.parts.runtime.device)
+        tensors = grouped("model", self.parts.model.state_dict()) | grouped("optimizer", moments)
+        checkpoints.save(self._checkpoint(tensors | grouped("random", random)), self.out / folder.LAST)
+        self.saved = time.perf_counter()
+
+    def restore(self, last: Checkpoint) -> None:
+        """Go back to where last.pt stands."""
+        self.parts.model.load_state_dict(last.group("model"))
+        moments = last.group("optimizer")
+        state: dict[int, dict[str, Tensor]] = {}
+        for place, (name, _) in enumerate(self.parts.model.named_parameters()):
+            kinds = {
+                key.removeprefix(f"{name}/"): value for key, value in moments.items() if key.startswith(f"{name}/")
+            }
+            if kinds:
+                state[place] = kinds
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        random = last.group("random")
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random and self.parts.runtime.device.startswith("cuda"):
+            torch.cuda.set_rng_state(random["cuda"], self.parts.runtime.device)
+        for key, value in last.progress.items():
+            setattr(self.at, key, tuple(value) if isinstance(value, list) else value)
+        if self.out is not None:
+            _drop_after(self.out / folder.METRICS, self.at.step)
+
+
+def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> Iterator[Event]:
+    """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
+    best = checkpoints.load(out / folder.MODEL)
+    parts = assemble.restored(best, trainer.parts.runtime)
+    task, stores = parts.task, trainer.stores
+    logits = yield from assemble.outputs(parts, stores["validation"], "calibrating")
+    temperature = task.calibrate(logits, stores["validation"].targets)
+    before = task.summary(logits, stores["validation"].targets)
+    after = task.summary(logits, stores["validation"].targets, temperature)
+
+    yield Progress("fitting the linear baseline")
+    texts = [str(example.text) for example in inputs.train]
+    arrays = task.fit_baselines(texts, stores["train"].known_targets, labels=len(parts.vocabulary.labels))
+    figures = {}
+    for name in ("validation", "test"):
+        if name in stores:
+            yield Progress(f"scoring the baselines on {name}")
+            figures[name] = baseline_figures(task, arrays, inputs.parts[name], stores[name].known_targets)
+    model = replace(
+        best,
+        temperature=temperature,
+        metrics={fingerprint(inputs.parts[name]): value for name, value in figures.items()},
+        tensors=best.tensors | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()}),
+    )
+    checkpoints.save(model, out / folder.MODEL)
+
+    calibration = {"temperature": temperature, "ece_before": before["ece"], "ece_after": after["ece"]}
+    _drop_after(out / folder.METRICS, trainer.at.step)
+    _append(out / folder.METRICS, calibration)
+    with folder.whole(out / folder.RECIPE) as file:
+        file.write(yaml.safe_dump(parts.config.model_dump(mode="json"), sort_keys=False).encode())
+    beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in figures["validation"].items()}
+    yield Finished(out, after | calibration, beside, time.perf_counter() - started)
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _drop_after(path: Path, step: int) -> None:
+    """Forget evaluations that a resumed run will make again, and what the end of a run says."""
+    if path.is_file():
+        lines = [
+            line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", step + 1) <= step
+        ]
+        with folder.whole(path) as file:
+            file.write("".join(f"{line}\n" for line in lines).encode())

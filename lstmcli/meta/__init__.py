@@ -1,0 +1,1 @@
+"""Few-shot learners: around a model, with one verb, adapt."""

@@ -1,0 +1,73 @@
+"""Text classification: embed, read with an LSTM, pool over time, and a linear layer.
+
+Pooling: the last hidden states (forward at the end, backward at the start), their mean or maximum over time, maximum
+beside mean (the concat pooling of Howard & Ruder 2018, section 3.3, without the last state), or attention with a
+learned query (Yang et al. 2016, section 2.2).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lstmcli.config import Classifier as Config
+from lstmcli.models.lstm import LSTM
+from lstmcli.types import Batch, ClassScores
+
+PADDING, UNKNOWN = 0, 1
+
+
+class Classifier(nn.Module):
+    """``Batch -> ClassScores``."""
+
+    def __init__(self, config: Config, *, words: int, labels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(words, config.embedding, padding_idx=PADDING)
+        nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
+        self.embedding.weight.data[PADDING] = 0
+        self.lstm = LSTM(
+            config.embedding,
+            config.hidden,
+            layers=config.layers,
+            bidirectional=config.bidirectional,
+            dropout=config.dropout,
+            weight_drop=config.weight_drop,
+            forget_bias=config.forget_bias,
+        )
+        features = config.hidden * (2 if config.bidirectional else 1)
+        if config.pooling == "attention":
+            self.attend = nn.Linear(features, features)
+            self.query = nn.Linear(features, 1, bias=False)
+        self.head = nn.Linear(features * (2 if config.pooling == "max-mean" else 1), labels)
+
+    def forward(self, batch: Batch) -> ClassScores:
+        tokens = batch.tokens
+        if self.training and self.config.word_dropout > 0:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
+            tokens = torch.where(dropped & batch.mask, UNKNOWN, tokens)
+        embedded = F.dropout(self.embedding(tokens), self.config.dropout, self.training)  # [batch, time, embedding]
+        hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
+        pooled = F.dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
+        return ClassScores(logits=self.head(pooled).float(), embedding=pooled)
+
+    def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
+        mask = batch.mask[:, :, None]  # [batch, time, 1]
+        if self.config.pooling == "last":
+            last = hidden[torch.arange(len(hidden), device=hidden.device), batch.lengths - 1]
+            size = self.config.hidden
+            return torch.cat((last[:, :size], hidden[:, 0, size:]), dim=-1)
+        if self.config.pooling == "attention":
+            energy = self.query(torch.tanh(self.attend(hidden))).float().masked_fill(~mask, float("-inf"))
+            attended: Tensor = (energy.softmax(dim=1) * hidden).sum(dim=1)
+            return attended  # [batch, feature]
+        pooled = []
+        if "max" in self.config.pooling:
+            pooled.append(hidden.masked_fill(~mask, float("-inf")).amax(dim=1))
+        if "mean" in self.config.pooling:
+            pooled.append(hidden.sum(dim=1, dtype=torch.float32) / batch.lengths[:, None])  # zero at padding
+        return torch.cat([part.float() for part in pooled], dim=-1)
+
+
+def build(config: Config, *, words: int, labels: int) -> Classifier:
+    """A model with fresh weights; what it draws comes from torch's global generator."""
+    return Classifier(config, words=words, labels=labels)

@@ -1,0 +1,36 @@
+"""What there is, as text: a name and the module that holds it, imported when it is asked for.
+
+A new data set, task, model or learner is one file and one line here; the contract tests find it through
+these tables.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from lstmcli.errors import ConfigError, did_you_mean
+
+DATASETS = {
+    "imdb": "lstmcli.data.imdb",
+    "reviews": "lstmcli.data.reviews",
+    "table": "lstmcli.data.table",
+}
+TASKS = {
+    "classify": "lstmcli.tasks.classify",
+}
+MODELS = {
+    "classifier": "lstmcli.models.classifier",
+}
+LEARNERS = {
+    "finetune": "lstmcli.meta.finetune",
+}
+
+
+def find(table: dict[str, str], name: str) -> Any:
+    """The module registered under the name.
+
+    Raises:
+        ConfigError: if the table has no such name.
+    """
+    if name not in table:
+        raise ConfigError(f"'{name}' is not known here", fix=did_you_mean(name, table))
+    return import_module(table[name])

@@ -1,0 +1,1 @@
+"""What a task means: loss, decoding, metrics, baselines."""

@@ -1,0 +1,93 @@
+"""Classification: one label a text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from lstmcli.tasks.baselines import baseline_chances, fit_baselines
+from lstmcli.tasks.metrics import bootstrapped, calibration_error
+from lstmcli.types import Batch, ClassScores, Mean
+
+Array = np.ndarray[Any, np.dtype[Any]]
+PRIMARY = "accuracy"  # what the best checkpoint is chosen by, and what stands beside the baselines
+
+__all__ = [
+    "PRIMARY",
+    "baseline_chances",
+    "calibrate",
+    "describe",
+    "fit_baselines",
+    "loss",
+    "measure",
+    "outputs",
+    "probabilities",
+    "summary",
+]
+
+
+def loss(scores: ClassScores, batch: Batch) -> Mean:
+    """Cross-entropy of the true labels."""
+    assert batch.targets is not None  # batches to learn from carry targets
+    return Mean(F.cross_entropy(scores.logits.float(), batch.targets), len(batch.targets))
+
+
+def outputs(scores: ClassScores) -> Array:
+    """What evaluation keeps of a batch: logits ``[batch, label]``."""
+    return scores.logits.float().cpu().numpy()
+
+
+def probabilities(logits: Array, temperature: float) -> Array:
+    """``[example, label]``, rows sum to one."""
+    return torch.from_numpy(logits).double().div(temperature).softmax(dim=-1).numpy()
+
+
+def calibrate(logits: Array, targets: Array) -> float:
+    """The temperature T that makes softmax(logits / T) most likely on held-out data.
+
+    Guo et al. (2017), "On Calibration of Modern Neural Networks", section 4.2. log T is found by Newton's method on the
+    negative log-likelihood, which is convex in 1/T; T is kept within [0.05, 20].
+    """
+    scores = torch.from_numpy(logits).double()
+    truth = torch.from_numpy(targets)
+    inverse = torch.ones((), dtype=torch.float64)  # 1 / T
+    for _ in range(50):
+        chances = (inverse * scores).softmax(dim=-1)
+        expected = (chances * scores).sum(-1)
+        slope = (expected - scores[torch.arange(len(truth)), truth]).mean()
+        curvature = ((chances * scores.square()).sum(-1) - expected.square()).mean()
+        if curvature < 1e-12:  # all logits equal: no temperature is better than another
+            break
+        # A Newton step of at most a factor of two, so that a flat far end does not throw it out.
+        moved = (inverse - slope / curvature).clamp(inverse / 2, inverse * 2).clamp(0.05, 20)
+        if torch.isclose(moved, inverse, rtol=1e-9):
+            break
+        inverse = moved
+    return float(1 / inverse)
+
+
+def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
+    """What ``predict`` says of each text: the label, its probability, and those of all labels."""
+    chances = probabilities(logits, temperature)
+    best = chances.argmax(axis=1)
+    return [
+        {
+            "label": labels[place],
+            "probability": round(float(row[place]), 6),
+            "probabilities": {label: round(float(chance), 6) for label, chance in zip(labels, row, strict=True)},
+        }
+        for row, place in zip(chances, best, strict=True)
+    ]
+
+
+measure = bootstrapped  # accuracy, balanced accuracy, macro F1, AUC (two classes), calibration error
+
+
+def summary(logits: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:
+    """What training looks at: ``score`` (higher is better), the loss, accuracy and calibration error."""
+    chances = probabilities(logits, temperature)
+    accuracy = float((chances.argmax(axis=1) == targets).mean())
+    nll = float(F.cross_entropy(torch.from_numpy(logits).double() / temperature, torch.from_numpy(targets)))
+    return {"score": accuracy, "accuracy": accuracy, "loss": nll, "ece": calibration_error(chances, targets)}

@@ -1,0 +1,129 @@
+"""The shared nouns, through which the rooms meet.
+
+torch is imported for its names only, so that readers and checks run before torch is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+
+Metrics = dict[str, "Measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text with its target: a label, a tag per word, or none."""
+
+    text: str | tuple[str, ...]
+    target: str | tuple[str, ...] | None = None
+    domain: str = ""
+    where: str = ""  # file:line, for messages
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``."""
+
+    examples: list[Example]
+    bad: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts of one padded batch.
+
+    tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
+    targets: ``[batch]`` label ids for classification, or none.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    targets: Tensor | None = None
+
+    @property
+    def mask(self) -> Tensor:
+        """``[batch, time]``, true at tokens, false at padding."""
+        positions = self.tokens.new_ones(self.tokens.shape[1]).cumsum(0)  # 1, 2, ..., time
+        return positions <= self.lengths[:, None]
+
+    def to(self, device: str) -> Batch:
+        targets = None if self.targets is None else self.targets.to(device)
+        return replace(self, tokens=self.tokens.to(device), lengths=self.lengths.to(device), targets=targets)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """logits: ``[batch, label]``; embedding: ``[batch, feature]``, what the linear head sees."""
+
+    logits: Tensor
+    embedding: Tensor
+
+
+Scores = ClassScores  # one kind a task; a union as tasks are added
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean and how many items it covers, so that a mean over ragged batches is a mean over items."""
+
+    value: Tensor
+    count: int
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A few labelled texts to learn from and others to be judged on, with the same labels."""
+
+    support: Batch
+    query: Batch
+    labels: tuple[str, ...]
+
+    @property
+    def way(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure with its 95 % interval; fractions, not per cent."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long piece of work has come; ``total`` 0 where it cannot be known."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+Loss = Callable[[Scores, Batch], Mean]
+Predictor = Callable[[Batch], Scores]
+Work = Generator[Progress, None, T]  # long work: tells its progress, returns its result
+
+
+def finish(work: Generator[object, None, T]) -> T:
+    """Run long work to its end, deaf to its progress.
+
+    >>> def double(x):
+    ...     yield Progress("doubling")
+    ...     return 2 * x
+    >>> finish(double(4))
+    8
+    """
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
