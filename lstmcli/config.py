@@ -134,14 +134,14 @@ def _problem(detail: ErrorDetails, where: str, overridden: set[str]) -> ConfigEr
     section, field = _look_up(path)
     if detail["type"] == "extra_forbidden":
         return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section))
-    context = detail.get("ctx", {})
     if detail["type"] == "literal_error" and field is not None:
         choices = [str(choice) for choice in get_args(field.annotation)]
         fix = f"{did_you_mean(str(detail['input']), choices)}; for example --set {key}={choices[0]}"
         return ConfigError(f"'{detail['input']}' is not allowed", where=origin, fix=fix)
-    if bounds := {name: context[name] for name in ("gt", "ge", "lt", "le") if name in context}:
-        sign = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-        limits = " and ".join(f"{sign[name]} {bound:g}" for name, bound in bounds.items())
+    if detail["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
+        signs = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+        bounds = [(sign, getattr(part, name, None)) for part in field.metadata for name, sign in signs.items()]
+        limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
         return ConfigError(
             f"{detail['input']} is out of range", where=origin, fix=f"give {limits}{_example(key, field)}"
         )

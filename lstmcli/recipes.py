@@ -66,7 +66,7 @@ def _for_data(path: Path) -> dict[str, Any]:
     """The standard recipe for what the path holds."""
     if (path / "train" / "pos").is_dir():
         return _read(CONFIGS / "imdb.yaml") | {"data": {"name": "imdb", "path": path}}
-    if path.suffix in TABLES or any(path.glob(f"train{ending}") for ending in TABLES):
+    if path.suffix in TABLES or any((path / f"train{ending}").is_file() for ending in TABLES):
         values = _read(CONFIGS / "table.yaml")
         values["data"] = {**values.get("data", {}), "path": path}
         return values

@@ -21,7 +21,7 @@ NAMES = {"train": "train", "validation": "validation", "valid": "validation", "d
 
 def splits(root: Path) -> tuple[str, ...]:
     """The splits that the file or folder holds."""
-    return ("train",) if root.is_file() else tuple(_files(root))
+    return tuple(_files(root))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
@@ -30,7 +30,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
     Raises:
         DataError: no such split, a file that cannot be read, or a column that is missing.
     """
-    files = {"train": root} if root.is_file() else _files(root)
+    files = _files(root)
     if split not in files:
         raise DataError(
             f"no split '{split}'", where=str(root), fix=f"it has: {', '.join(files) or 'none'}; name the file itself"
@@ -54,6 +54,8 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def _files(root: Path) -> dict[str, Path]:
+    if not root.is_dir():
+        return {"train": root}
     files: dict[str, Path] = {}
     for stem, split in NAMES.items():
         for ending in TABLES:

@@ -55,20 +55,7 @@ def run(
     Raises:
         DataError: fewer than two classes.
     """
-    seed = checkpoint.config.seed
-    support, query = sampling.per_class(examples, shots, seed=seed)
-    drawn = Counter(str(example.target) for example in support)
-    if len(drawn) < 2:
-        fix = "give examples of at least two labels"
-        raise DataError(f"only one class: {', '.join(drawn)}", where=support[0].where, fix=fix)
-    for label, count in sorted(drawn.items()):
-        if count < shots:
-            yield Noted(
-                f"class '{label}' has only {count} different texts, {shots} were asked for; all are learned from"
-            )
-    if not query:
-        yield Noted("no examples are left to score: give more, or fewer --shots")
-
+    support, query, drawn = yield from _draw(examples, shots, checkpoint.config.seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(_with_labels(checkpoint, sorted(drawn)), where)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
@@ -106,6 +93,25 @@ def run(
         seconds=seconds,
         checkpoint=str(out),
     )
+
+
+def _draw(
+    examples: Sequence[Example], shots: int, seed: int
+) -> Telling[tuple[list[Example], list[Example], Counter[str]]]:
+    """What to learn from, what to be scored on, and how many of each class were drawn."""
+    support, query = sampling.per_class(examples, shots, seed=seed)
+    drawn = Counter(str(example.target) for example in support)
+    if len(drawn) < 2:
+        fix = "give examples of at least two labels"
+        raise DataError(f"only one class: {', '.join(drawn)}", where=support[0].where, fix=fix)
+    for label, count in sorted(drawn.items()):
+        if count < shots:
+            yield Noted(
+                f"class '{label}' has only {count} different texts, {shots} were asked for; all are learned from"
+            )
+    if not query:
+        yield Noted("no examples are left to score: give more, or fewer --shots")
+    return support, query, drawn
 
 
 def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> Telling[Figures]:

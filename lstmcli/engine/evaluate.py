@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.data.store import encode, fingerprint
+from lstmcli.data.store import Store, encode, fingerprint
 from lstmcli.engine import assemble, folder, runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.events import Noted, Telling
@@ -65,7 +65,7 @@ def run(checkpoint: Checkpoint, examples: Sequence[Example], *, data: str, split
     if baselines is None:
         yield Progress("scoring the baselines")
         arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-        baselines = baseline_figures(parts.task, arrays, examples, store.known_targets) if arrays else {}
+        baselines = baseline_figures(parts.task, arrays, full) if arrays else {}
     primary = parts.task.PRIMARY
     described = parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature)
     return Report(
@@ -99,12 +99,10 @@ def write(report: Report, target: Path) -> None:
             file.write(json.dumps(prediction, ensure_ascii=False).encode() + b"\n")
 
 
-def baseline_figures(
-    task: Any, fitted: dict[str, Array], examples: Sequence[Example], targets: Array
-) -> dict[str, Figures]:
-    """The metrics of each baseline on the examples."""
-    chances = task.baseline_chances(fitted, [str(example.text) for example in examples])
-    return {name: _plain(task.measure(table, targets)) for name, table in chances.items()}
+def baseline_figures(task: Any, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
+    """The metrics of each baseline on the examples, which they read whole."""
+    chances = task.baseline_chances(fitted, store.ids, store.offsets)
+    return {name: _plain(task.measure(table, store.known_targets)) for name, table in chances.items()}
 
 
 def _plain(metrics: dict[str, Any]) -> Figures:

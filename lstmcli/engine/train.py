@@ -39,8 +39,8 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     last = checkpoints.load(out / folder.LAST) if resume else None
     if last is not None:
         _same_recipe(last.config, config)
-    parts, stores = yield from _prepare(config, inputs, last)
-    trainer = Trainer(parts, stores, out)
+    parts, whole = yield from _prepare(config, inputs, last)
+    trainer = Trainer(parts, whole, out)
     if last is not None:
         trainer.restore(last)
     yield trainer.plan()
@@ -57,8 +57,8 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
 def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
     data = config.data.model_copy(update={"cache": False})
-    parts, stores = yield from _prepare(config.model_copy(update={"data": data}), inputs, None)
-    trainer = Trainer(parts, stores, out=None)
+    parts, whole = yield from _prepare(config.model_copy(update={"data": data}), inputs, None)
+    trainer = Trainer(parts, whole, out=None)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
     next(steps)  # the first also sets the kernels up
@@ -101,15 +101,16 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
     if config.model.vectors is not None and last is None:
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
-    return parts, {name: store.truncated(config.tokens) for name, store in full.items()}
+    return parts, full
 
 
 class Trainer:
     """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
 
-    def __init__(self, parts: Parts, stores: dict[str, Store], out: Path | None) -> None:
+    def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None) -> None:
         self.parts = parts
-        self.stores = stores
+        self.whole = whole  # what the baselines read
+        self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}
         self.out = out
         self.optimizer = optimizer_for(parts.model, parts.config.train)
         self.at = Position()
@@ -216,13 +217,13 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     after = task.summary(logits, stores["validation"].targets, temperature)
 
     yield Progress("fitting the linear baseline")
-    texts = [str(example.text) for example in inputs.train]
-    arrays = task.fit_baselines(texts, stores["train"].known_targets, labels=len(parts.vocabulary.labels))
+    train = trainer.whole["train"]
+    arrays = task.fit_baselines(train.ids, train.offsets, train.known_targets, labels=len(parts.vocabulary.labels))
     figures = {}
     for name in ("validation", "test"):
         if name in stores:
             yield Progress(f"scoring the baselines on {name}")
-            figures[name] = baseline_figures(task, arrays, inputs.parts[name], stores[name].known_targets)
+            figures[name] = baseline_figures(task, arrays, trainer.whole[name])
     model = replace(
         best,
         temperature=temperature,

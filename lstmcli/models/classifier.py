@@ -48,7 +48,7 @@ class Classifier(nn.Module):
         embedded = F.dropout(self.embedding(tokens), self.config.dropout, self.training)  # [batch, time, embedding]
         hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
         pooled = F.dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
-        return ClassScores(logits=self.head(pooled).float(), embedding=pooled)
+        return ClassScores(logits=_wide(self.head(pooled)), embedding=pooled)
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
         mask = batch.mask[:, :, None]  # [batch, time, 1]
@@ -57,15 +57,22 @@ class Classifier(nn.Module):
             size = self.config.hidden
             return torch.cat((last[:, :size], hidden[:, 0, size:]), dim=-1)
         if self.config.pooling == "attention":
-            energy = self.query(torch.tanh(self.attend(hidden))).float().masked_fill(~mask, float("-inf"))
+            energy = _wide(self.query(torch.tanh(self.attend(hidden)))).masked_fill(~mask, float("-inf"))
             attended: Tensor = (energy.softmax(dim=1) * hidden).sum(dim=1)
             return attended  # [batch, feature]
         pooled = []
         if "max" in self.config.pooling:
-            pooled.append(hidden.masked_fill(~mask, float("-inf")).amax(dim=1))
+            pooled.append(_wide(hidden.masked_fill(~mask, float("-inf")).amax(dim=1)))
         if "mean" in self.config.pooling:
-            pooled.append(hidden.sum(dim=1, dtype=torch.float32) / batch.lengths[:, None])  # zero at padding
-        return torch.cat([part.float() for part in pooled], dim=-1)
+            pooled.append(
+                hidden.sum(dim=1, dtype=torch.promote_types(hidden.dtype, torch.float32)) / batch.lengths[:, None]
+            )  # zero at padding
+        return torch.cat(pooled, dim=-1)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """At least float32: sums over time and logits need more than bfloat16's three digits."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def build(config: Config, *, words: int, labels: int) -> Classifier:

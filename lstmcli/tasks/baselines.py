@@ -1,56 +1,84 @@
 """What a score must be read beside: the majority class, and logistic regression over TF-IDF of words and word pairs.
 
-Both are fitted on the same training examples as the model, with nothing tuned, and travel in the checkpoint as plain
-arrays, so that they can be asked about any texts later.
+Both are fitted on the same training examples as the model, with nothing tuned. Words and pairs are counted on token
+ids, all texts at once and without the strings: a tenth of the time and memory of counting text anew. Weights and fit
+are scikit-learn's. What is fitted is plain arrays, travels in the checkpoint, and can be asked about any texts later.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
-FEATURES = 100_000  # the most frequent words and pairs
+FEATURES = 200_000  # the most frequent words and pairs
 LARGE = 1000  # texts from which on a term must occur twice
-SETTINGS: dict[str, Any] = {"ngram_range": (1, 2), "sublinear_tf": True, "dtype": np.float32}
+SPECIAL = 2  # ids below are padding and the unknown word
+SHIFT = 2**32  # a pair's code: (first + 1) * SHIFT + second; a word's code is its id
 
 
-def fit_baselines(texts: Sequence[str], targets: Array, *, labels: int) -> dict[str, Array]:
-    """prior ``[label]``; terms (UTF-8, a line each), idf ``[term]``, weight ``[term, label]``, bias ``[label]``.
+def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) -> dict[str, Array]:
+    """prior ``[label]``; terms ``[term]``, sorted codes; idf ``[term]``; weight ``[term, label]``; bias ``[label]``.
 
-    The last four are left out where the texts have no words at all.
+    ids, offsets: the encoded texts; targets: ``[text]``. Without any known word only the prior is fitted.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
     fitted = {"prior": np.bincount(targets, minlength=labels) / len(targets)}
-    vectorizer = TfidfVectorizer(max_features=FEATURES, min_df=2 if len(texts) > LARGE else 1, **SETTINGS)
-    try:
-        features = vectorizer.fit_transform(texts)
-    except ValueError:  # only stop words or none
+    codes, texts = _codes(ids, offsets)
+    found, counts = np.unique(codes, return_counts=True)
+    often = counts >= (2 if len(targets) > LARGE else 1)
+    found, counts = found[often], counts[often]
+    terms = np.sort(found[np.argsort(-counts, kind="stable")[:FEATURES]])
+    if not len(terms):
         return fitted
+    weighting = TfidfTransformer(sublinear_tf=True)
+    features = weighting.fit_transform(_counts(codes, texts, terms, len(targets)))
     model = LogisticRegression(C=10, max_iter=300).fit(features, targets)
     weight, bias = model.coef_.T, model.intercept_
     if weight.shape[1] == 1:  # two classes: one column decides for the second
         weight, bias = np.hstack((np.zeros_like(weight), weight)), np.r_[0, bias]
-    terms = "\n".join(vectorizer.get_feature_names_out()).encode()
     return fitted | {
-        "terms": np.frombuffer(terms, np.uint8).copy(),
-        "idf": vectorizer.idf_.astype(np.float32),
+        "terms": terms,
+        "idf": weighting.idf_.astype(np.float32),
         "weight": np.ascontiguousarray(weight, np.float32),
         "bias": bias.astype(np.float32),
     }
 
 
-def baseline_chances(fitted: dict[str, Array], texts: Sequence[str]) -> dict[str, Array]:
+def baseline_chances(fitted: dict[str, Array], ids: Array, offsets: Array) -> dict[str, Array]:
     """By baseline, ``[text, label]``."""
-    from scipy.special import softmax
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    chances = {"majority": np.tile(fitted["prior"], (len(texts), 1))}
+    texts = len(offsets) - 1
+    chances = {"majority": np.tile(fitted["prior"], (texts, 1))}
     if "terms" in fitted:
-        terms = fitted["terms"].tobytes().decode().split("\n")
-        vectorizer = TfidfVectorizer(vocabulary={term: place for place, term in enumerate(terms)}, **SETTINGS)
-        vectorizer.idf_ = fitted["idf"]
-        chances["linear"] = softmax(vectorizer.transform(texts) @ fitted["weight"] + fitted["bias"], axis=1)
+        from scipy.special import softmax
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        weighting = TfidfTransformer(sublinear_tf=True)
+        weighting.idf_ = fitted["idf"]
+        features = weighting.transform(_counts(*_codes(ids, offsets), fitted["terms"], texts))
+        chances["linear"] = softmax(features @ fitted["weight"] + fitted["bias"], axis=1)
     return chances
+
+
+def _codes(ids: Array, offsets: Array) -> tuple[Array, Array]:
+    """The code of every known word and of every pair of neighbours within a text, and the text each stands in."""
+    texts = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    words = ids.astype(np.int64)
+    known = words >= SPECIAL
+    pairs = known[:-1] & known[1:] & (texts[:-1] == texts[1:])
+    second = (words[:-1][pairs] + 1) * SHIFT + words[1:][pairs]
+    return np.concatenate((words[known], second)), np.concatenate((texts[known], texts[:-1][pairs]))
+
+
+def _counts(codes: Array, texts: Array, terms: Array, count: int) -> Any:
+    """A sparse ``[text, term]``: how often each term stands in each text."""
+    from scipy.sparse import csr_array
+
+    place = np.searchsorted(terms, codes)
+    place[place == len(terms)] = 0
+    inside = terms[place] == codes
+    place, texts = place[inside], texts[inside]
+    counted = csr_array((np.ones(len(place), np.float32), (texts, place)), shape=(count, len(terms)))
+    counted.sum_duplicates()
+    return counted

@@ -31,7 +31,7 @@ __all__ = [
 def loss(scores: ClassScores, batch: Batch) -> Mean:
     """Cross-entropy of the true labels."""
     assert batch.targets is not None  # batches to learn from carry targets
-    return Mean(F.cross_entropy(scores.logits.float(), batch.targets), len(batch.targets))
+    return Mean(F.cross_entropy(scores.logits, batch.targets), len(batch.targets))
 
 
 def outputs(scores: ClassScores) -> Array:

@@ -1,0 +1,144 @@
+"""The floor plan as a table: who may import whom, who may print, what may be loaded for ``--help``."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lstmcli
+from lstmcli import registry
+
+ROOT = Path(lstmcli.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py"))
+
+MAY_IMPORT = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "errors": set(),
+    "types": {"errors"},
+    "registry": {"errors"},
+    "config": {"errors"},
+    "recipes": {"config", "errors"},
+    "data": {"config", "errors", "types"},
+    "models": {"config", "errors", "types"},
+    "tasks": {"config", "errors", "types"},
+    "meta": {"config", "errors", "types"},
+    "engine": {"config", "data", "errors", "registry", "types"},
+    "cli": {"__init__", "config", "engine", "errors", "recipes", "registry", "types"},
+}
+HEAVY = {"torch", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "transformers", "matplotlib"}
+TORCH_FREE = ["types", "config", "recipes", "registry", "data/rows", "data/sampling", "data/sources", "data/table",
+              "data/imdb", "data/reviews", "engine/inputs", "engine/texts", "engine/folder"]  # fmt: skip
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement but those for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from statements(node)
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms of ours that the file imports."""
+    names = set()
+    for node in statements(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names if name.split(".")[0] == "lstmcli"]
+    rooms = {path.stem if path.parent == ROOT else path.parent.name for path in FILES}
+    return {part[1] if len(part) > 1 and part[1] in rooms else "__init__" for part in parts}
+
+
+def test_there_are_files() -> None:
+    assert len(FILES) > 30
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_floor_plan(path: Path) -> None:
+    assert imported(path) - {room(path)} <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    names = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    names |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert "typer" not in names or room(path) == "cli"
+    assert "rich" not in names or path in (ROOT / "cli" / "render.py", ROOT / "cli" / "bars.py")
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"print", "exit", "quit", "eval", "exec"}
+    attributes = {f"{node.value.id}.{node.attr}" for node in ast.walk(tree)
+                  if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}  # fmt: skip
+    assert "sys.exit" not in attributes or path == ROOT / "cli" / "app.py"
+    assert "torch.load" not in attributes or path == ROOT / "engine" / "checkpoint.py"
+    assert not names & {"pickle", "joblib", "shelve", "dill"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_small(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 50 or room(path) == "cli", node.name
+
+
+def test_every_file_says_what_it_holds() -> None:
+    assert [path for path in FILES if not ast.get_docstring(ast.parse(path.read_text("utf-8")))] == []
+
+
+def test_what_is_registered_lies_where_its_table_says() -> None:
+    for table, folder in {"DATASETS": "data", "TASKS": "tasks", "MODELS": "models", "LEARNERS": "meta"}.items():
+        for module in getattr(registry, table).values():
+            assert module.startswith(f"lstmcli.{folder}.")
+            assert (ROOT.parent / (module.replace(".", "/") + ".py")).is_file()
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nsys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stderr.split()} & (HEAVY | {"rich", "yaml"})
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_by("from lstmcli.cli.app import main; main(['--help'])") == set()
+    assert loaded_by("from lstmcli.cli.app import main; main(['train', '--help'])") == set()
+
+
+def test_mistakes_are_caught_before_torch_is_loaded() -> None:
+    imports = "; ".join(f"import lstmcli.{name.replace('/', '.')}" for name in TORCH_FREE)
+    assert not loaded_by(imports) & HEAVY
+    for mistake in (["train", "nothing-of-that-name"], ["train", "reviews", "--set", "train.lr=-1"],
+                    ["predict", "--input", "missing.csv"], ["train", "reviews", "--data", "missing.csv"]):  # fmt: skip
+        assert not loaded_by(f"from lstmcli.cli.app import main; main({mistake!r})") & HEAVY, mistake
+
+
+def test_importing_changes_nothing() -> None:
+    modules = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in FILES]
+    modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
+    script = (
+        "import os, sys, importlib, random, signal, torch\n"
+        "import rich.console  # draws from random for an id of its own\n"
+        "before = dict(os.environ), torch.get_num_threads(), random.getstate(), signal.getsignal(signal.SIGINT)\n"
+        "state = torch.get_rng_state()\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "after = dict(os.environ), torch.get_num_threads(), random.getstate(), signal.getsignal(signal.SIGINT)\n"
+        "assert before == after and torch.equal(state, torch.get_rng_state())\n"
+        "assert 'datasets' not in sys.modules and 'sklearn' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,193 @@
+"""What every model in the registry must do, whatever its kind."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.func import functional_call
+
+from lstmcli import registry
+from lstmcli.config import Classifier, RunConfig, Section, Tokens, Train
+from lstmcli.data import batching
+from lstmcli.data.store import Store, encode
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import assemble, runtime
+from lstmcli.engine.checkpoint import Checkpoint, grouped, load, save
+from lstmcli.engine.fit import Job, Position, fit, optimizer_for
+from lstmcli.types import Batch, Example, Mean, finish
+
+TEXTS = ["a b c", "b", "c c a b a", "d e", "e", "a e d b", "c", "d d d a"]
+LABELS = ["x", "y", "y", "x", "y", "x", "y", "x"]
+EXAMPLES = [Example(text, label) for text, label in zip(TEXTS, LABELS, strict=True)]
+
+VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach every branch
+    "classifier": [
+        Classifier(embedding=6, hidden=5, dropout=0.0, pooling=pooling, bidirectional=both, layers=layers)
+        for pooling in ("last", "mean", "max", "max-mean", "attention")
+        for both, layers in ((True, 1), (False, 2))
+    ],
+}
+CASES = [pytest.param(name, config, id=f"{name}-{number}")
+         for name in sorted(registry.MODELS) for number, config in enumerate(VARIANTS[name])]  # fmt: skip
+battery = pytest.mark.parametrize(("name", "model_config"), CASES)
+
+
+def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
+    torch.manual_seed(seed)
+    vocabulary = Vocabulary.build(TEXTS, LABELS, config.tokens)
+    parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
+    return parts, finish(encode(vocabulary, EXAMPLES, cache=None))
+
+
+def config_of(model: Section, **train: object) -> RunConfig:
+    return RunConfig(
+        tokens=Tokens(min_count=1),
+        model=model,
+        train=Train(**{"epochs": 2, "batch_tokens": 16, **train}),
+        precision="float32",
+    )
+
+
+def trained(parts: assemble.Parts, store: Store) -> assemble.Parts:
+    def loss_of(indices: np.ndarray) -> tuple[Mean, int]:
+        batch = batching.collate(store, indices)
+        return parts.task.loss(parts.model(batch), batch), 1
+
+    def evaluate() -> dict[str, float]:
+        return parts.task.summary(finish(assemble.outputs(parts, store)), store.targets)
+        yield
+
+    def items(epoch: int) -> list[np.ndarray]:
+        return batching.shuffled(store.lengths, batch_tokens=parts.config.train.batch_tokens, seed=(0, epoch))
+
+    job = Job(parts.model, optimizer_for(parts.model, parts.config.train), items, loss_of, evaluate)
+    list(fit(job, parts.config.train, Position()))
+    return parts
+
+
+def scores(model: nn.Module, batch: Batch) -> torch.Tensor:
+    return model(batch).logits
+
+
+def test_every_model_has_variants() -> None:
+    assert set(VARIANTS) == set(registry.MODELS)
+
+
+@battery
+def test_overfits_eight_examples(name: str, model_config: Section) -> None:
+    parts, store = parts_of(config_of(model_config, epochs=60, lr=0.05, warmup=0.1, weight_decay=0.0))
+    trained(parts, store)
+    assert parts.task.summary(finish(assemble.outputs(parts, store)), store.targets)["score"] == 1.0
+
+
+@battery
+def test_every_parameter_gets_a_gradient(name: str, model_config: Section) -> None:
+    parts, store = parts_of(config_of(model_config))
+    batch = batching.collate(store, np.arange(len(store)))
+    parts.task.loss(parts.model(batch), batch).value.backward()
+    silent = [name for name, value in parts.model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert silent == []
+
+
+@battery
+def test_neighbours_and_padding_do_not_change_a_text(name: str, model_config: Section) -> None:
+    parts, store = parts_of(config_of(model_config))
+    parts.model.double().eval()
+    together = scores(parts.model, batching.collate(store, np.arange(len(store))))
+    alone = torch.cat([scores(parts.model, batching.collate(store, np.array([place]))) for place in range(len(store))])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-9)
+    batch = batching.collate(store, np.arange(len(store)))
+    padded = Batch(nn.functional.pad(batch.tokens, (0, 7)), batch.lengths)
+    torch.testing.assert_close(scores(parts.model, padded), together, rtol=0, atol=1e-9)
+
+
+@battery
+def test_substituted_weights_are_honoured(name: str, model_config: Section) -> None:
+    parts, store = parts_of(config_of(model_config))
+    other, _ = parts_of(config_of(model_config), seed=1)
+    batch = batching.collate(store, np.arange(len(store)))
+    before = copy.deepcopy(parts.model.state_dict())
+    substituted = functional_call(parts.model, dict(other.model.named_parameters()), (batch,)).logits
+    torch.testing.assert_close(substituted, scores(other.model, batch), rtol=0, atol=0)
+    assert all(torch.equal(value, before[name]) for name, value in parts.model.state_dict().items())
+    for name in before:  # each by itself: a weight that forward reads from elsewhere would not show above
+        changed = dict(parts.model.named_parameters()) | {name: before[name] + 1}
+        assert not torch.equal(functional_call(parts.model, changed, (batch,)).logits, scores(parts.model, batch)) or (
+            name in ("query.weight", "head.bias")  # equal shifts of all energies or logits cancel or add alike
+        )
+
+
+@battery
+def test_saved_and_loaded_it_predicts_the_same_bytes(
+    name: str, model_config: Section, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    parts, store = parts_of(config_of(model_config))
+    path = tmp_path_factory.mktemp("saved") / "model.pt"
+    save(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())), path)
+    again = assemble.restored(load(path), parts.runtime)
+    one, other = (finish(assemble.outputs(side, store)) for side in (parts, again))
+    assert one.tobytes() == other.tobytes()
+    save(
+        Checkpoint(again.config, again.vocabulary, grouped("model", again.model.state_dict())),
+        path.with_name("again.pt"),
+    )
+    assert path.read_bytes() == path.with_name("again.pt").read_bytes()
+
+
+@battery
+def test_the_same_seed_gives_the_same_bytes_of_weights(name: str, model_config: Section) -> None:
+    with_noise = model_config.model_copy(update={"dropout": 0.3, "word_dropout": 0.2, "weight_drop": 0.2})
+    runs = [trained(*parts_of(config_of(with_noise))).model.state_dict() for _ in range(2)]
+    other = trained(*parts_of(config_of(with_noise), seed=1)).model.state_dict()
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+    assert not all(torch.equal(runs[0][name], other[name]) for name in other)
+
+
+@battery
+def test_noise_is_for_training_alone(name: str, model_config: Section) -> None:
+    noisy = model_config.model_copy(update={"dropout": 0.5, "word_dropout": 0.5, "weight_drop": 0.5})
+    parts, store = parts_of(config_of(noisy))
+    batch = batching.collate(store, np.arange(len(store)))
+    assert not torch.equal(scores(parts.model, batch), scores(parts.model, batch))
+    parts.model.eval()
+    assert torch.equal(scores(parts.model, batch), scores(parts.model, batch))
+
+
+@pytest.mark.parametrize("name", sorted(registry.MODELS))
+def test_any_batch_scores_as_its_texts_do_alone(name: str) -> None:
+    parts, _ = parts_of(config_of(VARIANTS[name][0].model_copy(update={"pooling": "max-mean"})))
+    parts.model.eval()
+
+    @given(st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=12), min_size=1, max_size=6), st.integers(0, 4))
+    @settings(max_examples=30, deadline=None)
+    def check(rows: list[list[int]], extra: int) -> None:
+        store = Store(np.concatenate(rows).astype(np.int32), np.r_[0, np.cumsum([len(row) for row in rows])])
+        batch = batching.collate(store, np.arange(len(rows)))
+        batch = Batch(nn.functional.pad(batch.tokens, (0, extra)), batch.lengths)
+        alone = [scores(parts.model, batching.collate(store, np.array([place]))) for place in range(len(rows))]
+        torch.testing.assert_close(scores(parts.model, batch), torch.cat(alone), rtol=0, atol=1e-5)
+
+    check()
+
+
+@pytest.mark.parametrize("name", sorted(registry.LEARNERS))
+def test_a_learner_leaves_the_model_untouched_and_zero_steps_change_nothing(
+    name: str, run: Callable[..., int], small_config: RunConfig
+) -> None:
+    parts, store = parts_of(small_config)
+    parts.model.eval()
+    learner = registry.find(registry.LEARNERS, name)
+    batch = batching.collate(store, np.arange(len(store)))
+    before = copy.deepcopy(parts.model.state_dict())
+    adapted = learner.adapt(small_config.learner, parts.model, batch, parts.task.loss)
+    assert all(torch.equal(value, before[name]) for name, value in parts.model.state_dict().items())
+    assert all(value.grad is None for value in parts.model.parameters())
+    first, last = parts.task.loss(parts.model(batch), batch).value, parts.task.loss(adapted(batch), batch).value
+    assert last < first
+    still = learner.adapt(small_config.learner.model_copy(update={"steps": 0}), parts.model, batch, parts.task.loss)
+    assert torch.equal(still(batch).logits, parts.model(batch).logits)

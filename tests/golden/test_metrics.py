@@ -1,0 +1,117 @@
+"""Our weighted metrics against scikit-learn, and the intervals against what theory says of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from lstmcli.config import Tokens
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.tasks import classify
+from lstmcli.tasks.metrics import bootstrapped, weighted
+
+
+def data(labels: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    targets = np.r_[np.arange(labels), random.integers(0, labels, count - labels)]
+    chances = random.dirichlet(np.ones(labels), count).round(2)  # rounded, so that scores tie
+    chances[np.arange(count), targets] += 0.3
+    return chances / chances.sum(axis=1, keepdims=True), targets
+
+
+@pytest.mark.parametrize("labels", [2, 3, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_scikit_learn_also_when_weighted(labels: int, seed: int) -> None:
+    chances, targets = data(labels, 200, seed)
+    weights = np.vstack([np.ones(200), np.random.default_rng(seed).integers(1, 4, 200)])
+    ours = weighted(chances, targets, weights)
+    predicted = chances.argmax(axis=1)
+    for row, weight in enumerate(weights):
+        options = {"sample_weight": weight}
+        assert ours["accuracy"][row] == pytest.approx(reference.accuracy_score(targets, predicted, **options))
+        expected = reference.balanced_accuracy_score(targets, predicted, **options)
+        assert ours["balanced_accuracy"][row] == pytest.approx(expected)
+        expected = reference.f1_score(targets, predicted, average="macro", **options)
+        assert ours["macro_f1"][row] == pytest.approx(expected)
+        if labels == 2:
+            assert ours["auc"][row] == pytest.approx(reference.roc_auc_score(targets, chances[:, 1], **options))
+    assert ("auc" in ours) == (labels == 2)
+
+
+def test_calibration_error_by_hand() -> None:
+    # Four answers at 0.9, three of them right: |0.75 - 0.9|. Two at 0.6, both right: |1 - 0.6|. Weighted 4 : 2.
+    chances = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 2)
+    targets = np.array([0, 0, 0, 1, 0, 0])
+    ours = weighted(chances, targets, np.ones((1, 6)))["ece"][0]
+    assert ours == pytest.approx((4 * 0.15 + 2 * 0.4) / 6)
+
+
+def test_the_interval_is_as_wide_as_theory_says() -> None:
+    random = np.random.default_rng(0)
+    targets = np.zeros(2000, int)
+    chances = np.where(random.random(2000) < 0.8, 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
+    accuracy = bootstrapped(chances, targets)["accuracy"]
+    width = 2 * 1.96 * np.sqrt(accuracy.value * (1 - accuracy.value) / 2000)
+    assert accuracy.high - accuracy.low == pytest.approx(width, rel=0.1)
+    assert accuracy.low < accuracy.value < accuracy.high
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    chances, targets = data(3, 50, 0)
+    assert bootstrapped(chances, targets) == bootstrapped(chances, targets)
+
+
+@given(st.floats(0.2, 5.0), st.integers(0, 10_000), st.integers(2, 5))
+@settings(deadline=None, max_examples=25)
+def test_calibration_finds_the_temperature_that_a_grid_finds(heat: float, seed: int, labels: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.normal(size=(400, labels)) * 2
+    truth = scores / scores.std()
+    chances = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
+    targets = np.array([random.choice(labels, p=row) for row in chances])
+    logits = (truth * heat).astype(np.float64)
+
+    def loss(temperature: float) -> float:
+        return classify.summary(logits, targets, temperature)["loss"]
+
+    found = classify.calibrate(logits, targets)
+    grid = np.geomspace(0.05, 20, 400)
+    assert loss(found) <= min(map(loss, grid)) + 1e-6
+
+
+def test_calibration_of_separable_and_of_constant_scores_stays_within_bounds() -> None:
+    separable = np.array([[3.0, 0.0], [0.0, 3.0]])
+    assert 0.05 <= classify.calibrate(separable, np.array([0, 1])) < 0.2  # any sharper, and the loss no longer changes
+    assert classify.calibrate(separable, np.array([1, 0])) == pytest.approx(20)
+    assert classify.calibrate(np.zeros((4, 2)), np.array([0, 1, 0, 1])) == 1.0
+
+
+def test_the_linear_baseline_equals_the_pipeline_of_scikit_learn() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    texts = ["good film", "very good very good", "bad film", "so bad", "fine", "not fine at all"] * 3
+    asked = ["good", "bad idea film", "film idea film"]  # idea is unknown: no pair reaches across it
+    vocabulary = Vocabulary.build(texts, [], Tokens(min_count=1, size=100))
+
+    def encoded(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        ids = vocabulary.encode(lines)
+        return np.concatenate(ids), np.r_[0, np.cumsum([len(text) for text in ids])]
+
+    for targets in (np.array([1, 1, 0, 0, 1, 0] * 3), np.array([1, 1, 0, 0, 2, 2] * 3)):
+        fitted = classify.fit_baselines(*encoded(texts), targets, labels=len(set(targets.tolist())))
+        ours = classify.baseline_chances(fitted, *encoded(asked))
+        theirs = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),
+            LogisticRegression(C=10, max_iter=300),
+        ).fit(texts, targets)
+        np.testing.assert_allclose(ours["linear"], theirs.predict_proba(asked), atol=1e-4)
+        np.testing.assert_allclose(ours["majority"][0], np.bincount(targets) / len(targets))
+
+
+def test_a_text_of_unknown_words_gets_the_linear_baselines_bias() -> None:
+    fitted = classify.fit_baselines(np.array([2, 3, 2]), np.array([0, 1, 3]), np.array([0, 1]), labels=2)
+    chances = classify.baseline_chances(fitted, np.array([1, 1]), np.array([0, 2]))["linear"]
+    assert chances[0, 1] == pytest.approx(1 / (1 + np.exp(-fitted["bias"][1])), rel=1e-6)

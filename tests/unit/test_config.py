@@ -1,0 +1,101 @@
+"""Recipes: what is wrong is said, with where it stands and how to mend it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmcli import recipes
+from lstmcli.config import RunConfig
+from lstmcli.errors import ConfigError, LstmcliError, did_you_mean
+
+BAD = [  # override                 what                        where                         fix
+    ("train.lr=-1", "-1 is out of range", "--set train.lr=-1", "more than 0 and less than 100"),
+    ("train.lr=-1", "-1 is out of range", "--set train.lr=-1", "--set train.lr=0.00"),
+    ("train.epoch=3", "unknown key 'epoch'", "--set train.epoch=3", "did you mean 'epochs'"),
+    ("trian.epochs=3", "unknown key 'trian'", "reviews.yaml: trian", "did you mean 'train'"),
+    ("model.pooling=maxmean", "'maxmean' is not allowed", "--set model.pooling", "did you mean 'max-mean'"),
+    ("model.hidden=many", "'many' should be a valid integer", "--set model.hidden=many", "--set model.hidden=128"),
+    ("model.hidden=no", "truth value", "--set model.hidden=False", "--set model.hidden=128"),
+    ("device=gpu", "'gpu'", "--set device=gpu", "--set device=auto"),
+    ("epochs", "not key=value", "--set epochs", "--set train.lr=0.001"),
+    ("seed.x=1", "'seed' is not a section", "--set seed.x=1", "leave out"),
+]
+
+
+@pytest.mark.parametrize(("override", "what", "where", "fix"), BAD)
+def test_a_bad_override_says_what_where_and_how_to_mend(override: str, what: str, where: str, fix: str) -> None:
+    overrides = [override] if override != "seed.x=1" else ["seed=1", override]
+    with pytest.raises(ConfigError) as caught:
+        recipes.load("reviews", overrides=overrides)
+    assert what in caught.value.what
+    assert where in caught.value.where
+    assert fix in caught.value.fix
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("train: {lr: fast, epochs: 0}\nmodel: {hiden: 3}\n")
+    with pytest.raises(ConfigError, match="3 problems") as caught:
+        recipes.load(str(path))
+    for part in ("train.lr", "train.epochs", "model.hiden", "did you mean 'hidden'", str(path)):
+        assert part in caught.value.where
+
+
+def test_the_last_override_wins_and_numbers_may_be_text() -> None:
+    config = recipes.load(
+        "reviews", overrides=["train.lr=1e-3", "train.lr=2e-3", "train.clip=none", "data.domains=[films]"]
+    )
+    assert config.train.lr == 0.002
+    assert config.train.clip is None
+    assert config.data.domains == ("films",)
+
+
+def test_a_recipe_survives_its_own_text() -> None:
+    config = recipes.load("imdb")
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+    assert recipes.adjusted(config, ["seed=3"]) == config.model_copy(update={"seed": 3})
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [("- a\n", "a table of sections"), ("a: [\n", "not valid YAML"), (b"\xff\xfe\x00", "not valid YAML")],
+)
+def test_a_file_that_is_no_recipe(tmp_path: Path, content: str | bytes, what: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=what):
+        recipes.load(str(path))
+
+
+def test_a_near_miss_of_a_recipes_name_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipes.load("imbd")
+    assert "did you mean 'imdb'" in caught.value.fix
+
+
+def test_data_finds_its_standard_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("text,label\n")
+    assert recipes.load(str(tmp_path / "mine.csv")).data.path == tmp_path / "mine.csv"
+    folder = tmp_path / "split"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="no data that a standard recipe fits"):
+        recipes.load(str(folder))
+    (folder / "train.jsonl").write_text("{}")
+    assert recipes.load(str(folder)).data.name == "table"
+    (tmp_path / "aclImdb" / "train" / "pos").mkdir(parents=True)
+    assert recipes.load(str(tmp_path / "aclImdb")).data.name == "imdb"
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_no_override_brings_a_traceback(text: str) -> None:
+    for override in (text, f"train.lr={text}", f"data.{text}=1", f"{text}=1"):
+        with suppress(LstmcliError):
+            recipes.load("reviews", overrides=[override])
+
+
+def test_did_you_mean_names_all_when_nothing_is_near() -> None:
+    assert did_you_mean("zzz", ["a", "b"]) == "known: a, b"

@@ -1,0 +1,216 @@
+"""Rows, sources, draws and checks."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lstmcli.config import Data
+from lstmcli.data import check, rows, sampling, sources, table
+from lstmcli.errors import DataError
+from lstmcli.types import Example
+
+BAD_ROWS = [  # file              content                                           problem
+    ("a.csv", b"text,label\n\xff\xfe,good\nfine,good\n", "not UTF-8"),
+    ("a.csv", b"text,label\nfine,good,extra\nfine,good\n", "3 columns where the header has 2"),
+    ("a.csv", b"text,label\n,good\nfine,good\n", "empty 'text'"),
+    ("a.csv", b"text,label\nfine,\nfine,good\n", "no 'label'"),
+    ("a.csv", b"text,label\nfine,NaN\nfine,good\n", "no 'label'"),
+    ("a.tsv", b"text\tlabel\n  \tgood\nfine\tgood\n", "empty 'text'"),
+    ("a.jsonl", b'{"text": 3, "label": "a"}\n{"text": "fine", "label": "a"}\n', "'text' is int"),
+    ("a.jsonl", b'{"text": "x", "label": NaN}\n{"text": "fine", "label": "a"}\n', "'label' is NaN"),
+    ("a.jsonl", b'[1]\n{"text": "fine", "label": "a"}\n', "not a JSON object"),
+    ("a.jsonl", b'{"text": \n{"text": "fine", "label": "a"}\n', "not JSON"),
+    ("a.jsonl", b'{"text": "\\ud800", "label": "a"}\n{"text": "fine", "label": "a"}\n', "half of a surrogate"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "problem"), BAD_ROWS)
+def test_a_bad_row_is_told_with_its_line_and_the_others_are_read(
+    tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    found = table.read(path, "train", Data())
+    assert [example.text for example in found.examples] == ["fine"]
+    ((where, what),) = found.bad
+    assert where == f"{path}:{1 if name.endswith('jsonl') else 2}"
+    assert problem in what
+
+
+BAD_FILES = [  # name         content                                  what
+    ("a.csv", b"", "the file is empty"),
+    ("a.csv", b"review,label\nx,y\n", "no column 'text'"),
+    ("a.csv", b"text,sentiment\nx,y\n", "no column 'label'"),
+    ("a.xlsx", b"PK", "not a kind of table"),
+    ("a.parquet", b"not parquet", "not a parquet file"),
+    ("missing.csv", None, "no such file"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "what"), BAD_FILES)
+def test_a_bad_file_is_told(tmp_path: Path, name: str, content: bytes | None, what: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        table.read(path, "train", Data())
+    assert what in caught.value.what
+    assert str(path) in caught.value.where
+    assert caught.value.fix
+
+
+def test_encodings_and_odd_texts_come_through(tmp_path: Path) -> None:
+    long = "word " * 100_000
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        f'\ufefftext,label\r\n"two\nlines, and a ""quote""",a\r\n\n🙂 nul\0here,b\n"{long}",3.0\n'.encode()
+    )
+    found = table.read(path, "train", Data())
+    assert not found.bad
+    assert [example.text for example in found.examples] == ['two\nlines, and a "quote"', "🙂 nul\0here", long]
+    assert [example.target for example in found.examples] == ["a", "b", "3.0"]
+
+
+def test_semicolons_part_columns_where_the_header_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text;label\nfine, really;good\n")
+    assert table.read(path, "train", Data()).examples[0].text == "fine, really"
+
+
+def test_parquet_and_jsonl_say_the_same(tmp_path: Path) -> None:
+    records = [{"review": "fine", "stars": 1.0}, {"review": "bad", "stars": 0.5}, {"review": None, "stars": None}]
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text("".join(f"{pa_json}\n" for pa_json in map(_json, records)))
+    options = Data(text_column="review", label_column="stars")
+    one, other = (table.read(tmp_path / name, "train", options) for name in ("a.parquet", "a.jsonl"))
+    assert [(e.text, e.target) for e in one.examples] == [("fine", "1"), ("bad", "0.5")]
+    assert [(e.text, e.target) for e in other.examples] == [("fine", "1"), ("bad", "0.5")]
+    assert [what for _, what in one.bad] == [what for _, what in other.bad] == ["no 'review'"]
+
+
+def _json(record: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(record)
+
+
+def test_sources_are_asked_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"path": None, "bundled": None, "hub": "", "cache": tmp_path / "cache"}
+    (tmp_path / "root" / "imdb").mkdir(parents=True)
+    with pytest.raises(DataError, match="needs a file"):
+        sources.locate("imdb", **where)
+    assert sources.locate("imdb", **(where | {"bundled": tmp_path})) == tmp_path
+    monkeypatch.setenv("LSTMCLI_DATA", str(tmp_path / "root"))
+    assert sources.locate("imdb", **(where | {"bundled": tmp_path})) == tmp_path / "root" / "imdb"
+    assert sources.locate("imdb", **(where | {"path": tmp_path})) == tmp_path
+    with pytest.raises(DataError, match="no such file or folder"):
+        sources.locate("imdb", **(where | {"path": tmp_path / "missing"}))
+
+
+def test_without_network_all_places_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        sources.locate("imdb", path=None, bundled=None, hub="stanfordnlp/imdb", cache=tmp_path)
+    for part in ("--data", "$LSTMCLI_DATA", "stanfordnlp/imdb", "HF_HUB_OFFLINE"):
+        assert part in caught.value.where
+    assert "reviews" in caught.value.fix
+
+
+def test_an_unreachable_hub_is_told_and_code_on_the_hub_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
+    with pytest.raises(DataError, match="not at hand") as caught:
+        sources.locate("imdb", path=None, bundled=None, hub="stanfordnlp/imdb", cache=tmp_path)
+    assert "cannot be reached: ConnectionError" in caught.value.where
+
+    class Info:
+        siblings = (type("File", (), {"rfilename": "imdb.py"}), type("File", (), {"rfilename": "a.parquet"}))
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: Info)
+    with pytest.raises(DataError) as caught:
+        sources.locate("imdb", path=None, bundled=None, hub="stanfordnlp/imdb", cache=tmp_path)
+    assert "not a repository of parquet files" in caught.value.where
+
+
+def test_the_hubs_parquet_is_kept_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+    import huggingface_hub
+
+    class Info:
+        siblings = (type("File", (), {"rfilename": "plain_text/train.parquet"}),)
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: Info)
+    split = datasets.Dataset.from_dict({"text": ["fine", "dull"], "label": [1, 0]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda _: datasets.DatasetDict({"train": split}))
+    where = {"path": None, "bundled": None, "hub": "stanfordnlp/imdb", "cache": tmp_path}
+    folder = sources.locate("imdb", **where)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", None)  # a second time nobody is asked
+    assert sources.locate("imdb", **where) == folder
+
+    from lstmcli.data import imdb
+
+    assert [example.target for example in imdb.read(folder, "train", Data()).examples] == ["positive", "negative"]
+
+
+def examples(**counts: int) -> list[Example]:
+    return [Example(f"{label} {number}", label) for label, count in counts.items() for number in range(count)]
+
+
+def test_a_stratified_part_keeps_the_shares() -> None:
+    chosen, rest = sampling.stratified(examples(a=70, b=25, c=5), 20, seed=0)
+    counted = [sum(example.target == label for example in chosen) for label in "abc"]
+    assert counted == [14, 5, 1]
+    assert len(rest) == 80
+    assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=0)[0] == chosen
+    assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=1)[0] != chosen
+
+
+def test_a_rare_class_is_on_both_sides() -> None:
+    chosen, rest = sampling.stratified(examples(a=98, b=2), 10, seed=0)
+    assert {example.target for example in chosen} == {example.target for example in rest} == {"a", "b"}
+
+
+def test_shots_are_drawn_a_class_and_no_text_is_on_both_sides() -> None:
+    data = [*examples(a=9, b=3), Example("a 0", "a"), Example("b 1", "b")]
+    support, rest = sampling.per_class(data, 4, seed=0)
+    assert [sum(example.target == label for example in support) for label in "ab"] == [4, 3]
+    assert not {example.text for example in support} & {example.text for example in rest}
+
+
+def test_the_check_counts_what_would_spoil_the_result() -> None:
+    train = [Example("x", "a"), Example("x", "a"), Example("y", "b")]
+    test = [Example("x", "a"), Example("z", "b")]
+    lengths = {"train": np.array([1, 1, 9]), "test": np.array([1, 5])}
+    checked = check.check({"train": train, "test": test}, lengths, max_tokens=4)
+    assert (checked["train"].duplicates, checked["test"].in_train, checked["train"].over) == (1, 1, 1)
+    told = "\n".join(check.remarks(checked))
+    for part in ("class 'a' has only 2", "train: 1 texts repeat", "at most 50.0 points", "longer than max_tokens"):
+        assert part in told
+    with pytest.raises(DataError, match="only one class to learn: 'a'"):
+        check.check({"train": train[:2]}, lengths, max_tokens=4)
+
+
+def test_uneven_classes_are_told() -> None:
+    data = examples(a=120, b=20)
+    told = check.remarks(check.check({"train": data}, {"train": np.ones(140, int)}, max_tokens=4))
+    assert any("uneven: 120 examples against 20" in remark for remark in told)
+
+
+def test_rows_of_plain_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\r\n\xff\n\nthree")
+    read = list(rows.stream(path, need="text"))
+    assert [rows.text_of(row, "text") for row in read] == [
+        ("one", ""), ("", "bytes that are not UTF-8"), ("", "empty 'text'"), ("three", ""),
+    ]  # fmt: skip
