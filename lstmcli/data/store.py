@@ -70,7 +70,7 @@ def encode(
         path = cache / "encoded" / f"{fingerprint(examples, vocabulary.to_json())}.npz"
         if path.is_file():
             try:
-                with np.load(path) as arrays:
+                with path.open("rb") as file, np.load(file) as arrays:
                     return Store(arrays["ids"], arrays["offsets"], targets)
             except (
                 OSError,

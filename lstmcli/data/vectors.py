@@ -108,6 +108,7 @@ def _text(
     places = {word: place for place, word in enumerate(words)}
     vectors = np.zeros((len(words), dimensions), np.float32)
     mask = np.zeros(len(words), bool)
+    number = 0
     for number, line in enumerate(lines, 1):
         word, _, numbers = line.rstrip("\n ").partition(" ")
         if number == 1:
@@ -119,10 +120,11 @@ def _text(
         if place is None:
             continue
         try:
-            vectors[place] = np.array(numbers.split(), np.float32)
+            vectors[place] = np.array(numbers.split(), np.float32).reshape(dimensions)
         except ValueError as error:
             raise DataError(f"not a vector of {dimensions} numbers", where=f"{source}:{number}", fix=FORMAT) from error
         mask[place] = True
+    _check(dimensions if number else 0, dimensions, source)
     return vectors, mask
 
 

@@ -1,13 +1,14 @@
 """One ``.pt`` file of plain things, all that evaluation, adaptation and prediction need.
 
-    {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}}
+    {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
 header: config, vocabulary (words and labels), temperature, progress, metrics. tensors: ``model/<parameter>``,
 ``baseline/<array>``, and in last.pt ``best/…``, ``optimizer/<parameter>/<moment>``, ``random/<generator>``. Text and
 tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
-file is ever run.
+file is ever run. torch does not check what it reads against bits that have flipped; the checksum does.
 """
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     }
     text = json.dumps(header, sort_keys=True, ensure_ascii=False)
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
-    torch.save({"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}, buffer)
+    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
+    torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
     with folder.whole(path) as file:
         file.write(buffer.getbuffer())
 
@@ -77,15 +79,22 @@ def load(path: Path) -> Checkpoint:
         fix = "give a model.pt: -c FILE, or train one: lstmcli train reviews"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
     fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
+    damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=str(path), fix=fix)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch each have their own; all mean the same
-        raise CheckpointError("not a checkpoint that can be read", where=str(path), fix=fix) from error
+    except Exception as error:  # pickle, zip and torch each have their own; all mean the same to the user
+        raise damaged from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=str(path), fix=fix)
-    if content["version"] > VERSION:
+    if content.get("version", 0) > VERSION:
         fix = "bring lstmcli up to date: pip install --upgrade lstmcli"
         raise CheckpointError(f"written by a newer version (format {content['version']})", where=str(path), fix=fix)
+    try:
+        intact = content["checksum"] == _checksum(content["header"], content["tensors"])
+    except (KeyError, AttributeError, TypeError) as error:
+        raise damaged from error
+    if not intact:
+        raise damaged
     header = json.loads(content["header"])
     return Checkpoint(
         config=validated(header["config"], where=str(path)),
@@ -95,6 +104,14 @@ def load(path: Path) -> Checkpoint:
         progress=header["progress"],
         metrics=header["metrics"],
     )
+
+
+def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
+    for name, value in tensors.items():
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def find(path: Path | None) -> Path:

@@ -74,7 +74,7 @@ def claim_file(path: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
+def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the path's place, flushed to disk, only when all of it is written.
 
     Raises:
@@ -82,7 +82,7 @@ def whole(path: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with partial.open(mode) as file:
+        with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

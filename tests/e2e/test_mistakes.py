@@ -1,0 +1,134 @@
+"""Every mistake has a message that a person can act on: exit code 2, no traceback, nothing lost."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import GOOD, train_arguments, write_table
+
+Run = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+MISTAKES = [  # file content, options of train, what the message must name
+    (b"", [], ["the file is empty", "at least one row"]),
+    (b"review,label\nfine,good\n", [], ["no column 'text'", "review", "--text-column"]),
+    (b"text,mood\nfine,good\n", [], ["no column 'label'", "mood", "--label-column"]),
+    (b"text,label\n", [], ["no examples", "at least one row"]),
+    (b"text,label\n" + b"fine,good\n" * 40, [], ["only one class to learn: 'good'", "at least two labels"]),
+    (b"text,label\nfine,nan\n" + b"x,good\n" * 40, [], ["1 rows cannot be used", "mine.csv:2", "data.bad_rows=skip"]),
+    (b"text,label\n\xff,a\n" + b"x,good\n" * 40, [], ["not UTF-8", "mine.csv:2"]),
+    (b"text,label\nfine,a\nbad,b\n", [], ["too few", "data.validation"]),
+    (None, ["--set", "train.lr=fast"], ["'fast'", "--set train.lr=fast"]),
+    (None, ["--set", "modle.hidden=3"], ["unknown key 'modle'", "did you mean 'model'"]),
+    (None, ["--device", "cuda:7"], ["CUDA devices", "--device cpu"]),
+    (None, ["--device", "gpu"], ["'gpu'", "--set device=auto"]),
+    (None, ["--set", "model.vectors=missing.txt"], ["no such file of vectors", "model.vectors=none"]),
+    (None, ["--resume"], ["no run to resume", "without --resume"]),
+    (None, ["--data", "missing.csv"], ["no such file or folder", "lstmcli train reviews"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "options", "named"), MISTAKES)
+def test_a_mistake_in_training_is_told(
+    run: Run, tmp_path: Path, capsys: Captured, content: bytes | None, options: list[str], named: list[str]
+) -> None:
+    path = tmp_path / "mine.csv"
+    if content is None:
+        write_table(path)
+    else:
+        path.write_bytes(content)
+    assert run(*train_arguments(path, tmp_path / "run", *options)) == 2
+    shown = capsys.readouterr()
+    told = " ".join(shown.err.split())
+    for part in named:
+        assert part in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "run" / "model.pt").exists()
+
+
+def test_an_unknown_label_in_another_file_is_told_with_its_line(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    data = tmp_path / "other.csv"
+    data.write_text("text,label\nfine,good\nodd,goood\n")
+    assert run("evaluate", "-c", trained, "--data", data) == 2
+    told = capsys.readouterr().err
+    assert "unknown label 'goood'" in told
+    assert "other.csv:3" in told
+    assert "did you mean 'good'" in told
+
+
+def test_folders_and_files_in_the_wrong_place_are_told(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").write_text("x")
+    table = write_table(tmp_path / "mine.csv")
+    for arguments, part in (
+        (["predict", "-c", trained, "--input", tmp_path / "folder.csv"], "a folder stands where a file is due"),
+        (["predict", "-c", trained, "--output", tmp_path / "out.xlsx", "fine"], "cannot be written"),
+        (["predict", "-c", trained, "--output", tmp_path / "file" / "out.csv", "fine"], "cannot be written"),
+        (["predict", "-c", trained, "--input", tmp_path / "missing.csv"], "no such file"),
+        (["predict", "-c", trained, "--input", tmp_path / "mine.csv", "and a text"], "both given"),
+        (["predict", "-c", trained, " "], "the text is empty"),
+        (["predict", "-c", tmp_path / "missing.pt", "fine"], "no such checkpoint"),
+        (["predict", "-c", table, "fine"], "not a checkpoint"),
+        (["adapt", "-c", trained, "--out", tmp_path], "cannot be written"),
+        (["evaluate", "-c", trained, "--split", "tset"], "no split 'tset'"),
+        (["evaluate", "-c", trained, "--data", "imdb"], "LSTMCLI_DATA"),
+        (train_arguments(table, tmp_path / "file"), "cannot be written"),
+    ):
+        assert run(*arguments) == 2, arguments
+        told = capsys.readouterr().err
+        assert part in " ".join(told.split()), arguments
+        assert "Traceback" not in told
+
+
+def test_a_run_is_not_written_over_unasked(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    table = write_table(tmp_path / "mine.csv")
+    before = trained.read_bytes()
+    assert run(*train_arguments(table, trained.parent)) == 2
+    assert "--force" in capsys.readouterr().err
+    assert trained.read_bytes() == before
+
+
+def test_imdb_without_data_and_network_names_every_place_within_seconds(run: Run, capsys: Captured) -> None:
+    assert run("train", "imdb") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    for part in ("--data", "$LSTMCLI_DATA", "stanfordnlp/imdb", "lstmcli train reviews"):
+        assert part in told
+
+
+def test_an_unreachable_hub_is_told_within_seconds() -> None:
+    # The hub's address leads to a port of this machine at which nobody listens.
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    done = subprocess.run([sys.executable, "-m", "lstmcli", "train", "imdb"], capture_output=True, text=True,
+                          timeout=30, env=environment, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_usage_mistakes_exit_with_2(run: Run, capsys: Captured) -> None:
+    assert run("trian") == 2
+    assert run("adapt", "--shots", "0") == 2
+    assert run("adapt", "--shots", "many") == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_things_is_told(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
+    for command in (["predict", "fine"], ["evaluate"], ["adapt"]):
+        assert run(*command, "-c", tmp_path / "other.pt") == 2
+        assert "not a checkpoint of lstmcli" in capsys.readouterr().err
+
+
+def test_odd_texts_are_answered(run: Run, trained: Path, capsys: Captured) -> None:
+    odd = ["🙂" * 50, "\0", "<br /><br />", "\u202e\ufeff", "ا ب", "a\r\nb\tc", "x" * 100_000, GOOD[0]]
+    assert run("predict", "-c", trained, *odd) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(odd)

@@ -1,0 +1,124 @@
+"""Ctrl-C, kill and resume: nothing is lost, and the end is the same to the byte."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lstmcli import recipes
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import folder, inputs
+from lstmcli.engine.events import Evaluated, Finished, Stepped
+from lstmcli.engine.train import Trainer, run
+from lstmcli.types import finish
+from tests.conftest import SMALL, train_arguments
+
+Run = Callable[..., int]
+NOISY = [
+    *SMALL,
+    "model.dropout=0.3",
+    "model.word_dropout=0.1",
+    "train.epochs=3",
+    "precision=float32",
+    "train.save_every=0",
+]
+
+
+def test_a_run_stopped_anywhere_ends_with_the_same_bytes(table: Path, tmp_path: Path) -> None:
+    config = recipes.load(str(table), overrides=NOISY)
+    data = finish(inputs.read(config))
+    (tmp_path / "straight").mkdir()
+    events = list(run(config, data, tmp_path / "straight"))
+    assert isinstance(events[-1], Finished)
+    steps = sum(isinstance(event, Stepped) for event in events)
+    assert steps >= 9
+    expected = {
+        name: (tmp_path / "straight" / name).read_bytes() for name in (folder.MODEL, folder.LAST, folder.METRICS)
+    }
+    for stop in range(1, len(events), 3):
+        out = tmp_path / f"stopped{stop}"
+        out.mkdir()
+        list(itertools.islice(run(config, data, out), stop))  # as a kill would leave it: what was saved is there
+        if (out / folder.LAST).is_file():
+            list(run(config, data, out, resume=True))
+            for name, content in expected.items():
+                assert (out / name).read_bytes() == content, (stop, name)
+
+
+def test_resume_goes_on_where_it_stood(table: Path, tmp_path: Path) -> None:
+    config = recipes.load(str(table), overrides=NOISY)
+    data = finish(inputs.read(config))
+    events = run(config, data, tmp_path)
+    for event in events:
+        if isinstance(event, Evaluated):
+            break
+    events.close()
+    resumed = list(run(config, data, tmp_path, resume=True))
+    assert next(event for event in resumed if isinstance(event, Stepped)).step == event.step + 1
+    lines = [json.loads(line) for line in (tmp_path / folder.METRICS).read_text().splitlines()]
+    assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
+
+
+def test_resume_refuses_another_recipe(
+    run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*train_arguments(table, tmp_path / "run")) == 0
+    assert run(*train_arguments(table, tmp_path / "run", "--resume", "--set", "train.lr=0.01")) == 2
+    assert "the recipe has changed: train.lr" in capsys.readouterr().err
+
+
+def long_run(table: Path, out: Path) -> subprocess.Popen[str]:
+    arguments = train_arguments(table, out, "--epochs", "3000", "--set", "train.save_every=0")
+    return subprocess.Popen([sys.executable, "-m", "lstmcli", *arguments], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if path.is_file():
+            return
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not come")
+
+
+def test_ctrl_c_saves_names_the_file_and_exits_with_130(table: Path, tmp_path: Path) -> None:
+    process = long_run(table, tmp_path / "run")
+    wait_for(tmp_path / "run" / folder.LAST, process)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert str(tmp_path / "run" / folder.LAST) in "".join(told.split("\n"))
+    assert "--resume" in told
+    assert "Traceback" not in told
+    assert checkpoints.load(tmp_path / "run" / folder.LAST).progress["step"] > 0
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(table: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        out = tmp_path / f"run{number}"
+        process = long_run(table, out)
+        wait_for(out / folder.LAST, process)
+        time.sleep(0.013 * number)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        for name in (folder.LAST, folder.MODEL):
+            if (out / name).exists():
+                checkpoints.load(out / name)
+
+
+def test_the_trainer_tells_its_plan_truly(table: Path, tmp_path: Path) -> None:
+    config = recipes.load(str(table), overrides=NOISY)
+    events = list(run(config, finish(inputs.read(config)), tmp_path))
+    planned = next(event for event in events if type(event).__name__ == "Planned")
+    stepped = [event for event in events if isinstance(event, Stepped)]
+    assert planned.steps == pytest.approx(len(stepped), rel=0.2)
+    assert planned.tokens == sum(event.tokens for event in stepped)
+    assert Trainer.__doc__

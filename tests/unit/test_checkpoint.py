@@ -1,0 +1,173 @@
+"""One .pt of plain things: whole or not at all, and never run."""
+
+import os
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmcli.config import RunConfig
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import folder
+from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.errors import CheckpointError, ConfigError, RuntimeSetupError
+
+
+def small() -> Checkpoint:
+    vocabulary = Vocabulary.build(["a b"], ["x", "y"], RunConfig().tokens.model_copy(update={"min_count": 1}))
+    return Checkpoint(RunConfig(), vocabulary, {"model/w": torch.arange(3.0)}, temperature=1.5, progress={"step": 3})
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(small(), path)
+    loaded = checkpoints.load(path)
+    assert loaded.config == RunConfig()
+    assert loaded.vocabulary.to_json() == small().vocabulary.to_json()
+    assert (loaded.temperature, loaded.progress) == (1.5, {"step": 3})
+    torch.testing.assert_close(loaded.group("model")["w"], torch.arange(3.0))
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_equal_states_make_equal_bytes(tmp_path: Path) -> None:
+    checkpoints.save(small(), tmp_path / "one.pt")
+    checkpoints.save(checkpoints.load(tmp_path / "one.pt"), tmp_path / "a-longer-name.pt")
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "a-longer-name.pt").read_bytes()
+
+
+def test_a_file_cut_short_anywhere_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(small(), path)
+    whole = path.read_bytes()
+    for place in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:place])
+        with pytest.raises(CheckpointError, match="not a checkpoint that can be read, or a damaged one"):
+            checkpoints.load(path)
+
+
+def test_a_flipped_bit_never_brings_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(small(), path)
+    whole = path.read_bytes()
+    chance = random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            checkpoints.load(path)
+        except CheckpointError as error:
+            assert error.fix  # noqa: PT017
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None, max_examples=40)
+def test_any_other_file_is_told(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / "model.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError):
+        checkpoints.load(path)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'run'}",)
+
+    for name, write in (("a.pt", lambda path: torch.save(Evil(), path)),
+                        ("b.pt", lambda path: path.write_bytes(pickle.dumps(Evil())))):  # fmt: skip
+        write(tmp_path / name)
+        with pytest.raises(CheckpointError):
+            checkpoints.load(tmp_path / name)
+    assert not (tmp_path / "run").exists()
+
+
+def test_foreign_and_newer_files_are_told_apart(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="not a checkpoint of lstmcli"):
+        checkpoints.load(tmp_path / "other.pt")
+    torch.save({"format": "lstmcli", "version": 99, "header": "{}", "tensors": {}}, tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="newer version"):
+        checkpoints.load(tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        checkpoints.load(tmp_path / "missing.pt")
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(small(), path)
+    before = path.read_bytes()
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patched:
+
+            def full(*_: object) -> None:
+                raise OSError(28, "No space left on device")
+
+            patched.setattr(os if call == "fsync" else Path, call, full)
+            with pytest.raises(RuntimeSetupError, match="No space left") as caught:
+                checkpoints.save(small(), path)
+        assert "MB free" in caught.value.where
+        assert path.read_bytes() == before
+        assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    (tmp_path / f".model.pt.{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(RuntimeSetupError, match="No space left"):
+        checkpoints.save(small(), tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    folder.claim(out, resume=False, force=False)
+    with pytest.raises(ConfigError, match="no run to resume"):
+        folder.claim(out, resume=True, force=False)
+    (out / folder.LAST).write_text("x")
+    with pytest.raises(ConfigError, match="a run lies there") as caught:
+        folder.claim(out, resume=False, force=False)
+    assert "--resume" in caught.value.fix
+    folder.claim(out, resume=True, force=False)
+    (out / folder.RECIPE).write_text("x")
+    with pytest.raises(ConfigError) as caught:
+        folder.claim(out, resume=False, force=False)
+    assert "--resume" not in caught.value.fix
+    folder.claim(out, resume=False, force=True)
+    assert os.listdir(out) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file" / "run", Path("/proc/run")):
+        with pytest.raises(RuntimeSetupError, match="cannot be written"):
+            folder.claim(path, resume=False, force=False)
+    with pytest.raises(RuntimeSetupError, match="cannot be written"):
+        folder.claim_file(tmp_path)
+
+
+def test_the_newest_model_is_found_else_the_one_that_ships(tmp_path: Path) -> None:
+    assert checkpoints.find(None) == checkpoints.PRETRAINED
+    for age, name in enumerate(("old", "new")):
+        path = folder.RUNS / name / folder.MODEL
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+        os.utime(path, (age, age))
+    assert checkpoints.find(None) == folder.RUNS / "new" / folder.MODEL
+    assert checkpoints.find(tmp_path) == tmp_path
+
+
+def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    checkpoints.save(small(), path)
+    whole = path.read_bytes()
+    place = whole.index(torch.arange(3.0).numpy().tobytes())
+    path.write_bytes(whole[:place] + b"\1" + whole[place + 1 :])
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoints.load(path)

@@ -1,0 +1,103 @@
+"""The loop, its schedule and its optimisers."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from lstmcli.config import Train
+from lstmcli.engine.events import Evaluated, Event, Stepped
+from lstmcli.engine.fit import Job, Position, fit, learning_rate, optimizer_for
+from lstmcli.errors import ConfigError
+from lstmcli.types import Mean
+
+ONE_CYCLE = Train(epochs=1, lr=1.0, warmup=0.25)
+
+
+def job(scores: list[float], factor: float = 1.0) -> Job[int]:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    wanted = iter(scores)
+
+    def loss_of(item: int) -> tuple[Mean, int]:
+        return Mean((model.weight * item * factor).square().sum(), item), item
+
+    def evaluate() -> Iterator[Event]:
+        return {"score": next(wanted), "loss": 0.0}
+        yield
+
+    return Job(model, optimizer_for(model, Train(lr=0.1)), lambda _: [1, 2, 3], loss_of, evaluate)
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_nearly_nothing() -> None:
+    rates = [learning_rate(ONE_CYCLE, done / 100) for done in range(101)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert max(rates) == rates[25] == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(1 / 1000)
+    assert rates[:26] == sorted(rates[:26])
+    assert rates[25:] == sorted(rates[25:], reverse=True)
+    assert learning_rate(Train(lr=0.3, schedule="constant"), 0.9) == 0.3
+    assert learning_rate(Train(lr=0.3, warmup=0.0), 0.0) == pytest.approx(0.3)
+
+
+def test_events_come_in_order_and_the_best_is_marked() -> None:
+    events = list(fit(job([0.5, 0.4, 0.6]), Train(epochs=3, lr=0.001), Position()))
+    assert [type(event) for event in events] == ([Stepped] * 3 + [Evaluated]) * 3
+    assert [event.is_best for event in events if isinstance(event, Evaluated)] == [True, False, True]
+    assert [event.step for event in events if isinstance(event, Stepped)] == list(range(1, 10))
+
+
+def test_the_epochs_loss_is_a_mean_over_examples_not_over_batches() -> None:
+    first = next(
+        event for event in fit(job([1.0]), Train(epochs=1, lr=1e-9), Position()) if isinstance(event, Evaluated)
+    )
+    assert first.loss == pytest.approx((1 * 1 + 2 * 4 + 3 * 9) / 6)
+
+
+def test_patience_ends_the_run() -> None:
+    events = list(fit(job([0.5, 0.4, 0.3, 0.9]), Train(epochs=9, lr=0.001, patience=2), Position()))
+    assert sum(isinstance(event, Evaluated) for event in events) == 3
+
+
+def test_ties_go_to_the_lower_loss() -> None:
+    work = job([])
+    figures = iter([{"score": 0.5, "loss": 2.0}, {"score": 0.5, "loss": 1.0}, {"score": 0.5, "loss": 1.5}])
+
+    def evaluate() -> Iterator[Event]:
+        return next(figures)
+        yield
+
+    events = fit(
+        Job(work.model, work.optimizer, work.items, work.loss_of, evaluate), Train(epochs=3, lr=0.001), Position()
+    )
+    assert [event.is_best for event in events if isinstance(event, Evaluated)] == [True, True, False]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("stop", [1, 3, 4, 5])
+def test_a_run_that_goes_on_from_its_position_ends_where_it_would_have(optimizer: str, stop: int) -> None:
+    config = Train(epochs=3, lr=0.01, optimizer=optimizer)
+    straight, cut = (Job(work.model, optimizer_for(work.model, config), work.items, work.loss_of, work.evaluate)
+                     for work in (job([0.1] * 3), job([0.1] * 3)))  # fmt: skip
+    list(fit(straight, config, Position()))
+    at = Position()
+    list(itertools.islice(fit(cut, config, at), stop))
+    list(fit(cut, config, at))
+    assert torch.equal(straight.model.weight, cut.model.weight)
+
+
+def test_a_loss_that_is_no_number_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="the loss is inf") as caught:
+        list(fit(job([0.1], factor=1e30), Train(epochs=1, lr=0.4), Position()))
+    assert "--set train.lr=0.1" in caught.value.fix
+
+
+def test_clipping_bounds_the_whole_gradient() -> None:
+    work = job([0.1] * 2, factor=100.0)
+    sgd = torch.optim.SGD(work.model.parameters(), lr=1.0)
+    config = Train(epochs=1, lr=1e-3, clip=0.5, schedule="constant")
+    events = fit(Job(work.model, sgd, work.items, work.loss_of, work.evaluate), config, Position())
+    next(events)
+    assert work.model.weight.item() == pytest.approx(1 - 0.5e-3)
