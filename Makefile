@@ -42,7 +42,9 @@ check: lint types test
 
 pretrained: setup
 	$(BIN)/lstmcli train imdb --out runs/pretrained --force
-	$(BIN)/python -m tests.pretrain runs/pretrained/model.pt
+	$(BIN)/python -m lstmcli.engine.compact runs/pretrained/model.pt lstmcli/pretrained/imdb.pt
+	$(BIN)/lstmcli evaluate -c runs/pretrained/model.pt
+	$(BIN)/lstmcli evaluate -c lstmcli/pretrained/imdb.pt
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -61,7 +61,7 @@ class Classifier(Section):
 
     name: Literal["classifier"] = "classifier"
     embedding: int = Field(100, ge=1, le=4096, description="Dimensions of a token's vector.")
-    vectors: str | None = Field(None, description="Pretrained vectors: glove, or a text, zip or npy file.")
+    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
     hidden: int = Field(128, ge=1, le=8192, description="Cells a direction.")
     layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
     bidirectional: bool = Field(True, description="Read in both directions.")

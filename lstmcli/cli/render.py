@@ -247,6 +247,7 @@ class Screen:
         elif isinstance(event, events.Evaluated):
             self._evaluated(event)
         elif isinstance(event, events.Finished):
+            bars.stop()
             self._finished(event)
         elif isinstance(event, events.Interrupted):
             self._interrupted = True

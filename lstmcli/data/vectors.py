@@ -17,18 +17,21 @@ import numpy as np
 from lstmcli.errors import DataError
 
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 FORMAT = "each line is a word and its numbers, parted by spaces"
 
 
-def load(source: str, words: Sequence[str], *, dimensions: int) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+def load(source: str, words: Sequence[str], *, limit: int) -> tuple[Matrix, Mask]:
     """Vectors ``[word, dimension]`` for the words, zero where there is none, and a mask of those found.
 
+    limit: the most dimensions that the model has room for.
+
     Raises:
-        DataError: the file is not there, not of a known format, or of other dimensions.
+        DataError: the file is not there, not of a known format, or of more dimensions.
     """
     if source == "glove":
         names, matrix = _glove()
-        return _gather(dict(zip(names, range(len(names)), strict=True)), matrix, words, dimensions, source)
+        return gather(names, matrix, words, limit=limit, source=source)
     path = Path(source)
     if not path.is_file():
         raise DataError(
@@ -37,9 +40,9 @@ def load(source: str, words: Sequence[str], *, dimensions: int) -> tuple[Matrix,
             fix="give a text, zip or npy file, 'glove', or none: --set model.vectors=none",
         )
     if path.suffix == ".npy":
-        return _npy(path, words, dimensions)
+        return _npy(path, words, limit)
     with _open(path) as lines:
-        return _text(lines, words, dimensions, source)
+        return _text(lines, words, limit, source)
 
 
 def _glove() -> tuple[list[str], Matrix]:
@@ -58,18 +61,20 @@ def _glove() -> tuple[list[str], Matrix]:
     return names, np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
 
 
-def _gather(
-    places: dict[str, int], matrix: Matrix, words: Sequence[str], dimensions: int, source: str
-) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
-    _check(matrix.shape[1], dimensions, source)
-    found = [places.get(word, places.get(word.lower(), -1)) for word in words]
-    mask = np.array(found) >= 0
-    vectors = np.zeros((len(words), dimensions), np.float32)
-    vectors[mask] = matrix[np.array(found)[mask]]
+def gather(
+    names: Sequence[str], matrix: Matrix, words: Sequence[str], *, limit: int, source: str
+) -> tuple[Matrix, Mask]:
+    """As ``load``, out of a matrix ``[name, dimension]``."""
+    _check(matrix.shape[1], limit, source)
+    places = dict(zip(names, range(len(names)), strict=True))
+    found = np.array([places.get(word, places.get(word.lower(), -1)) for word in words])
+    mask = found >= 0
+    vectors = np.zeros((len(words), matrix.shape[1]), np.float32)
+    vectors[mask] = matrix[found[mask]]
     return vectors, mask
 
 
-def _npy(path: Path, words: Sequence[str], dimensions: int) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
     names_path = path.with_suffix(".txt")
     if not names_path.is_file():
         raise DataError("the words of the vectors are missing", where=str(names_path), fix="put a word a line there")
@@ -86,7 +91,7 @@ def _npy(path: Path, words: Sequence[str], dimensions: int) -> tuple[Matrix, np.
             where=str(names_path),
             fix="give one word a row of the array",
         )
-    return _gather(dict(zip(names, range(len(names)), strict=True)), matrix, words, dimensions, str(path))
+    return gather(names, matrix, words, limit=limit, source=str(path))
 
 
 @contextmanager
@@ -102,38 +107,38 @@ def _open(path: Path) -> Iterator[IO[str]]:
         raise DataError("not a zip that can be read", where=str(path), fix="fetch the file again") from error
 
 
-def _text(
-    lines: IO[str], words: Sequence[str], dimensions: int, source: str
-) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+def _text(lines: IO[str], words: Sequence[str], limit: int, source: str) -> tuple[Matrix, Mask]:
     places = {word: place for place, word in enumerate(words)}
-    vectors = np.zeros((len(words), dimensions), np.float32)
     mask = np.zeros(len(words), bool)
-    number = 0
+    vectors = np.zeros((len(words), 0), np.float32)
     for number, line in enumerate(lines, 1):
         word, _, numbers = line.rstrip("\n ").partition(" ")
-        if number == 1:
-            if numbers.isdigit():  # word2vec's header: count and dimensions
-                _check(int(numbers), dimensions, source)
+        if not vectors.shape[1]:  # the first line: word2vec's header, count and dimensions, or a vector
+            header = numbers.isdigit()
+            dimensions = int(numbers) if header else len(numbers.split())
+            _check(dimensions, limit, source)
+            vectors = np.zeros((len(words), dimensions), np.float32)
+            if header:
                 continue
-            _check(len(numbers.split()), dimensions, source)
         place = places.get(word)
         if place is None:
             continue
         try:
-            vectors[place] = np.array(numbers.split(), np.float32).reshape(dimensions)
+            vectors[place] = np.array(numbers.split(), np.float32).reshape(vectors.shape[1])
         except ValueError as error:
-            raise DataError(f"not a vector of {dimensions} numbers", where=f"{source}:{number}", fix=FORMAT) from error
+            what = f"not a vector of {vectors.shape[1]} numbers"
+            raise DataError(what, where=f"{source}:{number}", fix=FORMAT) from error
         mask[place] = True
-    _check(dimensions if number else 0, dimensions, source)
+    _check(vectors.shape[1], limit, source)
     return vectors, mask
 
 
-def _check(found: int, dimensions: int, source: str) -> None:
+def _check(found: int, limit: int, source: str) -> None:
     if found == 0:
         raise DataError("no vectors in the file", where=f"model.vectors: {source}", fix=FORMAT)
-    if found != dimensions:
+    if found > limit:
         raise DataError(
-            f"the vectors have {found} dimensions, the model {dimensions}",
+            f"the vectors have {found} dimensions, the model has room for {limit}",
             where=f"model.vectors: {source}",
             fix=f"--set model.embedding={found}",
         )

@@ -13,11 +13,13 @@ from lstmcli.config import RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.store import Ints, Store
 from lstmcli.data.tokens import PADDING, Vocabulary
+from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.inputs import cache_folder
 from lstmcli.types import Progress, Work
 
+SHIPPED = "shipped"  # vectors of the model that ships
 EVALUATION_TOKENS = 65_536  # a batch, padding counted; no gradients are held
 
 
@@ -50,7 +52,8 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
 def place_vectors(parts: Parts, ids: Ints) -> str:
     """Put pretrained vectors into the model's embedding; says how many words and tokens of the data they cover.
 
-    ids: the training tokens. A word without a vector keeps its random one, scaled to the others.
+    ids: the training tokens. Vectors fill the first dimensions; what they leave, and words without one, stay random,
+    scaled to the others.
 
     Raises:
         DataError: the vectors are not to be had, or do not fit the model.
@@ -58,13 +61,19 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
     config = parts.config.model
     assert config.vectors is not None
     words = parts.vocabulary.words
-    found, mask = vectors.load(config.vectors, words, dimensions=config.embedding)
+    if config.vectors == SHIPPED or config.vectors.endswith(".pt"):
+        origin = checkpoints.load(checkpoints.PRETRAINED if config.vectors == SHIPPED else Path(config.vectors))
+        matrix = origin.group("model")["embedding.weight"].float().numpy()
+        names = origin.vocabulary.words
+        found, mask = vectors.gather(names, matrix, words, limit=config.embedding, source=config.vectors)
+    else:
+        found, mask = vectors.load(config.vectors, words, limit=config.embedding)
     mask[PADDING] = False
     weight = parts.model.get_parameter("embedding.weight").data
     scale = float(found[mask].std()) if mask.any() else 1.0
     with torch.no_grad():
         weight *= scale / weight[1:].std()
-        weight[torch.from_numpy(mask)] = torch.from_numpy(found[mask]).to(weight.device)
+        weight[torch.from_numpy(mask), : found.shape[1]] = torch.from_numpy(found[mask]).to(weight.device)
     counts = np.bincount(ids, minlength=len(words))
     share = counts[mask].sum() / counts.sum()
     return f"vectors ({config.vectors}): {mask.mean():.1%} of the words, {share:.1%} of the tokens"

