@@ -57,7 +57,7 @@ def run(
     """
     support, query, drawn = yield from _draw(examples, shots, checkpoint.config.seed)
     where = runtime.prepare(checkpoint.config)
-    parts = assemble.restored(_with_labels(checkpoint, sorted(drawn)), where)
+    parts = assemble.restored(with_labels(checkpoint, sorted(drawn)), where)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
     before = yield from _figures(parts, query, checkpoint.temperature)
@@ -124,7 +124,7 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
-def _with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
+def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
     """The checkpoint with a head for these labels.
 
     Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, they

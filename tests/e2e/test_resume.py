@@ -66,6 +66,19 @@ def test_resume_goes_on_where_it_stood(table: Path, tmp_path: Path) -> None:
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
 
 
+def test_evaluations_that_come_again_are_not_written_twice(table: Path, tmp_path: Path) -> None:
+    config = recipes.load(str(table), overrides=NOISY)
+    data = finish(inputs.read(config))
+    events = run(config, data, tmp_path)
+    next(event for event in events if isinstance(event, Evaluated))
+    events.close()
+    with (tmp_path / folder.METRICS).open("a") as file:  # killed between the line and last.pt
+        file.write(json.dumps({"epoch": 2, "step": 10**6}) + "\n")
+    list(run(config, data, tmp_path, resume=True))
+    lines = [json.loads(line) for line in (tmp_path / folder.METRICS).read_text().splitlines()]
+    assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
+
+
 def test_resume_refuses_another_recipe(
     run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

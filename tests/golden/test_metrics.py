@@ -80,6 +80,14 @@ def test_calibration_finds_the_temperature_that_a_grid_finds(heat: float, seed: 
     assert loss(found) <= min(map(loss, grid)) + 1e-6
 
 
+def test_probabilities_are_the_softmax_of_the_cooled_logits() -> None:
+    # exp(ln 16 / 2) : exp(0) = 4 : 1
+    logits = np.array([[np.log(16), 0.0]])
+    np.testing.assert_allclose(classify.probabilities(logits, 2.0), [[0.8, 0.2]])
+    (said,) = classify.describe(logits, ["a", "b"], 2.0)
+    assert said == {"label": "a", "probability": 0.8, "probabilities": {"a": 0.8, "b": 0.2}}
+
+
 def test_calibration_of_separable_and_of_constant_scores_stays_within_bounds() -> None:
     separable = np.array([[3.0, 0.0], [0.0, 3.0]])
     assert 0.05 <= classify.calibrate(separable, np.array([0, 1])) < 0.2  # any sharper, and the loss no longer changes
