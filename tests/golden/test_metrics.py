@@ -72,8 +72,12 @@ def test_calibration_finds_the_temperature_that_a_grid_finds(heat: float, seed: 
     targets = np.array([random.choice(labels, p=row) for row in chances])
     logits = (truth * heat).astype(np.float64)
 
+    counts = np.bincount(targets, minlength=labels)
+    smooth = (np.eye(labels) * counts[:, None] + 1) / (counts + labels)[:, None]  # Platt's, by class
+
     def loss(temperature: float) -> float:
-        return classify.summary(logits, targets, temperature)["loss"]
+        log_chances = logits / temperature - np.logaddexp.reduce(logits / temperature, axis=1, keepdims=True)
+        return float(-(smooth[targets] * log_chances).sum(axis=1).mean())
 
     found = classify.calibrate(logits, targets)
     grid = np.geomspace(0.05, 20, 400)
@@ -88,10 +92,17 @@ def test_probabilities_are_the_softmax_of_the_cooled_logits() -> None:
     assert said == {"label": "a", "probability": 0.8, "probabilities": {"a": 0.8, "b": 0.2}}
 
 
-def test_calibration_of_separable_and_of_constant_scores_stays_within_bounds() -> None:
-    separable = np.array([[3.0, 0.0], [0.0, 3.0]])
-    assert 0.05 <= classify.calibrate(separable, np.array([0, 1])) < 0.2  # any sharper, and the loss no longer changes
-    assert classify.calibrate(separable, np.array([1, 0])) == pytest.approx(20)
+def test_a_few_answers_all_right_do_not_make_the_model_certain() -> None:
+    # One example a class: the targets are 2/3 and 1/3, so 3 / T = ln 2.
+    logits = np.array([[3.0, 0.0], [0.0, 3.0]])
+    assert classify.calibrate(logits, np.array([0, 1])) == pytest.approx(3 / np.log(2))
+    # A thousand a class, all right by far: 1001 : 1.
+    many = np.repeat(logits, 1000, axis=0)
+    assert classify.calibrate(many, np.repeat([0, 1], 1000)) == pytest.approx(3 / np.log(1001))
+
+
+def test_calibration_of_wrong_and_of_constant_scores_stays_within_bounds() -> None:
+    assert classify.calibrate(np.array([[3.0, 0.0], [0.0, 3.0]]), np.array([1, 0])) == pytest.approx(20)
     assert classify.calibrate(np.zeros((4, 2)), np.array([0, 1, 0, 1])) == 1.0
 
 

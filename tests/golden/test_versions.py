@@ -1,0 +1,35 @@
+"""Checkpoints of every format version that was ever released load and say what they said."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lstmcli.engine import checkpoint as checkpoints
+
+HERE = Path(__file__).parent
+SAID = {
+    "version1.pt": {
+        "a warm and kind film": ("good", 0.778851),
+        "it made me dull": ("bad", 0.726112),
+        "warm but dreadful": ("good", 0.514992),
+    },
+}
+
+
+def test_every_version_has_its_checkpoint() -> None:
+    assert {f"version{number}.pt" for number in range(1, checkpoints.VERSION + 1)} == set(SAID)
+
+
+@pytest.mark.parametrize("name", sorted(SAID))
+def test_an_old_checkpoint_says_what_it_said(
+    name: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = SAID[name]
+    assert run("predict", "-c", HERE / name, "--json", "--precision", "float32", *expected) == 0
+    for line in capsys.readouterr().out.splitlines():
+        said = json.loads(line)
+        label, probability = expected[said["text"]]
+        assert said["label"] == label
+        assert said["probability"] == pytest.approx(probability, abs=1e-4)
