@@ -84,6 +84,7 @@ class Train(Section):
     warmup: float = Field(0.2, ge=0, lt=1, description="Part of a one-cycle run in which the rate rises.")
     clip: float | None = Field(1.0, gt=0, description="Largest norm of the whole gradient; none: no limit.")
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
+    crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
     save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
 
 

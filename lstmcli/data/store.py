@@ -6,7 +6,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,29 @@ class Store:
 
     def truncated(self, config: Tokens) -> "Store":
         """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end."""
-        lengths = self.lengths
-        kept = np.minimum(lengths, config.max_tokens)
-        if (kept == lengths).all():
+        over = np.maximum(self.lengths - config.max_tokens, 0)
+        head = round(config.max_tokens * config.head)
+        return self._without(over, lambda text, position: np.where(position < head, 0, over[text]))
+
+    def cropped(self, limit: int, *, seed: tuple[int, ...]) -> "Store":
+        """Texts over ``limit`` tokens keep one stretch of that length, which the seed draws."""
+        over = np.maximum(self.lengths - limit, 0)
+        start = np.random.default_rng(seed).integers(0, over + 1)
+        return self._without(over, lambda text, _: start[text])
+
+    def _without(self, over: Ints, skipped: Callable[[Ints, Ints], Ints]) -> "Store":
+        """The texts without some of their tokens.
+
+        over: how many each text loses; skipped: how many of these lie before a token that is kept, given its text and
+        its position among the kept.
+        """
+        if not over.any():
             return self
+        kept = self.lengths - over
         offsets = np.concatenate(([0], kept.cumsum()))
-        position = np.arange(offsets[-1], dtype=np.int32) - np.repeat(offsets[:-1], kept).astype(np.int32)
-        skipped = np.repeat((lengths - kept).astype(np.int32), kept)  # tokens cut from between head and tail
-        skipped[position < round(config.max_tokens * config.head)] = 0
-        return Store(self.ids[np.repeat(self.offsets[:-1], kept) + position + skipped], offsets, self.targets)
+        text = np.repeat(np.arange(len(self), dtype=np.int32), kept)
+        position = np.arange(offsets[-1]) - offsets[text]
+        return Store(self.ids[self.offsets[text] + position + skipped(text, position)], offsets, self.targets)
 
 
 def encode(

@@ -113,6 +113,7 @@ class Trainer:
         self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}
         self.out = out
         self.optimizer = optimizer_for(parts.model, parts.config.train)
+        self._epoch = (-1, self.stores["train"])  # the texts of the epoch at hand
         self.at = Position()
         self.saved = time.perf_counter()
         job = Job(parts.model, self.optimizer, self._items, self._loss, self._evaluate)
@@ -122,7 +123,7 @@ class Trainer:
         config = self.parts.config
         return Planned(
             steps=len(self._items(0)) * config.train.epochs,
-            tokens=int(self.stores["train"].offsets[-1]) * config.train.epochs,
+            tokens=int(self._texts(0).offsets[-1]) * config.train.epochs,
             parameters=sum(parameter.numel() for parameter in self.parts.model.parameters()),
             device=self.parts.runtime.device,
             precision=str(self.parts.runtime.dtype).removeprefix("torch."),
@@ -137,12 +138,20 @@ class Trainer:
 
     def _items(self, epoch: int) -> list[Any]:
         config = self.parts.config
-        return batching.shuffled(
-            self.stores["train"].lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch)
-        )
+        lengths = self._texts(epoch).lengths
+        return batching.shuffled(lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch))
+
+    def _texts(self, epoch: int) -> Store:
+        """The training texts as the epoch reads them."""
+        config = self.parts.config
+        if config.train.crop is None:
+            return self.stores["train"]
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, self.whole["train"].cropped(config.train.crop, seed=(config.seed, epoch)))
+        return self._epoch[1]
 
     def _loss(self, indices: Any) -> tuple[Mean, int]:
-        batch = batching.collate(self.stores["train"], indices).to(self.parts.runtime.device)
+        batch = batching.collate(self._texts(self.at.epoch), indices).to(self.parts.runtime.device)
         with self.parts.runtime.autocast():
             scores = self.parts.model(batch)
         return self.parts.task.loss(scores, batch), int(batch.lengths.sum())

@@ -28,6 +28,7 @@ NOISY = [
     "train.epochs=3",
     "precision=float32",
     "train.save_every=0",
+    "train.crop=4",
 ]
 
 

@@ -108,6 +108,24 @@ def test_long_texts_keep_their_head_and_their_tail(lengths: list[int], limit: in
         assert cut.ids[cut.offsets[place] : cut.offsets[place + 1]].tolist() == expected
 
 
+@given(lists_of_lengths, st.integers(2, 30), st.integers(0, 99))
+@settings(deadline=None)
+def test_a_crop_is_one_stretch_of_the_text(lengths: list[int], limit: int, seed: int) -> None:
+    store = store_of(lengths)
+    cut = store.cropped(limit, seed=(seed,))
+    for place in range(len(store)):
+        text = store.ids[store.offsets[place] : store.offsets[place + 1]].tolist()
+        kept = cut.ids[cut.offsets[place] : cut.offsets[place + 1]].tolist()
+        start = text.index(kept[0])
+        assert len(kept) == min(len(text), limit)
+        assert kept == text[start : start + len(kept)]
+
+
+def test_crops_reach_every_part_of_a_text() -> None:
+    store = store_of([10])
+    assert {int(store.cropped(4, seed=(seed,)).ids[0]) - 2 for seed in range(100)} == set(range(7))
+
+
 @given(lists_of_lengths, st.integers(1, 200), st.integers(0, 5))
 @settings(deadline=None)
 def test_batches_hold_every_text_once_within_the_budget(lengths: list[int], budget: int, seed: int) -> None:
