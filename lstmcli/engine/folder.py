@@ -17,7 +17,7 @@ RUNS = Path("runs")
 
 
 def claim(folder: Path, *, resume: bool, force: bool) -> None:
-    """Make the folder ready to be written.
+    """Make sure that a run may be written there; nothing is changed yet.
 
     Raises:
         ConfigError: it holds a run already, or with ``resume`` none.
@@ -32,15 +32,26 @@ def claim(folder: Path, *, resume: bool, force: bool) -> None:
             where=str(folder),
             fix=f"{unfinished}choose another folder: --out DIR, or write over it: --force",
         )
+    claim_file(folder / MODEL)
+
+
+def claim_file(path: Path) -> None:
+    """Make sure that a file can be written there; nothing is changed yet. Raises RuntimeSetupError where it cannot."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder stands there")
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryDirectory(dir=there):
             pass
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    if not resume:
-        for name in (MODEL, LAST, METRICS, RECIPE):
-            (folder / name).unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def begin(folder: Path) -> None:
+    """Clear the folder for a new run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL, LAST, METRICS, RECIPE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def newest() -> Path | None:
@@ -61,18 +72,6 @@ def beside(checkpoint: Path, out: Path | None) -> Path:
     return path
 
 
-def claim_file(path: Path) -> None:
-    """Make sure that a file can be written there. Raises RuntimeSetupError where it cannot."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder stands there")
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the path's place, flushed to disk, only when all of it is written.
@@ -82,6 +81,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             yield file
             file.flush()

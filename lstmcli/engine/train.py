@@ -41,7 +41,9 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
         _same_recipe(last.config, config)
     parts, whole = yield from _prepare(config, inputs, last)
     trainer = Trainer(parts, whole, out)
-    if last is not None:
+    if last is None:
+        folder.begin(out)
+    else:
         trainer.restore(last)
     yield trainer.plan()
     with Stop() as stop:

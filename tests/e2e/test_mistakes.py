@@ -95,6 +95,8 @@ def test_a_run_is_not_written_over_unasked(run: Run, trained: Path, tmp_path: Pa
     assert run(*train_arguments(table, trained.parent)) == 2
     assert "--force" in capsys.readouterr().err
     assert trained.read_bytes() == before
+    assert run(*train_arguments(table, trained.parent, "--force", "--set", "model.vectors=missing.txt")) == 2
+    assert trained.read_bytes() == before  # a mistake that shows late does not cost the old run either
 
 
 def test_imdb_without_data_and_network_names_every_place_within_seconds(run: Run, capsys: Captured) -> None:

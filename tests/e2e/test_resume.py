@@ -35,7 +35,6 @@ NOISY = [
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
     data = finish(inputs.read(config))
-    (tmp_path / "straight").mkdir()
     events = list(run(config, data, tmp_path / "straight"))
     assert isinstance(events[-1], Finished)
     steps = sum(isinstance(event, Stepped) for event in events)
@@ -45,7 +44,6 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(table: Path, tmp_path: 
     }
     for stop in range(1, len(events), 3):
         out = tmp_path / f"stopped{stop}"
-        out.mkdir()
         list(itertools.islice(run(config, data, out), stop))  # as a kill would leave it: what was saved is there
         if (out / folder.LAST).is_file():
             list(run(config, data, out, resume=True))

@@ -128,6 +128,8 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
     out = tmp_path / "run"
     folder.claim(out, resume=False, force=False)
+    assert not out.exists()
+    folder.begin(out)
     with pytest.raises(ConfigError, match="no run to resume"):
         folder.claim(out, resume=True, force=False)
     (out / folder.LAST).write_text("x")
@@ -140,6 +142,8 @@ def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
         folder.claim(out, resume=False, force=False)
     assert "--resume" not in caught.value.fix
     folder.claim(out, resume=False, force=True)
+    assert len(os.listdir(out)) == 2  # until the new run begins
+    folder.begin(out)
     assert os.listdir(out) == []
 
 
