@@ -85,6 +85,7 @@ class Train(Section):
     clip: float | None = Field(1.0, gt=0, description="Largest norm of the whole gradient; none: no limit.")
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
     crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
+    adversarial: float | None = Field(None, gt=0, description="Size of a worst-case shift of each text's embedding.")
     save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
 
 

@@ -17,6 +17,7 @@ from lstmcli.data.store import Store, encode, fingerprint
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, folder, runtime
 from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.adversary import Adversary
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.evaluate import baseline_figures
@@ -116,6 +117,8 @@ class Trainer:
         self.out = out
         self.optimizer = optimizer_for(parts.model, parts.config.train)
         self._epoch = (-1, self.stores["train"])  # the texts of the epoch at hand
+        size = parts.config.train.adversarial
+        self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
         self.at = Position()
         self.saved = time.perf_counter()
         job = Job(parts.model, self.optimizer, self._items, self._loss, self._evaluate)
@@ -154,9 +157,15 @@ class Trainer:
 
     def _loss(self, indices: Any) -> tuple[Mean, int]:
         batch = batching.collate(self._texts(self.at.epoch), indices).to(self.parts.runtime.device)
-        with self.parts.runtime.autocast():
-            scores = self.parts.model(batch)
-        return self.parts.task.loss(scores, batch), int(batch.lengths.sum())
+
+        def loss_of() -> Mean:
+            with self.parts.runtime.autocast():
+                scores = self.parts.model(batch)
+            mean: Mean = self.parts.task.loss(scores, batch)
+            return mean
+
+        mean = loss_of() if self._adversary is None else self._adversary.loss(loss_of)
+        return mean, int(batch.lengths.sum())
 
     def _evaluate(self) -> Work[dict[str, float]]:
         store = self.stores["validation"]

@@ -29,6 +29,7 @@ NOISY = [
     "precision=float32",
     "train.save_every=0",
     "train.crop=4",
+    "train.adversarial=0.1",
 ]
 
 
