@@ -94,7 +94,7 @@ class Finetune(Section):
 
     name: Literal["finetune"] = "finetune"
     steps: int = Field(100, ge=0, le=100_000, description="Gradient steps.")
-    lr: float = Field(0.05, gt=0, lt=100, description="Learning rate.")
+    lr: float = Field(0.1, gt=0, lt=100, description="Learning rate.")
     anchor: float = Field(0.01, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
 
 

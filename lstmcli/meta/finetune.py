@@ -1,6 +1,6 @@
 """Fine-tuning of the linear head: the learner that needs no meta-training, and the one that others must beat.
 
-    min_w  L(support; w) + anchor * |w - w_0|^2
+    w <- w - lr * grad_w [L(support; w) + anchor * |w - w_0|^2],  steps times
 
 over the head's weights w alone. The encoder stands still, so the texts are read once and each step costs a product of
 two small matrices. The anchor holds the head near the weights it came with (L2-SP: Li, Grandvalet & Davoine 2018,
@@ -28,15 +28,16 @@ def adapt(config: Config, model: nn.Module, support: Batch, loss: Loss) -> Subst
     head = model.get_submodule(HEAD)
     with torch.no_grad():
         scores = model(support)
-    embedding = scores.embedding.float()  # [batch, feature]
     before = {name: value.detach() for name, value in head.named_parameters()}
+    embedding = scores.embedding.to(before["weight"].dtype)  # [batch, feature]
     weights = {name: value.clone().requires_grad_() for name, value in before.items()}
-    optimizer = torch.optim.Adam(weights.values(), lr=config.lr)
     for _ in range(config.steps):
-        optimizer.zero_grad()
         logits = functional_call(head, weights, (embedding,))
         pull = torch.stack([(weights[name] - before[name]).square().sum() for name in weights]).sum()
         objective = loss(replace(scores, logits=logits), support).value + config.anchor * pull
-        objective.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        gradients = torch.autograd.grad(objective, list(weights.values()))
+        weights = {
+            name: (value - config.lr * gradient).detach().requires_grad_()
+            for (name, value), gradient in zip(weights.items(), gradients, strict=True)
+        }
     return Substituted(model, {f"{HEAD}.{name}": value.detach() for name, value in weights.items()})
