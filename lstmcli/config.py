@@ -4,7 +4,7 @@ Every field, its default, its limits and its meaning stand here once. Built only
 passed whole, saved inside every checkpoint.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -113,42 +113,49 @@ class RunConfig(Section):
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none: as many as are granted.")
 
 
-def validated(values: dict[str, Any], *, where: str, overridden: Iterable[str] = ()) -> RunConfig:
+def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] | None = None) -> RunConfig:
     """A RunConfig, or every problem of the values in one error.
 
+    where: the recipe; options: by field, the option that set it.
+
     Raises:
-        ConfigError: names each wrong field with its origin (the recipe, or ``--set``) and the remedy.
+        ConfigError: names each wrong field with its origin and the remedy.
     """
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(detail, where, set(overridden)) for detail in error.errors()]
+        problems = [_problem(detail, where, options or {}) for detail in error.errors()]
     if len(problems) == 1:
         raise problems[0]
     listed = [f"• {problem.where}: {problem.what}; {problem.fix}" for problem in problems]
     raise ConfigError(f"{len(problems)} problems in the recipe", where="\n".join(listed))
 
 
-def _problem(detail: ErrorDetails, where: str, overridden: set[str]) -> ConfigError:
+def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> ConfigError:
     path = [str(part) for part in detail["loc"]]
     key = ".".join(path)
-    origin = f"--set {key}={detail['input']}" if key in overridden else f"{where}: {key}"
+    option = options.get(key, f"--set {key}=")
+    origin = f"{option}{'' if option.endswith('=') else ' '}{detail['input']}" if key in options else f"{where}: {key}"
     section, field = _look_up(path)
     if detail["type"] == "extra_forbidden":
         return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section))
     if detail["type"] == "literal_error" and field is not None:
         choices = [str(choice) for choice in get_args(field.annotation)]
-        fix = f"{did_you_mean(str(detail['input']), choices)}; for example --set {key}={choices[0]}"
+        fix = f"{did_you_mean(str(detail['input']), choices)}; for example {_typed(option, choices[0])}"
         return ConfigError(f"'{detail['input']}' is not allowed", where=origin, fix=fix)
+    if detail["type"] == "string_pattern_mismatch" and field is not None:
+        return ConfigError(f"'{detail['input']}' is not allowed", where=origin, fix=f"give {field.description}")
     if detail["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         signs = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
         bounds = [(sign, getattr(part, name, None)) for part in field.metadata for name, sign in signs.items()]
         limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
         return ConfigError(
-            f"{detail['input']} is out of range", where=origin, fix=f"give {limits}{_example(key, field)}"
+            f"{detail['input']} is out of range", where=origin, fix=f"give {limits}{_example(option, field)}"
         )
     what = detail["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
-    return ConfigError(f"'{detail['input']}' {what}", where=origin, fix=f"give a value that fits{_example(key, field)}")
+    return ConfigError(
+        f"'{detail['input']}' {what}", where=origin, fix=f"give a value that fits{_example(option, field)}"
+    )
 
 
 def _look_up(path: list[str]) -> tuple[list[str], Any]:
@@ -162,5 +169,9 @@ def _look_up(path: list[str]) -> tuple[list[str], Any]:
     return list(model.model_fields), model.model_fields.get(path[-1])
 
 
-def _example(key: str, field: Any) -> str:
-    return "" if field is None or field.default is None else f", for example --set {key}={field.default}"
+def _example(option: str, field: Any) -> str:
+    return "" if field is None or field.default is None else f", for example {_typed(option, field.default)}"
+
+
+def _typed(option: str, value: object) -> str:
+    return f"{option}{value}" if option.endswith("=") else f"{option} {value}"

@@ -11,8 +11,8 @@ import yaml
 
 from lstmcli.config import RunConfig, validated
 from lstmcli.errors import ConfigError, did_you_mean
+from lstmcli.types import Option
 
-ALIASES: dict[str, str] = {}  # other names by which recipes go
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 _HERE = Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # wheel, or checkout
@@ -23,39 +23,49 @@ def listed() -> dict[str, str]:
     return {path.stem: path.read_text("utf-8").splitlines()[0].lstrip("# ") for path in sorted(CONFIGS.glob("*.yaml"))}
 
 
-def load(recipe: str, *, overrides: Sequence[str] = ()) -> RunConfig:
-    """The recipe with the overrides applied in their order, so that the last wins.
+def load(recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option] = ()) -> RunConfig:
+    """The recipe with the overrides (``key=value`` in YAML) and then the options applied; the last wins.
 
     Raises:
-        ConfigError: the recipe is not to be found, or it or an override is wrong.
+        ConfigError: the recipe is not to be found, or it, an override or an option is wrong.
     """
     values, where = _find(recipe)
-    return _overridden(values, overrides, where)
-
-
-def adjusted(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
-    """The config with the overrides applied. Raises ConfigError where one is wrong."""
-    return _overridden(config.model_dump(), overrides, "the checkpoint's recipe")
-
-
-def _overridden(values: dict[str, Any], overrides: Sequence[str], where: str) -> RunConfig:
-    keys = []
+    origins = {}
     for override in overrides:
         key, value = _parsed(override)
         _set(values, key, value, override)
-        keys.append(key)
-    return validated(values, where=where, overridden=keys)
+        origins[key] = f"--set {key}="
+    return _with_options(values, options, where, origins)
+
+
+def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
+    """The config with the options applied. Raises ConfigError where one is wrong."""
+    return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
+
+
+def _with_options(values: dict[str, Any], options: Sequence[Option], where: str, origins: dict[str, str]) -> RunConfig:
+    for option in options:
+        _set(values, option.key, option.value, option.flag)
+        origins[option.key] = option.flag
+    config = validated(values, where=where, options=origins)
+    if config.data.path is None:
+        return config
+    data = config.data.model_copy(update={"path": config.data.path.absolute()})  # the run may be used from elsewhere
+    return config.model_copy(update={"data": data})
 
 
 def _find(recipe: str) -> tuple[dict[str, Any], str]:
-    shipped = CONFIGS / f"{ALIASES.get(recipe, recipe)}.yaml"
-    if shipped.parent == CONFIGS and shipped.is_file():
-        return _read(shipped), f"configs/{shipped.name}"
+    if recipe in listed():
+        return _read(CONFIGS / f"{recipe}.yaml"), f"configs/{recipe}.yaml"
     path = Path(recipe)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        return _read(path), recipe
-    if path.is_dir() or path.is_file():
-        return _for_data(path), "the standard recipe"
+    try:
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            return _read(path), recipe
+        if path.is_dir() or path.is_file():
+            return _for_data(path), "the standard recipe"
+    except OSError as error:  # a name too long, a file that may not be read
+        fix = "give a recipe's name, or a file that can be read"
+        raise ConfigError(f"cannot be read: {error.strerror}", where=recipe[:200], fix=fix) from error
     raise ConfigError(
         f"there is no recipe, recipe file or data at '{recipe}'",
         fix=did_you_mean(recipe, listed()) + "\nor give the path of a recipe (.yaml) or of your own data (.csv …)",

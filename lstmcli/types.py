@@ -78,16 +78,12 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Episode:
-    """A few labelled texts to learn from and others to be judged on, with the same labels."""
+class Option:
+    """An option of a command that sets a field of the recipe, as it was typed: no YAML is read into it."""
 
-    support: Batch
-    query: Batch
-    labels: tuple[str, ...]
-
-    @property
-    def way(self) -> int:
-        return len(self.labels)
+    key: str
+    flag: str
+    value: object
 
 
 @dataclass(frozen=True)

@@ -35,18 +35,18 @@ def adapt(
     from lstmcli.engine import folder, inputs
 
     screen = render.Screen(json=json, quiet=quiet)
-    given = options.overrides(
-        learner__name=learner, learner__steps=steps, data__text_column=text_column, data__label_column=label_column,
-        device=device, precision=precision, threads=threads, seed=seed,
-    )  # fmt: skip
-    loaded, path = screen.checkpoint(checkpoint, given)
-    source = inputs.unseen_domain(loaded.config.data) if data is None else inputs.named(data, loaded.config.data)
+    given = options.given(("learner.name", "--learner", learner), ("learner.steps", "--steps", steps))
+    loaded, path = screen.checkpoint(checkpoint, [*given, *options.runtime(device, precision, threads)])
+    columns = options.given(
+        ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
+    )
+    data_config = loaded.config.data
+    source = inputs.unseen_domain(data_config) if data is None else inputs.named(data, data_config, columns)
+    target = folder.beside(path, out)
     examples = screen.watch(inputs.everything(source))
     old = screen.watch(inputs.old(loaded.config))
-    target = folder.beside(path, out)
 
     from lstmcli.engine import adapt as engine
 
-    screen.adaptation(
-        screen.watch(engine.run(loaded, examples, shots=shots, old=old, out=target)), inputs.title(source)
-    )
+    result = screen.watch(engine.run(loaded, examples, shots=shots, seed=seed or 0, old=old, out=target))
+    screen.adaptation(result, inputs.title(source))

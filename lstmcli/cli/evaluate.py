@@ -28,20 +28,23 @@ def evaluate(
 ) -> None:
     """Score a model: 95 % intervals, and baselines beside every score."""
     from lstmcli.cli import render
-    from lstmcli.engine import inputs
+    from lstmcli.engine import folder, inputs
 
     screen = render.Screen(json=json, quiet=quiet)
-    given = options.overrides(
-        data__text_column=text_column, data__label_column=label_column,
-        device=device, precision=precision, threads=threads, seed=seed,
-    )  # fmt: skip
-    loaded, path = screen.checkpoint(checkpoint, given)
-    source = inputs.named(data, loaded.config.data)
-    name, examples = screen.watch(inputs.to_score(source, split, loaded.config, own=data is None))
+    if report is not None:
+        folder.claim_file(report / "report.json")
+    loaded, path = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
+    columns = options.given(
+        ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
+    )
+    source = inputs.named(data, loaded.config.data, columns)
+    name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
 
     from lstmcli.engine import evaluate as engine
 
-    result = screen.watch(engine.run(loaded, examples, data=data or source.name, split=name, path=path))
+    result = screen.watch(
+        engine.run(loaded, examples, data=inputs.title(source), split=name, path=path, seed=seed or 0)
+    )
+    screen.report(result)
     if report is not None:
         engine.write(result, report)
-    screen.report(result)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lstmcli.types import Option
+
 Checkpoint = Annotated[
     Path | None,
     typer.Option(
@@ -32,6 +34,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and not
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
 
 
-def overrides(**given: object) -> list[str]:
-    """``key=value`` for every option that was given, a double underscore standing for the dot."""
-    return [f"{key.replace('__', '.')}={value}" for key, value in given.items() if value is not None]
+def given(*options: tuple[str, str, object]) -> list[Option]:
+    """Those of the ``(field of the recipe, flag, value)`` that were given."""
+    return [Option(key, flag, value) for key, flag, value in options if value is not None]
+
+
+def runtime(device: str | None, precision: str | None, threads: int | None) -> list[Option]:
+    """Where to compute: that of the machine at hand unless it is said."""
+    kept = given(("precision", "--precision", precision))
+    return [*kept, Option("device", "--device", device or "auto"), Option("threads", "--threads", threads)]

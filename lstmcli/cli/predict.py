@@ -28,7 +28,6 @@ def predict(
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
-    seed: options.Seed = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -37,17 +36,17 @@ def predict(
     from lstmcli.engine import texts as engine_texts
 
     screen = render.Screen(json=json, quiet=quiet)
-    stream = engine_texts.Texts(texts or [], source, column=text_column or "text", strict=strict)
+    stream = engine_texts.Texts(texts or [], source, column=text_column, strict=strict)
     if output is not None:
         engine_texts.check_sink(output)
-    given = options.overrides(device=device, precision=precision, threads=threads, seed=seed)
-    loaded, _ = screen.checkpoint(checkpoint, given)
+    loaded, _ = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
 
     from lstmcli.engine.predict import Predictions
 
-    predictions = Predictions(loaded).of(stream)
+    predictions = Predictions(loaded).of(stream.windows())
     if output is None:
-        screen.predictions(predictions, stream, None)
+        screen.predictions(predictions, stream)
     else:
-        with engine_texts.sink(output) as put:
-            screen.predictions(predictions, stream, put)
+        with engine_texts.sink(output) as put:  # Ctrl-C keeps what is finished
+            screen.predictions(predictions, stream, put=put)
+    screen.end(output)

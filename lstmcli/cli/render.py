@@ -3,7 +3,7 @@
 import json as jsonlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from lstmcli.cli.bars import Bars
 from lstmcli.config import RunConfig
 from lstmcli.errors import LstmcliError
+from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LABELS_SHOWN = 12
+SHOWN = 200  # characters of a text on a terminal
 NAMES = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "auc": "AUC", "ece": "calibration error"}
 
 
@@ -54,14 +57,16 @@ class Screen:
     def __init__(self, *, json: bool, quiet: bool) -> None:
         self.json = json
         self.quiet = quiet
-        self.out = Console(highlight=False)
-        self.err = Console(stderr=True, highlight=False, quiet=quiet)
+        # What is shown is the user's own: brackets in labels, texts and paths are no markup.
+        self.out = Console(highlight=False, markup=False, emoji=False)
+        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         self._interrupted = False
+        self._plan: Planned | None = None
 
     # ---- what every command uses
 
     def note(self, text: str) -> None:
-        self.err.print(f"[yellow]•[/yellow] {escape(text)}", soft_wrap=not self.err.is_terminal)
+        self.err.print(Text.assemble(("• ", "yellow"), text), soft_wrap=not self.err.is_terminal)
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""
@@ -73,7 +78,7 @@ class Screen:
                     return end.value
                 self._event(event, bars)
 
-    def checkpoint(self, named: Path | None, overrides: list[str]) -> "tuple[Checkpoint, Path]":
+    def checkpoint(self, named: Path | None, chosen: "Sequence[Option]") -> "tuple[Checkpoint, Path]":
         """Load the checkpoint to use, say which, and apply the options to its recipe."""
         from dataclasses import replace
 
@@ -85,7 +90,7 @@ class Screen:
         if named is None:
             shown = "the model that ships with lstmcli" if path == checkpoints.PRETRAINED else str(path)
             self.note(f"model: {shown}")
-        return replace(loaded, config=recipes.adjusted(loaded.config, overrides)), path
+        return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
     def _print_json(self, value: Any) -> None:
         sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
@@ -102,11 +107,15 @@ class Screen:
         self.out.print(table)
         self.out.print("\nstart one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
 
-    def recipe(self, config: RunConfig) -> None:
-        values = config.model_dump(mode="json")
-        if self.json:
-            return self._print_json({"recipe": values})
-        return self.out.print(yaml.safe_dump(values, sort_keys=False), markup=False, end="")
+    def rehearsal(self, config: RunConfig, events: "Iterator[Event]") -> None:
+        """Show the recipe, then what a run of it would do; with JSON both as one object."""
+        recipe = config.model_dump(mode="json")
+        if not self.json:
+            self.out.print(yaml.safe_dump(recipe, sort_keys=False), end="")
+        self.watch(events)
+        if self.json and self._plan is not None:
+            plan = {"steps": self._plan.steps, "tokens": self._plan.tokens, "seconds": self._plan.seconds}
+            self._print_json({"recipe": recipe} | plan)
 
     def training(self, events: "Iterator[Event]") -> None:
         """Show a run. Raises KeyboardInterrupt after one that was interrupted."""
@@ -120,8 +129,7 @@ class Screen:
             f"training {event.parameters:,} weights for {event.steps:,} steps "
             f"({event.tokens:,} tokens) on {event.device} in {event.precision}{minutes}"
         )
-        if event.seconds is not None and self.json:
-            self._print_json({"steps": event.steps, "tokens": event.tokens, "seconds": round(event.seconds, 1)})
+        self._plan = event
 
     def _finished(self, event: "Finished") -> None:
         if self.json:
@@ -129,8 +137,8 @@ class Screen:
             self._print_json({"folder": str(event.folder), **kept})
             return
         baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items())
+        self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
         self.out.print(
-            f"[bold]{event.folder}/model.pt[/bold]\n"
             f"validation accuracy {event.metrics['accuracy']:.1%}  ({baselines})\n"
             f"calibration error {event.metrics['ece_before']:.1%} → {event.metrics['ece_after']:.1%}, "
             f"{_duration(event.seconds)} in all",
@@ -146,11 +154,11 @@ class Screen:
         self.err.print(table)
 
     def _evaluated(self, event: "Evaluated") -> None:
-        best = "  [green]best so far[/green]" if event.is_best else ""
-        self.err.print(
+        line = (
             f"epoch {event.epoch:2d}  train loss {event.loss:.3f}  validation loss {event.metrics['loss']:.3f}  "
-            f"accuracy {event.metrics['accuracy']:.1%}{best}"
+            f"accuracy {event.metrics['accuracy']:.1%}"
         )
+        self.err.print(Text.assemble(line, ("  best so far" if event.is_best else "", "green")))
 
     # ---- evaluate, adapt
 
@@ -184,29 +192,34 @@ class Screen:
         self.err.print(f"next: lstmcli predict -c {result.checkpoint} 'a text of yours'")
 
     def _compare(self, table: Table, heading: str, before: "Figures", after: "Figures") -> None:
-        table.add_row(f"[bold]{escape(heading)}[/bold]")
+        table.add_row(Text(heading, style="bold"))
         for name, figure in after.items():
             table.add_row(f"  {NAMES.get(name, name)}", _with_interval(before.get(name)), _with_interval(figure))
 
     # ---- predict
 
     def predictions(
-        self, predictions: "Iterable[Prediction]", texts: "Texts", put: "Callable[[Said], None] | None"
+        self, predictions: "Iterable[Prediction]", texts: "Texts", put: "Callable[[Said], None] | None" = None
     ) -> None:
         """Show predictions as they come, or hand each on to ``put``."""
         texts.tell = self.note
         begun = time.perf_counter()
         count = truncated = unknown = 0
         with self._bars() as bars:
-            for prediction in predictions:
-                count += 1
-                truncated += prediction.truncated
-                unknown += prediction.unknown
-                if put is not None:
-                    put(prediction.said)
-                    self._event(Told("predicting", count), bars)
-                else:
-                    self._said(prediction.said)
+            try:
+                for prediction in predictions:
+                    count += 1
+                    truncated += prediction.truncated
+                    unknown += prediction.unknown
+                    if put is not None:
+                        put(prediction.said)
+                        self._event(Told("predicting", count), bars)
+                    else:
+                        self._said(prediction.said, flush=texts.live)
+            except KeyboardInterrupt:
+                self._interrupted = True
+        if not count and not self._interrupted:
+            self.note("there were no texts")
         if unknown:
             self.note(f"{unknown} of {count} texts hold no word that the model knows: the answer is a guess")
         if truncated:
@@ -217,15 +230,24 @@ class Screen:
         if put is not None:
             self.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} a second)")
 
-    def _said(self, said: "Said") -> None:
+    def end(self, output: Path | None) -> None:
+        """After predictions. Raises KeyboardInterrupt where they were interrupted."""
+        if self._interrupted:
+            if output is not None:
+                self.note(f"interrupted; what was finished is in {output}")
+            raise KeyboardInterrupt
+
+    def _said(self, said: "Said", *, flush: bool) -> None:
         if self.json:
             self._print_json(said)
         elif self.out.is_terminal:
             text = " ".join(said["text"].split())
-            self.out.print(f"[bold]{escape(said['label'])}[/bold] {said['probability']:6.1%}  {escape(text[:200])}")
+            self.out.print(Text.assemble((said["label"], "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}"))
         else:
             text = said["text"].replace("\t", " ").replace("\n", " ").replace("\r", " ")
             sys.stdout.write(f"{said['label']}\t{said['probability']:.4f}\t{text}\n")
+        if flush:
+            sys.stdout.flush()
 
     # ---- events
 

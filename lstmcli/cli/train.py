@@ -51,22 +51,30 @@ def train(
     if recipe is None:
         screen.recipes(recipes.listed())
         return
-    given = options.overrides(
-        data__path=data, data__limit=limit, data__text_column=text_column, data__label_column=label_column,
-        train__epochs=epochs, data__cache=False if no_cache else None,
-        device=device, precision=precision, threads=threads, seed=seed,
-    )  # fmt: skip
-    config = recipes.load(recipe, overrides=[*(sets or ()), *given])
+    given = options.given(
+        ("data.path", "--data", data),
+        ("data.limit", "--limit", limit),
+        ("data.text_column", "--text-column", text_column),
+        ("data.label_column", "--label-column", label_column),
+        ("data.cache", "--no-cache", False if no_cache else None),
+        ("train.epochs", "--epochs", epochs),
+        ("device", "--device", device),
+        ("precision", "--precision", precision),
+        ("threads", "--threads", threads),
+        ("seed", "--seed", seed),
+    )
+    config = recipes.load(recipe, overrides=sets or (), options=given)
 
     from lstmcli.engine import folder, inputs
 
-    target = out or folder.RUNS / Path(recipe).stem
-    if dry_run:
-        screen.recipe(config)
-    else:
+    target = out or folder.RUNS / Path(recipe).absolute().stem
+    if not dry_run:
         folder.claim(target, resume=resume, force=force)
     examples = screen.watch(inputs.read(config))
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught
 
-    screen.training(rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume))
+    if dry_run:
+        screen.rehearsal(config, rehearse(config, examples))
+    else:
+        screen.training(run(config, examples, target, resume=resume))

@@ -76,5 +76,5 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
                 f"{100 * split.in_train / split.examples:.1f} points"
             )
         if split.over:
-            told.append(f"{name}: {split.over} texts are longer than max_tokens and keep head and tail")
+            told.append(f"{name}: {split.over} texts are longer than max_tokens")
     return told

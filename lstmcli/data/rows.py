@@ -14,7 +14,8 @@ from typing import IO, Any
 
 from lstmcli.errors import DataError
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")  # with columns
+ENDINGS = (*TABLES, ".txt")
 PARQUET_ROWS = 1024  # rows held at once
 
 
@@ -87,13 +88,14 @@ def label_of(row: Row, column: str) -> tuple[str, str]:
     return label, ""
 
 
-def missing_column(name: str, found: list[str], where: str) -> DataError:
-    option = "--label-column" if name == "label" else "--text-column"
+def missing_column(name: str, found: list[str], where: str, *, option: str = "--text-column") -> DataError:
+    """The error for a table without that column; option: how the user names another."""
     listed = ", ".join(found[:20]) or "none"
     return DataError(f"no column '{name}'", where=f"{where}; its columns: {listed}", fix=f"name it: {option} NAME")
 
 
-def _broken(text: str) -> bool:
+def broken(text: str) -> bool:
+    """True where the text came of bytes that are not UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -103,8 +105,8 @@ def _broken(text: str) -> bool:
 
 def _texts(file: IO[str], need: str) -> Iterator[Row]:
     for number, line in enumerate(file, 1):
-        text = line.rstrip("\r\n")
-        yield Row(number, problem="bytes that are not UTF-8") if _broken(text) else Row(number, {need: text})
+        text = line.rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")
+        yield Row(number, problem="bytes that are not UTF-8") if broken(text) else Row(number, {need: text})
 
 
 def _delimited(file: IO[str], need: str) -> Iterator[Row]:
@@ -121,38 +123,39 @@ def _delimited(file: IO[str], need: str) -> Iterator[Row]:
     if need not in header:
         raise missing_column(need, header, file.name)
     while True:
+        begun = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error as error:
-            yield Row(reader.line_num, problem=str(error))
+        except csv.Error as error:  # an unclosed quote takes in all lines to the end: say which
+            yield Row(begun, problem=f"{error} (lines {begun} to {reader.line_num})")
             continue
         if not cells:  # a blank line
             continue
         if len(cells) != len(header):
             yield Row(reader.line_num, problem=f"{len(cells)} columns where the header has {len(header)}")
-        elif any(map(_broken, cells)):
+        elif any(map(broken, cells)):
             yield Row(reader.line_num, problem="bytes that are not UTF-8")
         else:
             yield Row(reader.line_num, dict(zip(header, cells, strict=True)))
 
 
-def _json_lines(file: IO[str], need: str) -> Iterator[Row]:
+def _json_lines(file: IO[str], _: str) -> Iterator[Row]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        if _broken(line):
+        if broken(line):
             yield Row(number, problem="bytes that are not UTF-8")
             continue
         try:
             values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             yield Row(number, problem=f"not JSON: {error}")
             continue
         if not isinstance(values, dict):
             yield Row(number, problem="not a JSON object")
-        elif isinstance(values.get(need), str) and _broken(values[need]):
+        elif any(broken(value) for value in values.values() if isinstance(value, str)):
             yield Row(number, problem="half of a surrogate pair")
         else:
             yield Row(number, values)
@@ -172,7 +175,7 @@ def _parquet(path: Path, need: str) -> Iterator[Row]:
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(number, values)
-    except (ArrowException, UnicodeDecodeError) as error:
+    except (ArrowException, OSError, ValueError) as error:  # damaged files raise any of these
         raise DataError(
             f"not a parquet file that can be read: {error}", where=str(path), fix="write it again"
         ) from error

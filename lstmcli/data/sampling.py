@@ -9,24 +9,27 @@ from lstmcli.types import Example
 
 
 def stratified(examples: Sequence[Example], count: int, *, seed: int) -> tuple[list[Example], list[Example]]:
-    """``count`` examples with each class in its share of the whole, and the rest; both in their old order.
+    """Up to ``count`` examples with each class in its share of the whole, and the rest; both in their old order.
 
-    A class of two or more examples is on both sides where count allows it.
+    A class is never drawn whole, so that it has examples in the rest; one of two or more is drawn at least once where
+    count allows it.
     """
     groups = _by_label(examples)
     random = np.random.default_rng(seed)
+    most = {label: len(places) - 1 for label, places in groups.items()}
     shares = {label: count * len(places) / len(examples) for label, places in groups.items()}
-    quotas = {label: min(int(share), len(groups[label])) for label, share in shares.items()}
-    for label in sorted(shares, key=lambda name: (int(shares[name]) - shares[name], name)):  # largest remainder first
-        if sum(quotas.values()) < count and quotas[label] < len(groups[label]):
-            quotas[label] += 1
-    for label, places in groups.items():
-        if quotas[label] == 0 and len(places) > 1 and max(quotas.values()) > 1:
+    quotas = {label: min(int(share), most[label]) for label, share in shares.items()}
+    for label in groups:
+        if quotas[label] == 0 < most[label] and max(quotas.values()) > 1:
             quotas[max(quotas, key=quotas.__getitem__)] -= 1
             quotas[label] = 1
-    return _part(
-        examples, {place for label, places in groups.items() for place in random.permutation(places)[: quotas[label]]}
-    )
+    by_remainder = sorted(shares, key=lambda name: (int(shares[name]) - shares[name], name))
+    while sum(quotas.values()) < count and any(quotas[label] < most[label] for label in groups):
+        for label in by_remainder:
+            if sum(quotas.values()) < count and quotas[label] < most[label]:
+                quotas[label] += 1
+    drawn = (random.permutation(places)[: quotas[label]] for label, places in groups.items())
+    return _part(examples, {int(place) for places in drawn for place in places})
 
 
 def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[list[Example], list[Example]]:

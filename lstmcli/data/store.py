@@ -70,6 +70,23 @@ class Store:
         return Store(self.ids[self.offsets[text] + position + skipped(text, position)], offsets, self.targets)
 
 
+def built(examples: Sequence[Example], config: Tokens, *, cache: Path | None) -> Work[Vocabulary]:
+    """The vocabulary of the examples, or the one in the cache that the same texts and settings made before."""
+    path = None
+    if cache is not None:
+        path = cache / "vocabularies" / f"{fingerprint(examples, config.model_dump_json())}.json"
+        try:
+            return Vocabulary.from_json(path.read_text("utf-8"))
+        except (OSError, ValueError):  # not there, or cut short
+            pass
+    yield Progress("building the vocabulary")
+    texts = (str(example.text) for example in examples)
+    vocabulary = Vocabulary.build(texts, (str(example.target) for example in examples), config)
+    if path is not None:
+        _keep(path, lambda partial: partial.write_text(vocabulary.to_json(), "utf-8"))
+    return vocabulary
+
+
 def encode(
     vocabulary: Vocabulary, examples: Sequence[Example], *, cache: Path | None, labelled: bool = True
 ) -> Work[Store]:
@@ -102,7 +119,7 @@ def encode(
         yield Progress("encoding", min(start + CHUNK, len(examples)), len(examples))
     store = Store(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))), targets)
     if path is not None:
-        _keep(store, path)
+        _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
     return store
 
 
@@ -116,12 +133,12 @@ def fingerprint(examples: Sequence[Example], *more: str) -> str:
     return digest.hexdigest()
 
 
-def _keep(store: Store, path: Path) -> None:
+def _keep(path: Path, write: Callable[[Path], object]) -> None:
     """A cache that cannot be written is no reason to stop."""
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.npz")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(partial, ids=store.ids, offsets=store.offsets)
+        write(partial)
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)

@@ -15,7 +15,6 @@ SPECIMEN = {
     "train.csv": 'text,label\n"Warm, and quick to dry.",good\n"The zip broke, twice",bad\n',
     "test.csv": "text,label\nA fine coat.,good\n",
 }
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 NAMES = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
 
 
@@ -37,19 +36,18 @@ def read(root: Path, split: str, options: Data) -> Rows:
         )
     path = files[split]
     found, bad = [], []
+    columns: list[str] = []
     for row in rows.stream(path, need=options.text_column):
-        where = f"{path}:{row.line}"
-        if not row.problem and options.label_column not in row.values:
-            raise rows.missing_column(options.label_column, list(row.values), where)
+        columns = columns if options.label_column in columns else list(row.values)
         text, problem = rows.text_of(row, options.text_column)
         label, label_problem = ("", "") if problem else rows.label_of(row, options.label_column)
-        domain = row.values.get("domain")
-        if options.domains and domain not in options.domains:
-            continue
+        domain = str(row.values.get("domain") or "")
         if problem or label_problem:
-            bad.append((where, problem or label_problem))
-        else:
-            found.append(Example(text, label, str(domain or ""), where))
+            bad.append((f"{path}:{row.line}", problem or label_problem))
+        elif not options.domains or domain in options.domains:
+            found.append(Example(text, label, domain, f"{path}:{row.line}"))
+    if columns and options.label_column not in columns:
+        raise rows.missing_column(options.label_column, columns, str(path), option="--label-column")
     return Rows(found, bad)
 
 
@@ -58,7 +56,7 @@ def _files(root: Path) -> dict[str, Path]:
         return {"train": root}
     files: dict[str, Path] = {}
     for stem, split in NAMES.items():
-        for ending in TABLES:
+        for ending in rows.TABLES:
             if (root / f"{stem}{ending}").is_file():
                 files.setdefault(split, root / f"{stem}{ending}")
     return files

@@ -108,27 +108,34 @@ def _open(path: Path) -> Iterator[IO[str]]:
 
 
 def _text(lines: IO[str], words: Sequence[str], limit: int, source: str) -> tuple[Matrix, Mask]:
-    places = {word: place for place, word in enumerate(words)}
+    exact: dict[str, int] = {word: place for place, word in enumerate(words)}
+    folded: dict[str, list[int]] = {}  # words with capitals take the small word's vector where they have none
+    for place, word in enumerate(words):
+        if word != word.lower():
+            folded.setdefault(word.lower(), []).append(place)
     mask = np.zeros(len(words), bool)
     vectors = np.zeros((len(words), 0), np.float32)
     for number, line in enumerate(lines, 1):
-        word, _, numbers = line.rstrip("\n ").partition(" ")
         if not vectors.shape[1]:  # the first line: word2vec's header, count and dimensions, or a vector
-            header = numbers.isdigit()
-            dimensions = int(numbers) if header else len(numbers.split())
+            parts = line.split()
+            header = len(parts) == 2 and all(part.isdigit() for part in parts)
+            dimensions = int(parts[1]) if header else len(parts) - 1
             _check(dimensions, limit, source)
             vectors = np.zeros((len(words), dimensions), np.float32)
             if header:
                 continue
-        place = places.get(word)
-        if place is None:
+        word, *numbers = line.rstrip().rsplit(" ", vectors.shape[1])  # some files have words with spaces
+        places = [place for place in folded.get(word, ()) if not mask[place]]
+        if word in exact:
+            places.append(exact[word])
+        if not places:
             continue
         try:
-            vectors[place] = np.array(numbers.split(), np.float32).reshape(vectors.shape[1])
+            vectors[places] = np.array(numbers, np.float32).reshape(vectors.shape[1])
         except ValueError as error:
             what = f"not a vector of {vectors.shape[1]} numbers"
             raise DataError(what, where=f"{source}:{number}", fix=FORMAT) from error
-        mask[place] = True
+        mask[places] = True
     _check(vectors.shape[1], limit, source)
     return vectors, mask
 

@@ -46,16 +46,16 @@ class Adaptation:
 
 
 def run(
-    checkpoint: Checkpoint, examples: Sequence[Example], *, shots: int, old: Sequence[Example], out: Path
+    checkpoint: Checkpoint, examples: Sequence[Example], *, shots: int, seed: int, old: Sequence[Example], out: Path
 ) -> Telling[Adaptation]:
     """Learn from ``shots`` examples a class, score the rest before and after, and write the adapted checkpoint.
 
-    old: examples of the data that the model was trained on, to see what was forgotten.
+    seed: decides which are drawn; old: examples of the data that the model was trained on, to see what was forgotten.
 
     Raises:
         DataError: fewer than two classes.
     """
-    support, query, drawn = yield from _draw(examples, shots, checkpoint.config.seed)
+    support, query, drawn = yield from _draw(examples, shots, seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(with_labels(checkpoint, sorted(drawn)), where)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:

@@ -2,8 +2,9 @@
 
     r = size * g / |g|,  g = dL/de;    loss = L(e) + L(e + r)
 
-for each text, where e are its embedded words. Miyato, Dai & Goodfellow (2017), "Adversarial Training Methods for
-Semi-Supervised Text Classification", equations 4 and 5, without the normalisation of the embedding.
+for each text, where e are its embedded words; dropout is drawn anew for the second reading. Miyato, Dai & Goodfellow
+(2017), "Adversarial Training Methods for Semi-Supervised Text Classification", equations 4 and 5, without the
+normalisation of the embedding.
 """
 
 from collections.abc import Callable

@@ -3,8 +3,8 @@
     {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
 header: config, vocabulary (words and labels), temperature, progress, metrics. tensors: ``model/<parameter>``,
-``baseline/<array>``, and in last.pt ``best/…``, ``optimizer/<parameter>/<moment>``, ``random/<generator>``. Text and
-tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
+``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. Text and tensors are
+kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
 file is ever run. torch does not check what it reads against bits that have flipped; the checksum does.
 """
 
@@ -73,8 +73,6 @@ def load(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: the file is not there, is cut short, or is something else.
     """
-    if path.is_dir():
-        path = path / folder.MODEL
     if not path.is_file():
         fix = "give a model.pt: -c FILE, or train one: lstmcli train reviews"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
@@ -116,4 +114,6 @@ def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
 
 def find(path: Path | None) -> Path:
     """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
-    return path or folder.newest() or PRETRAINED
+    if path is not None:
+        return path / folder.MODEL if path.is_dir() else path
+    return folder.newest() or PRETRAINED

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lstmcli.engine.events import Noted, Telling
 from lstmcli.types import Example, Progress
 
 Array = np.ndarray[Any, np.dtype[Any]]
+UNSAID = ("below", "predictions")  # of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
 
 
@@ -31,16 +32,17 @@ class Report:
     baselines: dict[str, Figures]
     seconds: float
     checkpoint: str
-    predictions: tuple[dict[str, Any], ...] = ()
-    below: tuple[str, ...] = ()  # baselines that the model does not reach
+    below: tuple[str, ...]  # baselines that the model does not reach
+    predictions: Callable[[], Iterable[dict[str, Any]]]  # one an example, made when asked for
 
     def plain(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        kept = asdict(self)
-        return {name: kept[name] for name in kept if name not in ("predictions", "below")}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in UNSAID}
 
 
-def run(checkpoint: Checkpoint, examples: Sequence[Example], *, data: str, split: str, path: Path) -> Telling[Report]:
+def run(
+    checkpoint: Checkpoint, examples: Sequence[Example], *, data: str, split: str, path: Path, seed: int = 0
+) -> Telling[Report]:
     """Score the checkpoint on labelled examples, with the baselines that it carries.
 
     Raises:
@@ -60,14 +62,13 @@ def run(checkpoint: Checkpoint, examples: Sequence[Example], *, data: str, split
     seconds = time.perf_counter() - begun
     yield Progress("resampling for the intervals")
     chances = parts.task.probabilities(logits, checkpoint.temperature)
-    metrics = _plain(parts.task.measure(chances, store.known_targets))
+    metrics = _plain(parts.task.measure(chances, store.known_targets, seed=seed))
     baselines = checkpoint.metrics.get(fingerprint(examples))
     if baselines is None:
         yield Progress("scoring the baselines")
         arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
         baselines = baseline_figures(parts.task, arrays, full) if arrays else {}
     primary = parts.task.PRIMARY
-    described = parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature)
     return Report(
         task=checkpoint.config.task,
         data=data,
@@ -77,9 +78,13 @@ def run(checkpoint: Checkpoint, examples: Sequence[Example], *, data: str, split
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        predictions=tuple(
+        predictions=lambda: (
             {"text": example.text, "target": example.target} | said
-            for example, said in zip(examples, described, strict=True)
+            for example, said in zip(
+                examples,
+                parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature),
+                strict=True,
+            )
         ),
         below=tuple(name for name, its in baselines.items() if metrics[primary]["value"] < its[primary]["value"]),
     )
@@ -95,7 +100,7 @@ def write(report: Report, target: Path) -> None:
     with folder.whole(target / "report.json") as file:
         file.write(json.dumps(report.plain(), indent=2).encode())
     with folder.whole(target / "predictions.jsonl") as file:
-        for prediction in report.predictions:
+        for prediction in report.predictions():
             file.write(json.dumps(prediction, ensure_ascii=False).encode() + b"\n")
 
 

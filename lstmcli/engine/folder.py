@@ -12,6 +12,7 @@ from typing import IO
 from lstmcli.errors import ConfigError, RuntimeSetupError
 
 MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.yaml"
+WRITTEN = (MODEL, LAST, METRICS, RECIPE)
 ADAPTED = "adapted.pt"
 RUNS = Path("runs")
 
@@ -25,10 +26,11 @@ def claim(folder: Path, *, resume: bool, force: bool) -> None:
     """
     if resume and not (folder / LAST).is_file():
         raise ConfigError("there is no run to resume", where=str(folder / LAST), fix="start it without --resume")
-    if not resume and not force and any((folder / name).exists() for name in (MODEL, LAST)):
-        unfinished = "" if (folder / RECIPE).is_file() else "go on with it: --resume, or "
+    if not resume and not force and any((folder / name).exists() for name in WRITTEN):
+        begun = (folder / LAST).is_file() and not (folder / RECIPE).is_file()
+        unfinished = "go on with it: --resume, or " if begun else ""
         raise ConfigError(
-            "a run lies there already",
+            f"{' and '.join(name for name in WRITTEN if (folder / name).exists())} lie there already",
             where=str(folder),
             fix=f"{unfinished}choose another folder: --out DIR, or write over it: --force",
         )
@@ -49,25 +51,31 @@ def claim_file(path: Path) -> None:
 
 def begin(folder: Path) -> None:
     """Clear the folder for a new run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL, LAST, METRICS, RECIPE):
-        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def newest() -> Path | None:
-    """The newest model under ``./runs``."""
-    found = sorted(RUNS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
+    """The newest model of a finished run under ``./runs``."""
+    found = [path for path in RUNS.rglob(MODEL) if path.with_name(RECIPE).is_file()]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def beside(checkpoint: Path, out: Path | None) -> Path:
     """Where an adapted checkpoint goes: the path named, else beside its origin; for the model that ships, under ./runs.
 
     Raises:
+        ConfigError: a run's own model lies there.
         RuntimeSetupError: the folder cannot be written.
     """
     packaged = Path(__file__).parent.parent in checkpoint.absolute().parents
     path = out or (RUNS if packaged else checkpoint.parent) / ADAPTED
+    if path.is_file() and path.with_name(RECIPE).is_file() and path.name in WRITTEN:
+        raise ConfigError("a run's own file lies there", where=f"--out {path}", fix="choose another name")
     claim_file(path)
     return path
 

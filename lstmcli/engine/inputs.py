@@ -9,8 +9,9 @@ import platformdirs
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import sampling, sources
-from lstmcli.errors import DataError
-from lstmcli.types import Example, Progress, Rows, Work
+from lstmcli.engine.events import Noted, Telling
+from lstmcli.errors import ConfigError, DataError, did_you_mean
+from lstmcli.types import Example, Option, Progress, Rows
 
 SHOWN = 5  # bad rows listed one by one
 OLD = 1000  # examples of the old data that adaptation is checked on
@@ -18,13 +19,11 @@ OLD = 1000  # examples of the old data that adaptation is checked on
 
 @dataclass(frozen=True)
 class Inputs:
-    """Examples of each part, where they were found, and what the user should be told."""
+    """Examples of each part; test may be empty."""
 
     train: list[Example]
     validation: list[Example]
     test: list[Example]
-    root: Path
-    notes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> dict[str, list[Example]]:
@@ -43,20 +42,33 @@ def root_of(data: Data) -> Path:
     return sources.locate(data.name, path=data.path, bundled=bundled, hub=reader.HUB, cache=cache_folder())
 
 
-def named(text: str | None, data: Data) -> Data:
-    """The data that ``--data`` names: NAME or NAME:DOMAIN of a known data set, or a PATH; none: the data as it was."""
-    if text is None:
-        return data
-    name, colon, domain = text.partition(":")
-    if name in registry.DATASETS and name != "table" and not Path(name).exists():
-        return data.model_copy(update={"name": name, "path": None, "domains": (domain,) if colon else ()})
-    return data.model_copy(update={"name": "table", "path": Path(text), "domains": ()})
+def named(text: str | None, data: Data, columns: Sequence[Option] = ()) -> Data:
+    """The data that ``--data`` names; none: the data that the model was trained on.
+
+    text: NAME or NAME:DOMAIN of a known data set, or a PATH, read as the model's own data set where it has its layout,
+    else as a table.
+
+    Raises:
+        ConfigError: the data set has no such domain.
+    """
+    if text is not None:
+        name, colon, domain = text.partition(":")
+        if name in registry.DATASETS and name != "table" and not Path(text).exists():
+            known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
+            if colon and domain not in known:
+                fix = did_you_mean(domain, known) if known else f"--data {name}"
+                raise ConfigError(f"'{name}' has no domain '{domain}'", where=f"--data {text}", fix=fix)
+            data = Data(name=name, domains=(domain,) if colon else ())
+        elif Path(text).absolute() != data.path:
+            own = data.name != "table" and registry.find(registry.DATASETS, data.name).splits(Path(text))
+            data = Data(name=data.name if own else "table", path=Path(text))
+    return data.model_copy(update={option.key: option.value for option in columns})
 
 
 def unseen_domain(data: Data) -> Data:
     """A domain of the bundled reviews that a model of this data has not learned from."""
     reviews = registry.find(registry.DATASETS, "reviews")
-    seen = set(data.domains) if data.name == "reviews" else {"films"} if data.name == "imdb" else set()
+    seen = {"imdb": ("films",), "reviews": data.domains or reviews.DOMAINS}.get(data.name, ())
     domain = next((domain for domain in reversed(reviews.DOMAINS) if domain not in seen), reviews.DOMAINS[-1])
     return Data(name="reviews", domains=(domain,))
 
@@ -72,8 +84,8 @@ def splits(data: Data) -> tuple[str, ...]:
     return found
 
 
-def split(data: Data, name: str) -> Work[tuple[list[Example], list[str]]]:
-    """The examples of one split, and notes on rows that were skipped.
+def split(data: Data, name: str) -> Telling[list[Example]]:
+    """The examples of one split; rows that were skipped are noted.
 
     Raises:
         DataError: nothing usable, or bad rows where the recipe says stop.
@@ -81,83 +93,83 @@ def split(data: Data, name: str) -> Work[tuple[list[Example], list[str]]]:
     root = root_of(data)
     yield Progress(f"reading {name}")
     rows: Rows = registry.find(registry.DATASETS, data.name).read(root, name, data)
-    notes = []
     if rows.bad:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
-            fix = "mend the rows, or leave them out: --set data.bad_rows=skip"
+            fix = "mend the rows, or train without them: --set data.bad_rows=skip"
             raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
-        notes.append(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
+        yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     if not rows.examples:
         where = f"{root} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
         raise DataError("no examples", where=where, fix="give a file with at least one row of text and label")
-    return rows.examples, notes
+    return rows.examples
 
 
-def read(config: RunConfig) -> Work[Inputs]:
+def read(config: RunConfig) -> Telling[Inputs]:
     """All parts that training looks at; validation is held out of train where the data set has none.
 
     Raises:
         DataError: as ``split``; or too few examples to hold any out.
     """
     found = splits(config.data)
-    train, notes = yield from split(config.data, "train")
-    validation: Sequence[Example] = ()
+    train = yield from split(config.data, "train")
+    validation: list[Example] = []
     if "validation" in found:
-        validation, more = yield from split(config.data, "validation")
-        notes += more
+        validation = yield from split(config.data, "validation")
     else:
         count = round(config.data.validation * len(train))
-        if count < 2:
+        if count >= 2:
+            validation, train = sampling.stratified(train, count, seed=config.seed)
+        if not validation:
             raise DataError(
                 f"{len(train)} examples are too few to hold {config.data.validation:.0%} out for validation",
                 where=str(root_of(config.data)),
                 fix="give more examples, or a larger part: --set data.validation=0.3",
             )
-        validation, train = sampling.stratified(train, count, seed=config.seed)
-    test: Sequence[Example] = ()
+    test: list[Example] = []
     if "test" in found:
-        test, more = yield from split(config.data, "test")
-        notes += more
+        test = yield from split(config.data, "test")
     if config.data.limit is not None and config.data.limit < len(train):
-        train, _ = sampling.stratified(train, config.data.limit, seed=config.seed)
-    return Inputs(list(train), list(validation), list(test), root_of(config.data), tuple(notes))
+        _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
+    return Inputs(train, validation, test)
 
 
-def to_score(data: Data, wanted: str | None, config: RunConfig, *, own: bool) -> Work[tuple[str, list[Example]]]:
+def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple[str, list[Example]]]:
     """The split to score a model on, by name: the one wanted, else test, else what there is.
 
-    own: the model was trained on this data; what was held out of its train then counts as validation.
+    config: the model's own; of the data that it was trained on, what was held out of train counts as validation.
 
     Raises:
         DataError: there is no such split.
     """
     found = splits(data)
+    own = data == config.data
     if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
         held_out = yield from read(config)
         return "validation", held_out.validation
     name = wanted or ("test" if "test" in found else found[-1] if found else "test")
-    examples, _ = yield from split(data, name)
+    if own and name == "train":
+        yield Noted("the model has learned from these texts: their score says nothing about others")
+    examples = yield from split(data, name)
     return name, examples
 
 
-def everything(data: Data) -> Work[list[Example]]:
+def everything(data: Data) -> Telling[list[Example]]:
     """The examples of all splits together."""
     examples = []
     for name in splits(data):
-        part, _ = yield from split(data, name)
-        examples += part
+        examples += yield from split(data, name)
     return examples
 
 
-def old(config: RunConfig) -> Work[list[Example]]:
+def old(config: RunConfig) -> Telling[list[Example]]:
     """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
     reader = registry.find(registry.DATASETS, config.data.name)
     bundled = getattr(reader, "BUNDLED", None)
     try:
         sources.locate(config.data.name, path=config.data.path, bundled=bundled, hub="", cache=cache_folder())
-        _, examples = yield from to_score(config.data, None, config, own=True)
+        _, examples = yield from to_score(config.data, None, config)
     except DataError:
         return []
     return examples if len(examples) <= OLD else sampling.stratified(examples, OLD, seed=config.seed)[0]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from lstmcli.data.tokens import UNKNOWN
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.types import Example, finish
-
-WINDOW = 4096  # texts held at once, so that those of like length can be read together
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +29,9 @@ class Predictions:
         self._checkpoint = checkpoint
         self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
 
-    def of(self, texts: Iterable[str]) -> Iterator[Prediction]:
+    def of(self, windows: Iterable[list[str]]) -> Iterator[Prediction]:
         """One prediction a text, in order."""
-        stream = iter(texts)
-        while window := list(islice(stream, WINDOW)):
+        for window in windows:
             yield from self._window(window)
 
     def _window(self, texts: list[str]) -> Iterator[Prediction]:

@@ -1,12 +1,10 @@
 """Device, precision, threads and seeds."""
 
 import os
-import random
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lstmcli.config import RunConfig
@@ -35,8 +33,6 @@ def prepare(config: RunConfig) -> Runtime:
         RuntimeSetupError: the device is not there.
     """
     torch.set_num_threads(config.threads or granted_threads())
-    random.seed(config.seed)
-    np.random.seed(config.seed)
     torch.manual_seed(config.seed)
     device = config.device
     if device == "auto":

@@ -6,15 +6,20 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
 
+from lstmcli.config import Data
 from lstmcli.data import rows
 from lstmcli.engine import folder
 from lstmcli.errors import ConfigError, DataError
 
 KINDS = (".jsonl", ".csv", ".parquet")
 ROWS = 4096  # of parquet written at once
+WINDOW = 4096  # texts held at once
 
 Said = dict[str, Any]
 
@@ -24,40 +29,80 @@ class Texts:
 
     Raises:
         ConfigError: no texts, or two sources of them.
+        DataError: a text of no use, or a file that cannot be read.
     """
 
-    def __init__(self, texts: Sequence[str], source: Path | None, *, column: str, strict: bool) -> None:
+    def __init__(self, texts: Sequence[str], source: Path | None, *, column: str | None, strict: bool) -> None:
         if texts and source is not None:
             raise ConfigError("texts and --input were both given", fix="give one of them")
         if not texts and source is None and sys.stdin.isatty():
             raise ConfigError("no text", fix="lstmcli predict 'a fine film', or --input FILE, or pipe texts in")
-        if any(not text.strip() for text in texts):
-            raise DataError("the text is empty", where="lstmcli predict", fix="give at least one word")
-        if source is not None and str(source) != "-":
-            next(rows.stream(source, need=column), None)  # what is wrong with the file is said before torch is loaded
+        for text in texts:
+            if not text.strip() or rows.broken(text):
+                what = "the text is empty" if not text.strip() else "the text has bytes that are not UTF-8"
+                raise DataError(what, where="lstmcli predict", fix="give at least one word")
+        self._path = None if source is None or str(source) == "-" else source
+        self._column = column or Data().text_column
+        if self._path is not None:
+            next(rows.stream(self._path, need=self._column), None)  # a bad file is told before torch is loaded
         self.skipped = 0
-        self.single = len(texts) == 1
+        self.live = not texts and self._path is None  # more may come later: answer what is there
         self.tell: Callable[[str], None] = lambda _: None
         self._texts = texts
-        self._source = source
-        self._column = column
         self._strict = strict
 
-    def __iter__(self) -> Iterator[str]:
-        if self._texts:
-            yield from self._texts
+    def windows(self) -> Iterator[list[str]]:
+        """The texts in order, a few thousand at a time, so that those of like length can be read together.
+
+        From a pipe: those that have come while the last were answered.
+        """
+        stream = iter(self._texts) if self._texts else self._rows()
+        if self.live:
+            yield from _as_they_come(stream)
             return
-        path = None if self._source is None or str(self._source) == "-" else self._source
-        for row in rows.stream(path, need=self._column):
+        while window := list(islice(stream, WINDOW)):
+            yield window
+
+    def _rows(self) -> Iterator[str]:
+        for row in rows.stream(self._path, need=self._column):
             text, problem = rows.text_of(row, self._column)
             if not problem:
                 yield text
                 continue
-            where = f"{path or 'standard input'}:{row.line}"
+            where = f"{self._path or 'standard input'}:{row.line}"
             if self._strict:
                 raise DataError(problem, where=where, fix="mend the row, or leave out --strict to skip it")
             self.skipped += 1
             self.tell(f"{where}: {problem}; skipped")
+
+
+def _as_they_come(stream: Iterator[str]) -> Iterator[list[str]]:
+    """Windows of what another thread has read by the time they are asked for."""
+    waiting: Queue[str | Exception | None] = Queue(maxsize=WINDOW)
+
+    def read() -> None:
+        try:
+            for text in stream:
+                waiting.put(text)
+            waiting.put(None)
+        except Exception as error:  # told where the texts are asked for
+            waiting.put(error)
+
+    Thread(target=read, daemon=True).start()
+    while True:
+        window: list[str] = []
+        item = waiting.get()
+        while isinstance(item, str):
+            window.append(item)
+            if len(window) == WINDOW or waiting.empty():
+                break
+            item = waiting.get()
+        if window:
+            yield window
+        if isinstance(item, Exception):
+            raise item
+        if item is None:
+            return
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from torch import Tensor
 
 from lstmcli.config import RunConfig
 from lstmcli.data import batching, check
-from lstmcli.data.store import Store, encode, fingerprint
-from lstmcli.data.tokens import Vocabulary
+from lstmcli.data.store import Store, built, encode, fingerprint
 from lstmcli.engine import assemble, folder, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.adversary import Adversary
@@ -28,7 +28,8 @@ from lstmcli.engine.interrupt import Stop
 from lstmcli.errors import ConfigError
 from lstmcli.types import Mean, Progress, Work
 
-TRIED = 5  # steps that a dry run times
+MAY_CHANGE = ("device", "threads", "data.cache", "data.bad_rows", "train.save_every")  # from a run to its resumption
+TRIED = 6  # steps of a dry run, of which all but the first are timed
 
 
 def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -> Iterator[Event]:
@@ -39,22 +40,21 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     started = time.perf_counter()
     last = checkpoints.load(out / folder.LAST) if resume else None
     if last is not None:
-        _same_recipe(last.config, config)
+        _same_recipe(last, config, inputs)
     parts, whole = yield from _prepare(config, inputs, last)
-    trainer = Trainer(parts, whole, out)
+    trainer = Trainer(parts, whole, out, fingerprint(inputs.train))
     if last is None:
         folder.begin(out)
     else:
         trainer.restore(last)
     yield trainer.plan()
     with Stop() as stop:
-        for event in trainer.events():
+        for event in chain(trainer.events(), _conclude(trainer, inputs, out, started)):
             yield event
-            if stop.asked:
+            if stop.asked and not isinstance(event, Finished):
                 trainer.save_last()
                 yield Interrupted(out / folder.LAST)
                 return
-    yield from _conclude(trainer, inputs, out, started)
 
 
 def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
@@ -64,33 +64,35 @@ def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     trainer = Trainer(parts, whole, out=None)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
-    next(steps)  # the first also sets the kernels up
     begun, tokens = time.perf_counter(), 0
-    for event, _ in zip(steps, range(min(TRIED, planned.steps - 1)), strict=False):
-        tokens += event.tokens
-    seconds = (time.perf_counter() - begun) / max(1, tokens) * planned.tokens
-    yield replace(planned, seconds=seconds)
+    for number, event in zip(range(TRIED), steps, strict=False):
+        if number == 0 and planned.steps > 1:  # the first also sets the kernels up
+            begun = time.perf_counter()
+        else:
+            tokens += event.tokens
+    yield replace(planned, seconds=(time.perf_counter() - begun) / tokens * planned.tokens)
 
 
-def _same_recipe(before: RunConfig, now: RunConfig) -> None:
-    for section, value in before.model_dump().items():
-        other = now.model_dump()[section]
-        if section not in ("device", "threads") and other != value:
-            differing = [key for key in value if value[key] != other[key]] if isinstance(value, dict) else []
-            key = ".".join([section, *differing[:1]])
-            fix = "resume with the recipe that began the run, or begin a new one: --out DIR"
+def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
+    before, after = (
+        {f"{section}.{key}" if isinstance(value, dict) else section: kept
+         for section, value in config.model_dump().items()
+         for key, kept in (value.items() if isinstance(value, dict) else [("", value)])}
+        for config in (last.config, now)
+    )  # fmt: skip
+    fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
+    for key, value in before.items():
+        if value != after[key] and key not in MAY_CHANGE:
             raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
+    if last.progress["data"] != fingerprint(inputs.train):
+        raise ConfigError("the training data has changed", where="--resume", fix=fix)
 
 
 def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[tuple[Parts, dict[str, Store]]]:
     where = runtime.prepare(config)
-    for note in inputs.notes:
-        yield Noted(note)
     cache = assemble.cache_of(config)
     if last is None:
-        yield Progress("building the vocabulary")
-        texts = (str(example.text) for example in inputs.train)
-        vocabulary = Vocabulary.build(texts, (str(example.target) for example in inputs.train), config.tokens)
+        vocabulary = yield from built(inputs.train, config.tokens, cache=cache)
     else:
         vocabulary = last.vocabulary
     full = {}
@@ -110,8 +112,9 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
 class Trainer:
     """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
 
-    def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None) -> None:
+    def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None, data: str = "") -> None:
         self.parts = parts
+        self.fingerprint = data  # of the training examples
         self.whole = whole  # what the baselines read
         self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}
         self.out = out
@@ -184,7 +187,8 @@ class Trainer:
             self.save_last()
 
     def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
-        return Checkpoint(self.parts.config, self.parts.vocabulary, tensors, progress=asdict(self.at))
+        progress = asdict(self.at) | {"data": self.fingerprint}
+        return Checkpoint(self.parts.config, self.parts.vocabulary, tensors, progress=progress)
 
     def save_last(self) -> None:
         """Write all that going on needs: weights, moments, random states, position."""
@@ -220,8 +224,9 @@ class Trainer:
         torch.set_rng_state(random["cpu"])
         if "cuda" in random and self.parts.runtime.device.startswith("cuda"):
             torch.cuda.set_rng_state(random["cuda"], self.parts.runtime.device)
-        for key, value in last.progress.items():
-            setattr(self.at, key, tuple(value) if isinstance(value, list) else value)
+        for field in fields(Position):
+            value = last.progress[field.name]
+            setattr(self.at, field.name, tuple(value) if isinstance(value, list) else value)
         if self.out is not None:
             _drop_after(self.out / folder.METRICS, self.at.step)
 
@@ -262,8 +267,9 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    before = path.read_bytes() if path.is_file() else b""
+    with folder.whole(path) as file:  # no half line, whatever happens
+        file.write(before + json.dumps(line).encode() + b"\n")
 
 
 def _drop_after(path: Path, step: int) -> None:

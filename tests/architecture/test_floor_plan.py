@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "types": {"errors"},
     "registry": {"errors"},
     "config": {"errors"},
-    "recipes": {"config", "errors"},
+    "recipes": {"config", "errors", "types"},
     "data": {"config", "errors", "types"},
     "models": {"config", "errors", "types"},
     "tasks": {"config", "errors", "types"},

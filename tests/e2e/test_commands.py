@@ -249,3 +249,142 @@ def test_a_closed_pipe_is_no_fault(trained: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert len(done.stdout.splitlines()) == 2
     assert "Traceback" not in done.stderr
+
+
+def test_the_data_that_a_model_was_trained_on_is_known_again(
+    run: Run, table: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert run(*train_arguments(table, tmp_path / "run")) == 0
+    model = tmp_path / "run" / "model.pt"
+    said = []
+    for arguments in ([], ["--data", table], ["--seed", "5"], ["--split", "validation"]):
+        capsys.readouterr()
+        assert run("evaluate", "-c", model, "--json", *arguments) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    assert {
+        (one["split"], one["examples"], one["metrics"]["accuracy"]["value"], one["metrics"]["ece"]["value"])
+        for one in said
+    } == {("validation", 4, said[0]["metrics"]["accuracy"]["value"], said[0]["metrics"]["ece"]["value"])}
+    assert run("evaluate", "-c", model, "--split", "train") == 0
+    assert "has learned from these texts" in capsys.readouterr().err
+
+
+def test_what_adapt_was_told_for_once_is_not_kept(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(
+        "review,mood\n"
+        + "".join(f"{text} {n},{mood}\n" for n in range(5) for text, mood in ((GOOD[0], "good"), (BAD[0], "bad")))
+    )
+    out = tmp_path / "adapted.pt"
+    columns = ["--text-column", "review", "--label-column", "mood"]
+    assert (
+        run(
+            "adapt",
+            "-c",
+            trained,
+            "--shots",
+            "2",
+            "--data",
+            other,
+            "--out",
+            out,
+            "--threads",
+            "1",
+            "--seed",
+            "9",
+            *columns,
+        )
+        == 0
+    )
+    assert run("evaluate", "-c", out, "--json") == 0  # on the old data, as it was
+    capsys.readouterr()
+
+
+def test_labels_and_paths_with_brackets_are_shown_as_they_are(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    table = tmp_path / "mine[old].csv"
+    table.write_text(write_table(tmp_path / "t.csv").read_text().replace(",good", ",[/pos]").replace(",bad", ",[neg]"))
+    assert run(*train_arguments(table, tmp_path / "[run]")) == 0
+    assert "[neg]" in capsys.readouterr().err
+    assert run("evaluate", "-c", tmp_path / "[run]") == 0
+    assert "mine[old].csv" in "".join(capsys.readouterr().out.split("\n"))
+
+
+def test_bad_rows_are_told_when_scoring_too(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    table = write_table(tmp_path / "mine.csv")
+    assert run(*train_arguments(table, tmp_path / "run", "--set", "data.bad_rows=skip")) == 0
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\nfine film,good\n,bad\ncold film,bad\n")
+    assert run("evaluate", "-c", tmp_path / "run", "--data", other) == 2
+    assert "other.csv:3" in capsys.readouterr().err
+
+
+def test_a_domain_that_is_not_there_is_told(run: Run, trained: Path, capsys: Captured) -> None:
+    assert run("evaluate", "-c", trained, "--data", "reviews:hotel") == 2
+    assert "did you mean 'hotels'" in capsys.readouterr().err
+
+
+def test_the_models_own_layout_is_read_by_path(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    for split, label, name, text in [
+        (s, k, f"{n}_1", t)
+        for s in ("train", "test")
+        for n in range(10)
+        for k, t in (("pos", GOOD[n % 4]), ("neg", BAD[n % 4]))
+    ]:
+        path = tmp_path / "aclImdb" / split / label / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text} {name}")
+    folder = tmp_path / "aclImdb"
+    assert (
+        run(*train_arguments(folder, tmp_path / "run", "--set", "model.vectors=none", "--set", "data.validation=0.3"))
+        == 0
+    )
+    (tmp_path / "moved").mkdir()
+    folder.rename(tmp_path / "moved" / "aclImdb")
+    capsys.readouterr()
+    assert run("evaluate", "-c", tmp_path / "run", "--data", tmp_path / "moved" / "aclImdb", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "test"
+
+
+def test_a_pipe_is_answered_line_by_line(trained: Path) -> None:
+    command = [sys.executable, "-m", "lstmcli", "predict", "-q", "-c", str(trained)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for text, label in ((GOOD[0], "good"), (BAD[1], "bad")):
+        process.stdin.write(f"{text}\n")
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(label)  # while the pipe is open
+    process.stdin.close()
+    assert process.wait(timeout=30) == 0
+
+
+def test_ctrl_c_keeps_the_predictions_that_are_finished(trained: Path, tmp_path: Path) -> None:
+    import signal
+    import time
+
+    (tmp_path / "a.txt").write_text(f"{GOOD[0]}\n" * 2_000_000)
+    command = [
+        sys.executable,
+        "-m",
+        "lstmcli",
+        "predict",
+        "-c",
+        str(trained),
+        "-i",
+        str(tmp_path / "a.txt"),
+        "-o",
+        str(tmp_path / "out.csv"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        partial = list(tmp_path.glob(".out.csv.*"))
+        if partial and partial[0].stat().st_size > 100_000:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "what was finished is in" in told
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(), newline="")))
+    assert 100 < len(rows) < 2_000_000
+    assert rows[-1]["text"] == GOOD[0]

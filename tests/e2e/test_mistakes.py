@@ -26,7 +26,7 @@ MISTAKES = [  # file content, options of train, what the message must name
     (None, ["--set", "train.lr=fast"], ["'fast'", "--set train.lr=fast"]),
     (None, ["--set", "modle.hidden=3"], ["unknown key 'modle'", "did you mean 'model'"]),
     (None, ["--device", "cuda:7"], ["CUDA devices", "--device cpu"]),
-    (None, ["--device", "gpu"], ["'gpu'", "--set device=auto"]),
+    (None, ["--device", "gpu"], ["'gpu' is not allowed", "--device gpu", "auto, cpu, cuda or cuda:N"]),
     (None, ["--set", "model.vectors=missing.txt"], ["no such file of vectors", "model.vectors=none"]),
     (None, ["--resume"], ["no run to resume", "without --resume"]),
     (None, ["--data", "missing.csv"], ["no such file or folder", "lstmcli train reviews"]),

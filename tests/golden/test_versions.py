@@ -28,7 +28,9 @@ def test_an_old_checkpoint_says_what_it_said(
 ) -> None:
     expected = SAID[name]
     assert run("predict", "-c", HERE / name, "--json", "--precision", "float32", *expected) == 0
-    for line in capsys.readouterr().out.splitlines():
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(expected)
+    for line in lines:
         said = json.loads(line)
         label, probability = expected[said["text"]]
         assert said["label"] == label

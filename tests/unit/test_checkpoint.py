@@ -133,7 +133,7 @@ def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run to resume"):
         folder.claim(out, resume=True, force=False)
     (out / folder.LAST).write_text("x")
-    with pytest.raises(ConfigError, match="a run lies there") as caught:
+    with pytest.raises(ConfigError, match="last.pt lie there already") as caught:
         folder.claim(out, resume=False, force=False)
     assert "--resume" in caught.value.fix
     folder.claim(out, resume=True, force=False)
@@ -162,9 +162,14 @@ def test_the_newest_model_is_found_else_the_one_that_ships(tmp_path: Path) -> No
         path = folder.RUNS / name / folder.MODEL
         path.parent.mkdir(parents=True)
         path.write_text("x")
+        path.with_name(folder.RECIPE).write_text("x")
         os.utime(path, (age, age))
+    unfinished = folder.RUNS / "unfinished" / folder.MODEL
+    unfinished.parent.mkdir()
+    unfinished.write_text("x")
     assert checkpoints.find(None) == folder.RUNS / "new" / folder.MODEL
-    assert checkpoints.find(tmp_path) == tmp_path
+    assert checkpoints.find(tmp_path) == tmp_path / folder.MODEL
+    assert checkpoints.find(tmp_path / "a.pt") == tmp_path / "a.pt"
 
 
 def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lstmcli import recipes
 from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError, LstmcliError, did_you_mean
+from lstmcli.types import Option
 
 BAD = [  # override                 what                        where                         fix
     ("train.lr=-1", "-1 is out of range", "--set train.lr=-1", "more than 0 and less than 100"),
@@ -19,7 +20,7 @@ BAD = [  # override                 what                        where           
     ("model.pooling=maxmean", "'maxmean' is not allowed", "--set model.pooling", "did you mean 'max-mean'"),
     ("model.hidden=many", "'many' should be a valid integer", "--set model.hidden=many", "--set model.hidden=128"),
     ("model.hidden=no", "truth value", "--set model.hidden=False", "--set model.hidden=128"),
-    ("device=gpu", "'gpu'", "--set device=gpu", "--set device=auto"),
+    ("device=gpu", "'gpu' is not allowed", "--set device=gpu", "auto, cpu, cuda or cuda:N"),
     ("epochs", "not key=value", "--set epochs", "--set train.lr=0.001"),
     ("seed.x=1", "'seed' is not a section", "--set seed.x=1", "leave out"),
 ]
@@ -56,7 +57,7 @@ def test_the_last_override_wins_and_numbers_may_be_text() -> None:
 def test_a_recipe_survives_its_own_text() -> None:
     config = recipes.load("imdb")
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
-    assert recipes.adjusted(config, ["seed=3"]) == config.model_copy(update={"seed": 3})
+    assert recipes.adjusted(config, [Option("seed", "--seed", 3)]) == config.model_copy(update={"seed": 3})
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,24 @@ def test_no_override_brings_a_traceback(text: str) -> None:
     for override in (text, f"train.lr={text}", f"data.{text}=1", f"{text}=1"):
         with suppress(LstmcliError):
             recipes.load("reviews", overrides=[override])
+
+
+def test_options_are_taken_as_they_were_typed() -> None:
+    config = recipes.load(
+        "table", options=[Option("data.path", "--data", "my #1.csv"), Option("data.text_column", "--text-column", "no")]
+    )
+    assert config.data.path is not None
+    assert config.data.path.is_absolute()
+    assert config.data.path.name == "my #1.csv"
+    assert config.data.text_column == "no"
+    with pytest.raises(ConfigError) as caught:
+        recipes.load("table", options=[Option("device", "--device", "gpu")])
+    assert caught.value.where == "--device gpu"
+
+
+def test_a_name_longer_than_a_file_may_have_is_told() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        recipes.load("x" * 300)
 
 
 def test_did_you_mean_names_all_when_nothing_is_near() -> None:

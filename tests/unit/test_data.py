@@ -1,5 +1,6 @@
 """Rows, sources, draws and checks."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,20 @@ def test_a_stratified_part_keeps_the_shares() -> None:
     assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=1)[0] != chosen
 
 
+def test_the_only_example_of_a_class_is_never_held_out() -> None:
+    data = [*examples(a=100), *[Example(f"odd {number}", f"odd{number}") for number in range(10)]]
+    for seed in range(5):
+        held_out, train = sampling.stratified(data, 11, seed=seed)
+        assert {example.target for example in held_out} <= {example.target for example in train}
+        assert len(held_out) == 11
+
+
+def test_a_small_limit_keeps_every_class() -> None:
+    data = [Example(f"{label} {number}", f"c{label}") for label in range(30) for number in range(5)]
+    _, kept = sampling.stratified(data, len(data) - 20, seed=0)
+    assert len({example.target for example in kept}) == 30
+
+
 def test_a_rare_class_is_on_both_sides() -> None:
     chosen, rest = sampling.stratified(examples(a=98, b=2), 10, seed=0)
     assert {example.target for example in chosen} == {example.target for example in rest} == {"a", "b"}
@@ -205,6 +220,42 @@ def test_uneven_classes_are_told() -> None:
     data = examples(a=120, b=20)
     told = check.remarks(check.check({"train": data}, {"train": np.ones(140, int)}, max_tokens=4))
     assert any("uneven: 120 examples against 20" in remark for remark in told)
+
+
+def test_an_unclosed_quote_is_told_with_the_lines_it_takes_in(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\nfine,good\n"never closed,good\n' + "x,good\n" * 10)
+    (bad,) = table.read(path, "train", Data()).bad
+    assert bad[0] == f"{path}:3"
+    assert "lines 3 to 13" in bad[1]
+
+
+def test_a_row_without_label_among_others_is_a_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n{"text": "fine", "label": "a"}\n{"label": "a"}\n')
+    found = table.read(path, "train", Data())
+    assert [example.text for example in found.examples] == ["fine"]
+    assert [what for _, what in found.bad] == ["no 'label'", "no 'text'"]
+
+
+def test_damaged_parquet_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["fine"] * 200, "label": ["a"] * 200}), path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with suppress(DataError):
+            table.read(path, "train", Data())
+
+
+def test_numbers_of_any_length_and_halves_of_pairs_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"text": "x", "label": ' + "1" * 5000 + '}\n{"text": "x", "label": "\\ud800"}\n{"text": "fine", "label": 1}\n'
+    )
+    found = table.read(path, "train", Data())
+    assert len(found.bad) == 2
+    assert found.examples[0].target == "1"
 
 
 def test_rows_of_plain_text(tmp_path: Path) -> None:

@@ -188,10 +188,29 @@ def vector_file(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["glove", "word2vec", "zip", "npy"])
 def test_vectors_are_found_by_word(tmp_path: Path, kind: str) -> None:
     found, mask = vectors.load(str(vector_file(tmp_path, kind)), ["<pad>", "film", "Film", "the"], limit=5)
-    assert mask.tolist() == [False, True, kind == "npy", True]
+    assert mask.tolist() == [False, True, True, True]
+    np.testing.assert_allclose(found[2], [1, 2])  # a word with a capital takes the small one's
     np.testing.assert_allclose(found[1], [1, 2])
     np.testing.assert_allclose(found[3], [0.1, 0.2])
     assert not found[0].any()
+
+
+def test_words_with_spaces_in_a_vector_file(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("the 1 2\n. . . 3 4\nfilm 5 6\n")
+    found, mask = vectors.load(str(tmp_path / "v.txt"), ["film", "."], limit=2)
+    assert mask.tolist() == [True, False]
+    np.testing.assert_allclose(found[0], [5, 6])
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", np.array(["a", "b"])])
+def test_an_npy_that_is_none_is_told(tmp_path: Path, content: bytes | np.ndarray) -> None:
+    (tmp_path / "v.txt").write_text("a\nb\n")
+    if isinstance(content, bytes):
+        (tmp_path / "v.npy").write_bytes(content)
+    else:
+        np.save(tmp_path / "v.npy", content)
+    with pytest.raises(DataError):
+        vectors.load(str(tmp_path / "v.npy"), ["a"], limit=2)
 
 
 VECTOR_FAULTS = [  # content           what
