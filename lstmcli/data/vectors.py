@@ -80,14 +80,14 @@ def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
         raise DataError("the words of the vectors are missing", where=str(names_path), fix="put a word a line there")
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, OSError, EOFError) as error:
+        fix = "save it with numpy.save"
+        raise DataError("not an array that can be read", where=f"{path}: {error}", fix=fix) from error
+    names = names_path.read_text("utf-8", errors="replace").splitlines()
+    shape = list(getattr(matrix, "shape", ()))
+    if len(shape) != 2 or len(names) != shape[0] or not np.issubdtype(matrix.dtype, np.number):
         raise DataError(
-            "not an array that can be read", where=f"{path}: {error}", fix="save it with numpy.save"
-        ) from error
-    names = names_path.read_text("utf-8").splitlines()
-    if matrix.ndim != 2 or len(names) != len(matrix):
-        raise DataError(
-            f"{len(names)} words for an array of shape {list(matrix.shape)}",
+            f"{len(names)} words for an array of shape {shape}",
             where=str(names_path),
             fix="give one word a row of the array",
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FEATURES = 200_000  # the most frequent words and pairs
+TEXTS = 2000  # counted at once
 LARGE = 1000  # texts from which on a term must occur twice
 SPECIAL = 2  # ids below are padding and the unknown word
 SHIFT = 2**32  # a pair's code: (first + 1) * SHIFT + second; a word's code is its id
@@ -25,15 +26,18 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
     from sklearn.linear_model import LogisticRegression
 
     fitted = {"prior": np.bincount(targets, minlength=labels) / len(targets)}
-    codes, texts = _codes(ids, offsets)
-    found, counts = np.unique(codes, return_counts=True)
+    found, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for part in _parts(offsets):
+        new, times = np.unique(_codes(ids, offsets[part])[0], return_counts=True)
+        found, place = np.unique(np.concatenate((found, new)), return_inverse=True)
+        counts = np.bincount(place, weights=np.concatenate((counts, times))).astype(np.int64)
     often = counts >= (2 if len(targets) > LARGE else 1)
     found, counts = found[often], counts[often]
     terms = np.sort(found[np.argsort(-counts, kind="stable")[:FEATURES]])
     if not len(terms):
         return fitted
     weighting = TfidfTransformer(sublinear_tf=True)
-    features = weighting.fit_transform(_counts(codes, texts, terms, len(targets)))
+    features = weighting.fit_transform(_counts(ids, offsets, terms))
     model = LogisticRegression(C=10, max_iter=300).fit(features, targets)
     weight, bias = model.coef_.T, model.intercept_
     if weight.shape[1] == 1:  # two classes: one column decides for the second
@@ -56,29 +60,38 @@ def baseline_chances(fitted: dict[str, Array], ids: Array, offsets: Array) -> di
 
         weighting = TfidfTransformer(sublinear_tf=True)
         weighting.idf_ = fitted["idf"]
-        features = weighting.transform(_counts(*_codes(ids, offsets), fitted["terms"], texts))
+        features = weighting.transform(_counts(ids, offsets, fitted["terms"]))
         chances["linear"] = softmax(features @ fitted["weight"] + fitted["bias"], axis=1)
     return chances
+
+
+def _parts(offsets: Array) -> list[slice]:
+    """Slices of the offsets, a few thousand texts each, so that little is held at once."""
+    return [slice(start, start + TEXTS + 1) for start in range(0, len(offsets) - 1, TEXTS)]
 
 
 def _codes(ids: Array, offsets: Array) -> tuple[Array, Array]:
     """The code of every known word and of every pair of neighbours within a text, and the text each stands in."""
     texts = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-    words = ids.astype(np.int64)
+    words = ids[offsets[0] : offsets[-1]].astype(np.int64)
     known = words >= SPECIAL
     pairs = known[:-1] & known[1:] & (texts[:-1] == texts[1:])
     second = (words[:-1][pairs] + 1) * SHIFT + words[1:][pairs]
     return np.concatenate((words[known], second)), np.concatenate((texts[known], texts[:-1][pairs]))
 
 
-def _counts(codes: Array, texts: Array, terms: Array, count: int) -> Any:
+def _counts(ids: Array, offsets: Array, terms: Array) -> Any:
     """A sparse ``[text, term]``: how often each term stands in each text."""
-    from scipy.sparse import csr_array
+    from scipy.sparse import csr_array, vstack
 
-    place = np.searchsorted(terms, codes)
-    place[place == len(terms)] = 0
-    inside = terms[place] == codes
-    place, texts = place[inside], texts[inside]
-    counted = csr_array((np.ones(len(place), np.float32), (texts, place)), shape=(count, len(terms)))
-    counted.sum_duplicates()
-    return counted
+    counted = []
+    for part in _parts(offsets):
+        codes, texts = _codes(ids, offsets[part])
+        place = np.searchsorted(terms, codes).astype(np.int32)
+        place[place == len(terms)] = 0
+        inside = terms[place] == codes
+        ones = np.ones(int(inside.sum()), np.float32)
+        rows = csr_array((ones, (texts[inside], place[inside])), shape=(len(offsets[part]) - 1, len(terms)))
+        rows.sum_duplicates()
+        counted.append(rows)
+    return vstack(counted, format="csr")

@@ -347,15 +347,15 @@ def test_the_models_own_layout_is_read_by_path(run: Run, tmp_path: Path, capsys:
 
 def test_a_pipe_is_answered_line_by_line(trained: Path) -> None:
     command = [sys.executable, "-m", "lstmcli", "predict", "-q", "-c", str(trained)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    for text, label in ((GOOD[0], "good"), (BAD[1], "bad")):
-        process.stdin.write(f"{text}\n")
-        process.stdin.flush()
-        assert process.stdout.readline().startswith(label)  # while the pipe is open
-    process.stdin.close()
-    assert process.wait(timeout=30) == 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text, label in ((GOOD[0], "good"), (BAD[1], "bad")):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith(label)  # while the pipe is open
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
 
 
 def test_ctrl_c_keeps_the_predictions_that_are_finished(trained: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest
     assert run("evaluate", "--data", "reviews", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["examples"] == 96
-    assert said["metrics"]["accuracy"]["value"] > 0.7
+    assert said["metrics"]["accuracy"]["value"] > 0.55  # other domains than films, and hard ones
     assert run("adapt", "--shots", "5", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["query"] == 70
@@ -107,7 +107,7 @@ def test_readmes_commands_are_understood(line: str, run: Run, tmp_path: Path, tr
         arguments += ["--dry-run"] if arguments else []
         if "imdb" in arguments:
             pytest.skip("needs the IMDB data")
-    if command == "evaluate" and "--data" not in arguments:
+    if command == "evaluate":
         arguments += ["-c", str(trained)]
     if command == "predict" and not {"--input", "-i"} & set(arguments) and not [a for a in arguments if " " in a]:
         arguments += ["a fine film"]

@@ -130,6 +130,22 @@ def test_the_linear_baseline_equals_the_pipeline_of_scikit_learn() -> None:
         np.testing.assert_allclose(ours["majority"][0], np.bincount(targets) / len(targets))
 
 
+def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lstmcli.tasks import baselines
+
+    random = np.random.default_rng(0)
+    offsets = np.r_[0, np.cumsum(random.integers(1, 9, 50))]
+    ids, targets = random.integers(1, 9, offsets[-1]), np.arange(50) % 3
+    whole = classify.fit_baselines(ids, offsets, targets, labels=3)
+    monkeypatch.setattr(baselines, "TEXTS", 7)
+    parts = classify.fit_baselines(ids, offsets, targets, labels=3)
+    for name, value in whole.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-5, err_msg=name)
+    chances = classify.baseline_chances(parts, ids, offsets)["linear"]
+    monkeypatch.undo()
+    np.testing.assert_allclose(chances, classify.baseline_chances(whole, ids, offsets)["linear"], rtol=1e-5)
+
+
 def test_a_text_of_unknown_words_gets_the_linear_baselines_bias() -> None:
     fitted = classify.fit_baselines(np.array([2, 3, 2]), np.array([0, 1, 3]), np.array([0, 1]), labels=2)
     chances = classify.baseline_chances(fitted, np.array([1, 1]), np.array([0, 2]))["linear"]

@@ -133,7 +133,7 @@ def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run to resume"):
         folder.claim(out, resume=True, force=False)
     (out / folder.LAST).write_text("x")
-    with pytest.raises(ConfigError, match="last.pt lie there already") as caught:
+    with pytest.raises(ConfigError, match="lie there already") as caught:
         folder.claim(out, resume=False, force=False)
     assert "--resume" in caught.value.fix
     folder.claim(out, resume=True, force=False)
