@@ -1,6 +1,7 @@
 """The floor plan as a table: who may import whom, who may print, what may be loaded for ``--help``."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,6 +126,19 @@ def test_mistakes_are_caught_before_torch_is_loaded() -> None:
     for mistake in (["train", "nothing-of-that-name"], ["train", "reviews", "--set", "train.lr=-1"],
                     ["predict", "--input", "missing.csv"], ["train", "reviews", "--data", "missing.csv"]):  # fmt: skip
         assert not loaded_by(f"from lstmcli.cli.app import main; main({mistake!r})") & HEAVY, mistake
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "")]
+)
+def test_idle_threads_do_not_spin_unless_the_user_says_so(given: dict[str, str], expected: str) -> None:
+    code = "import os; from lstmcli.cli.app import main\ntry:\n main(['--version'])\nexcept SystemExit:\n pass\n"
+    kept = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(os.environ.get('GOMP_SPINCOUNT', ''))"],
+        capture_output=True, text=True, check=True, env=kept | given,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == expected
 
 
 def test_importing_changes_nothing() -> None:

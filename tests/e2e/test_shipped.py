@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,24 @@ def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest
 def test_its_score_on_imdb_is_what_the_model_card_says(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTMCLI_DATA", str(real_data))
     config = shipped().config
-    _, examples = finish(inputs.to_score(config.data, "test", config, own=True))
+    _, examples = finish(inputs.to_score(config.data, "test", config))
     report = finish(evaluate.run(shipped(), examples, data="imdb", split="test", path=checkpoints.PRETRAINED))
     (stated,) = re.findall(r"Test accuracy \| ([\d.]+) %", README)
     assert 100 * report.metrics["accuracy"]["value"] == pytest.approx(float(stated), abs=0.1)
     assert report.metrics["ece"]["value"] <= 0.02
-    assert report.below == ()
+
+
+@pytest.mark.slow
+def test_bfloat16_costs_at_most_0_2_points(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTMCLI_DATA", str(real_data))
+    scores = []
+    for precision in ("float32", "bfloat16"):
+        config = shipped().config.model_copy(update={"precision": precision})
+        _, examples = finish(inputs.to_score(config.data, "test", config))
+        checkpoint = replace(shipped(), config=config)
+        report = finish(evaluate.run(checkpoint, examples, data="imdb", split="test", path=checkpoints.PRETRAINED))
+        scores.append(report.metrics["accuracy"]["value"])
+    assert scores[0] == pytest.approx(scores[1], abs=0.002)
 
 
 def test_compacting_keeps_the_predictions(

@@ -1,0 +1,59 @@
+"""Parts put together: pretrained vectors in the embedding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcli.config import RunConfig
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import assemble, runtime
+from lstmcli.engine import checkpoint as checkpoints
+
+
+def parts_with(config: RunConfig, vectors: str, dimensions: int) -> assemble.Parts:
+    model = config.model.model_copy(update={"vectors": vectors, "embedding": dimensions})
+    config = config.model_copy(update={"model": model})
+    vocabulary = Vocabulary.build(["film the film oddword"], ["a", "b"], config.tokens)
+    return assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
+
+
+def test_vectors_fill_the_first_dimensions_of_the_words_they_cover(small_config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("film 1 2\nthe 3 4\n")
+    parts = parts_with(small_config, str(tmp_path / "v.txt"), 3)
+    words = parts.vocabulary.words
+    ids = np.array([words.index(word) for word in ("film", "film", "the", "oddword")])
+    before = parts.model.embedding.weight.detach().clone()
+    told = assemble.place_vectors(parts, ids)
+    after = parts.model.embedding.weight.detach()
+    assert after[words.index("film")][:2].tolist() == [1, 2]
+    assert after[words.index("the")][:2].tolist() == [3, 4]
+    assert not after[0].any()
+    ratio = after[words.index("oddword")] / before[words.index("oddword")]
+    torch.testing.assert_close(ratio, ratio[:1].expand(3))  # random as before, scaled to the others
+    assert "75.0% of the tokens" in told
+
+
+def test_vectors_of_a_checkpoint_are_those_of_its_words(small_config: RunConfig, trained: Path) -> None:
+    origin = checkpoints.load(trained)
+    parts = parts_with(small_config, str(trained), 8)
+    assemble.place_vectors(parts, np.array([2]))
+    theirs = origin.group("model")["embedding.weight"][origin.vocabulary.words.index("film")]
+    assert torch.equal(parts.model.embedding.weight[parts.vocabulary.words.index("film")].detach(), theirs)
+
+
+def test_the_shipped_vectors_need_no_file(small_config: RunConfig) -> None:
+    told = assemble.place_vectors(parts_with(small_config, "shipped", 50), np.array([2]))
+    assert told.startswith("vectors (shipped)")
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1)])
+def test_a_containers_quota_bounds_the_threads(
+    quota: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(runtime, "CPU_QUOTA", tmp_path / "missing")
+    free = runtime.granted_threads()
+    monkeypatch.setattr(runtime, "CPU_QUOTA", tmp_path / "cpu.max")
+    assert runtime.granted_threads() == (expected or free)
