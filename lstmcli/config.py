@@ -94,8 +94,8 @@ class Finetune(Section):
 
     name: Literal["finetune"] = "finetune"
     steps: int = Field(100, ge=0, le=100_000, description="Gradient steps.")
-    lr: float = Field(0.1, gt=0, lt=100, description="Learning rate.")
-    anchor: float = Field(0.01, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
+    lr: float = Field(0.03, gt=0, lt=100, description="Learning rate.")
+    anchor: float = Field(0.03, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
 
 
 class RunConfig(Section):

@@ -57,7 +57,14 @@ def table(tmp_path: Path) -> Path:
     return write_table(tmp_path / "mine.csv")
 
 
-SMALL = ["model.embedding=8", "model.hidden=8", "tokens.min_count=1", "train.batch_tokens=64", "train.lr=0.02"]
+SMALL = [
+    "model.embedding=8",
+    "model.vectors=none",
+    "model.hidden=8",
+    "tokens.min_count=1",
+    "train.batch_tokens=64",
+    "train.lr=0.02",
+]
 
 
 def train_arguments(source: Path, out: Path, *more: str) -> list[str]:

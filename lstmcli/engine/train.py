@@ -82,7 +82,7 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
     )  # fmt: skip
     fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
     for key, value in before.items():
-        if value != after[key] and key not in MAY_CHANGE:
+        if value != after[key] and key not in MAY_CHANGE and not key.startswith("learner."):
             raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
     if last.progress["data"] != fingerprint(inputs.train):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
@@ -251,6 +251,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
             figures[name] = baseline_figures(task, arrays, trainer.whole[name])
     model = replace(
         best,
+        config=trainer.parts.config,
         temperature=temperature,
         metrics={fingerprint(inputs.parts[name]): value for name, value in figures.items()},
         tensors=best.tensors | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()}),

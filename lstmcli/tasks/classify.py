@@ -47,15 +47,14 @@ def probabilities(logits: Array, temperature: float) -> Array:
 def calibrate(logits: Array, targets: Array) -> float:
     """The temperature T that makes softmax(logits / T) most likely on held-out data.
 
-    Guo et al. (2017), "On Calibration of Modern Neural Networks", section 4.2, with Platt's (1999) smoothed targets: of
-    n examples of a class among K, each counts as (n + 1) / (n + K) of its own class and 1 / (n + K) of every other, so
-    that a few examples, all right, do not make the model certain. 1/T is found by Newton's method on the cross-entropy,
-    which is convex in it; T is kept within [0.05, 20].
+    Guo et al. (2017), "On Calibration of Modern Neural Networks", section 4.2, with targets smoothed as Platt (1999)
+    does: among N examples and K classes, each counts as (N + 2 / K) / (N + 2) of its own class and (2 / K) / (N + 2) of
+    every other, so that a few examples, all right, do not make the model certain. 1/T is found by Newton's method on
+    the cross-entropy, which is convex in it; T is kept within [0.05, 20].
     """
     scores = torch.from_numpy(logits).double()
-    labels = scores.shape[1]
-    counts = np.bincount(targets, minlength=labels)[targets]  # of each example's class
-    wanted = torch.from_numpy((np.eye(labels)[targets] * counts[:, None] + 1) / (counts + labels)[:, None])
+    count, labels = scores.shape
+    wanted = torch.from_numpy((np.eye(labels)[targets] * count + 2 / labels) / (count + 2))
     reached = (wanted * scores).sum(-1)
     inverse = torch.ones((), dtype=torch.float64)  # 1 / T
     for _ in range(50):

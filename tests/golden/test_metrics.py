@@ -72,8 +72,7 @@ def test_calibration_finds_the_temperature_that_a_grid_finds(heat: float, seed: 
     targets = np.array([random.choice(labels, p=row) for row in chances])
     logits = (truth * heat).astype(np.float64)
 
-    counts = np.bincount(targets, minlength=labels)
-    smooth = (np.eye(labels) * counts[:, None] + 1) / (counts + labels)[:, None]  # Platt's, by class
+    smooth = (np.eye(labels) * len(targets) + 2 / labels) / (len(targets) + 2)  # by class
 
     def loss(temperature: float) -> float:
         log_chances = logits / temperature - np.logaddexp.reduce(logits / temperature, axis=1, keepdims=True)
@@ -93,12 +92,22 @@ def test_probabilities_are_the_softmax_of_the_cooled_logits() -> None:
 
 
 def test_a_few_answers_all_right_do_not_make_the_model_certain() -> None:
-    # One example a class: the targets are 2/3 and 1/3, so 3 / T = ln 2.
+    # Two examples: the targets are 3/4 and 1/4, so 3 / T = ln 3.
     logits = np.array([[3.0, 0.0], [0.0, 3.0]])
-    assert classify.calibrate(logits, np.array([0, 1])) == pytest.approx(3 / np.log(2))
-    # A thousand a class, all right by far: 1001 : 1.
+    assert classify.calibrate(logits, np.array([0, 1])) == pytest.approx(3 / np.log(3))
+    # Two thousand, all right by far: 2001 : 1.
     many = np.repeat(logits, 1000, axis=0)
-    assert classify.calibrate(many, np.repeat([0, 1], 1000)) == pytest.approx(3 / np.log(1001))
+    assert classify.calibrate(many, np.repeat([0, 1], 1000)) == pytest.approx(3 / np.log(2001))
+
+
+def test_many_classes_of_few_examples_are_calibrated_too() -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(1000, 70)) * 3
+    chances = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
+    targets = np.array([random.choice(70, p=row) for row in chances])
+    temperature = classify.calibrate(truth * 2, targets)
+    assert temperature == pytest.approx(2, rel=0.1)
+    assert classify.summary(truth * 2, targets, temperature)["ece"] < 0.05
 
 
 def test_calibration_of_wrong_and_of_constant_scores_stays_within_bounds() -> None:
