@@ -1,5 +1,6 @@
 """From a RunConfig or a Checkpoint to the parts that work together."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from lstmcli.engine.inputs import cache_folder
 from lstmcli.types import Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
-EVALUATION_TOKENS = 65_536  # a batch, padding counted; no gradients are held
+EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,27 @@ def outputs(parts: Parts, store: Store, what: str = "scoring") -> Work[np.ndarra
     """What the model says of each text, in the order of the store: ``[text, ...]``."""
     places = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
     parts.model.eval()
-    results = []
-    done = 0
-    for indices in places:
+
+    def score(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
         batch = batching.collate(store, indices).to(parts.runtime.device)
         with torch.inference_mode(), parts.runtime.autocast():
-            results.append(parts.task.outputs(parts.model(batch)))
-        done += len(indices)
-        yield Progress(what, done, len(store))
+            result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
+        return result
+
+    # A batch a thread: one LSTM does not keep two processors busy, two batches side by side do.
+    threads = torch.get_num_threads()
+    workers = threads if parts.runtime.device == "cpu" else 1
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    results = []
+    done = 0
+    try:
+        for indices, result in zip(places, pool.map(score, places), strict=True):
+            results.append(result)
+            done += len(indices)
+            yield Progress(what, done, len(store))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
     gathered = np.concatenate(results)
     ordered = np.empty_like(gathered)
     ordered[np.concatenate(places)] = gathered

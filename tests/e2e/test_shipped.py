@@ -50,7 +50,7 @@ def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest
     assert run("evaluate", "--data", "reviews", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["examples"] == 96
-    assert said["metrics"]["accuracy"]["value"] > 0.55  # other domains than films, and hard ones
+    assert set(said["baselines"]) == {"majority"}  # the linear one was fitted on films and did not travel
     assert run("adapt", "--shots", "5", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["query"] == 70
