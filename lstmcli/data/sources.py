@@ -7,7 +7,7 @@ from pathlib import Path
 from lstmcli.errors import DataError
 
 VARIABLE = "LSTMCLI_DATA"
-HELP = "or try the bundled reviews, which need no network: lstmcli train reviews"
+HELP = "or take the bundled reviews, which need no network: --data reviews, lstmcli train reviews"
 HUB_SECONDS = 5.0  # to find out whether the hub answers
 
 
