@@ -18,7 +18,7 @@ from lstmcli.types import Example
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
-# Literal replacements before one simple pattern: twice as fast as a look-ahead for the contractions.
+# Literal replacements before one simple pattern: 1.4 times as fast as a look-ahead for the contractions.
 _REPLACED = {"<br />": " ", "’": "'", "\x92": "'", "n't": " n't", "N'T": " N'T"}
 _PIECES = r"n't|N'T|\w+|'(?:s|re|ve|ll|d|m)\b|[^\w\s]"
 

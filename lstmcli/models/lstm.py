@@ -41,7 +41,7 @@ def reverse(sequence: Tensor, lengths: Tensor) -> Tensor:
     turned = lengths[:, None] - 1 - position
     order = torch.where(turned >= 0, turned, position)  # [batch, time]
     rows = order + time * torch.arange(batch, device=sequence.device)[:, None]
-    # Whole rows of the flattened batch: 8 times faster, forward and backward, than gather along time.
+    # Whole rows of the flattened batch: several times faster, forward and backward, than gather along time.
     return sequence.flatten(0, 1).index_select(0, rows.flatten()).view_as(sequence)
 
 
