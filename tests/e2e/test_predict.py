@@ -1,0 +1,139 @@
+"""``predict`` as people use it: arguments, files, pipes, Ctrl-C."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import BAD, GOOD
+
+Run = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_predict_from_arguments_files_and_pipes_says_the_same(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [GOOD[0], BAD[1], GOOD[2]]
+    assert run("predict", "-c", trained, "--json", *texts) == 0
+    expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [said["text"] for said in expected] == texts
+    assert [said["label"] for said in expected] == ["good", "bad", "good"]
+    for said in expected:
+        assert list(said) == ["text", "label", "probability", "probabilities"]
+        assert sum(said["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert said["probability"] == max(said["probabilities"].values())
+
+    (tmp_path / "a.txt").write_text("\n".join(texts) + "\n")
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    (tmp_path / "a.csv").write_text("review\n" + "\n".join(texts) + "\n")
+    for name, more in (("a.txt", []), ("a.jsonl", []), ("a.csv", ["--text-column", "review"])):
+        assert run("predict", "-c", trained, "--json", "--input", tmp_path / name, *more) == 0
+        assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(texts).encode())))
+    assert run("predict", "-c", trained, "--json") == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+
+    assert run("predict", "-c", trained, texts[0]) == 0
+    label, probability, text = capsys.readouterr().out.rstrip("\n").split("\t")
+    assert (label, text) == ("good", texts[0])
+    assert float(probability) == pytest.approx(expected[0]["probability"], abs=1e-4)
+
+
+def test_predict_writes_files_in_order(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    texts = [f"{(GOOD + BAD)[number % 8]} {number}" for number in range(300)]
+    (tmp_path / "a.txt").write_text("\n".join(texts))
+    read = {}
+    for kind in ("jsonl", "csv", "parquet"):
+        path = tmp_path / f"out.{kind}"
+        assert run("predict", "-c", trained, "--input", tmp_path / "a.txt", "--output", path) == 0
+        assert "300 texts" in capsys.readouterr().err
+        if kind == "jsonl":
+            read[kind] = [json.loads(line) for line in path.read_text().splitlines()]
+        elif kind == "csv":
+            read[kind] = list(csv.DictReader(io.StringIO(path.read_text(), newline="")))
+        else:
+            read[kind] = pq.read_table(path).to_pylist()
+        assert [row["text"] for row in read[kind]] == texts
+    labels = [[row["label"] for row in rows] for rows in read.values()]
+    assert labels[0] == labels[1] == labels[2]
+    assert list(read["csv"][0]) == ["text", "label", "probability", "probability_bad", "probability_good"]
+
+
+def test_predict_tells_broken_rows_and_goes_on(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "a.csv").write_bytes(b"text,label\nfine film,a\n,b\n\xff\xff,c\na warm film,d\n")
+    assert run("predict", "-c", trained, "--json", "--input", tmp_path / "a.csv") == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in shown.out.splitlines()] == ["fine film", "a warm film"]
+    assert "a.csv:3: empty 'text'; skipped" in shown.err
+    assert "a.csv:4: bytes that are not UTF-8; skipped" in shown.err
+    assert "2 rows were skipped" in shown.err
+    assert run("predict", "-c", trained, "--strict", "--input", tmp_path / "a.csv") == 2
+    assert "a.csv:3" in capsys.readouterr().err
+
+
+def test_predict_tells_what_it_could_not_read(run: Run, trained: Path, capsys: Captured) -> None:
+    assert run("predict", "-c", trained, "🙂 \0", "warm " * 2_000_000) == 0
+    shown = capsys.readouterr()
+    assert "1 of 2 texts hold no word that the model knows" in shown.err
+    assert "1 of 2 texts are longer than the model reads" in shown.err
+    assert len(shown.out.splitlines()) == 2
+
+
+def test_a_closed_pipe_is_no_fault(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"{GOOD[0]}\n" * 20_000)
+    command = f"{sys.executable} -m lstmcli predict -q -c {trained} --input {tmp_path / 'a.txt'} | head -n 2"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert len(done.stdout.splitlines()) == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_is_answered_line_by_line(trained: Path) -> None:
+    command = [sys.executable, "-m", "lstmcli", "predict", "-q", "-c", str(trained)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text, label in ((GOOD[0], "good"), (BAD[1], "bad")):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith(label)  # while the pipe is open
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+
+
+def test_ctrl_c_keeps_the_predictions_that_are_finished(trained: Path, tmp_path: Path) -> None:
+    import signal
+    import time
+
+    (tmp_path / "a.txt").write_text(f"{GOOD[0]}\n" * 2_000_000)
+    command = [
+        sys.executable,
+        "-m",
+        "lstmcli",
+        "predict",
+        "-c",
+        str(trained),
+        "-i",
+        str(tmp_path / "a.txt"),
+        "-o",
+        str(tmp_path / "out.csv"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        partial = list(tmp_path.glob(".out.csv.*"))
+        if partial and partial[0].stat().st_size > 100_000:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "what was finished is in" in told
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(), newline="")))
+    assert 100 < len(rows) < 2_000_000
+    assert rows[-1]["text"] == GOOD[0]
