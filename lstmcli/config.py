@@ -6,9 +6,9 @@ passed whole, saved inside every checkpoint.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from lstmcli.errors import ConfigError, did_you_mean
@@ -48,7 +48,9 @@ class Data(Section):
 class Tokens(Section):
     """How texts become ids."""
 
-    kind: Literal["words", "bpe"] = Field("words", description="Words and punctuation, or byte-pair pieces.")
+    kind: Literal["words", "bpe", "given"] = Field(
+        "words", description="Words and punctuation; byte-pair pieces; or words as the data gives them."
+    )
     size: int = Field(30_000, ge=10, le=1_000_000, description="Largest vocabulary.")
     min_count: int = Field(2, ge=1, description="Rarer words are unknown.")
     lowercase: bool = Field(True, description="Fold case.")
@@ -72,6 +74,27 @@ class Classifier(Section):
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
 
 
+class Tagger(Section):
+    """Word vectors beside what is read off the letters, a (bidirectional) LSTM, and a chain of tags (CRF)."""
+
+    name: Literal["tagger"] = "tagger"
+    embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
+    vectors: str | None = Field(None, description="Pretrained: glove, or a text, zip or npy file.")
+    carried: int = Field(100_000, ge=0, description="Pretrained vectors kept for words that training does not have.")
+    characters: Literal["none", "cnn", "lstm"] = Field("cnn", description="What reads the letters of a word.")
+    character_embedding: int = Field(25, ge=1, le=1024, description="Dimensions of a letter's vector.")
+    character_features: int = Field(50, ge=2, le=4096, description="What is kept of a word's letters.")
+    casing: int = Field(8, ge=0, le=256, description="Dimensions that tell capitals and digits; 0: none.")
+    hidden: int = Field(200, ge=1, le=8192, description="Cells a direction.")
+    layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
+    bidirectional: bool = Field(True, description="Read in both directions.")
+    head: Literal["crf", "softmax"] = Field("crf", description="Tags scored together, or each by itself.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Before and after the LSTM, the same features at every word.")
+    word_dropout: float = Field(0.05, ge=0, lt=1, description="Share of words read as unknown in training.")
+    weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
+    forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
+
+
 class Train(Section):
     """How weights are learned."""
 
@@ -86,6 +109,9 @@ class Train(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
     crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
     adversarial: float | None = Field(None, gt=0, description="Size of a worst-case shift of each text's embedding.")
+    average: float | None = Field(
+        None, gt=0, lt=1, description="Share of the past in a running mean of the weights, which is what is kept."
+    )
     save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
 
 
@@ -98,13 +124,21 @@ class Finetune(Section):
     anchor: float = Field(0.03, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
 
 
+def _named(default: str) -> Discriminator:
+    """Which of several kinds of section is meant: by its name, else the default."""
+    return Discriminator(lambda value: value.get("name", default) if isinstance(value, dict) else value.name)
+
+
+Model = Annotated[Annotated[Classifier, Tag("classifier")] | Annotated[Tagger, Tag("tagger")], _named("classifier")]
+
+
 class RunConfig(Section):
     """The whole recipe."""
 
-    task: Literal["classify"] = "classify"
+    task: Literal["classify", "tag"] = "classify"
     data: Data = Data()
     tokens: Tokens = Tokens()
-    model: Classifier = Classifier()
+    model: Model = Classifier()
     train: Train = Train()
     learner: Finetune = Finetune()
     seed: int = Field(0, ge=0, lt=2**31, description="Makes the run repeatable.")
@@ -122,7 +156,7 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
         ConfigError: names each wrong field with its origin and the remedy.
     """
     try:
-        return RunConfig.model_validate(values)
+        return _fitting(RunConfig.model_validate(values), where)
     except ValidationError as error:
         problems = [_problem(detail, where, options or {}) for detail in error.errors()]
     if len(problems) == 1:
@@ -131,14 +165,28 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
     raise ConfigError(f"{len(problems)} problems in the recipe", where="\n".join(listed))
 
 
+def _fitting(config: RunConfig, where: str) -> RunConfig:
+    """The config, if its task, model and tokens belong together."""
+    for key, found, needed in (
+        ("model.name", config.model.name, {"classify": "classifier", "tag": "tagger"}[config.task]),
+        ("tokens.kind", config.tokens.kind, "given" if config.task == "tag" else "words"),
+    ):
+        if found != needed and {found, needed} != {"words", "bpe"}:
+            what = f"{key} is '{found}', which does not fit the task '{config.task}'"
+            raise ConfigError(what, where=where, fix=f"--set {key}={needed}")
+    return config
+
+
 def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> ConfigError:
-    path = [str(part) for part in detail["loc"]]
+    path, section, field = _look_up([str(part) for part in detail["loc"]])
     key = ".".join(path)
     option = options.get(key, f"--set {key}=")
     origin = f"{option}{'' if option.endswith('=') else ' '}{detail['input']}" if key in options else f"{where}: {key}"
-    section, field = _look_up(path)
     if detail["type"] == "extra_forbidden":
-        return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section))
+        return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section.model_fields))
+    if detail["type"] == "union_tag_invalid":
+        name, kinds = detail["ctx"]["tag"], [kind.strip(" '") for kind in detail["ctx"]["expected_tags"].split(",")]
+        return ConfigError(f"'{name}' is not a {key}", where=f"{where}: {key}.name", fix=did_you_mean(name, kinds))
     if detail["type"] == "literal_error" and field is not None:
         choices = [str(choice) for choice in get_args(field.annotation)]
         fix = f"{did_you_mean(str(detail['input']), choices)}; for example {_typed(option, choices[0])}"
@@ -158,15 +206,27 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     )
 
 
-def _look_up(path: list[str]) -> tuple[list[str], Any]:
-    """The keys of the section that holds the path, and the field itself where there is one."""
-    model: type[BaseModel] = RunConfig
-    for part in path[:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+def _look_up(place: list[str]) -> tuple[list[str], type[BaseModel], Any]:
+    """The keys that lead to a place where validation failed, the section that holds it, and the field if there is one.
+
+    Where a section is of one of several kinds, the place names the kind too, which is no key.
+    """
+    section: type[BaseModel] = RunConfig
+    path: list[str] = []
+    kinds: dict[str, type[BaseModel]] = {}
+    for part in place:
+        if part in kinds:
+            section, kinds = kinds[part], {}
+            continue
+        path.append(part)
+        field = section.model_fields.get(part)
+        if field is None or part == place[-1]:
             break
-        model = field.annotation
-    return list(model.model_fields), model.model_fields.get(path[-1])
+        choices = [get_args(choice)[0] for choice in get_args(field.annotation) if get_args(choice)]
+        kinds = {choice.model_fields["name"].default: choice for choice in choices if hasattr(choice, "model_fields")}
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            section = field.annotation
+    return path, section, section.model_fields.get(path[-1])
 
 
 def _example(option: str, field: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lstmcli import registry
 from lstmcli.config import RunConfig, validated
 from lstmcli.errors import ConfigError, did_you_mean
 from lstmcli.types import Option
@@ -55,6 +56,7 @@ def _with_options(values: dict[str, Any], options: Sequence[Option], where: str,
 
 
 def _find(recipe: str) -> tuple[dict[str, Any], str]:
+    recipe = registry.ALIASES.get(recipe, recipe)
     if recipe in listed():
         return _read(CONFIGS / f"{recipe}.yaml"), f"configs/{recipe}.yaml"
     path = Path(recipe)
@@ -76,6 +78,8 @@ def _for_data(path: Path) -> dict[str, Any]:
     """The standard recipe for what the path holds."""
     if (path / "train" / "pos").is_dir():
         return _read(CONFIGS / "imdb.yaml") | {"data": {"name": "imdb", "path": path}}
+    if registry.find(registry.DATASETS, "conll2003").fits(path):
+        return _read(CONFIGS / "conll2003.yaml") | {"data": {"name": "conll2003", "path": path}}
     if path.suffix in TABLES or any((path / f"train{ending}").is_file() for ending in TABLES):
         values = _read(CONFIGS / "table.yaml")
         values["data"] = {**values.get("data", {}), "path": path}
@@ -83,7 +87,7 @@ def _for_data(path: Path) -> dict[str, Any]:
     raise ConfigError(
         f"'{path}' holds no data that a standard recipe fits",
         fix=f"give a table ({', '.join(TABLES)}) with a text and a label column, a folder with train.csv (and "
-        "validation.csv, test.csv), or the aclImdb folder",
+        "validation.csv, test.csv), the aclImdb folder, or words and tags in columns (train.txt)",
     )
 
 

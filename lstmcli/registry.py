@@ -10,16 +10,21 @@ from typing import Any
 from lstmcli.errors import ConfigError, did_you_mean
 
 DATASETS = {
+    "conll2003": "lstmcli.data.conll2003",
+    "entities": "lstmcli.data.entities",
     "imdb": "lstmcli.data.imdb",
     "reviews": "lstmcli.data.reviews",
     "table": "lstmcli.data.table",
 }
 TASKS = {
     "classify": "lstmcli.tasks.classify",
+    "tag": "lstmcli.tasks.tag",
 }
 MODELS = {
     "classifier": "lstmcli.models.classifier",
+    "tagger": "lstmcli.models.tagger",
 }
+ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {
     "finetune": "lstmcli.meta.finetune",
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Metrics = dict[str, "Measure"]
+CASINGS = 8  # how a word is written: see data/forms.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,33 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Spelling:
+    """How the words of a batch are written, each form once.
+
+    forms: ``[batch, time]``, the row of each word in the other two; characters: ``[form, longest]``, the word's UTF-8
+    bytes plus one, 0 where padded; casing: ``[form]``, a number below ``CASINGS``.
+    """
+
+    forms: Tensor
+    characters: Tensor
+    casing: Tensor
+
+    def to(self, device: str) -> Spelling:
+        return Spelling(self.forms.to(device), self.characters.to(device), self.casing.to(device))
+
+
+@dataclass(frozen=True)
 class Batch:
     """Texts of one padded batch.
 
     tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
-    targets: ``[batch]`` label ids for classification, or none.
+    targets: ``[batch]`` label ids, for tagging ``[batch, time]`` tag ids, or none; spelling: for tagging.
     """
 
     tokens: Tensor
     lengths: Tensor
     targets: Tensor | None = None
+    spelling: Spelling | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -55,7 +73,10 @@ class Batch:
 
     def to(self, device: str) -> Batch:
         targets = None if self.targets is None else self.targets.to(device)
-        return replace(self, tokens=self.tokens.to(device), lengths=self.lengths.to(device), targets=targets)
+        spelling = None if self.spelling is None else self.spelling.to(device)
+        return replace(
+            self, tokens=self.tokens.to(device), lengths=self.lengths.to(device), targets=targets, spelling=spelling
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +87,22 @@ class ClassScores:
     embedding: Tensor
 
 
-Scores = ClassScores  # one kind a task; a union as tasks are added
+@dataclass(frozen=True)
+class TagScores:
+    """emissions: ``[batch, time, label]``; lengths: ``[batch]``.
+
+    transitions, start, end: what tags say of each other, ``[label, label]`` from row to column and ``[label]``, all
+    zero where each word is tagged by itself.
+    """
+
+    emissions: Tensor
+    transitions: Tensor
+    start: Tensor
+    end: Tensor
+    lengths: Tensor
+
+
+Scores = ClassScores | TagScores  # one kind a task
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
+from lstmcli.cli.figures import NAMES, duration, headline, percent, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.errors import LstmcliError
 from lstmcli.types import Option
@@ -34,7 +36,6 @@ T = TypeVar("T")
 
 LABELS_SHOWN = 12
 SHOWN = 200  # characters of a text on a terminal
-NAMES = {"balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1", "auc": "AUC", "ece": "calibration error"}
 
 
 def failure(error: LstmcliError) -> None:
@@ -124,7 +125,7 @@ class Screen:
             raise KeyboardInterrupt
 
     def _planned(self, event: "Planned") -> None:
-        minutes = "" if event.seconds is None else f", about {_duration(event.seconds)}"
+        minutes = "" if event.seconds is None else f", about {duration(event.seconds)}"
         self.err.print(
             f"training {event.parameters:,} weights for {event.steps:,} steps "
             f"({event.tokens:,} tokens) on {event.device} in {event.precision}{minutes}"
@@ -139,9 +140,9 @@ class Screen:
         baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items())
         self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
         self.out.print(
-            f"validation accuracy {event.metrics['accuracy']:.1%}  ({baselines})\n"
+            f"validation {headline(event.metrics)}  ({baselines})\n"
             f"calibration error {event.metrics['ece_before']:.1%} → {event.metrics['ece_after']:.1%}, "
-            f"{_duration(event.seconds)} in all",
+            f"{duration(event.seconds)} in all",
         )
         self.err.print("next: lstmcli evaluate    lstmcli predict 'a text of yours'")
 
@@ -156,7 +157,7 @@ class Screen:
     def _evaluated(self, event: "Evaluated") -> None:
         line = (
             f"epoch {event.epoch:2d}  train loss {event.loss:.3f}  validation loss {event.metrics['loss']:.3f}  "
-            f"accuracy {event.metrics['accuracy']:.1%}"
+            f"{headline(event.metrics)}"
         )
         self.err.print(Text.assemble(line, ("  best so far" if event.is_best else "", "green")))
 
@@ -170,11 +171,14 @@ class Screen:
             "metric", "model", "95 % interval", *report.baselines, box=None, pad_edge=False, header_style="bold"
         )
         for name, figure in report.metrics.items():
-            beside = [_percent(figures.get(name)) for figures in report.baselines.values()]
+            beside = [percent(figures.get(name)) for figures in report.baselines.values()]
             interval = f"{figure['low']:.1%} to {figure['high']:.1%}"
-            table.add_row(NAMES.get(name, name), _percent(figure), interval, *beside)
+            table.add_row(NAMES.get(name, name), percent(figure), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
+        if "types" in report.details:
+            for more in entities.tables(report.details):
+                self.out.print("\n", more, sep="")
         for name in report.below:
             self.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
 
@@ -194,7 +198,7 @@ class Screen:
     def _compare(self, table: Table, heading: str, before: "Figures", after: "Figures") -> None:
         table.add_row(Text(heading, style="bold"))
         for name, figure in after.items():
-            table.add_row(f"  {NAMES.get(name, name)}", _with_interval(before.get(name)), _with_interval(figure))
+            table.add_row(f"  {NAMES.get(name, name)}", with_interval(before.get(name)), with_interval(figure))
 
     # ---- predict
 
@@ -238,8 +242,10 @@ class Screen:
             raise KeyboardInterrupt
 
     def _said(self, said: "Said", *, flush: bool) -> None:
-        if self.json:
+        if self.json or ("entities" in said and not self.out.is_terminal):
             self._print_json(said)
+        elif "entities" in said:
+            self.out.print(entities.marked(said["text"], said["entities"]))
         elif self.out.is_terminal:
             text = " ".join(said["text"].split())
             self.out.print(Text.assemble((said["label"], "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}"))
@@ -282,16 +288,3 @@ class Screen:
             yield bars
         finally:
             bars.stop()
-
-
-def _percent(figure: "dict[str, float] | None") -> str:
-    return "" if figure is None else f"{figure['value']:.1%}"
-
-
-def _with_interval(figure: "dict[str, float] | None") -> str:
-    return "" if figure is None else f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

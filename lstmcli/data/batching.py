@@ -3,13 +3,11 @@
 On a CPU this replaces ``pack_padded_sequence``, whose backward pass is many times slower than padding.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from lstmcli.data.store import Ints, Store
-from lstmcli.types import Batch
+from lstmcli.types import Batch, Spelling
 
 JITTER = 0.1  # lengths are told apart to ± 10 %, so that the same texts do not meet in every epoch
 
@@ -47,6 +45,18 @@ def collate(store: Store, indices: Ints) -> Batch:
     place = np.arange(tokens.shape[1]) < lengths[:, None]
     starts = np.repeat(store.offsets[:-1][indices], lengths)
     within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    tokens[place] = store.ids[starts + within]
-    targets: Any = None if store.targets is None else torch.from_numpy(store.targets[indices])
-    return Batch(torch.from_numpy(tokens), torch.from_numpy(lengths.astype(np.int64)), targets)
+    flat = starts + within
+    tokens[place] = store.ids[flat]
+    spelling = None
+    targets = None if store.targets is None or store.written is not None else store.targets[indices]
+    if store.forms is not None and store.written is not None:
+        spelling = Spelling(*map(torch.from_numpy, store.forms.spelling(store.written[flat], place)))
+        if store.targets is not None:
+            targets = np.zeros_like(tokens)
+            targets[place] = store.targets[flat]
+    return Batch(
+        torch.from_numpy(tokens),
+        torch.from_numpy(lengths.astype(np.int64)),
+        None if targets is None else torch.from_numpy(targets),
+        spelling,
+    )

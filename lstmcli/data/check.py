@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
+from lstmcli.data.sampling import labels
 from lstmcli.data.store import Ints
 from lstmcli.errors import DataError
 from lstmcli.types import Example
@@ -15,7 +17,7 @@ RARE = 10  # a class of fewer training examples is told
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """What one split holds; lengths in tokens."""
+    """What one split holds; labels of texts, or of entities by type; lengths in tokens."""
 
     examples: int
     labels: dict[str, int]
@@ -24,19 +26,22 @@ class SplitCheck:
     median: int
     longest: int
     over: int  # texts longer than max_tokens
+    tagged: bool
 
 
-def check(
-    splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, Ints], max_tokens: int
-) -> dict[str, SplitCheck]:
-    """A SplitCheck a split.
+def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[Ints, Ints]]) -> dict[str, SplitCheck]:
+    """A SplitCheck a split. lengths: of each text in tokens, and how many of them are read.
 
     Raises:
-        DataError: fewer than two classes to train on.
+        DataError: fewer than two classes to train on, or no entity.
     """
-    labels = Counter(str(example.target) for example in splits["train"])
-    if len(labels) < 2:
-        only = ", ".join(f"'{label}'" for label in labels) or "none"
+    tagged = isinstance(splits["train"][0].target, tuple)
+    counts = _count(splits["train"])
+    if tagged and not counts:
+        fix = "give sentences with at least one tag other than O"
+        raise DataError("no entities to learn", where=splits["train"][0].where, fix=fix)
+    if not tagged and len(counts) < 2:
+        only = ", ".join(f"'{label}'" for label in counts) or "none"
         raise DataError(
             f"only one class to learn: {only}",
             where=splits["train"][0].where if splits["train"] else "train",
@@ -46,15 +51,20 @@ def check(
     return {
         name: SplitCheck(
             examples=len(examples),
-            labels=dict(sorted(Counter(str(example.target) for example in examples).items())),
+            labels=dict(sorted(_count(examples).items())),
             duplicates=len(examples) - len({example.text for example in examples}),
             in_train=0 if name == "train" else sum(example.text in trained_on for example in examples),
-            median=int(np.median(lengths[name])) if len(examples) else 0,
-            longest=int(lengths[name].max(initial=0)),
-            over=int((lengths[name] > max_tokens).sum()),
+            median=int(np.median(lengths[name][0])) if len(examples) else 0,
+            longest=int(lengths[name][0].max(initial=0)),
+            over=int((lengths[name][0] > lengths[name][1]).sum()),
+            tagged=tagged,
         )
         for name, examples in splits.items()
     }
+
+
+def _count(examples: Sequence[Example]) -> Counter[str]:
+    return Counter(chain.from_iterable(map(labels, examples)))
 
 
 def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
@@ -63,9 +73,9 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
     train = checked["train"]
     for label, count in train.labels.items():
         if count < RARE:
-            told.append(f"class '{label}' has only {count} training examples")
+            told.append(f"{'type' if train.tagged else 'class'} '{label}' has only {count} training examples")
     most, least = max(train.labels.values()), min(train.labels.values())
-    if most > 5 * least:
+    if most > 5 * least and not train.tagged:
         told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
     for name, split in checked.items():
         if split.duplicates:

@@ -51,10 +51,17 @@ def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[li
     return support, [example for example in rest if example.text not in texts]
 
 
+def labels(example: Example) -> list[str]:
+    """The label of a text; of tagged words the type of each entity in its turn."""
+    if isinstance(example.target, tuple):
+        return [tag[2:] for tag in example.target if tag[0] in "BS"]
+    return [str(example.target)]
+
+
 def _by_label(examples: Sequence[Example]) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for place, example in enumerate(examples):
-        groups[str(example.target)].append(place)
+        groups[" ".join(sorted(set(labels(example))))].append(place)
     return groups
 
 

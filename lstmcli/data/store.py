@@ -8,14 +8,19 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lstmcli import tags
 from lstmcli.config import Tokens
+from lstmcli.data.forms import Forms, distinct, forms_of
+from lstmcli.data.sampling import labels
 from lstmcli.data.tokens import Vocabulary
-from lstmcli.types import Example, Progress, Work
+from lstmcli.errors import DataError
+from lstmcli.types import CASINGS, Example, Progress, Work
 
 Ints = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 1000  # texts handed to Rust at once
@@ -23,11 +28,16 @@ CHUNK = 1000  # texts handed to Rust at once
 
 @dataclass(frozen=True)
 class Store:
-    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]`` or none."""
+    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none.
+
+    Where the data gives words, ``forms`` tells how they are written and ``written`` ``[token]`` which each token is.
+    """
 
     ids: Ints
     offsets: Ints
     targets: Ints | None = None
+    forms: Forms | None = None
+    written: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -37,6 +47,13 @@ class Store:
         return np.diff(self.offsets)
 
     @property
+    def codes(self) -> Ints:
+        """What baselines count, ``[token]``: the ids, and where that is known how each word is capitalised."""
+        if self.forms is None or self.written is None:
+            return self.ids
+        return self.ids * CASINGS + self.forms.casing[self.written]
+
+    @property
     def known_targets(self) -> Ints:
         """The targets of a store that has them."""
         if self.targets is None:
@@ -44,7 +61,12 @@ class Store:
         return self.targets
 
     def truncated(self, config: Tokens) -> "Store":
-        """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end."""
+        """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.
+
+        Words that the data gives are all kept: each has its tag.
+        """
+        if self.forms is not None:
+            return self
         over = np.maximum(self.lengths - config.max_tokens, 0)
         head = round(config.max_tokens * config.head)
         return self._without(over, lambda text, position: np.where(position < head, 0, over[text]))
@@ -80,11 +102,18 @@ def built(examples: Sequence[Example], config: Tokens, *, cache: Path | None) ->
         except (OSError, ValueError):  # not there, or cut short
             pass
     yield Progress("building the vocabulary")
-    texts = (str(example.text) for example in examples)
-    vocabulary = Vocabulary.build(texts, (str(example.target) for example in examples), config)
+    vocabulary = Vocabulary.build((example.text for example in examples), labels_of(examples), config)
     if path is not None:
         _keep(path, lambda partial: partial.write_text(vocabulary.to_json(), "utf-8"))
     return vocabulary
+
+
+def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
+    """The labels of the examples in alphabetical order; of tags, all that there are of their types."""
+    found = set(chain.from_iterable(labels(example) for example in examples))
+    if any(isinstance(example.target, tuple) for example in examples):
+        return tags.layout(found)
+    return tuple(sorted(found))
 
 
 def encode(
@@ -93,9 +122,20 @@ def encode(
     """Encode the examples, or fetch them from the cache where the same texts met the same vocabulary before.
 
     Raises:
-        DataError: labelled, and an example has a label that the vocabulary does not know.
+        DataError: labelled, and an example has a label that the vocabulary does not know; or the texts are words where
+            the vocabulary reads raw text, or the other way round.
     """
+    if examples and isinstance(examples[0].text, tuple) != vocabulary.given:
+        kinds = "tagged words, the model labels whole texts"
+        if vocabulary.given:
+            kinds = "labels of whole texts, the model tags words"
+        raise DataError(f"the data has {kinds}", where=examples[0].where, fix="give data of the model's own kind")
     targets = vocabulary.targets(examples) if labelled else None
+    if examples and isinstance(examples[0].text, tuple):
+        words, written = distinct(examples)
+        forms = forms_of(words, vocabulary.ids_of(words))
+        offsets = np.concatenate(([0], np.cumsum([len(example.text) for example in examples])))
+        return Store(forms.ids[written], offsets, targets, forms, written)
     path = None
     if cache is not None:
         path = cache / "encoded" / f"{fingerprint(examples, vocabulary.to_json())}.npz"

@@ -1,7 +1,8 @@
 """Text to ids and back, by Hugging Face ``tokenizers`` in Rust, in batches.
 
 Words and punctuation by default: case folded, ``<br />`` dropped, and ``n't`` parted from its verb as GloVe has it, so
-that a negation is one token. Or byte-pair pieces. Id 0 is padding, id 1 every unknown word.
+that a negation is one token. Or byte-pair pieces; or words as the data gives them, for tagging. Id 0 is padding, id 1
+every unknown word.
 """
 
 import json
@@ -18,29 +19,36 @@ from lstmcli.types import Example
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
+Text = str | tuple[str, ...]
 # Literal replacements before one simple pattern: 1.4 times as fast as a look-ahead for the contractions.
 _REPLACED = {"<br />": " ", "’": "'", "\x92": "'", "n't": " n't", "N'T": " N'T"}
 _PIECES = r"n't|N'T|\w+|'(?:s|re|ve|ll|d|m)\b|[^\w\s]"
 
 
 class Vocabulary:
-    """Words and labels to ids and back. Immutable once built from training examples."""
+    """Words and labels to ids and back. Immutable once built from training examples.
 
-    def __init__(self, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
+    carried: how many of the words, the last, training did not have: they came with pretrained vectors.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, labels: Sequence[str], carried: int = 0) -> None:
         self._tokenizer = tokenizer
         self.labels = tuple(labels)
+        self.carried = carried
 
     @classmethod
-    def build(cls, texts: Iterable[str], labels: Iterable[str], config: Tokens) -> "Vocabulary":
-        """The most frequent words of the texts, and the labels in alphabetical order."""
-        steps = [normalizers.Replace(old, new) for old, new in _REPLACED.items()]
+    def build(cls, texts: Iterable[Text], labels: Sequence[str], config: Tokens) -> "Vocabulary":
+        """The most frequent words of the texts. labels: each at its number."""
+        given = config.kind == "given"
+        steps = [] if given else [normalizers.Replace(old, new) for old, new in _REPLACED.items()]
         tokenizer = Tokenizer(
             models.BPE(unk_token=SPECIAL[UNKNOWN])
             if config.kind == "bpe"
             else models.WordLevel(unk_token=SPECIAL[UNKNOWN])
         )
         tokenizer.normalizer = normalizers.Sequence(steps + [normalizers.Lowercase()] * config.lowercase)
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
+        if not given:
+            tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
         kind = trainers.BpeTrainer if config.kind == "bpe" else trainers.WordLevelTrainer
         tokenizer.train_from_iterator(
             texts,
@@ -51,11 +59,21 @@ class Vocabulary:
                 show_progress=False,
             ),
         )
-        return cls(tokenizer, sorted(set(labels)))
+        return cls(tokenizer, labels)
 
     def with_labels(self, labels: Sequence[str]) -> "Vocabulary":
         """The same words with other labels."""
-        return Vocabulary(self._tokenizer, labels)
+        return Vocabulary(self._tokenizer, labels, self.carried)
+
+    def with_words(self, more: Iterable[str]) -> "Vocabulary":
+        """These words too, after the others; they are ``carried``."""
+        words = dict.fromkeys((*self.words, *more))
+        return self._of(dict(zip(words, range(len(words)), strict=True)), carried=len(words) - len(self))
+
+    @property
+    def given(self) -> bool:
+        """True where texts are words as the data gives them."""
+        return self._tokenizer.pre_tokenizer is None
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
@@ -66,43 +84,50 @@ class Vocabulary:
         ids = self._tokenizer.get_vocab()
         return sorted(ids, key=ids.__getitem__)
 
+    def ids_of(self, words: Sequence[str]) -> list[int]:
+        """The id of each word as it stands."""
+        return list(self._tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False).ids)
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text; a text without any token is one unknown word."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids or [UNKNOWN] for encoding in encodings]
 
     def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The label id of each example.
+        """The label id of each example, or of each word of the examples end to end.
 
         Raises:
             DataError: a label that training did not have, with its file and line.
         """
         ids = {label: number for number, label in enumerate(self.labels)}
+        found: list[int] = []
         for example in examples:
-            if example.target not in ids:
-                raise DataError(
-                    f"unknown label '{example.target}'",
-                    where=example.where,
-                    fix=did_you_mean(str(example.target), self.labels),
-                )
-        return np.array([ids[str(example.target)] for example in examples], dtype=np.int64)
+            wanted = example.target if isinstance(example.target, tuple) else (str(example.target),)
+            for label in wanted:
+                if label not in ids:
+                    fix = did_you_mean(label, self.labels)
+                    raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)
+            found += map(ids.__getitem__, wanted)
+        return np.array(found, dtype=np.int64)
 
     def pruned(self, keep: Sequence[int]) -> "Vocabulary":
         """A vocabulary of these words only, in this order; padding and the unknown word come first."""
         if list(keep[: len(SPECIAL)]) != list(range(len(SPECIAL))):
             raise ValueError("padding and the unknown word must stay")
+        return self._of({self.words[old]: new for new, old in enumerate(keep)})
+
+    def _of(self, ids: dict[str, int], carried: int = 0) -> "Vocabulary":
         state = json.loads(self.to_json())
         if state["tokenizer"]["model"]["type"] != "WordLevel":
-            raise ValueError("only words can be pruned")
-        state["tokenizer"]["model"]["vocab"] = {self.words[old]: new for new, old in enumerate(keep)}
-        return self.from_json(json.dumps(state))
+            raise ValueError("a vocabulary of pieces cannot be changed")
+        state["tokenizer"]["model"]["vocab"] = ids
+        return self.from_json(json.dumps(state | {"carried": carried}))
 
     def to_json(self) -> str:
-        return json.dumps(
-            {"tokenizer": json.loads(self._tokenizer.to_str()), "labels": self.labels}, ensure_ascii=False
-        )
+        state = {"tokenizer": json.loads(self._tokenizer.to_str()), "labels": self.labels}
+        return json.dumps(state | ({"carried": self.carried} if self.carried else {}), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
         state = json.loads(text)
-        return cls(Tokenizer.from_str(json.dumps(state["tokenizer"])), state["labels"])
+        return cls(Tokenizer.from_str(json.dumps(state["tokenizer"])), state["labels"], state.get("carried", 0))

@@ -9,6 +9,7 @@ import io
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,14 @@ def load(source: str, words: Sequence[str], *, limit: int) -> tuple[Matrix, Mask
     if source == "glove":
         names, matrix = _glove()
         return gather(names, matrix, words, limit=limit, source=source)
+    path = _present(source)
+    if path.suffix == ".npy":
+        return _npy(path, words, limit)
+    with _open(path) as lines:
+        return _text(lines, words, limit, source)
+
+
+def _present(source: str) -> Path:
     path = Path(source)
     if not path.is_file():
         raise DataError(
@@ -39,10 +48,31 @@ def load(source: str, words: Sequence[str], *, limit: int) -> tuple[Matrix, Mask
             where=f"model.vectors: {source}",
             fix="give a text, zip or npy file, 'glove', or none: --set model.vectors=none",
         )
+    return path
+
+
+def words_of(source: str, count: int) -> list[str]:
+    """The first words of the file, in files of vectors the most frequent. Raises DataError as ``load``."""
+    if source == "glove":
+        return _glove()[0][:count]
+    path = _present(source)
     if path.suffix == ".npy":
-        return _npy(path, words, limit)
+        return path.with_suffix(".txt").read_text("utf-8", errors="replace").splitlines()[:count]
     with _open(path) as lines:
-        return _text(lines, words, limit, source)
+        found = (line.rstrip().rsplit(" ", width)[0] for line, width in _with_width(lines))
+        return list(islice(found, count))
+
+
+def _with_width(lines: IO[str]) -> Iterator[tuple[str, int]]:
+    """Each line of a vector, and its dimensions."""
+    width = 0
+    for line in lines:
+        parts = line.split()
+        if not width and len(parts) == 2 and all(part.isdigit() for part in parts):  # word2vec's header
+            width = int(parts[1])
+            continue
+        width = width or len(parts) - 1
+        yield line, width
 
 
 def _glove() -> tuple[list[str], Matrix]:

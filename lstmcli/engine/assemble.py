@@ -38,8 +38,11 @@ class Parts:
 def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> Parts:
     """Parts with new weights."""
     kind = registry.find(registry.MODELS, config.model.name)
-    model = kind.build(config.model, words=len(vocabulary), labels=len(vocabulary.labels)).to(where.device)
-    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model, where)
+    learned = len(vocabulary) - vocabulary.carried
+    model = kind.build(config.model, words=learned, labels=len(vocabulary.labels))
+    if vocabulary.carried:
+        model.carry(vocabulary.carried)
+    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model.to(where.device), where)
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
@@ -48,6 +51,14 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()
     return parts
+
+
+def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
+    """The vocabulary with the first words of the pretrained vectors too, as many as the recipe says."""
+    model = config.model
+    if model.name != "tagger" or model.vectors is None or model.carried == 0:
+        return vocabulary
+    return vocabulary.with_words(vectors.words_of(model.vectors, model.carried))
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:
@@ -71,13 +82,18 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
         found, mask = vectors.load(config.vectors, words, limit=config.embedding)
     mask[PADDING] = False
     weight = parts.model.get_parameter("embedding.weight").data
-    scale = float(found[mask].std()) if mask.any() else 1.0
+    learned = len(weight)
+    scale = float(found[:learned][mask[:learned]].std()) if mask[:learned].any() else 1.0
+    vectors_found = torch.from_numpy(found).to(weight.device)
     with torch.no_grad():
         weight *= scale / weight[1:].std()
-        weight[torch.from_numpy(mask), : found.shape[1]] = torch.from_numpy(found[mask]).to(weight.device)
-    counts = np.bincount(ids, minlength=len(words))
-    share = counts[mask].sum() / counts.sum()
-    return f"vectors ({config.vectors}): {mask.mean():.1%} of the words, {share:.1%} of the tokens"
+        weight[mask[:learned], : found.shape[1]] = vectors_found[:learned][mask[:learned]]
+        if len(words) > learned:
+            parts.model.get_buffer("carried")[:, : found.shape[1]] = vectors_found[learned:]
+    counts = np.bincount(ids, minlength=learned)
+    share = counts[mask[:learned]].sum() / counts.sum()
+    more = f", and {len(words) - learned:,} words that training does not have" if len(words) > learned else ""
+    return f"vectors ({config.vectors}): {mask[:learned].mean():.1%} of the words, {share:.1%} of the tokens{more}"
 
 
 def cache_of(config: RunConfig) -> Path | None:

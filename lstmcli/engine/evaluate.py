@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from lstmcli.data.store import Store, encode, fingerprint
 from lstmcli.engine import assemble, folder, runtime
+from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.types import Example, Progress
 
 Array = np.ndarray[Any, np.dtype[Any]]
-UNSAID = ("below", "predictions")  # of a report
+UNSAID = ("details", "below", "predictions")  # of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
 
 
@@ -32,12 +34,14 @@ class Report:
     baselines: dict[str, Figures]
     seconds: float
     checkpoint: str
+    details: dict[str, Any]  # what a task tells beyond: of tagging, figures by type and confusions
     below: tuple[str, ...]  # baselines that the model does not reach
     predictions: Callable[[], Iterable[dict[str, Any]]]  # one an example, made when asked for
 
     def plain(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in UNSAID}
+        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in UNSAID}
+        return said | self.details
 
 
 def run(
@@ -52,7 +56,7 @@ def run(
     begun = time.perf_counter()
     full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(checkpoint.config))
     store = full.truncated(checkpoint.config.tokens)
-    over = int((full.lengths > checkpoint.config.tokens.max_tokens).sum())
+    over = int((full.lengths > store.lengths).sum())
     if over:
         yield Noted(
             f"{over} of {len(store)} texts are longer than {checkpoint.config.tokens.max_tokens} tokens: "
@@ -68,6 +72,9 @@ def run(
         yield Progress("scoring the baselines")
         arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
         baselines = baseline_figures(parts.task, arrays, full) if arrays else {}
+    details = {}
+    if hasattr(parts.task, "details"):
+        details = parts.task.details(chances, store.known_targets, parts.vocabulary.labels)
     primary = parts.task.PRIMARY
     return Report(
         task=checkpoint.config.task,
@@ -78,16 +85,18 @@ def run(
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        predictions=lambda: (
-            {"text": example.text, "target": example.target} | said
-            for example, said in zip(
-                examples,
-                parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature),
-                strict=True,
-            )
-        ),
+        details=details,
+        predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
         below=tuple(name for name, its in baselines.items() if metrics[primary]["value"] < its[primary]["value"]),
     )
+
+
+def _predictions(
+    parts: Parts, examples: Sequence[Example], outputs: Array, temperature: float
+) -> Iterator[dict[str, Any]]:
+    described = parts.task.describe(outputs, parts.vocabulary.labels, temperature)
+    for example, said in zip(examples, described, strict=True):
+        yield {"text": example.text, "target": example.target} | said
 
 
 def write(report: Report, target: Path) -> None:
@@ -106,7 +115,7 @@ def write(report: Report, target: Path) -> None:
 
 def baseline_figures(task: Any, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
     """The metrics of each baseline on the examples, which they read whole."""
-    chances = task.baseline_chances(fitted, store.ids, store.offsets)
+    chances = task.baseline_chances(fitted, store.codes, store.offsets)
     return {name: _plain(task.measure(table, store.known_targets)) for name, table in chances.items()}
 
 

@@ -53,6 +53,7 @@ def named(text: str | None, data: Data, columns: Sequence[Option] = ()) -> Data:
     """
     if text is not None:
         name, colon, domain = text.partition(":")
+        name = registry.ALIASES.get(name, name)
         if name in registry.DATASETS and name != "table" and not Path(text).exists():
             known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
             if colon and domain not in known:

@@ -1,4 +1,4 @@
-"""Labels for a stream of texts: order is kept, memory does not grow."""
+"""Labels or entities for a stream of texts: order is kept, memory does not grow."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmcli.data import words
 from lstmcli.data.store import Store, encode
 from lstmcli.data.tokens import UNKNOWN
 from lstmcli.engine import assemble, runtime
@@ -17,7 +18,7 @@ from lstmcli.types import Example, finish
 class Prediction:
     """What the model says of one text."""
 
-    said: dict[str, Any]  # text, label, probability, probabilities
+    said: dict[str, Any]  # text, and label, probability, probabilities; or entities
     truncated: bool
     unknown: bool  # no word of the text is known
 
@@ -31,10 +32,39 @@ class Predictions:
 
     def of(self, windows: Iterable[list[str]]) -> Iterator[Prediction]:
         """One prediction a text, in order."""
+        predict = self._entities if self._parts.vocabulary.given else self._labels
         for window in windows:
-            yield from self._window(window)
+            yield from predict(window)
 
-    def _window(self, texts: list[str]) -> Iterator[Prediction]:
+    def _entities(self, texts: list[str]) -> Iterator[Prediction]:
+        """Entities with their place in the text as it was given. Each sentence is read by itself."""
+        sentences = [words.sentences(text) for text in texts]
+        examples = [
+            Example(tuple(words.plain(text[begin:end]) for begin, end in sentence))
+            for text, parts in zip(texts, sentences, strict=True)
+            for sentence in parts
+        ]
+        described, known = self._described(examples) if examples else ([], [])
+        place = 0
+        for text, parts in zip(texts, sentences, strict=True):
+            own = slice(place, place + len(parts))
+            entities = [
+                _in_text(entity, sentence, text)
+                for sentence, said in zip(parts, described[own], strict=True)
+                for entity in said["entities"]
+            ]
+            yield Prediction({"text": text, "entities": entities}, truncated=False, unknown=not any(known[own]))
+            place = own.stop
+
+    def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], list[bool]]:
+        """What is said of each text, and whether a word of it is known."""
+        checkpoint, parts = self._checkpoint, self._parts
+        store = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
+        tagged = finish(assemble.outputs(parts, store))
+        said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
+        return said, [not lost for lost in _unknown(store)]
+
+    def _labels(self, texts: list[str]) -> Iterator[Prediction]:
         checkpoint, parts = self._checkpoint, self._parts
         examples = [Example(text) for text in texts]
         full = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
@@ -44,6 +74,12 @@ class Predictions:
         truncated = (full.lengths > checkpoint.config.tokens.max_tokens).tolist()
         for text, said, cut, lost in zip(texts, described, truncated, _unknown(full), strict=True):
             yield Prediction({"text": text} | said, cut, lost)
+
+
+def _in_text(entity: dict[str, Any], sentence: list[words.Span], text: str) -> dict[str, Any]:
+    """The entity with characters for words."""
+    begin, end = sentence[entity["start"]][0], sentence[entity["end"] - 1][1]
+    return {"text": text[begin:end]} | entity | {"start": begin, "end": end}
 
 
 def _unknown(store: Store) -> list[bool]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lstmcli.config import RunConfig
 from lstmcli.data import batching, check
@@ -93,12 +94,14 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
     cache = assemble.cache_of(config)
     if last is None:
         vocabulary = yield from built(inputs.train, config.tokens, cache=cache)
+        vocabulary = assemble.with_carried(vocabulary, config)
     else:
         vocabulary = last.vocabulary
     full = {}
     for name, part in inputs.parts.items():
         full[name] = yield from encode(vocabulary, part, cache=cache)
-    checked = check.check(inputs.parts, {name: store.lengths for name, store in full.items()}, config.tokens.max_tokens)
+    lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
+    checked = check.check(inputs.parts, lengths)
     yield Checked(checked)
     for remark in check.remarks(checked):
         yield Noted(remark)
@@ -122,6 +125,12 @@ class Trainer:
         self._epoch = (-1, self.stores["train"])  # the texts of the epoch at hand
         size = parts.config.train.adversarial
         self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
+        decay = parts.config.train.average
+        self._mean = None
+        if decay is not None:
+            running = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            self._mean = AveragedModel(parts.model, multi_avg_fn=running)
+        self._kept = parts if self._mean is None else replace(parts, model=self._mean.module)  # what is evaluated
         self.at = Position()
         self.saved = time.perf_counter()
         job = Job(parts.model, self.optimizer, self._items, self._loss, self._evaluate)
@@ -140,6 +149,8 @@ class Trainer:
     def events(self) -> Iterator[Event]:
         """Those of the loop; files are written on the way."""
         for event in self._events:
+            if self._mean is not None and isinstance(event, Stepped):
+                self._mean.update_parameters(self.parts.model)
             if self.out is not None:
                 self._keep(event, self.out)
             yield event
@@ -172,14 +183,14 @@ class Trainer:
 
     def _evaluate(self) -> Work[dict[str, float]]:
         store = self.stores["validation"]
-        outputs = yield from assemble.outputs(self.parts, store, "validating")
+        outputs = yield from assemble.outputs(self._kept, store, "validating")
         figures: dict[str, float] = self.parts.task.summary(outputs, store.targets)
         return figures
 
     def _keep(self, event: Event, out: Path) -> None:
         if isinstance(event, Evaluated):
             if event.is_best:
-                checkpoints.save(self._checkpoint(grouped("model", self.parts.model.state_dict())), out / folder.MODEL)
+                checkpoints.save(self._checkpoint(grouped("model", self._kept.model.state_dict())), out / folder.MODEL)
             line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
             _append(out / folder.METRICS, line)
             self.save_last()
@@ -204,12 +215,16 @@ class Trainer:
         if self.parts.runtime.device.startswith("cuda"):
             random["cuda"] = torch.cuda.get_rng_state(self.parts.runtime.device)
         tensors = grouped("model", self.parts.model.state_dict()) | grouped("optimizer", moments)
+        if self._mean is not None:
+            tensors |= grouped("mean", self._mean.state_dict())
         checkpoints.save(self._checkpoint(tensors | grouped("random", random)), self.out / folder.LAST)
         self.saved = time.perf_counter()
 
     def restore(self, last: Checkpoint) -> None:
         """Go back to where last.pt stands."""
         self.parts.model.load_state_dict(last.group("model"))
+        if self._mean is not None:
+            self._mean.load_state_dict(last.group("mean"))
         moments = last.group("optimizer")
         state: dict[int, dict[str, Tensor]] = {}
         for place, (name, _) in enumerate(self.parts.model.named_parameters()):
@@ -243,7 +258,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
 
     yield Progress("fitting the linear baseline")
     train = trainer.whole["train"]
-    arrays = task.fit_baselines(train.ids, train.offsets, train.known_targets, labels=len(parts.vocabulary.labels))
+    arrays = task.fit_baselines(train.codes, train.offsets, train.known_targets, labels=len(parts.vocabulary.labels))
     figures = {}
     for name in ("validation", "test"):
         if name in stores:

@@ -30,6 +30,7 @@ NOISY = [
     "train.save_every=0",
     "train.crop=4",
     "train.adversarial=0.1",
+    "train.average=0.8",
 ]
 
 

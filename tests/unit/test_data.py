@@ -206,19 +206,19 @@ def test_shots_are_drawn_a_class_and_no_text_is_on_both_sides() -> None:
 def test_the_check_counts_what_would_spoil_the_result() -> None:
     train = [Example("x", "a"), Example("x", "a"), Example("y", "b")]
     test = [Example("x", "a"), Example("z", "b")]
-    lengths = {"train": np.array([1, 1, 9]), "test": np.array([1, 5])}
-    checked = check.check({"train": train, "test": test}, lengths, max_tokens=4)
+    lengths = {"train": (np.array([1, 1, 9]), np.array([1, 1, 4])), "test": (np.array([1, 5]), np.array([1, 4]))}
+    checked = check.check({"train": train, "test": test}, lengths)
     assert (checked["train"].duplicates, checked["test"].in_train, checked["train"].over) == (1, 1, 1)
     told = "\n".join(check.remarks(checked))
     for part in ("class 'a' has only 2", "train: 1 texts repeat", "at most 50.0 points", "longer than max_tokens"):
         assert part in told
     with pytest.raises(DataError, match="only one class to learn: 'a'"):
-        check.check({"train": train[:2]}, lengths, max_tokens=4)
+        check.check({"train": train[:2]}, lengths)
 
 
 def test_uneven_classes_are_told() -> None:
     data = examples(a=120, b=20)
-    told = check.remarks(check.check({"train": data}, {"train": np.ones(140, int)}, max_tokens=4))
+    told = check.remarks(check.check({"train": data}, {"train": (np.ones(140, int),) * 2}))
     assert any("uneven: 120 examples against 20" in remark for remark in told)
 
 

@@ -33,7 +33,7 @@ def test_words_punctuation_and_negation() -> None:
 
 
 def test_rare_words_are_unknown_and_a_text_is_never_without_a_token() -> None:
-    vocabulary = Vocabulary.build(["a a b", "a"], ["y", "x"], Tokens(min_count=2))
+    vocabulary = Vocabulary.build(["a a b", "a"], ["x", "y"], Tokens(min_count=2))
     assert vocabulary.words == ["<pad>", "<unk>", "a"]
     assert vocabulary.encode(["a b zz", "", " \t", "\0"]) == [[2, 1, 1], [1], [1], [1]]
     assert vocabulary.labels == ("x", "y")

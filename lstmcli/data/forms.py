@@ -1,0 +1,82 @@
+"""Words as they are written: numbers for the vocabulary, letters and capitals for the model, each form once.
+
+A text of 400 words has perhaps 150 forms; a file of 200,000 words 25,000. What is read off the letters is worked out
+once a form. Letters are UTF-8 bytes: every script is covered, and none is unknown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from lstmcli.types import Example
+
+Ints = np.ndarray[Any, np.dtype[Any]]
+LONGEST = 40  # bytes of a word that are read
+LOWER, CAPITAL, CAPITALS, MIXED, NUMBER, DIGITS, MARKS, CASELESS = range(8)  # types.CASINGS of them
+
+
+@dataclass(frozen=True)
+class Forms:
+    """ids ``[form]`` in the vocabulary; casing ``[form]``; bytes of form i: ``letters[offsets[i]:offsets[i + 1]]``."""
+
+    ids: Ints
+    casing: Ints
+    letters: Ints
+    offsets: Ints
+
+    def spelling(self, written: Ints, place: Ints) -> tuple[Ints, Ints, Ints]:
+        """The arrays of a ``types.Spelling``.
+
+        written: ``[token]``, the form of each token of a batch; place: ``[batch, time]``, true where these stand.
+        """
+        distinct, rows = np.unique(written, return_inverse=True)
+        forms = np.zeros(place.shape, np.int64)
+        forms[place] = rows
+        lengths = np.diff(self.offsets)[distinct]
+        characters = np.zeros((len(distinct), int(lengths.max())), np.int64)  # [form, longest]
+        inside = np.arange(characters.shape[1]) < lengths[:, None]
+        starts = np.repeat(self.offsets[:-1][distinct], lengths)
+        within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        characters[inside] = self.letters[starts + within].astype(np.int64) + 1
+        return forms, characters, self.casing[distinct].astype(np.int64)
+
+
+def distinct(examples: Sequence[Example]) -> tuple[list[str], Ints]:
+    """The forms in the order in which they first occur, and the form of each word of the texts, end to end."""
+    words = list(chain.from_iterable(example.text for example in examples))
+    forms = list(dict.fromkeys(words))
+    numbers = dict(zip(forms, range(len(forms)), strict=True))
+    return forms, np.fromiter(map(numbers.__getitem__, words), np.int32, len(words))
+
+
+def forms_of(words: Sequence[str], ids: Sequence[int]) -> Forms:
+    """ids: those of the words in the vocabulary."""
+    encoded = [word.encode("utf-8", "replace")[:LONGEST] for word in words]
+    return Forms(
+        ids=np.array(ids, np.int32),
+        casing=np.array([casing(word) for word in words], np.int8),
+        letters=np.frombuffer(b"".join(encoded), np.uint8),
+        offsets=np.concatenate(([0], np.cumsum([len(word) for word in encoded]))),
+    )
+
+
+def casing(word: str) -> int:
+    """How a word is written (after Collobert et al. 2011, section 3.2.2).
+
+    >>> [casing(word) for word in ("lamb", "Turin", "EU", "McGee", "1996", "4x4", "--", "東京")] == list(range(8))
+    True
+    """
+    if any(letter.isdigit() for letter in word):
+        return DIGITS if any(letter.isalpha() for letter in word) else NUMBER
+    if word.islower():
+        return LOWER
+    if word.isupper():
+        return CAPITALS if len(word) > 1 else CAPITAL
+    if word.istitle() and "-" not in word:
+        return CAPITAL
+    if word.upper() != word.lower():
+        return MIXED
+    return CASELESS if any(letter.isalpha() for letter in word) else MARKS

@@ -1,0 +1,64 @@
+"""Raw text to words, as news corpora part them, each with its place in the text; and to sentences.
+
+Words are what a tagger was trained on: ``Britain 's``, ``did n't``, ``U.S.``, ``Jean-Paul``, ``1,000``, ``2-0``.
+"""
+
+import re
+
+from lstmcli.data.columns import LONGEST
+
+Span = tuple[int, int]  # first character, character after the last
+_ABBREVIATED = (
+    "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Co|Corp|Inc|Ltd|Bros|Gen|Col|Lt|Capt|Sgt|Sen|Rep|Gov|Rev|Hon|Jan|Feb|Mar|Apr|Jun|Jul|Aug|"
+    "Sept?|Oct|Nov|Dec|vs|etc|approx"
+)
+_WORD = re.compile(
+    rf"""
+    (?:https?://|www\.)\S*[^\s.,;:!?)\]}}'"»”]    # an address
+  | [\w.+-]+@\w[\w.-]*\w                          # of mail
+  | (?:[^\W\d_]\.){{2,}}(?:-\w+)*                 # U.S.  U.S.-led
+  | [A-Z]\.(?=\s+[^\W\d_])                        # an initial
+  | (?:{_ABBREVIATED})\.(?!\w) | No\.(?=\s*\d)
+  | [-+]?[.]?\d+(?:[.,:/-]\d+)*[^\W_]*(?:-\w+)*   # 1,000  .500  2-0  38:32.149  10th  18-year-old
+  | n['’]t\b | ['’](?:s|re|ve|ll|d|m)\b           # what is parted from the word before
+  | \w+?(?=n['’]t\b)
+  | \w+(?:[-&]\w+|['’](?!(?:s|re|ve|ll|d|m|t)\b)\w+)*
+  | \.\.+ | --+ | [^\w\s]
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_ENDS = re.compile(r"\.|[!?]+")
+_CLOSES = frozenset("\"'”’)]»")
+
+
+def sentences(text: str) -> list[list[Span]]:
+    """The words of each sentence. A line's end ends a sentence only where a blank line follows.
+
+    A sentence of more than 400 words is read in pieces.
+
+    >>> [[text[a:b] for a, b in words] for text in ["He didn't see Dr. No. She did."] for words in sentences(text)]
+    [['He', 'did', "n't", 'see', 'Dr.', 'No', '.'], ['She', 'did', '.']]
+    """
+    found: list[list[Span]] = []
+    words: list[Span] = []
+    ended = False
+    for match in _WORD.finditer(text):
+        span = match.span()
+        gap = text[words[-1][1] : span[0]] if words else ""
+        begins = ended and gap != "" and not match.group()[0].islower()
+        if words and (begins or gap.count("\n") > 1 or len(words) == LONGEST):
+            found.append(words)
+            words = []
+            ended = False
+        word = match.group()
+        ended = bool(_ENDS.fullmatch(word)) or (ended and word in _CLOSES)
+        words.append(span)
+    return [*found, words] if words else found
+
+
+def plain(word: str) -> str:
+    """The word as corpora write it: with straight apostrophes and quotes."""
+    return word.translate(_STRAIGHT)
+
+
+_STRAIGHT = str.maketrans("’‘“”\x92", "''\"\"'")

@@ -1,0 +1,111 @@
+"""Linear-chain conditional random field: tags scored together, so that each knows its neighbours.
+
+    score(y) = start[y_1] + Σ_t emissions[t, y_t] + Σ_t transitions[y_t, y_{t+1}] + end[y_T]
+    log p(y) = score(y) - log Σ_y' exp score(y')
+
+Lafferty, McCallum & Pereira (2001); over an LSTM: Lample et al. (2016), section 2.2. Everything runs over the whole
+batch at once, one step a word. Emissions are ``[batch, time, label]``, lengths ``[batch]``, a chain's scores
+``transitions [from, to]``, ``start [label]`` and ``end [label]``; what must not be has a score of ``FORBIDDEN``.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FORBIDDEN = -1e4  # added to a score: its chance is zero in every precision, and differences stay numbers
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What tags say of each other, whatever the words."""
+
+    transitions: Tensor  # [label, label]: from row to column
+    start: Tensor  # [label]
+    end: Tensor  # [label]
+
+    def reversed(self) -> "Chain":
+        """The same chain read from the end."""
+        return Chain(self.transitions.T, self.end, self.start)
+
+
+def log_partition(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
+    """log Σ_y exp score(y), ``[batch]``."""
+    last = _before(chain, emissions, lengths)[-1]
+    return (last + chain.end).logsumexp(dim=-1)
+
+
+def score(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
+    """The score of one path each, ``[batch]``. tags: ``[batch, time]``."""
+    return _running(chain, emissions, lengths, tags)[:, -1] + chain.end[tags.gather(1, lengths[:, None] - 1)[:, 0]]
+
+
+def best(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
+    """The path of the highest score, ``[batch, time]``, 0 at padding. Viterbi (1967)."""
+    reached = chain.start + emissions[:, 0]
+    back = []  # [batch, label] each: from where a tag is best reached
+    for step, emission in enumerate(emissions.unbind(1)[1:], 1):
+        candidates, origin = (reached[:, :, None] + chain.transitions).max(dim=1)
+        going = (step < lengths)[:, None]
+        reached = torch.where(going, candidates + emission, reached)
+        back.append(torch.where(going, origin, torch.arange(origin.shape[1], device=origin.device)))
+    tag = (reached + chain.end).argmax(dim=-1, keepdim=True)  # [batch, 1]
+    path = [tag]
+    for origin in reversed(back):
+        tag = origin.gather(1, tag)
+        path.append(tag)
+    tags = torch.cat(path[::-1], dim=1)
+    return tags * (torch.arange(tags.shape[1], device=tags.device) < lengths[:, None])
+
+
+def marginals(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
+    """The chance of each tag at each word, ``[batch, time, label]``, zero at padding."""
+    before, after, total = _both(chain, emissions, lengths)
+    mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
+    return (before + after - total[:, None, None]).masked_fill(~mask[:, :, None], float("-inf")).exp()
+
+
+def path_chances(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a path, two ``[batch, time]`` whose sum tells the chance of any stretch of it.
+
+    log p(y_i … y_j as in tags) = first[i] + second[j]: what leads up to word i, the scores along the path, and what
+    may follow word j.
+    """
+    before, after, total = _both(chain, emissions, lengths)
+    place = tags[:, :, None]
+    along = _running(chain, emissions, lengths, tags)
+    first = before.gather(2, place)[:, :, 0] - along
+    second = after.gather(2, place)[:, :, 0] + along - total[:, None]
+    return first, second
+
+
+def _before(chain: Chain, emissions: Tensor, lengths: Tensor) -> list[Tensor]:
+    """The forward scores, ``[batch, label]`` a word: log-sum over all paths that end there, its emission counted.
+
+    After a text's last word they stay as they are.
+    """
+    reached = [chain.start + emissions[:, 0]]
+    for step, emission in enumerate(emissions.unbind(1)[1:], 1):
+        through = (reached[-1][:, :, None] + chain.transitions).logsumexp(dim=1) + emission
+        reached.append(torch.where((step < lengths)[:, None], through, reached[-1]))
+    return reached
+
+
+def _both(chain: Chain, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Forward scores and backward scores ``[batch, time, label]`` (the emission counted in the first only), and the
+    log partition ``[batch]``."""
+    forward = _before(chain, emissions, lengths)
+    time = torch.arange(emissions.shape[1], device=emissions.device)
+    turned = lengths[:, None] - 1 - time
+    order = torch.where(turned >= 0, turned, time)[:, :, None].expand_as(emissions)
+    turned_emissions = emissions.gather(1, order)
+    backward = torch.stack(_before(chain.reversed(), turned_emissions, lengths), dim=1) - turned_emissions
+    return torch.stack(forward, dim=1), backward.gather(1, order), (forward[-1] + chain.end).logsumexp(dim=-1)
+
+
+def _running(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
+    """The score of a path up to each word, ``[batch, time]``; constant from the last word on."""
+    own = emissions.gather(2, tags[:, :, None])[:, :, 0]  # [batch, time]
+    step = torch.cat((chain.start[tags[:, :1]], chain.transitions[tags[:, :-1], tags[:, 1:]]), dim=1)
+    mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
+    return ((own + step) * mask).cumsum(dim=1)

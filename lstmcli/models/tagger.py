@@ -1,0 +1,130 @@
+"""Tagging: word vectors beside what is read off each word's letters, an LSTM, and a chain of tags.
+
+Letters by an LSTM (Lample et al. 2016, section 4.1) or by a convolution of width 3 and a maximum (Ma & Hovy 2016,
+section 2.1); a vector for how a word is capitalised (Collobert et al. 2011); dropout that keeps the same features at
+every word of a text (Gal & Ghahramani 2016; Reimers & Gurevych 2017, section 7.4); tags by a conditional random field
+or each by itself.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lstmcli.config import Tagger as Config
+from lstmcli.models.crf import FORBIDDEN
+from lstmcli.models.lstm import LSTM
+from lstmcli.tags import allowed
+from lstmcli.types import CASINGS, Batch, Spelling, TagScores
+
+PADDING, UNKNOWN = 0, 1
+BYTES = 257  # 0 is padding
+WIDTH = 3  # letters that the convolution sees at once
+
+
+class Tagger(nn.Module):
+    """``Batch -> TagScores``. Words from ``words`` on are carried: their vectors are pretrained and never learn."""
+
+    carried: Tensor  # [word, embedding]
+    between: Tensor  # [label, label], first and last [label]: zero, or what forbids
+    first: Tensor
+    last: Tensor
+
+    def __init__(self, config: Config, *, words: int, labels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.words = words
+        self.embedding = nn.Embedding(words, config.embedding, padding_idx=PADDING)
+        nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
+        self.embedding.weight.data[PADDING] = 0
+        self.register_buffer("carried", torch.zeros(0, config.embedding, dtype=torch.float16))
+        inputs = config.embedding + config.casing
+        if config.characters != "none":
+            inputs += config.character_features
+            self.letters = nn.Embedding(BYTES, config.character_embedding, padding_idx=PADDING)
+        if config.characters == "cnn":
+            self.convolution = nn.Linear(WIDTH * config.character_embedding, config.character_features)
+        if config.characters == "lstm":
+            self.reader = LSTM(config.character_embedding, config.character_features // 2, bidirectional=True)
+            inputs -= config.character_features % 2
+        if config.casing:
+            self.casing = nn.Embedding(CASINGS, config.casing)
+        self.lstm = LSTM(
+            inputs,
+            config.hidden,
+            layers=config.layers,
+            bidirectional=config.bidirectional,
+            dropout=config.dropout,
+            weight_drop=config.weight_drop,
+            forget_bias=config.forget_bias,
+        )
+        self.head = nn.Linear(config.hidden * (2 if config.bidirectional else 1), labels)
+        if config.head == "crf":
+            self.transitions = nn.Parameter(torch.zeros(labels, labels))
+            self.start = nn.Parameter(torch.zeros(labels))
+            self.end = nn.Parameter(torch.zeros(labels))
+        chain = allowed(labels) if config.head == "crf" else [torch.ones(labels, labels), *torch.ones(2, labels)]
+        for name, may in zip(("between", "first", "last"), chain, strict=True):
+            barred = torch.where(torch.as_tensor(may).bool(), 0.0, FORBIDDEN)
+            self.register_buffer(name, barred, persistent=False)
+
+    def carry(self, rows: int) -> None:
+        """Make room for the vectors of so many words more."""
+        self.carried = self.carried.new_zeros(rows, self.config.embedding)
+
+    def forward(self, batch: Batch) -> TagScores:
+        assert batch.spelling is not None  # batches of words that the data gives have it
+        tokens = batch.tokens
+        if self.training and self.config.word_dropout > 0:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
+            tokens = torch.where(dropped & batch.mask, UNKNOWN, tokens)
+        features = torch.cat((self._vectors(tokens), *self._written(batch.spelling)), dim=-1)
+        features = self._drop(features)  # [batch, time, feature]
+        hidden, _ = self.lstm(features, batch.lengths)
+        emissions = self.head(self._drop(hidden))  # [batch, time, label]
+        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
+        if self.config.head == "softmax":
+            return TagScores(emissions, self.between, self.first, self.last, batch.lengths)
+        transitions, start, end = self.transitions + self.between, self.start + self.first, self.end + self.last
+        return TagScores(emissions, transitions, start, end, batch.lengths)
+
+    def _vectors(self, tokens: Tensor) -> Tensor:
+        if not len(self.carried):
+            vectors: Tensor = self.embedding(tokens)
+            return vectors
+        vectors = self.embedding(tokens.clamp(max=self.words - 1))
+        carried = F.embedding((tokens - self.words).clamp(min=0), self.carried)
+        return torch.where((tokens < self.words)[:, :, None], vectors, carried.to(vectors.dtype))
+
+    def _written(self, spelling: Spelling) -> list[Tensor]:
+        """What is read off the words' letters, ``[batch, time, feature]`` each: once a form, then spread."""
+        features = []
+        if self.config.casing:
+            features.append(self.casing(spelling.casing))
+        if self.config.characters != "none":
+            read = self._convolve if self.config.characters == "cnn" else self._read
+            letters = F.dropout(self.letters(spelling.characters), self.config.dropout, self.training)
+            features.append(read(letters, spelling.characters > 0))
+        return [F.embedding(spelling.forms, feature) for feature in features]
+
+    def _convolve(self, letters: Tensor, mask: Tensor) -> Tensor:
+        """letters: ``[form, longest, letter]``; mask: ``[form, longest]``; returns ``[form, feature]``."""
+        padded = F.pad(letters * mask[:, :, None], (0, 0, 1, 1))
+        windows = torch.cat([padded[:, place : place + letters.shape[1]] for place in range(WIDTH)], dim=-1)
+        seen: Tensor = self.convolution(windows).masked_fill(~mask[:, :, None], float("-inf"))
+        return seen.amax(dim=1)
+
+    def _read(self, letters: Tensor, mask: Tensor) -> Tensor:
+        """As ``_convolve``: the last hidden state of either direction."""
+        _, state = self.reader(letters, mask.sum(dim=1), carry=True)
+        assert state is not None
+        return torch.cat((state[0][0], state[0][1]), dim=-1)
+
+    def _drop(self, features: Tensor) -> Tensor:
+        """Dropout of whole features, the same at every word. features: ``[batch, time, feature]``."""
+        kept = F.dropout(features.new_ones(len(features), 1, features.shape[2]), self.config.dropout, self.training)
+        return features * kept
+
+
+def build(config: Config, *, words: int, labels: int) -> Tagger:
+    """A model with fresh weights; what it draws comes from torch's global generator."""
+    return Tagger(config, words=words, labels=labels)

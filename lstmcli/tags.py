@@ -1,0 +1,95 @@
+"""Entities as one tag a word, and back. One scheme inside: IOBES, whose numbers tell what may follow what.
+
+A tag is ``O`` outside every entity, else a place and a type: ``B-PER`` begins an entity of several words, ``I-PER``
+goes on, ``E-PER`` ends it, ``S-PER`` is an entity of one word. ``O`` is number 0, and the tags of the k-th type, in
+alphabetical order, are 1 + 4k (B), 2 + 4k (I), 3 + 4k (E) and 4 + 4k (S).
+
+Ramshaw & Marcus (1995) for IOB; Ratinov & Roth (2009), section 3, on why a scheme that marks ends learns better.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+OUTSIDE = "O"
+PLACES = "BIES"
+OTHER_NAMES = {"L": "E", "U": "S", "M": "I"}  # the same places in BILOU and BMES
+
+
+def layout(types: Iterable[str]) -> tuple[str, ...]:
+    """All tags of these types, each at its number."""
+    return (OUTSIDE, *(f"{place}-{kind}" for kind in sorted(set(types)) for place in PLACES))
+
+
+def types_of(labels: Sequence[str]) -> tuple[str, ...]:
+    """The types whose tags these are, each at its k."""
+    return tuple(label.removeprefix("B-") for label in labels[1::4])
+
+
+def split(tag: str) -> tuple[str, str]:
+    """Place and type; both empty for ``O``.
+
+    Raises:
+        ValueError: not a tag of IOB1, IOB2, IOBES or BILOU.
+    """
+    if tag == OUTSIDE:
+        return "", ""
+    place, dash, kind = tag.partition("-")
+    place = OTHER_NAMES.get(place, place)
+    if not dash or not kind or place not in tuple(PLACES):
+        raise ValueError(f"'{tag}' is not a tag: O, or B-, I-, E- or S- and a type")
+    return place, kind
+
+
+def iobes(tags: Sequence[str]) -> tuple[str, ...]:
+    """One text's tags in IOBES, from IOB1, IOB2, IOBES or BILOU.
+
+    As conlleval reads them, an entity begins where the tag says so, after another type, or after ``O``.
+
+    Raises:
+        ValueError: as ``split``.
+    """
+    parts = [split(tag) for tag in tags]
+    begins = [
+        bool(kind) and (place in "BS" or kind != before_kind or before_place in ("E", "S"))
+        for (place, kind), (before_place, before_kind) in zip(parts, [("", ""), *parts], strict=False)
+    ]
+    following = zip([*parts, ("", "")][1:], [*begins, True][1:], strict=True)
+    ends = [
+        bool(kind) and (begins_next or not kind_next)
+        for (_, kind), ((_, kind_next), begins_next) in zip(parts, following, strict=True)
+    ]
+    return tuple(
+        f"{'IBES'[first + 2 * last]}-{kind}" if kind else OUTSIDE
+        for (_, kind), first, last in zip(parts, begins, ends, strict=True)
+    )
+
+
+def spans(numbers: Array, lengths: Array) -> Array:
+    """The entities of texts laid end to end, each a row ``(first word, word after the last, k of its type)``.
+
+    numbers: ``[word]``; lengths: ``[text]``, words a text; positions count from the first word of the first text.
+    Any numbers are read, also such as no scheme allows, by the rule of ``iobes``.
+    """
+    inside = numbers > 0
+    place, kind = (numbers - 1) % 4, (numbers - 1) // 4
+    first_word = np.zeros(len(numbers) + 1, bool)
+    first_word[np.concatenate(([0], np.cumsum(lengths)))] = True
+    before = np.roll(numbers, 1)
+    begins = (place == 0) | (place == 3) | (before == 0) | ((before - 1) // 4 != kind) | ((before - 1) % 4 >= 2)
+    begins = inside & (begins | first_word[:-1])
+    ends = inside & np.concatenate((~inside[1:] | begins[1:] | first_word[1:-1], [True]))[: len(numbers)]
+    starts = np.flatnonzero(begins)
+    return np.stack((starts, np.flatnonzero(ends) + 1, kind[starts]), axis=1)
+
+
+def allowed(labels: int) -> tuple[Array, Array, Array]:
+    """Which tags may follow which, ``[from, to]``; which may come first, ``[label]``; and which last, ``[label]``."""
+    number = np.arange(labels)
+    kind = np.where(number > 0, (number - 1) // 4, -1)
+    place = np.where(number > 0, (number - 1) % 4, 3)  # O stands alone, as S does
+    opens, closes = (place == 0) | (place == 3), (place == 2) | (place == 3)
+    within = ~closes[:, None] & ~opens[None, :] & (kind[:, None] == kind[None, :])
+    return within | (closes[:, None] & opens[None, :]), opens, closes

@@ -1,0 +1,219 @@
+"""Tagging from files in columns to entities in raw text, as a user meets it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lstmcli import recipes
+from lstmcli.config import Data
+from lstmcli.data import columns, conll2003, entities
+from lstmcli.errors import ConfigError, DataError
+
+Run = Callable[..., int]
+SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128"]
+NAMES = {"PER": ("Ada", "Grace", "Alan"), "LOC": ("Turin", "Oslo", "Lima")}
+
+
+def write(folder: Path, scheme: str = "B") -> Path:
+    """A corpus that can be learned: who went where, names of two words told apart by their letters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["-DOCSTART- O", ""]
+    for person in NAMES["PER"]:
+        for place in NAMES["LOC"]:
+            for verb in ("saw", "left"):
+                lines += [f"{person} {scheme}-PER", "Byron I-PER", f"{verb} O", f"{place} {scheme}-LOC", ". O", ""]
+                lines += [
+                    f"{verb} O",
+                    f"{place} {scheme}-LOC",
+                    ". O",
+                    "",
+                    f"{verb} O",
+                    f"Byron {scheme}-LOC",
+                    ". O",
+                    "",
+                ]
+    for name in ("train.txt", "valid.txt", "test.txt"):
+        (folder / name).write_text("\n".join(lines), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from lstmcli.cli.app import main
+
+    folder = tmp_path_factory.mktemp("tagger")
+    sets = [part for override in [*SMALL, "model.vectors=none"] for part in ("--set", override)]
+    arguments = ["train", str(write(folder / "mine")), *sets, "--epochs", "25", "--out", str(folder / "run"), "-q"]
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert not end.value.code
+    return folder / "run" / "model.pt"
+
+
+def test_a_folder_of_columns_is_learned_and_scored(tagger: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "-c", tagger, "--json", "-q") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["task"], report["split"], report["examples"]) == ("tag", "test", 54)
+    assert report["metrics"]["f1"]["value"] == 1.0
+    assert set(report["metrics"]) == {"precision", "recall", "f1"}
+    assert {name: own["entities"] for name, own in report["types"].items()} == {"LOC": 54, "PER": 18}
+    assert set(report["baselines"]) == {"majority", "linear"}
+    assert report["baselines"]["majority"]["f1"]["value"] < 1.0  # Byron is a person's name, and once a place
+    assert run("evaluate", "-c", tagger) == 0
+    shown = capsys.readouterr().out
+    for part in ("precision", "type", "LOC", "PER", "what went wrong", "wrong boundary", "never"):
+        assert part in shown
+
+
+def test_entities_lie_where_the_raw_text_has_them(tagger: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "  Ada\tByron saw Turin.  left Oslo!\n\nGrace Byron left Lima.  "
+    assert run("predict", "-c", tagger, "-q", text, "saw .") == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())  # JSON where no terminal is
+    assert first["text"] == text
+    found = [(one["text"], one["label"]) for one in first["entities"]]
+    assert found == [("Ada\tByron", "PER"), ("Turin", "LOC"), ("Oslo", "LOC"), ("Grace Byron", "PER"), ("Lima", "LOC")]
+    for one in first["entities"]:
+        assert text[one["start"] : one["end"]] == one["text"]
+        assert 0 < one["probability"] <= 1
+    assert second == {"text": "saw .", "entities": []}
+
+
+def test_sentences_do_not_change_each_other(tagger: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["Ada Byron saw Turin.", "left Oslo.", "Nobody knows Zanzibar " * 30]
+    answers = []
+    for texts_of_a_call in (texts, texts[:1], texts[1:2], texts[2:]):
+        assert run("predict", "-c", tagger, "-q", "--json", *texts_of_a_call) == 0
+        answers.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    together, alone = answers[0], [answer[0] for answer in answers[1:]]
+    for one, other in zip(together, alone, strict=True):
+        assert [entity["start"] for entity in one["entities"]] == [entity["start"] for entity in other["entities"]]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+def test_entities_go_into_files(tagger: Path, run: Run, tmp_path: Path, ending: str) -> None:
+    (tmp_path / "in.txt").write_text("saw .\nAda Byron saw Turin.\n", "utf-8")
+    target = tmp_path / f"out{ending}"
+    assert run("predict", "-c", tagger, "-q", "--input", tmp_path / "in.txt", "--output", target) == 0
+    if ending == ".jsonl":
+        rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
+    else:
+        import csv
+
+        from pyarrow.parquet import read_table
+
+        with target.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file)) if ending == ".csv" else read_table(target).to_pylist()
+        rows = [row | {"entities": json.loads(row["entities"])} for row in rows]
+    assert [len(row["entities"]) for row in rows] == [0, 2]
+    assert rows[1]["entities"][1]["text"] == "Turin"
+
+
+def test_a_terminal_shows_entities_in_colour(tagger: Path, run: Run, capsys: pytest.CaptureFixture[str],
+                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("predict", "-c", tagger, "-q", "Ada Byron saw Turin.") == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[" in shown
+    assert "[PER]" in shown
+    assert "[LOC]" in shown
+
+
+def test_data_of_the_other_kind_is_told(tagger: Path, trained: Path, run: Run, tmp_path: Path,
+                                        capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    assert run("evaluate", "-c", tagger, "--data", "reviews") == 2
+    assert "the model tags words" in capsys.readouterr().err
+    assert run("evaluate", "-c", trained, "--data", "entities") == 2
+    assert "the model labels whole texts" in capsys.readouterr().err
+
+
+def test_a_task_and_model_that_do_not_fit_are_told() -> None:
+    with pytest.raises(ConfigError, match="does not fit the task") as caught:
+        recipes.load("reviews", overrides=["model.name=tagger"])
+    assert caught.value.fix == "--set model.name=classifier"
+    with pytest.raises(ConfigError, match="'rnn' is not a model") as caught:
+        recipes.load("reviews", overrides=["model.name=rnn"])
+    assert "classifier, tagger" in caught.value.fix
+
+
+def test_conll_is_another_name_of_conll2003(tmp_path: Path) -> None:
+    assert recipes.load("conll") == recipes.load("conll2003")
+    assert recipes.load(str(write(tmp_path / "mine"))).data.name == "conll2003"
+    (tmp_path / "prose.txt").write_text("Just two\nlines of prose\n")
+    with pytest.raises(ConfigError, match="no data that a standard recipe fits"):
+        recipes.load(str(tmp_path / "prose.txt"))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("word", "1 columns where the file began with 2"),
+        ("a b c", "3 columns where the file began with 2"),
+        ("word X-PER", "'X-PER' is not a tag"),
+        ("word PER", "'PER' is not a tag"),
+        ("w\udcff O", "bytes that are not UTF-8"),
+    ],
+)
+def test_a_line_of_no_use_is_told_with_its_number(tmp_path: Path, line: str, what: str) -> None:
+    path = tmp_path / "train.txt"
+    path.write_bytes(f"Ada B-PER\n. O\n\nbad O\n{line}\n\nTurin B-LOC\n".encode("utf-8", "surrogateescape"))
+    found = columns.read(path)
+    assert [example.text for example in found.examples] == [("Ada", "."), ("Turin",)]
+    ((where, told),) = found.bad
+    assert where == f"{path}:5"
+    assert what in told
+
+
+def test_all_schemes_and_line_ends_are_read(tmp_path: Path) -> None:
+    expected = ("B-PER", "E-PER", "O", "S-LOC")
+    for number, tags in enumerate(
+        (["I-PER", "I-PER", "O", "I-LOC"], ["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "L-PER", "O", "U-LOC"])
+    ):
+        path = tmp_path / f"{number}.conll"
+        rows = zip(("Ada", "Byron", "saw", "Turin"), tags, strict=True)
+        path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(f"{word}\tNN\t{tag}" for word, tag in rows).encode())
+        (example,) = columns.read(path).examples
+        assert (example.text, example.target, example.where) == (
+            ("Ada", "Byron", "saw", "Turin"),
+            expected,
+            f"{path}:1",
+        )
+
+
+def test_a_very_long_sentence_is_cut_where_no_entity_runs(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    rows = ["w O"] * (columns.LONGEST - 1) + ["a B-PER", "b I-PER", "c I-PER"] + ["w O"] * 5
+    path.write_text("\n".join(rows))
+    first, second = columns.read(path).examples
+    assert (len(first.text), len(second.text)) == (columns.LONGEST - 1, 8)
+    assert second.target[:3] == ("B-PER", "I-PER", "E-PER")
+    assert second.where == f"{path}:{columns.LONGEST}"
+
+
+def test_the_hubs_layout_is_read(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    rows = {"tokens": [["Ada", "Byron"], ["-DOCSTART-"], ["x"], []], "ner_tags": [[1, 2], [0], [99], []]}
+    write_table(pa.table(rows), tmp_path / "train.parquet")
+    found = conll2003.read(tmp_path, "train", Data(name="conll2003"))
+    assert [(example.text, example.target) for example in found.examples] == [(("Ada", "Byron"), ("B-PER", "E-PER"))]
+    assert [where.rsplit(":", 1)[1] for where, _ in found.bad] == ["3", "4"]
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        columns.read(tmp_path / "none.txt")
+
+
+def test_the_bundled_sentences_are_many_of_all_types_and_told_once() -> None:
+    texts: list[tuple[str, ...]] = []
+    for split in entities.splits(entities.BUNDLED):
+        found = entities.read(entities.BUNDLED, split, Data(name="entities"))
+        assert found.bad == []
+        kinds = {tag[2:] for example in found.examples for tag in example.target if tag != "O"}
+        assert kinds == {"PER", "LOC", "ORG", "MISC"}
+        texts += [example.text for example in found.examples]
+    assert len(texts) == len(set(texts)) >= 150

@@ -1,0 +1,81 @@
+"""Raw text to words and sentences, and words to what is read off their letters."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmcli.config import Tokens
+from lstmcli.data import batching, forms
+from lstmcli.data.columns import LONGEST
+from lstmcli.data.store import built, encode
+from lstmcli.data.words import plain, sentences
+from lstmcli.types import Example, finish
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("EU rejects German call.", ["EU rejects German call ."]),
+        ("Britain's didn't, they'll", ["Britain 's did n't , they 'll"]),
+        ("The U.S. and Mr. J. O'Brien won 2-0 in 1:38.149.", ["The U.S. and Mr. J. O'Brien won 2-0 in 1:38.149 ."]),
+        ("1,000 men, .500 and 18-year-old Jean-Paul (AT&T)", ["1,000 men , .500 and 18-year-old Jean-Paul ( AT&T )"]),
+        ('He said "No." She left.', ['He said " No . "', "She left ."]),
+        ("One. Two! Three? four", ["One .", "Two !", "Three ? four"]),
+        ("See https://a.b/c?d=e, or mail x.y@z.org.", ["See https://a.b/c?d=e , or mail x.y@z.org ."]),
+        ("HEADLINE\n\nA line\nbroken in two", ["HEADLINE", "A line broken in two"]),
+        ("Wait... 3.5% -- no", ["Wait ... 3.5 % -- no"]),
+        ("東京 and Ærø", ["東京 and Ærø"]),
+    ],
+)
+def test_words_and_sentences(text: str, expected: list[str]) -> None:
+    assert [" ".join(text[begin:end] for begin, end in words) for words in sentences(text)] == expected
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_no_character_but_white_space_is_lost(text: str) -> None:
+    spans = [span for words in sentences(text) for span in words]
+    ends = [0, *(end for _, end in spans)]
+    for end, (begin, _) in zip(ends, spans, strict=False):
+        assert end <= begin
+        assert not text[end:begin].strip()
+    assert not text[ends[-1] :].strip()
+
+
+def test_a_text_without_an_end_is_read_in_pieces() -> None:
+    found = sentences("word " * (2 * LONGEST + 5))
+    assert [len(words) for words in found] == [LONGEST, LONGEST, 5]
+
+
+def test_words_become_plain() -> None:
+    assert plain("’s") == "'s"
+
+
+def test_a_batch_spells_each_word_as_it_is_written() -> None:
+    examples = [Example(("Ada", "saw", "Ærø", "saw"), ("S-P", "O", "S-L", "O")), Example(("x" * 50,), ("O",))]
+    vocabulary = finish(built(examples, Tokens(kind="given", min_count=1), cache=None))
+    assert vocabulary.labels == ("O", "B-L", "I-L", "E-L", "S-L", "B-P", "I-P", "E-P", "S-P")
+    store = finish(encode(vocabulary, examples, cache=None))
+    batch = batching.collate(store, np.array([1, 0]))
+    assert batch.spelling is not None
+    assert batch.targets is not None
+    assert batch.targets.tolist() == [[0, 0, 0, 0], [8, 0, 4, 0]]
+    for row, example in zip((1, 0), examples, strict=True):
+        for place, word in enumerate(example.text):
+            form = batch.spelling.forms[row, place]
+            spelled = bytes(letter - 1 for letter in batch.spelling.characters[form].tolist() if letter)
+            assert spelled == word.encode()[: forms.LONGEST]
+            assert batch.spelling.casing[form] == forms.casing(word)
+            assert vocabulary.words[batch.tokens[row, place]] == word.lower()
+    assert len(batch.spelling.characters) == 4  # each form once
+
+
+def test_carried_words_come_after_the_others_and_are_remembered() -> None:
+    vocabulary = finish(built([Example(("a", "b"), ("O", "O"))], Tokens(kind="given", min_count=1), cache=None))
+    more = vocabulary.with_words(["b", "New", "york"])
+    assert (len(vocabulary), len(more), more.carried) == (4, 6, 2)
+    assert more.words == ["<pad>", "<unk>", "a", "b", "New", "york"]
+    again = type(more).from_json(more.to_json())
+    assert (again.carried, again.words, again.given) == (2, more.words, True)
+    assert again.with_labels(["O"]).carried == 2
