@@ -54,7 +54,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written."""
     header = {
         "config": checkpoint.config.model_dump(mode="json"),
-        "vocabulary": json.loads(checkpoint.vocabulary.to_json()),
+        "vocabulary": checkpoint.vocabulary.state(),
         "temperature": checkpoint.temperature,
         "progress": checkpoint.progress,
         "metrics": checkpoint.metrics,
@@ -96,7 +96,7 @@ def load(path: Path) -> Checkpoint:
     header = json.loads(content["header"])
     return Checkpoint(
         config=validated(header["config"], where=str(path)),
-        vocabulary=Vocabulary.from_json(json.dumps(header["vocabulary"])),
+        vocabulary=Vocabulary.from_state(header["vocabulary"]),
         tensors=content["tensors"],
         temperature=header["temperature"],
         progress=header["progress"],
