@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+SMALLEST = 1e-300  # a weight below counts as this
 FORBIDDEN = -1e4  # added to a score: its chance is zero in every precision, and differences stay numbers
 
 
@@ -32,7 +33,7 @@ class Chain:
 def log_partition(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
     """log Σ_y exp score(y), ``[batch]``."""
     last = _before(chain, emissions, lengths)[-1]
-    return (last + chain.end).logsumexp(dim=-1)
+    return (last + chain.end).logsumexp(dim=-1).to(emissions.dtype)
 
 
 def score(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
@@ -60,33 +61,37 @@ def best(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
 
 def marginals(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
     """The chance of each tag at each word, ``[batch, time, label]``, zero at padding."""
-    before, after, total = _both(chain, emissions, lengths)
-    mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
-    return (before + after - total[:, None, None]).masked_fill(~mask[:, :, None], float("-inf")).exp()
+    return chances(chain, emissions, lengths, lengths.new_zeros(emissions.shape[:2]))[0]
 
 
-def path_chances(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
-    """Of a path, two ``[batch, time]`` whose sum tells the chance of any stretch of it.
+def chances(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The marginals, and of the path ``tags`` two ``[batch, time]`` whose sum tells the chance of any stretch of it.
 
     log p(y_i … y_j as in tags) = first[i] + second[j]: what leads up to word i, the scores along the path, and what
     may follow word j.
     """
     before, after, total = _both(chain, emissions, lengths)
+    mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
+    marginal = (before + after - total[:, None, None]).masked_fill(~mask[:, :, None], float("-inf")).exp()
     place = tags[:, :, None]
-    along = _running(chain, emissions, lengths, tags)
+    along = _running(chain, emissions.double(), lengths, tags)
     first = before.gather(2, place)[:, :, 0] - along
     second = after.gather(2, place)[:, :, 0] + along - total[:, None]
-    return first, second
+    return marginal.to(emissions.dtype), first.to(emissions.dtype), second.to(emissions.dtype)
 
 
 def _before(chain: Chain, emissions: Tensor, lengths: Tensor) -> list[Tensor]:
     """The forward scores, ``[batch, label]`` a word: log-sum over all paths that end there, its emission counted.
 
-    After a text's last word they stay as they are.
+    After a text's last word they stay as they are. A step is one matrix product of weights relative to the greatest,
+    in float64, where nothing within e^-700 of it is lost, instead of a log-sum-exp over ``[batch, label, label]``.
     """
-    reached = [chain.start + emissions[:, 0]]
-    for step, emission in enumerate(emissions.unbind(1)[1:], 1):
-        through = (reached[-1][:, :, None] + chain.transitions).logsumexp(dim=1) + emission
+    moves = chain.transitions.double().exp()
+    reached = [(chain.start + emissions[:, 0]).double()]
+    for step, emission in enumerate(emissions.double().unbind(1)[1:], 1):
+        peak = reached[-1].amax(dim=1, keepdim=True).detach()
+        weight = (reached[-1] - peak).exp() @ moves
+        through = peak + torch.where(weight > 0, weight.clamp_min(SMALLEST).log(), FORBIDDEN) + emission
         reached.append(torch.where((step < lengths)[:, None], through, reached[-1]))
     return reached
 
@@ -98,7 +103,7 @@ def _both(chain: Chain, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Ten
     time = torch.arange(emissions.shape[1], device=emissions.device)
     turned = lengths[:, None] - 1 - time
     order = torch.where(turned >= 0, turned, time)[:, :, None].expand_as(emissions)
-    turned_emissions = emissions.gather(1, order)
+    turned_emissions = emissions.double().gather(1, order)
     backward = torch.stack(_before(chain.reversed(), turned_emissions, lengths), dim=1) - turned_emissions
     return torch.stack(forward, dim=1), backward.gather(1, order), (forward[-1] + chain.end).logsumexp(dim=-1)
 

@@ -21,6 +21,7 @@ from lstmcli.types import Batch, Mean, Metrics, TagScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PRIMARY = "f1"
+RAREST = 1e-30  # chance of a tag
 
 __all__ = [
     "PRIMARY",
@@ -63,8 +64,8 @@ def outputs(scores: TagScores) -> Array:
     # Chances are differences of sums over the text, of which float32 leaves little in a long one.
     chain, emissions, lengths = _chain(scores, torch.float64), scores.emissions.double(), scores.lengths
     tags = crf.best(chain, emissions, lengths)
-    first, second = (part.cpu().numpy() for part in crf.path_chances(chain, emissions, lengths, tags))
-    logs = crf.marginals(chain, emissions, lengths).clamp_min(1e-30).log().float().cpu().numpy()
+    marginals, first, second = (part.cpu().numpy() for part in crf.chances(chain, emissions, lengths, tags))
+    logs = np.log(np.maximum(marginals, RAREST)).astype(np.float32)
     found = np.empty(len(tags), object)
     for text, (row, length) in enumerate(zip(tags.cpu().numpy(), lengths.tolist(), strict=True)):
         own = row[:length].astype(np.int32)

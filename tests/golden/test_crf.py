@@ -89,7 +89,7 @@ def test_the_chance_of_any_stretch_equals_the_enumeration(data: st.DataObject) -
     tags = torch.tensor([[data.draw(st.integers(0, labels - 1)) for _ in range(5)]] * 2)
     begin = data.draw(st.integers(0, length - 1))
     end = data.draw(st.integers(begin, length - 1))
-    first, second = crf.path_chances(chain, emissions, ends, tags)
+    _, first, second = crf.chances(chain, emissions, ends, tags)
     paths, scores = all_scores(chain, emissions[0], length)
     stretch = tuple(tags[0, begin : end + 1].tolist())
     at = torch.tensor([path[begin : end + 1] == stretch for path in paths])
