@@ -5,7 +5,6 @@ What evaluation keeps of a text is a ``Tagged``; what it is held against are the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,22 +63,22 @@ def outputs(scores: TagScores) -> Array:
     # Chances are differences of sums over the text, of which float32 leaves little in a long one.
     chain, emissions, lengths = _chain(scores, torch.float64), scores.emissions.double(), scores.lengths
     tags = crf.best(chain, emissions, lengths)
-    marginals, first, second = (part.cpu().numpy() for part in crf.chances(chain, emissions, lengths, tags))
+    mask = torch.arange(tags.shape[1], device=tags.device) < lengths[:, None]
+    parts = (tags, *crf.chances(chain, emissions, lengths, tags))
+    flat, marginals, first, second = (part[mask].cpu().numpy() for part in parts)  # [word] of all texts end to end
+    entities = spans(flat, lengths.cpu().numpy())
+    chances = np.exp(np.minimum(first[entities[:, 0]] + second[entities[:, 1] - 1], 0))
     logs = np.log(np.maximum(marginals, RAREST)).astype(np.float32)
-    found = np.empty(len(tags), object)
-    for text, (row, length) in enumerate(zip(tags.cpu().numpy(), lengths.tolist(), strict=True)):
-        own = row[:length].astype(np.int32)
-        entities = spans(own, np.array([length]))
-        chances = np.exp(np.minimum(first[text, entities[:, 0]] + second[text, entities[:, 1] - 1], 0))
-        found[text] = Tagged(own, logs[text, :length], entities, chances)
-    return found
+    return _by_text(flat.astype(np.int32), logs, entities, chances, lengths.cpu().numpy())
 
 
 def probabilities(tagged: Array, temperature: float) -> Array:
     """The same with chances of entities at this temperature of their log-odds."""
+    chances = classify.probabilities(_odds(_chances(tagged)), temperature)[:, 1]
+    ends = np.cumsum([len(one.chances) for one in tagged])
     calibrated = np.empty(len(tagged), object)
-    for place, one in enumerate(tagged):
-        calibrated[place] = replace(one, chances=classify.probabilities(_odds(one.chances), temperature)[:, 1])
+    for place, (one, own) in enumerate(zip(tagged, np.split(chances, ends[:-1]), strict=True)):
+        calibrated[place] = replace(one, chances=own)
     return calibrated
 
 
@@ -130,12 +129,22 @@ def baseline_chances(fitted: dict[str, Array], codes: Array, offsets: Array) -> 
     """By baseline, a ``Tagged`` a text."""
     found = {}
     for name, tags in baseline_tags(fitted, codes, offsets).items():
-        tagged = np.empty(len(offsets) - 1, object)
-        for text, (begin, end) in enumerate(pairwise(offsets)):
-            entities = spans(tags[begin:end], np.array([end - begin]))
-            tagged[text] = Tagged(tags[begin:end], np.zeros((end - begin, 0)), entities, np.ones(len(entities)))
-        found[name] = tagged
+        entities = spans(tags, np.diff(offsets))
+        found[name] = _by_text(tags, np.zeros((len(tags), 0)), entities, np.ones(len(entities)), np.diff(offsets))
     return found
+
+
+def _by_text(tags: Array, logs: Array, entities: Array, chances: Array, lengths: Array) -> Array:
+    """A ``Tagged`` a text of what lies end to end. lengths: words of each."""
+    ends = np.cumsum(lengths)
+    cuts = np.searchsorted(entities[:, 0], ends[:-1])
+    entities = entities.copy()
+    entities[:, :2] -= np.repeat(ends - lengths, np.diff(np.r_[0, cuts, len(entities)]))[:, None]
+    rows = (np.split(tags, ends[:-1]), np.split(logs, ends[:-1]), np.split(entities, cuts), np.split(chances, cuts))
+    tagged = np.empty(len(lengths), object)
+    for text, parts in enumerate(zip(*rows, strict=True)):
+        tagged[text] = Tagged(*parts)
+    return tagged
 
 
 def _chain(scores: TagScores, dtype: torch.dtype | None = None) -> crf.Chain:
@@ -148,6 +157,10 @@ def _tags(tagged: Array) -> Array:
 
 def _lengths(tagged: Array) -> Array:
     return np.array([len(one.tags) for one in tagged])
+
+
+def _chances(tagged: Array) -> Array:
+    return np.concatenate([one.chances for one in tagged])
 
 
 def _odds(chances: Array) -> Array:
@@ -166,4 +179,4 @@ def _right(tagged: Array, targets: Array) -> tuple[Array, Array]:
         for one, start in zip(tagged, starts.tolist(), strict=True)
         for begin, end, kind in one.entities.tolist()
     ]
-    return np.array(right, bool), np.concatenate([one.chances for one in tagged])
+    return np.array(right, bool), _chances(tagged)

@@ -32,6 +32,7 @@ from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
+from tests.bench import tagging
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
@@ -202,7 +203,18 @@ def starting() -> Figures:
         return {"help_s": median(call("--help")), "predict_s": median(call("predict", "a fine film"))}
 
 
-BENCHES = {"starting": starting, "encoding": encoding, "training": training, "predicting": predicting}
+def tagger() -> Figures:
+    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and packed with pytorch-crf."""
+    return tagging.training(median) | tagging.predicting()
+
+
+BENCHES = {
+    "starting": starting,
+    "encoding": encoding,
+    "training": training,
+    "predicting": predicting,
+    "tagger": tagger,
+}
 
 
 def main() -> None:
