@@ -14,7 +14,8 @@ LONGEST = 400  # words; a longer sentence is a file without blank lines, and is 
 STEMS = {"train": "train", "eng.train": "train", "valid": "validation", "validation": "validation",
          "dev": "validation", "testa": "validation", "eng.testa": "validation", "test": "test", "testb": "test",
          "eng.testb": "test"}  # fmt: skip
-ENDINGS = ("", ".txt", ".conll", ".iob", ".iob2", ".bio", ".iobes")
+OWN_ENDINGS = (".conll", ".iob", ".iob2", ".bio", ".iobes")  # files with these are taken at their word
+ENDINGS = ("", ".txt", *OWN_ENDINGS)
 
 Line = tuple[int, str, str]  # number in the file, word, tag
 

@@ -29,7 +29,7 @@ def splits(root: Path) -> tuple[str, ...]:
 
 def fits(root: Path) -> bool:
     """True where the file or folder holds words and tags in columns."""
-    return any(map(columns.looks_like, columns.files(root).values()))
+    return root.suffix in columns.OWN_ENDINGS or any(map(columns.looks_like, columns.files(root).values()))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (readers share one signature)

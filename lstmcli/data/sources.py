@@ -7,7 +7,7 @@ from pathlib import Path
 from lstmcli.errors import DataError
 
 VARIABLE = "LSTMCLI_DATA"
-HELP = "or take the bundled reviews, which need no network: --data reviews, lstmcli train reviews"
+HELP = "or take bundled data, which needs no network: lstmcli train reviews, lstmcli train entities"
 HUB_SECONDS = 5.0  # to find out whether the hub answers
 
 
