@@ -178,7 +178,8 @@ class Screen:
         self.out.print(table)
         if "types" in report.details:
             for more in entities.tables(report.details):
-                self.out.print("\n", more, sep="")
+                self.out.print()
+                self.out.print(more)
         for name in report.below:
             self.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
 

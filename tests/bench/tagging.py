@@ -1,0 +1,114 @@
+"""The tagger against the same model over packed sequences with ``pytorch-crf``; and ``predict`` on raw text."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torchcrf import CRF
+
+from lstmcli import recipes
+from lstmcli.config import Data
+from lstmcli.data import batching, entities
+from lstmcli.data.store import Store, built, encode
+from lstmcli.engine import assemble, checkpoint, runtime
+from lstmcli.engine.fit import optimizer_for
+from lstmcli.tasks import tag
+from lstmcli.types import Batch, Example, finish
+
+Figures = dict[str, float]
+SENTENCES = 1200
+WORDS = 200_000  # of the text to predict
+
+
+class Packed(nn.Module):
+    """Our tagger with ``torch.nn.LSTM`` over packed sequences, and CRF from pytorch-crf."""
+
+    def __init__(self, ours: nn.Module, labels: int) -> None:
+        super().__init__()
+        self.ours = ours
+        inputs, hidden = ours.lstm.weight_ih_l0.shape[1], ours.lstm.hidden
+        self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
+        self.crf = CRF(labels, batch_first=True)
+
+    def loss(self, batch: Batch) -> Tensor:
+        features = torch.cat((self.ours._vectors(batch.tokens), *self.ours._written(batch.spelling)), dim=-1)
+        packed = pack_padded_sequence(self.ours._drop(features), batch.lengths, batch_first=True, enforce_sorted=False)
+        hidden, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        emissions = self.ours.head(self.ours._drop(hidden))
+        return -self.crf(emissions, batch.targets, mask=batch.mask, reduction="token_mean")
+
+
+def sentences(count: int) -> list[Example]:
+    """The bundled sentences, over and over, with lengths as CoNLL-2003 has them (mean 14.5 words)."""
+    random = np.random.default_rng(0)
+    found = [example for split in ("train", "validation", "test")
+             for example in entities.read(entities.BUNDLED, split, Data(name="entities")).examples]  # fmt: skip
+    chosen = [found[place] for place in random.integers(0, len(found), count)]
+    cuts = np.clip(random.gamma(1.3, 11, count), 2, 113).astype(int)
+    return [Example(example.text[:cut], example.target[:cut]) for example, cut in zip(chosen, cuts, strict=True)]
+
+
+def prepared() -> tuple[assemble.Parts, Store]:
+    config = recipes.load("conll2003", overrides=["model.vectors=none"])
+    examples = sentences(SENTENCES)
+    vocabulary = finish(built(examples, config.tokens, cache=None))
+    where = runtime.prepare(config)
+    return assemble.fresh(config, vocabulary, where), finish(encode(vocabulary, examples, cache=None))
+
+
+def epoch(model: nn.Module, loss_of: Callable[[Batch], Tensor], parts: assemble.Parts, store: Store) -> None:
+    config = parts.config.train
+    optimizer = optimizer_for(model, config)
+    for indices in batching.shuffled(store.lengths, batch_tokens=config.batch_tokens, seed=(0,)):
+        optimizer.zero_grad()
+        loss_of(batching.collate(store, indices)).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+
+
+def training(median: Callable[..., float]) -> Figures:
+    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and packed with pytorch-crf."""
+    parts, store = prepared()
+    torch.set_num_threads(runtime.granted_threads())
+
+    def ours(where: runtime.Runtime) -> Callable[[Batch], Tensor]:
+        def loss_of(batch: Batch) -> Tensor:
+            with where.autocast():
+                scores = parts.model(batch)
+            return tag.loss(scores, batch).value
+
+        return loss_of
+
+    packed = Packed(parts.model, len(parts.vocabulary.labels))
+    full = runtime.Runtime("cpu", torch.float32)
+    seconds = median(lambda: epoch(parts.model, ours(parts.runtime), parts, store), 3)
+    theirs = median(lambda: epoch(packed, packed.loss, parts, store), 3)
+    in_full = median(lambda: epoch(parts.model, ours(full), parts, store), 3)
+    return {
+        "tagger_words_per_s": store.offsets[-1] / seconds,
+        "tagger_vs_torchcrf": theirs / seconds,
+        "tagger_vs_torchcrf_float32": theirs / in_full,
+    }
+
+
+def predicting() -> Figures:
+    """The whole command on 200,000 words, a sentence a line, reading and writing included."""
+    parts, _ = prepared()
+    examples = sentences(WORDS // 12)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        state = checkpoint.grouped("model", parts.model.state_dict())
+        checkpoint.save(checkpoint.Checkpoint(parts.config, parts.vocabulary, state), folder / "model.pt")
+        (folder / "in.txt").write_text("\n".join(" ".join(example.text) for example in examples), "utf-8")
+        command = [sys.executable, "-m", "lstmcli", "predict", "-q", "-c", "model.pt", "--input", "in.txt"]
+        begun = time.perf_counter()
+        subprocess.run([*command, "--output", "out.jsonl"], check=True, cwd=folder)
+        seconds = time.perf_counter() - begun
+    return {"tag_words_per_s": sum(len(example.text) for example in examples) / seconds}

@@ -1,0 +1,118 @@
+"""The tagger's parts against what they stand for: carried vectors, noise, words by their letters, averaged weights."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from lstmcli import recipes
+from lstmcli.config import RunConfig, Tagger, Tokens
+from lstmcli.data import batching
+from lstmcli.data.store import built, encode
+from lstmcli.engine import assemble, inputs, runtime
+from lstmcli.engine.checkpoint import Checkpoint, grouped
+from lstmcli.engine.events import Stepped
+from lstmcli.engine.predict import Predictions
+from lstmcli.engine.train import Trainer
+from lstmcli.types import Example, finish
+
+EXAMPLES = [Example(("Ada", "saw", "Turin"), ("S-P", "O", "S-L")), Example(("Nothing", "happened"), ("O", "O"))]
+
+
+def tagger(**model: object) -> tuple[assemble.Parts, object]:
+    small = {"embedding": 2, "hidden": 3, "character_embedding": 2, "character_features": 4, "casing": 2}
+    config = RunConfig(
+        task="tag", tokens=Tokens(kind="given", min_count=1), model=Tagger(**small | model), precision="float32"
+    )
+    vocabulary = assemble.with_carried(finish(built(EXAMPLES, config.tokens, cache=None)), config)
+    parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
+    return parts, finish(encode(vocabulary, EXAMPLES, cache=None))
+
+
+def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("saw 1 2\nlima 3 4\nturin 5 6\noslo 7 8\n")
+    parts, store = tagger(vectors=str(tmp_path / "v.txt"), carried=3)
+    told = assemble.place_vectors(parts, store.ids)
+    assert "and 1 words that training does not have" in told  # of the file's first three, two are known already
+    assert parts.vocabulary.words[-1] == "lima"
+    ids = torch.tensor([parts.vocabulary.ids_of(["saw", "lima", "Turin", "oslo"])])
+    found = parts.model._vectors(ids)[0]
+    assert found[:3].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert torch.equal(found[3], parts.model.embedding.weight[1])  # beyond what is carried: unknown
+    parts.model._vectors(ids).sum().backward()
+    assert parts.model.embedding.weight.grad.shape == (len(parts.vocabulary) - 1, 2)
+
+
+def test_noise_takes_a_feature_from_every_word_of_a_text() -> None:
+    parts, _ = tagger(dropout=0.5)
+    dropped = parts.model._drop(torch.ones(4, 7, 50))
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert {float(value) for value in dropped.unique()} == {0.0, 2.0}
+    assert not torch.equal(dropped[0], dropped[1])
+
+
+def test_word_dropout_reads_words_as_unknown_but_not_their_letters() -> None:
+    parts, store = tagger(dropout=0.0, word_dropout=0.99)
+    batch = batching.collate(store, np.array([0, 1]))
+    torch.manual_seed(0)
+    noisy = parts.model(batch).emissions
+    unknown = copy.copy(batch)
+    object.__setattr__(unknown, "tokens", torch.where(batch.mask, 1, 0))
+    parts.model.eval()
+    torch.testing.assert_close(noisy, parts.model(unknown).emissions)
+    assert not torch.equal(noisy[0, 0], noisy[0, 2])  # both unknown, told apart by their letters
+
+
+def test_the_convolution_equals_conv1d_and_a_maximum_over_the_letters() -> None:
+    parts, _ = tagger()
+    model = parts.model
+    letters = torch.randn(3, 5, 2)
+    mask = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    weight = model.convolution.weight.view(4, 3, 2).permute(0, 2, 1)  # [feature, letter, width]
+    for form in range(3):
+        own = letters[form, mask[form]].T[None]  # [1, letter, length]
+        expected = nn.functional.conv1d(own, weight, model.convolution.bias, padding=1).amax(dim=2)[0]
+        torch.testing.assert_close(model._convolve(letters, mask)[form], expected)
+
+
+def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
+    overrides = ["train.average=0.5", "train.epochs=1", "train.batch_tokens=400", "precision=float32"]
+    config = recipes.load("entities", overrides=overrides)
+    data = finish(inputs.read(config))
+    vocabulary = finish(built(data.train, config.tokens, cache=None))
+    parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
+    trainer = Trainer(
+        parts, {name: finish(encode(vocabulary, part, cache=None)) for name, part in data.parts.items()}, None
+    )
+    mean = None
+    for event in trainer.events():
+        if isinstance(event, Stepped):
+            now = parts.model.start.detach().clone()
+            mean = now if mean is None else 0.5 * mean + 0.5 * now
+    assert mean is not None
+    torch.testing.assert_close(trainer._kept.model.start.detach(), mean)
+    assert not torch.equal(mean, parts.model.start.detach())
+
+
+def test_long_sentences_keep_all_their_words() -> None:
+    parts, store = tagger()
+    assert store.truncated(Tokens(kind="given", max_tokens=2)) is store
+
+
+def test_a_text_among_many_has_its_own_entities() -> None:
+    parts, store = tagger(hidden=16)
+    optimizer = torch.optim.Adam(parts.model.parameters(), lr=0.05)
+    batch = batching.collate(store, np.array([0, 1]))
+    for _ in range(60):
+        optimizer.zero_grad()
+        parts.task.loss(parts.model(batch), batch).value.backward()
+        optimizer.step()
+    asked = Predictions(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())))
+    texts = ["Nothing happened", "Ada saw Turin\n\nAda saw Turin", " \n", "Ada saw Turin"]
+    said = [prediction.said["entities"] for prediction in asked.of([texts])]
+    assert [[entity["text"] for entity in one] for one in said] == [
+        [], ["Ada", "Turin", "Ada", "Turin"], [], ["Ada", "Turin"]
+    ]  # fmt: skip
+    assert [entity["start"] for entity in said[1]] == [0, 8, 15, 23]
