@@ -97,7 +97,7 @@ def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
 
 
 def test_long_sentences_keep_all_their_words() -> None:
-    parts, store = tagger()
+    _, store = tagger()
     assert store.truncated(Tokens(kind="given", max_tokens=2)) is store
 
 
