@@ -10,6 +10,9 @@ from typing import Any
 from lstmcli.errors import ConfigError, did_you_mean
 
 DATASETS = {
+    "arsc": "lstmcli.data.arsc",
+    "banking77": "lstmcli.data.banking77",
+    "clinc150": "lstmcli.data.clinc150",
     "imdb": "lstmcli.data.imdb",
     "reviews": "lstmcli.data.reviews",
     "table": "lstmcli.data.table",

@@ -29,10 +29,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``."""
+    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``; notes: what else to tell."""
 
     examples: list[Example]
     bad: list[tuple[str, str]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,22 @@ class Batch:
     def to(self, device: str) -> Batch:
         targets = None if self.targets is None else self.targets.to(device)
         return replace(self, tokens=self.tokens.to(device), lengths=self.lengths.to(device), targets=targets)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A small task, or several at once: what to learn from, and what to be scored on. No text is in both.
+
+    labels: those of the task; targets of support and query count within them. Of several tasks at once every tensor has
+    a leading dimension: tokens ``[task, batch, time]``, lengths and targets ``[task, batch]``.
+    """
+
+    support: Batch
+    query: Batch
+    labels: tuple[str, ...]
+
+    def to(self, device: str) -> Episode:
+        return replace(self, support=self.support.to(device), query=self.query.to(device))
 
 
 @dataclass(frozen=True)

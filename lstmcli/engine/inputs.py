@@ -37,9 +37,13 @@ def cache_folder() -> Path:
 
 def root_of(data: Data) -> Path:
     """The file or folder that holds the data set. Raises DataError where none does."""
+    return _located(data, hub=registry.find(registry.DATASETS, data.name).HUB)
+
+
+def _located(data: Data, *, hub: str) -> Path:
     reader = registry.find(registry.DATASETS, data.name)
     bundled = getattr(reader, "BUNDLED", None)
-    return sources.locate(data.name, path=data.path, bundled=bundled, hub=reader.HUB, cache=cache_folder())
+    return sources.locate(data.name, path=data.path, bundled=bundled, hub=hub, cache=cache_folder())
 
 
 def named(text: str | None, data: Data, columns: Sequence[Option] = ()) -> Data:
@@ -100,6 +104,8 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
             fix = "mend the rows, or train without them: --set data.bad_rows=skip"
             raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
+    for note in rows.notes:
+        yield Noted(note)
     if not rows.examples:
         where = f"{root} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
         raise DataError("no examples", where=where, fix="give a file with at least one row of text and label")
@@ -165,10 +171,8 @@ def everything(data: Data) -> Telling[list[Example]]:
 
 def old(config: RunConfig) -> Telling[list[Example]]:
     """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
-    reader = registry.find(registry.DATASETS, config.data.name)
-    bundled = getattr(reader, "BUNDLED", None)
     try:
-        sources.locate(config.data.name, path=config.data.path, bundled=bundled, hub="", cache=cache_folder())
+        _located(config.data, hub="")
         _, examples = yield from to_score(config.data, None, config)
     except DataError:
         return []
