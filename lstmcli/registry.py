@@ -25,6 +25,8 @@ MODELS = {
 }
 LEARNERS = {
     "finetune": "lstmcli.meta.finetune",
+    "maml": "lstmcli.meta.maml",
+    "reptile": "lstmcli.meta.reptile",
 }
 
 

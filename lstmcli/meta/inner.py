@@ -1,12 +1,29 @@
-"""A model at other weights than its own, which stay as they are."""
+"""The inner loop: gradient steps of many tasks at once, each at weights of its own.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+    w_0 = w;   w_{k+1} = w_k - rate_k ⊙ grad_{w_k} [L(support; w_k) + anchor |w_k - w_0|²]
 
+Weights and texts carry a leading dimension of tasks, and ``torch.func.vmap`` runs the model over it. The derivative is
+taken outside of it: tasks do not touch, so the gradient of the sum of their losses is each task's own, and plain
+autograd keeps the graph (exact second order) or not (first order).
+
+Where only the head moves, the encoder stands still: it reads the texts of all tasks once, in one pass of the fused
+kernel, and a step costs a product of two small matrices.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
-from lstmcli.types import Batch, Scores
+from lstmcli.types import Batch, Loss, Scores
+
+HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
+EMBEDDING = "embedding"
+
+Weights = dict[str, Tensor]  # by name, each ``[task, ...]``
+Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one task
 
 
 @dataclass(frozen=True)
@@ -19,3 +36,99 @@ class Substituted:
     def __call__(self, batch: Batch) -> Scores:
         scores: Scores = functional_call(self.model, dict(self.weights), (batch,))
         return scores
+
+
+def moving(model: nn.Module, moves: str) -> list[str]:
+    """The names of the weights that move: ``all``, ``lstm+head``, ``biases+head`` or ``head``."""
+    kept: dict[str, Callable[[str], bool]] = {
+        "all": lambda _: True,
+        "lstm+head": lambda name: not name.startswith(f"{EMBEDDING}."),
+        "biases+head": lambda name: _of_head(name) or "bias" in name,
+        "head": _of_head,
+    }
+    return [name for name, _ in model.named_parameters() if kept[moves](name)]
+
+
+def spread(model: nn.Module, names: list[str], tasks: int) -> Weights:
+    """The model's own weights, once a task; gradients flow back to them."""
+    return {name: model.get_parameter(name).expand(tasks, *model.get_parameter(name).shape) for name in names}
+
+
+def asked(model: nn.Module, batch: Batch, names: list[str], say: Say) -> Callable[[Weights], Tensor]:
+    """What ``say`` makes of each task's scores, ``[task, ...]``, as a function of the weights that move.
+
+    batch: of many tasks, ``[task, batch, time]``.
+    """
+    if all(map(_of_head, names)):
+        return _asked_of_the_head(model, batch, say)
+
+    def one(weights: Weights, batch: Batch) -> Tensor:
+        return say(functional_call(model, weights, (batch,)), batch)
+
+    return lambda weights: _over_tasks(one, weights, batch)
+
+
+def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
+    tasks = len(batch.tokens)
+    scores = model(Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1)))
+    embedding = scores.embedding.unflatten(0, (tasks, -1))  # [task, batch, feature]
+    head = model.get_submodule(HEAD)
+    dtype = head.get_parameter("weight").dtype
+
+    def one(weights: Weights, batch: Batch, embedding: Tensor) -> Tensor:
+        own = {name.removeprefix(f"{HEAD}."): value for name, value in weights.items()}
+        logits = functional_call(head, own, (embedding.to(dtype),))
+        return say(replace(scores, logits=logits, embedding=embedding), batch)
+
+    return lambda weights: _over_tasks(one, weights, batch, embedding)
+
+
+def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:
+    def unpacked(weights: Weights, tokens: Tensor, lengths: Tensor, targets: Tensor, *more: Tensor) -> Tensor:
+        return one(weights, Batch(tokens, lengths, targets), *more)
+
+    targets = batch.lengths if batch.targets is None else batch.targets  # not looked at where there are none
+    result: Tensor = vmap(unpacked, randomness="different")(weights, batch.tokens, batch.lengths, targets, *more)
+    return result
+
+
+def descend(
+    losses: Callable[[Weights], Tensor],
+    weights: Weights,
+    rate: Callable[[str, int], Tensor | float],
+    *,
+    steps: int,
+    exact: bool = False,
+    anchor: float = 0.0,
+) -> Iterator[Weights]:
+    """The weights before the first and after each step.
+
+    losses: of each task; rate: of a weight at a step. With ``exact`` a gradient through the result passes through the
+    inner gradients too; without, it takes them for constants.
+    """
+    yield weights
+    start = {name: value.detach() for name, value in weights.items()}
+    for step in range(steps):
+        with torch.enable_grad():
+            at = weights
+            if not exact:
+                at = {name: value.detach().requires_grad_() for name, value in weights.items()}
+            objective = losses(at).sum()
+            if anchor:
+                pulls = [(value - start[name]).square().sum() for name, value in at.items()]
+                objective = objective + anchor * torch.stack(pulls).sum()
+            gradients = torch.autograd.grad(objective, list(at.values()), create_graph=exact)
+        weights = {
+            name: value - rate(name, step) * gradient
+            for (name, value), gradient in zip(weights.items(), gradients, strict=True)
+        }
+        yield weights
+
+
+def loss_as(loss: Loss) -> Say:
+    """A task's loss as something to ask for."""
+    return lambda scores, batch: loss(scores, batch).value
+
+
+def _of_head(name: str) -> bool:
+    return name.startswith(f"{HEAD}.")

@@ -1,7 +1,6 @@
 """What every model in the registry must do, whatever its kind."""
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -171,21 +170,3 @@ def test_any_batch_scores_as_its_texts_do_alone(name: str) -> None:
         torch.testing.assert_close(scores(parts.model, batch), torch.cat(alone), rtol=0, atol=1e-5)
 
     check()
-
-
-@pytest.mark.parametrize("name", sorted(registry.LEARNERS))
-def test_a_learner_leaves_the_model_untouched_and_zero_steps_change_nothing(
-    name: str, run: Callable[..., int], small_config: RunConfig
-) -> None:
-    parts, store = parts_of(small_config)
-    parts.model.eval()
-    learner = registry.find(registry.LEARNERS, name)
-    batch = batching.collate(store, np.arange(len(store)))
-    before = copy.deepcopy(parts.model.state_dict())
-    adapted = learner.adapt(small_config.learner, parts.model, batch, parts.task.loss)
-    assert all(torch.equal(value, before[name]) for name, value in parts.model.state_dict().items())
-    assert all(value.grad is None for value in parts.model.parameters())
-    first, last = parts.task.loss(parts.model(batch), batch).value, parts.task.loss(adapted(batch), batch).value
-    assert last < first
-    still = learner.adapt(small_config.learner.model_copy(update={"steps": 0}), parts.model, batch, parts.task.loss)
-    assert torch.equal(still(batch).logits, parts.model(batch).logits)
