@@ -35,8 +35,8 @@ def adapt(
     from lstmcli.engine import folder, inputs
 
     screen = render.Screen(json=json, quiet=quiet)
-    given = options.given(("learner.name", "--learner", learner), ("learner.steps", "--steps", steps))
-    loaded, path = screen.checkpoint(checkpoint, [*given, *options.runtime(device, precision, threads)])
+    given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
+    loaded, path = screen.checkpoint(checkpoint, given)
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )

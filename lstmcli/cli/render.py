@@ -92,14 +92,14 @@ class Screen:
             self.note(f"model: {shown}")
         return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
-    def _print_json(self, value: Any) -> None:
+    def print_json(self, value: Any) -> None:
         sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
 
     # ---- train
 
     def recipes(self, listed: dict[str, str]) -> None:
         if self.json:
-            self._print_json(listed)
+            self.print_json(listed)
             return
         table = Table("recipe", "what it trains", box=None, pad_edge=False, header_style="bold")
         for name, line in listed.items():
@@ -115,7 +115,7 @@ class Screen:
         self.watch(events)
         if self.json and self._plan is not None:
             plan = {"steps": self._plan.steps, "tokens": self._plan.tokens, "seconds": self._plan.seconds}
-            self._print_json({"recipe": recipe} | plan)
+            self.print_json({"recipe": recipe} | plan)
 
     def training(self, events: "Iterator[Event]") -> None:
         """Show a run. Raises KeyboardInterrupt after one that was interrupted."""
@@ -134,7 +134,7 @@ class Screen:
     def _finished(self, event: "Finished") -> None:
         if self.json:
             kept = {"metrics": event.metrics, "baselines": event.baselines, "seconds": round(event.seconds, 1)}
-            self._print_json({"folder": str(event.folder), **kept})
+            self.print_json({"folder": str(event.folder), **kept})
             return
         baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items())
         self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
@@ -164,15 +164,15 @@ class Screen:
 
     def report(self, report: "Report") -> None:
         if self.json:
-            self._print_json(report.plain())
+            self.print_json(report.plain())
             return
         table = Table(
             "metric", "model", "95 % interval", *report.baselines, box=None, pad_edge=False, header_style="bold"
         )
         for name, figure in report.metrics.items():
-            beside = [_percent(figures.get(name)) for figures in report.baselines.values()]
+            beside = [percent(figures.get(name)) for figures in report.baselines.values()]
             interval = f"{figure['low']:.1%} to {figure['high']:.1%}"
-            table.add_row(NAMES.get(name, name), _percent(figure), interval, *beside)
+            table.add_row(NAMES.get(name, name), percent(figure), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
         for name in report.below:
@@ -180,7 +180,7 @@ class Screen:
 
     def adaptation(self, result: "Adaptation", data: str) -> None:
         if self.json:
-            self._print_json(result.plain())
+            self.print_json(result.plain())
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
         self.out.print(f"learned from {support} of {data} in {result.seconds:.2f} s")
@@ -239,7 +239,7 @@ class Screen:
 
     def _said(self, said: "Said", *, flush: bool) -> None:
         if self.json:
-            self._print_json(said)
+            self.print_json(said)
         elif self.out.is_terminal:
             text = " ".join(said["text"].split())
             self.out.print(Text.assemble((said["label"], "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}"))
@@ -284,7 +284,7 @@ class Screen:
             bars.stop()
 
 
-def _percent(figure: "dict[str, float] | None") -> str:
+def percent(figure: "dict[str, float] | None") -> str:
     return "" if figure is None else f"{figure['value']:.1%}"
 
 

@@ -4,6 +4,7 @@ A task is a domain with all labels, each with its own meaning (``positive`` stay
 out of many, numbered anew in each episode. Support and query have no text in common, and no text is in either twice.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from lstmcli.data import batching
 from lstmcli.data.store import Ints, Store
 from lstmcli.errors import DataError
 from lstmcli.types import Batch, Episode, Example
+
+MOST = 15  # texts a class that an episode is scored on, where nothing says how many
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,24 @@ def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> li
     return kept
 
 
+def with_queries(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> Episodes:
+    """The shape with as many queries, up to ``MOST``, as leave all domains usable that are so with one.
+
+    Raises:
+        DataError: as ``usable``.
+    """
+    few = config.model_copy(update={"queries": 1})
+    count = len(usable(found, few, labels))
+    for queries in range(MOST, 1, -1):
+        many = config.model_copy(update={"queries": queries})
+        try:
+            if len(usable(found, many, labels)) == count:
+                return many
+        except DataError:  # too many for any
+            continue
+    return few
+
+
 def draws(found: Sequence[Pool], config: Episodes, *, count: int, seed: tuple[int, ...]) -> Iterator[Draw]:
     """``count`` episodes; the seed decides all."""
     random = np.random.default_rng(seed)
@@ -103,10 +124,26 @@ def draw(pool: Pool, labels: tuple[str, ...], config: Episodes, random: Any) -> 
         rest = np.concatenate([places[config.shots :] for places in mixed])
         chosen = set(random.permutation(rest)[: config.queries * len(labels)].tolist())
         query = [np.array([place for place in places[config.shots :] if int(place) in chosen], int) for places in mixed]
-    return Draw(pool.domain, labels, *_joined(support), *_joined(query))
+    return Draw(pool.domain, labels, *joined(support), *joined(query))
 
 
-def _joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:
+def kind(domain: str) -> str:
+    """What is asked of a domain: of ``books.t4`` it is ``t4``; of a plain name nothing in particular."""
+    return domain.rpartition(".")[2] if "." in domain else ""
+
+
+def shares(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """Of each kind of domain, and under "" of all together, the share that each label has."""
+    counts: dict[str, Counter[str]] = {"": Counter()}
+    for example in examples:
+        for its in {"", kind(example.domain)}:
+            counts.setdefault(its, Counter())[str(example.target)] += 1
+    return {its: {label: count / found.total() for label, count in sorted(found.items())}
+            for its, found in sorted(counts.items())}  # fmt: skip
+
+
+def joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:
+    """The places of all classes together, and the class of each."""
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 

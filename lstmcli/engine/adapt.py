@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmcli import registry
 from lstmcli.data import batching, sampling
 from lstmcli.data.store import encode
 from lstmcli.engine import assemble, runtime
@@ -21,9 +20,7 @@ from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import DataError
-from lstmcli.types import Example
-
-HEAD = "head."  # weights with a row a label
+from lstmcli.types import Batch, Example
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def run(
     """
     support, query, drawn = yield from _draw(examples, shots, seed)
     where = runtime.prepare(checkpoint.config)
-    parts = assemble.restored(with_labels(checkpoint, sorted(drawn)), where)
+    parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
     before = yield from _figures(parts, query, checkpoint.temperature)
@@ -68,8 +65,10 @@ def run(
     config = checkpoint.config
     full = yield from encode(parts.vocabulary, support, cache=None)
     batch = batching.collate(full.truncated(config.tokens), np.arange(len(support))).to(where.device)
-    learner = registry.find(registry.LEARNERS, config.learner.name)
-    weights: dict[str, Tensor] = learner.adapt(config.learner, parts.model, batch, parts.task.loss).weights
+    weights: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for stacked in parts.learner.trajectory(parts.model, _one_task(batch), parts.task.loss):
+            weights = {name: value[0] for name, value in stacked.items()}
     seconds = time.perf_counter() - begun
 
     parts.model.load_state_dict(weights, strict=False)
@@ -124,24 +123,6 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
-def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
-    """The checkpoint with a head for these labels.
-
-    Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, they
-    take the place of its own.
-    """
-    known = checkpoint.vocabulary.labels
-    if set(labels) <= set(known):
-        return checkpoint
-    together = (
-        [*known, *(label for label in labels if label not in known)] if set(labels) & set(known) else list(labels)
-    )
-    tensors = dict(checkpoint.tensors)
-    for name, old in checkpoint.group("model").items():
-        if name.startswith(HEAD):
-            new = torch.zeros(len(together), *old.shape[1:])
-            for place, label in enumerate(together):
-                if label in known:
-                    new[place] = old[known.index(label)]
-            tensors[f"model/{name}"] = new
-    return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
+def _one_task(batch: Batch) -> Batch:
+    targets = None if batch.targets is None else batch.targets[None]
+    return Batch(batch.tokens[None], batch.lengths[None], targets)

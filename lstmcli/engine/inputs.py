@@ -161,6 +161,13 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
     return name, examples
 
 
+def supports(data: Data) -> Telling[list[Example]]:
+    """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
+    if "support" not in splits(data):
+        return []
+    return (yield from split(data, "support"))
+
+
 def everything(data: Data) -> Telling[list[Example]]:
     """The examples of all splits together."""
     examples = []

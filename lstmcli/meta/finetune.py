@@ -10,20 +10,18 @@ import torch
 from torch import nn
 
 from lstmcli.config import Finetune as Config
-from lstmcli.meta.inner import Weights, asked, descend, loss_as, moving, spread
+from lstmcli.meta.inner import Learner, Weights, asked, descend, loss_as, moving, spread
 from lstmcli.types import Batch, Loss
 
 
-class Finetune(nn.Module):
+class Finetune(Learner):
     """Learns nothing of its own."""
 
     def __init__(self, config: Config, names: list[str]) -> None:
-        super().__init__()
+        super().__init__(names)
         self.config = config
-        self.names = names
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        """The weights of each task before the first and after each step; the model is left as it is."""
         with torch.no_grad():
             losses = asked(model, support, self.names, loss_as(loss))
         start = {name: value.detach() for name, value in spread(model, self.names, len(support.tokens)).items()}

@@ -10,8 +10,8 @@ Where only the head moves, the encoder stands still: it reads the texts of all t
 kernel, and a step costs a product of two small matrices.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -26,16 +26,20 @@ Weights = dict[str, Tensor]  # by name, each ``[task, ...]``
 Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one task
 
 
-@dataclass(frozen=True)
-class Substituted:
-    """A Predictor: the model with the named weights in the place of its own."""
+class Learner(nn.Module):
+    """What all learners share. names: of the weights that move; they always count the head in."""
 
-    model: nn.Module
-    weights: Mapping[str, Tensor]
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
 
-    def __call__(self, batch: Batch) -> Scores:
-        scores: Scores = functional_call(self.model, dict(self.weights), (batch,))
-        return scores
+    def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
+        """The weights of each task before the first and after each step; the model is left as it is."""
+        raise NotImplementedError
+
+    def logits(self, model: nn.Module, weights: Weights, batch: Batch) -> Tensor:
+        """Of each task at its weights, ``[task, batch, label]``."""
+        return asked(model, batch, self.names, lambda scores, _: scores.logits)(weights)
 
 
 def moving(model: nn.Module, moves: str) -> list[str]:

@@ -23,17 +23,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Maml as Config
-from lstmcli.meta.inner import HEAD, Weights, asked, descend, loss_as, moving, spread
+from lstmcli.meta.inner import HEAD, Learner, Weights, asked, descend, loss_as, moving, spread
 from lstmcli.types import Batch, Episode, Loss
 
 
-class Maml(nn.Module):
+class Maml(Learner):
     """Learns, where the recipe says so, inner rates and the scale of prototypes."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__(moving(model, config.moves))
         self.config = config
-        self.names = moving(model, config.moves)
         self.rates = nn.ParameterDict()
         if config.rates != "fixed":
             for name in self.names:
@@ -43,7 +42,6 @@ class Maml(nn.Module):
             self.scale = nn.Parameter(model.get_parameter(f"{HEAD}.bias").new_zeros(()))  # log s
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        """The weights of each task before the first and after each step; the model is left as it is."""
         losses = asked(model, support, self.names, loss_as(loss))
         exact = self.config.order == "second" and torch.is_grad_enabled()
         return descend(losses, self._start(model, support), self._rate, steps=self.config.steps, exact=exact)

@@ -13,20 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Reptile as Config
-from lstmcli.meta.inner import Weights, asked, descend, loss_as, moving, spread
+from lstmcli.meta.inner import Learner, Weights, asked, descend, loss_as, moving, spread
 from lstmcli.types import Batch, Episode, Loss
 
 
-class Reptile(nn.Module):
+class Reptile(Learner):
     """Learns nothing of its own."""
 
     def __init__(self, config: Config, names: list[str]) -> None:
-        super().__init__()
+        super().__init__(names)
         self.config = config
-        self.names = names
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        """The weights of each task before the first and after each step; the model is left as it is."""
         losses = asked(model, support, self.names, loss_as(loss))
         start = spread(model, self.names, len(support.tokens))
         return descend(losses, start, lambda *_: self.config.lr, steps=self.config.steps)

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.adapt import with_labels
+from lstmcli.engine.assemble import with_labels
 
 
 def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Path) -> None:
