@@ -183,7 +183,7 @@ class Screen:
             self.print_json(result.plain())
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
-        self.out.print(f"learned from {support} of {data} in {result.seconds:.2f} s")
+        self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         table = Table("metric", "before", "after", box=None, pad_edge=False, header_style="bold")
         self._compare(table, f"{result.query:,} others of {data}", result.before, result.after)
         if result.old:

@@ -124,7 +124,7 @@ def logits_at(parts: Parts, weights: dict[str, Tensor], batch: Batch) -> list[Ar
     for start in range(0, texts, size):
         here = slice(start, start + size)
         piece = Batch(batch.tokens[:, here], batch.lengths[:, here])
-        pieces.append(parts.learner.logits(parts.model, weights, piece))
+        pieces.append(parts.learner.logits(parts.model, piece)(weights))
     return list(torch.cat(pieces, dim=1).float().cpu().numpy())
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lstmcli.config import Finetune as Config
-from lstmcli.meta.inner import Learner, Weights, asked, descend, loss_as, moving, spread
+from lstmcli.meta.inner import Learner, Weights, descend, moving, spread
 from lstmcli.types import Batch, Loss
 
 
@@ -23,7 +23,7 @@ class Finetune(Learner):
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         with torch.no_grad():
-            losses = asked(model, support, self.names, loss_as(loss))
+            losses = self.losses(model, support, loss)
         start = {name: value.detach() for name, value in spread(model, self.names, len(support.tokens)).items()}
         return descend(losses, start, lambda *_: self.config.lr, steps=self.config.steps, anchor=self.config.anchor)
 

@@ -37,9 +37,13 @@ class Learner(nn.Module):
         """The weights of each task before the first and after each step; the model is left as it is."""
         raise NotImplementedError
 
-    def logits(self, model: nn.Module, weights: Weights, batch: Batch) -> Tensor:
-        """Of each task at its weights, ``[task, batch, label]``."""
-        return asked(model, batch, self.names, lambda scores, _: scores.logits)(weights)
+    def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
+        """Of each task, ``[task, batch, label]``, as a function of the weights that move."""
+        return asked(model, batch, self.names, lambda scores, _: scores.logits)
+
+    def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Callable[[Weights], Tensor]:
+        """Of each task, ``[task]``, as a function of the weights that move."""
+        return asked(model, batch, self.names, lambda scores, its: loss(scores, its).value)
 
 
 def moving(model: nn.Module, moves: str) -> list[str]:
@@ -127,11 +131,6 @@ def descend(
             for (name, value), gradient in zip(weights.items(), gradients, strict=True)
         }
         yield weights
-
-
-def loss_as(loss: Loss) -> Say:
-    """A task's loss as something to ask for."""
-    return lambda scores, batch: loss(scores, batch).value
 
 
 def _of_head(name: str) -> bool:

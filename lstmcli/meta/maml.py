@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Maml as Config
-from lstmcli.meta.inner import HEAD, Learner, Weights, asked, descend, loss_as, moving, spread
+from lstmcli.meta.inner import HEAD, Learner, Weights, asked, descend, moving, spread
 from lstmcli.types import Batch, Episode, Loss
 
 
@@ -42,13 +42,13 @@ class Maml(Learner):
             self.scale = nn.Parameter(model.get_parameter(f"{HEAD}.bias").new_zeros(()))  # log s
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        losses = asked(model, support, self.names, loss_as(loss))
+        losses = self.losses(model, support, loss)
         exact = self.config.order == "second" and torch.is_grad_enabled()
         return descend(losses, self._start(model, support), self._rate, steps=self.config.steps, exact=exact)
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss) -> Tensor:
         """The loss of each task's query after adaptation, ``[task]``; with ``multi_step`` after earlier steps too."""
-        queried = asked(model, episode.query, self.names, loss_as(loss))
+        queried = self.losses(model, episode.query, loss)
         share, steps = self.config.multi_step, self.config.steps
         total: Tensor | float = 0.0
         for step, weights in enumerate(self.trajectory(model, episode.support, loss)):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Reptile as Config
-from lstmcli.meta.inner import Learner, Weights, asked, descend, loss_as, moving, spread
+from lstmcli.meta.inner import Learner, Weights, descend, moving, spread
 from lstmcli.types import Batch, Episode, Loss
 
 
@@ -25,7 +25,7 @@ class Reptile(Learner):
         self.config = config
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        losses = asked(model, support, self.names, loss_as(loss))
+        losses = self.losses(model, support, loss)
         start = spread(model, self.names, len(support.tokens))
         return descend(losses, start, lambda *_: self.config.lr, steps=self.config.steps)
 
@@ -40,7 +40,7 @@ class Reptile(Learner):
         ways = [(start[name] - end[name].detach()).square().flatten(1).sum(dim=1) for name in self.names]
         way = torch.stack(ways).sum(dim=0) / 2
         with torch.no_grad():
-            reached = asked(model, every, self.names, loss_as(loss))(end)
+            reached = self.losses(model, every, loss)(end)
         return reached + way - way.detach()
 
 
