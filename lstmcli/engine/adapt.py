@@ -75,19 +75,8 @@ def run(
     remembered = yield from _figures(parts, known, checkpoint.temperature)
 
     begun = time.perf_counter()
-    full = yield from encode(parts.vocabulary, support, cache=None)
-    batch = batching.collate(full.truncated(checkpoint.config.tokens), np.arange(len(support))).to(where.device)
-    with torch.no_grad():
-        steps = _best_steps(parts, batch) if wanted.choose else None
-        path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
-        taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
-    weights: dict[str, Tensor] = {name: value[0] for name, value in stacked.items()}
+    weights, steps = yield from _learned(parts, support, wanted)
     seconds = time.perf_counter() - begun
-    if wanted.choose and steps is None:
-        yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
-    if steps == 0:
-        yield Noted("no step made texts left out of the learning more likely: the model stays as it was")
-
     parts.model.load_state_dict(weights, strict=False)
     adapted = replace(
         checkpoint,
@@ -107,7 +96,7 @@ def run(
         before=before,
         after=after,
         old={"before": remembered, "after": kept} if known else {},
-        steps=taken,
+        steps=steps,
         seconds=seconds,
         checkpoint=str(out),
     )
@@ -143,6 +132,21 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
     logits = yield from assemble.outputs(parts, store)
     measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.targets)
     return {name: asdict(measure) for name, measure in measured.items()}
+
+
+def _learned(parts: Parts, support: Sequence[Example], wanted: Wanted) -> Telling[tuple[dict[str, Tensor], int]]:
+    """The weights that the support leads to, and after how many steps."""
+    full = yield from encode(parts.vocabulary, support, cache=None)
+    batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
+    with torch.no_grad():
+        steps = _best_steps(parts, batch) if wanted.choose else None
+        path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
+        taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
+    if wanted.choose and steps is None:
+        yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
+    if steps == 0:
+        yield Noted("no step made texts left out of the learning more likely: the model stays as it was")
+    return {name: value[0] for name, value in stacked.items()}, taken
 
 
 def _best_steps(parts: Parts, support: Batch) -> int | None:

@@ -22,15 +22,17 @@ def episode_figures(chances: Array, targets: Array) -> dict[str, float]:
 
 
 def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0) -> Metrics:
-    """The mean of each metric over episodes, with the 95 % interval of drawing the episodes anew."""
+    """The mean of each metric over the episodes that have it (AUC needs texts of both classes).
+
+    The 95 % interval is that of drawing the episodes anew (Efron 1979).
+    """
     random = np.random.default_rng(seed)
-    drawn = random.integers(len(figures), size=(DRAWS, len(figures)))
     metrics = {}
-    for name in figures[0]:
-        if all(name in one for one in figures):
-            values = np.array([one[name] for one in figures])
-            low, high = np.percentile(values[drawn].mean(axis=1), COVERED)
-            metrics[name] = Measure(float(values.mean()), float(low), float(high))
+    for name in dict.fromkeys(name for one in figures for name in one):
+        values = np.array([one[name] for one in figures if name in one])
+        drawn = random.integers(len(values), size=(DRAWS, len(values)))
+        low, high = np.percentile(values[drawn].mean(axis=1), COVERED)
+        metrics[name] = Measure(float(values.mean()), float(low), float(high))
     return metrics
 
 
