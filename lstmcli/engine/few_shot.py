@@ -1,8 +1,9 @@
 """How well a checkpoint adapts, over many small tasks: figures with intervals, and baselines beside every score.
 
 What a score assumes of the classes' shares is said, not hidden. A model that was trained on texts as they are found, or
-on natural queries, has the shares of its training data in its logits; one that was trained on balanced queries has
-equal shares in them. ``prior`` asks for others: log wanted share - log own share is added to each class's logit.
+meta-trained on natural queries, has the shares of its training data in what it says; one that was meta-trained on
+balanced queries has equal shares; plain fine-tuning takes over those of the support. ``prior`` asks for others: the
+chance of each class is multiplied by its wanted share over its own share, and all are made to sum to one again.
 """
 
 import copy
@@ -87,6 +88,8 @@ def run(
     full = yield from encode(
         parts.vocabulary, together, cache=assemble.cache_of(checkpoint.config), labelled=not drawn_anew
     )
+    if "shares" not in checkpoint.progress and not drawn_anew:
+        yield Noted("the checkpoint does not say the shares of its classes: they are taken for equal")
     begun = time.perf_counter()
     chances = yield from _of_the_model(parts, full, drawn, asked, checkpoint)
     seconds = time.perf_counter() - begun
@@ -130,8 +133,11 @@ def _of_the_model(
     learners = {MODEL: parts}
     if parts.config.learner.name != "finetune":
         learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
-    own = "uniform" if checkpoint.config.episodes and checkpoint.config.episodes.query == "balanced" else "source"
-    shifts = yield from _shifts(checkpoint, drawn, asked, own)
+    trained = checkpoint.config.episodes
+    trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
+    own = {"finetune": "support", "before": trained_on, MODEL: trained_on}
+    if parts.config.learner.name == "finetune":
+        own[MODEL] = "support"
     logits = {}
     for who, its in learners.items():
         logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")
@@ -139,11 +145,14 @@ def _of_the_model(
         places = np.concatenate([one.query for one in drawn])
         before = yield from assemble.outputs(parts, store.part(places), "scoring before adaptation")
         logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
-    return {
-        who: [parts.task.probabilities(each + checkpoint.temperature * shift, checkpoint.temperature)
-              for each, shift in zip(said, shifts, strict=True)]
-        for who, said in logits.items()
-    }  # fmt: skip
+    chances: Chances = {}
+    for who, said in logits.items():
+        shifts = _shifts(checkpoint, drawn, asked, own[who])
+        pairs = zip(said, shifts, strict=True)
+        chances[who] = [
+            _shifted(parts.task.probabilities(each, checkpoint.temperature), shift) for each, shift in pairs
+        ]
+    return chances
 
 
 def _fine_tuning(parts: assemble.Parts, *, drawn_anew: bool) -> assemble.Parts:
@@ -155,11 +164,9 @@ def _fine_tuning(parts: assemble.Parts, *, drawn_anew: bool) -> assemble.Parts:
     return assemble.adapting(parts, model, Finetune())
 
 
-def _shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], asked: Asked, own: str) -> Telling[list[Array]]:
-    """What to add to the logits of each episode, ``[label]``."""
+def _shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], asked: Asked, own: str) -> list[Array]:
+    """What to add to the log chances of each episode, ``[label]``."""
     known = checkpoint.progress.get("shares", {})
-    if not known and asked.shape.ways is None and "source" in (own, asked.prior) and own != asked.prior:
-        yield Noted("the checkpoint does not say its classes' shares: they are taken for equal")
     return [_log_shares(one, known, asked.prior) - _log_shares(one, known, own) for one in drawn]
 
 
@@ -186,13 +193,13 @@ def _of_baselines(
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     if asked.shape.ways is None and "terms" in fitted:
         yield Progress("scoring the linear baseline")
-        shifts = yield from _shifts(checkpoint, drawn, asked, "source")
+        shifts = _shifts(checkpoint, drawn, asked, "source")
         its = [full.part(one.query) for one in drawn]
         said = [parts.task.baseline_chances(fitted, part.ids, part.offsets)["linear"] for part in its]
         chances["linear"] = [_shifted(each, shift) for each, shift in zip(said, shifts, strict=True)]
     yield Progress("counting words for the baselines")
     features = parts.task.text_features([str(example.text) for example in texts])
-    shifts = yield from _shifts(checkpoint, drawn, asked, "support")
+    shifts = _shifts(checkpoint, drawn, asked, "support")
     for number, (one, shift) in enumerate(zip(drawn, shifts, strict=True)):
         said = parts.task.support_chances(features[one.support], one.support_targets, features[one.query])
         for who, each in said.items():
