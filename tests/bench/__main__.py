@@ -32,6 +32,7 @@ from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
+from tests.bench.adapting import figures
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
@@ -202,7 +203,18 @@ def starting() -> Figures:
         return {"help_s": median(call("--help")), "predict_s": median(call("predict", "a fine film"))}
 
 
-BENCHES = {"starting": starting, "encoding": encoding, "training": training, "predicting": predicting}
+def adapting() -> Figures:
+    """An exact and a first-order meta-step of MAML against an exact loop over torch.nn.LSTM, a task after the other."""
+    return figures(median)
+
+
+BENCHES = {
+    "adapting": adapting,
+    "starting": starting,
+    "encoding": encoding,
+    "training": training,
+    "predicting": predicting,
+}
 
 
 def main() -> None:
