@@ -24,7 +24,15 @@ from lstmcli.types import Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
 HEAD = "head."  # weights with a row a label
-SHAPE = ("name", "embedding", "hidden", "layers", "bidirectional", "pooling")  # of a model, that its weights decide
+SHAPE = (
+    "name",
+    "embedding",
+    "hidden",
+    "layers",
+    "bidirectional",
+    "pooling",
+    "bag",
+)  # of a model, that its weights decide
 EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
 

@@ -29,7 +29,8 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
         Classifier(embedding=6, hidden=5, dropout=0.0, pooling=pooling, bidirectional=both, layers=layers)
         for pooling in ("last", "mean", "max", "max-mean", "attention")
         for both, layers in ((True, 1), (False, 2))
-    ],
+    ]
+    + [Classifier(embedding=6, hidden=5, dropout=0.0, bag=7)],
 }
 CASES = [pytest.param(name, config, id=f"{name}-{number}")
          for name in sorted(registry.MODELS) for number, config in enumerate(VARIANTS[name])]  # fmt: skip
