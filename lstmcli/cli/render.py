@@ -136,7 +136,7 @@ class Screen:
             kept = {"metrics": event.metrics, "baselines": event.baselines, "seconds": round(event.seconds, 1)}
             self.print_json({"folder": str(event.folder), **kept})
             return
-        baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items())
+        baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items()) or "no baseline"
         self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
         self.out.print(
             f"validation accuracy {event.metrics['accuracy']:.1%}  ({baselines})\n"

@@ -7,7 +7,7 @@ learned query (Yang et al. 2016, section 2.2).
 With ``bag`` the pooled states stand beside a bag of the words themselves: a fixed random vector a word (Achlioptas
 2003: products of such sums are nearly those of the counts), weighted, summed and brought to one length. A word's weight
 is learned and begins with what Zipf's law makes of its rank for an inverse document frequency: frequent words say
-little. Where classes were never seen in training, what words they share says more than what an LSTM has learned of others.
+little. Of classes that were never seen in training, shared words say more than what an LSTM has learned of others.
 """
 
 import math
