@@ -40,10 +40,10 @@ def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], roo
         raise DataError("this data set has no domains", where=f"data.domains: {options.domains}", fix="leave them out")
     classes = parted((str(example.target) for example in found.examples), sizes)
     told = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
-    examples = [example for example in found.examples if example.target in classes[split]]
-    return Rows(_once(examples), found.bad, (f"{split}: its classes are in no other split ({told})",))
+    examples = [example for example in _once(found.examples) if example.target in classes[split]]
+    return Rows(examples, found.bad, (f"{split}: its classes are in no other split ({told})",))
 
 
 def _once(examples: list[Example]) -> list[Example]:
-    """Each text once: some stand in two of the source's files."""
+    """Each text once: some stand in two of the source's files, a few under two intents."""
     return list({example.text: example for example in reversed(examples)}.values())[::-1]
