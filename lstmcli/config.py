@@ -72,6 +72,8 @@ class Classifier(Section):
     word_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens read as unknown in training.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
+    bag: int = Field(0, ge=0, le=8192, description="Dimensions that tell which words there are, beside the LSTM's.")
+    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
 class Tagger(Section):
@@ -93,6 +95,7 @@ class Tagger(Section):
     word_dropout: float = Field(0.05, ge=0, lt=1, description="Share of words read as unknown in training.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
+    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
 class Train(Section):
@@ -115,21 +118,69 @@ class Train(Section):
     save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
 
 
+Moving = Literal["all", "lstm+head", "biases+head", "head"]  # lstm+head: all but the embedding
+
+
 class Finetune(Section):
-    """Fine-tuning of the linear head on the support set."""
+    """Fine-tuning on the support set alone: needs no meta-training."""
 
     name: Literal["finetune"] = "finetune"
+    moves: Moving = Field("head", description="Weights that are fitted.")
     steps: int = Field(100, ge=0, le=100_000, description="Gradient steps.")
     lr: float = Field(0.03, gt=0, lt=100, description="Learning rate.")
     anchor: float = Field(0.03, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
 
 
+class Maml(Section):
+    """Weights that a few gradient steps bend to a task (MAML, ANIL, Meta-SGD, MAML++)."""
+
+    name: Literal["maml"] = "maml"
+    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
+    moves: Moving = Field("all", description="Weights that the inner steps move; head: ANIL.")
+    start: Literal["own", "prototypes"] = Field(
+        "own", description="Head before the first step: the model's, or made of each class's mean in the support."
+    )
+    steps: int = Field(5, ge=0, le=100_000, description="Inner gradient steps.")
+    lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate; where rates are learned, the first.")
+    rates: Literal["fixed", "weight", "layer-step"] = Field(
+        "fixed", description="Learned inner rates: one a weight (Meta-SGD), or one a layer and step (MAML++)."
+    )
+    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have (MAML++).")
+
+
+class Reptile(Section):
+    """Weights near to where many steps on each task lead."""
+
+    name: Literal["reptile"] = "reptile"
+    moves: Moving = Field("all", description="Weights that the inner steps move.")
+    steps: int = Field(10, ge=0, le=100_000, description="Inner gradient steps.")
+    lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate.")
+
+
+class Episodes(Section):
+    """The small tasks of meta-training."""
+
+    ways: int | None = Field(None, ge=2, le=1000, description="Classes drawn for a task; none: all, in every domain.")
+    shots: int = Field(5, ge=1, le=1000, description="Texts a class to learn from.")
+    queries: int = Field(10, ge=1, le=1000, description="Texts a class to be scored on.")
+    query: Literal["balanced", "natural"] = Field("balanced", description="Each class as often, or as found.")
+    batch: int = Field(8, ge=1, le=1000, description="Tasks learned side by side, a step.")
+    count: int = Field(400, ge=1, le=1_000_000, description="Tasks an epoch.")
+    validation: int = Field(100, ge=2, le=100_000, description="Tasks to validate on.")
+
+
 def _named(default: str) -> Discriminator:
     """Which of several kinds of section is meant: by its name, else the default."""
-    return Discriminator(lambda value: value.get("name", default) if isinstance(value, dict) else value.name)
+    return Discriminator(
+        lambda value: value.get("name", default) if isinstance(value, dict) else getattr(value, "name", default)
+    )
 
 
 Model = Annotated[Annotated[Classifier, Tag("classifier")] | Annotated[Tagger, Tag("tagger")], _named("classifier")]
+Learner = Annotated[
+    Annotated[Finetune, Tag("finetune")] | Annotated[Maml, Tag("maml")] | Annotated[Reptile, Tag("reptile")],
+    _named("finetune"),
+]
 
 
 class RunConfig(Section):
@@ -140,7 +191,8 @@ class RunConfig(Section):
     tokens: Tokens = Tokens()
     model: Model = Classifier()
     train: Train = Train()
-    learner: Finetune = Finetune()
+    learner: Learner = Finetune()
+    episodes: Episodes | None = Field(None, description="Train on small tasks, to adapt well; none: on texts.")
     seed: int = Field(0, ge=0, lt=2**31, description="Makes the run repeatable.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is fast.")
@@ -182,11 +234,11 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     key = ".".join(path)
     option = options.get(key, f"--set {key}=")
     origin = f"{option}{'' if option.endswith('=') else ' '}{detail['input']}" if key in options else f"{where}: {key}"
-    if detail["type"] == "extra_forbidden":
-        return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section.model_fields))
     if detail["type"] == "union_tag_invalid":
-        name, kinds = detail["ctx"]["tag"], [kind.strip(" '") for kind in detail["ctx"]["expected_tags"].split(",")]
-        return ConfigError(f"'{name}' is not a {key}", where=f"{where}: {key}.name", fix=did_you_mean(name, kinds))
+        name, known = str(detail["input"]["name"]), list(_kinds(field.annotation))
+        return ConfigError(f"'{name}' is not a {key}", where=f"{where}: {key}.name", fix=f"{did_you_mean(name, known)}")
+    if detail["type"] == "extra_forbidden":
+        return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section))
     if detail["type"] == "literal_error" and field is not None:
         choices = [str(choice) for choice in get_args(field.annotation)]
         fix = f"{did_you_mean(str(detail['input']), choices)}; for example {_typed(option, choices[0])}"
@@ -206,27 +258,33 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     )
 
 
-def _look_up(place: list[str]) -> tuple[list[str], type[BaseModel], Any]:
-    """The keys that lead to a place where validation failed, the section that holds it, and the field if there is one.
+def _look_up(place: list[str]) -> tuple[list[str], list[str], Any]:
+    """Of the place of an error: the path as a user types it, the keys of its section, and its field if there is one.
 
-    Where a section is of one of several kinds, the place names the kind too, which is no key.
+    The place also names which of several kinds of section is meant, the path does not.
     """
-    section: type[BaseModel] = RunConfig
+    model: type[BaseModel] = RunConfig
     path: list[str] = []
+    field = None
     kinds: dict[str, type[BaseModel]] = {}
     for part in place:
         if part in kinds:
-            section, kinds = kinds[part], {}
+            model, kinds = kinds[part], {}
             continue
+        if kinds:
+            model, kinds = next(iter(kinds.values())), {}
         path.append(part)
-        field = section.model_fields.get(part)
-        if field is None or part == place[-1]:
-            break
-        choices = [get_args(choice)[0] for choice in get_args(field.annotation) if get_args(choice)]
-        kinds = {choice.model_fields["name"].default: choice for choice in choices if hasattr(choice, "model_fields")}
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            section = field.annotation
-    return path, section, section.model_fields.get(path[-1])
+        field = model.model_fields.get(part)
+        kinds = {} if field is None else _kinds(field.annotation)
+    return path, list(model.model_fields), field
+
+
+def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The sections that a field may hold, by name."""
+    found = (getattr(part, "__origin__", part) for part in (annotation, *get_args(annotation)))
+    sections = [part for part in found if isinstance(part, type) and issubclass(part, BaseModel)]
+    return {str(section.model_fields["name"].default) if "name" in section.model_fields else "": section
+            for section in sections}  # fmt: skip
 
 
 def _example(option: str, field: Any) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 from lstmcli.errors import ConfigError, did_you_mean
 
 DATASETS = {
+    "arsc": "lstmcli.data.arsc",
+    "banking77": "lstmcli.data.banking77",
+    "clinc150": "lstmcli.data.clinc150",
     "conll2003": "lstmcli.data.conll2003",
     "entities": "lstmcli.data.entities",
     "imdb": "lstmcli.data.imdb",
@@ -27,6 +30,8 @@ MODELS = {
 ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {
     "finetune": "lstmcli.meta.finetune",
+    "maml": "lstmcli.meta.maml",
+    "reptile": "lstmcli.meta.reptile",
 }
 
 

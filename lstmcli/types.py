@@ -30,10 +30,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``."""
+    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``; notes: what else to tell."""
 
     examples: list[Example]
     bad: list[tuple[str, str]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,22 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Episode:
+    """A small task, or several at once: what to learn from, and what to be scored on. No text is in both.
+
+    labels: those of the task; targets of support and query count within them. Of several tasks at once every tensor has
+    a leading dimension: tokens ``[task, batch, time]``, lengths and targets ``[task, batch]``.
+    """
+
+    support: Batch
+    query: Batch
+    labels: tuple[str, ...]
+
+    def to(self, device: str) -> Episode:
+        return replace(self, support=self.support.to(device), query=self.query.to(device))
+
+
+@dataclass(frozen=True)
 class ClassScores:
     """logits: ``[batch, label]``; embedding: ``[batch, feature]``, what the linear head sees."""
 
@@ -110,7 +127,7 @@ class Mean:
     """A mean and how many items it covers, so that a mean over ragged batches is a mean over items."""
 
     value: Tensor
-    count: int
+    count: int | Tensor
 
 
 @dataclass(frozen=True)

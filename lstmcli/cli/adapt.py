@@ -16,7 +16,10 @@ def adapt(
     learner: Annotated[
         str | None, typer.Option("--learner", metavar="NAME", help="How to learn; default: as the checkpoint says.")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Gradient steps.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", metavar="N", min=0, help="Gradient steps; default: what helps texts left out most."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Default: adapted.pt beside the checkpoint.")
     ] = None,
@@ -35,18 +38,19 @@ def adapt(
     from lstmcli.engine import folder, inputs
 
     screen = render.Screen(json=json, quiet=quiet)
-    given = options.given(("learner.name", "--learner", learner), ("learner.steps", "--steps", steps))
-    loaded, path = screen.checkpoint(checkpoint, [*given, *options.runtime(device, precision, threads)])
+    given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
+    loaded, path = screen.checkpoint(checkpoint, given)
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
     data_config = loaded.config.data
     source = inputs.unseen_domain(data_config) if data is None else inputs.named(data, data_config, columns)
     target = folder.beside(path, out)
-    examples = screen.watch(inputs.everything(source))
+    examples = screen.watch(inputs.everything(source.model_copy(update={"bad_rows": "skip"})))  # told, not learned
     old = screen.watch(inputs.old(loaded.config))
 
     from lstmcli.engine import adapt as engine
 
-    result = screen.watch(engine.run(loaded, examples, shots=shots, seed=seed or 0, old=old, out=target))
+    wanted = engine.Wanted(shots, seed or 0, choose=steps is None)
+    result = screen.watch(engine.run(loaded, examples, wanted, old=old, out=target))
     screen.adaptation(result, inputs.title(source))

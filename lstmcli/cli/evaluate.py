@@ -1,11 +1,22 @@
 """``lstmcli evaluate``."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lstmcli.cli import options
+from lstmcli.config import Episodes
+from lstmcli.errors import ConfigError
+
+
+class Prior(StrEnum):
+    """The classes' shares: as in the support, equal, or as in the data that the model was trained on."""
+
+    support = "support"
+    uniform = "uniform"
+    source = "source"
 
 
 def evaluate(
@@ -13,6 +24,21 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option("--split", metavar="NAME", help="Default: test, else what the data has.")
     ] = None,
+    shots: Annotated[
+        int | None, typer.Option("--shots", metavar="K", min=1, help="Adapt to small tasks of K texts a class first.")
+    ] = None,
+    ways: Annotated[
+        int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: tasks of N classes drawn anew.")
+    ] = None,
+    episodes: Annotated[
+        int, typer.Option("--episodes", metavar="M", min=2, help="With --shots: how many tasks to draw.")
+    ] = 100,
+    learner: Annotated[
+        str | None, typer.Option("--learner", metavar="NAME", help="With --shots: how to adapt; default: as trained.")
+    ] = None,
+    prior: Annotated[
+        Prior, typer.Option("--prior", help="With --shots: what is assumed of the classes' shares.")
+    ] = Prior.support,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json and predictions.jsonl.")
     ] = None,
@@ -33,12 +59,26 @@ def evaluate(
     screen = render.Screen(json=json, quiet=quiet)
     if report is not None:
         folder.claim_file(report / "report.json")
-    loaded, path = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
+    given = [*options.learner(learner), *options.runtime(device, precision, threads)]
+    loaded, path = screen.checkpoint(checkpoint, given)
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
     source = inputs.named(data, loaded.config.data, columns)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
+
+    if shots is not None:
+        from lstmcli.cli import few_shot
+        from lstmcli.engine.few_shot import Asked, run
+
+        fixed = screen.watch(inputs.supports(source))
+        changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
+        shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
+        asked = Asked(inputs.title(source), name, shape, episodes, prior.value, seed or 0)
+        few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
+        return
+    if ways is not None or learner is not None:
+        raise ConfigError("--ways and --learner say how to adapt", where="evaluate", fix="add --shots 5")
 
     from lstmcli.engine import evaluate as engine
 

@@ -39,6 +39,12 @@ def given(*options: tuple[str, str, object]) -> list[Option]:
     return [Option(key, flag, value) for key, flag, value in options if value is not None]
 
 
+def learner(name: str | None, steps: int | None = None) -> list[Option]:
+    """How to adapt: another learner comes with its own settings."""
+    chosen = [] if name is None else [Option("learner", "--learner", {"name": name})]
+    return [*chosen, *given(("learner.steps", "--steps", steps))]
+
+
 def runtime(device: str | None, precision: str | None, threads: int | None) -> list[Option]:
     """Where to compute: that of the machine at hand unless it is said."""
     kept = given(("precision", "--precision", precision))

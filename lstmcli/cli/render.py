@@ -93,14 +93,14 @@ class Screen:
             self.note(f"model: {shown}")
         return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
-    def _print_json(self, value: Any) -> None:
+    def print_json(self, value: Any) -> None:
         sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
 
     # ---- train
 
     def recipes(self, listed: dict[str, str]) -> None:
         if self.json:
-            self._print_json(listed)
+            self.print_json(listed)
             return
         table = Table("recipe", "what it trains", box=None, pad_edge=False, header_style="bold")
         for name, line in listed.items():
@@ -116,7 +116,7 @@ class Screen:
         self.watch(events)
         if self.json and self._plan is not None:
             plan = {"steps": self._plan.steps, "tokens": self._plan.tokens, "seconds": self._plan.seconds}
-            self._print_json({"recipe": recipe} | plan)
+            self.print_json({"recipe": recipe} | plan)
 
     def training(self, events: "Iterator[Event]") -> None:
         """Show a run. Raises KeyboardInterrupt after one that was interrupted."""
@@ -135,9 +135,9 @@ class Screen:
     def _finished(self, event: "Finished") -> None:
         if self.json:
             kept = {"metrics": event.metrics, "baselines": event.baselines, "seconds": round(event.seconds, 1)}
-            self._print_json({"folder": str(event.folder), **kept})
+            self.print_json({"folder": str(event.folder), **kept})
             return
-        baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items())
+        baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items()) or "no baseline"
         self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n"
@@ -165,7 +165,7 @@ class Screen:
 
     def report(self, report: "Report") -> None:
         if self.json:
-            self._print_json(report.plain())
+            self.print_json(report.plain())
             return
         table = Table(
             "metric", "model", "95 % interval", *report.baselines, box=None, pad_edge=False, header_style="bold"
@@ -185,10 +185,10 @@ class Screen:
 
     def adaptation(self, result: "Adaptation", data: str) -> None:
         if self.json:
-            self._print_json(result.plain())
+            self.print_json(result.plain())
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
-        self.out.print(f"learned from {support} of {data} in {result.seconds:.2f} s")
+        self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         table = Table("metric", "before", "after", box=None, pad_edge=False, header_style="bold")
         self._compare(table, f"{result.query:,} others of {data}", result.before, result.after)
         if result.old:
@@ -244,7 +244,7 @@ class Screen:
 
     def _said(self, said: "Said", *, flush: bool) -> None:
         if self.json or ("entities" in said and not self.out.is_terminal):
-            self._print_json(said)
+            self.print_json(said)
         elif "entities" in said:
             self.out.print(entities.marked(said["text"], said["entities"]))
         elif self.out.is_terminal:

@@ -8,6 +8,7 @@ from lstmcli.errors import DataError
 
 VARIABLE = "LSTMCLI_DATA"
 HELP = "or take bundled data, which needs no network: lstmcli train reviews, lstmcli train entities"
+GROUPS = ("", "fewshot_intents")  # folders under $LSTMCLI_DATA in which a data set's own may lie
 HUB_SECONDS = 5.0  # to find out whether the hub answers
 
 
@@ -25,20 +26,21 @@ def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cach
             raise DataError("there is no such file or folder", where=f"--data {path}", fix=f"check the path, {HELP}")
         return path
     root = os.environ.get(VARIABLE)
-    if root and (Path(root) / name).exists():
-        return Path(root) / name
+    for group in GROUPS if root else ():
+        if (Path(str(root)) / group / name).exists():
+            return Path(str(root)) / group / name
     if bundled is not None:
         return bundled
     tried = [f"${VARIABLE}/{name} ({'there is none in ' + root if root else 'the variable is not set'})"]
-    if not hub:
+    if name == "table":
         raise DataError(f"'{name}' needs a file", where="--data is not given", fix=f"name it: --data my.csv, {HELP}")
     folder = cache / "hub" / hub.replace("/", "--")
-    if not folder.is_dir():
-        reason = _download(hub, folder)
+    if not hub or not folder.is_dir():
+        reason = _download(hub, folder) if hub else "it is on none that is known"
         if reason:
             raise DataError(
                 f"the data set '{name}' is not at hand",
-                where=f"looked in: --data (not given); {'; '.join(tried)}; the hub's {hub} ({reason})",
+                where=f"looked in: --data (not given); {'; '.join(tried)}; the hub's {hub or name} ({reason})",
                 fix=f"give its folder: --data PATH, or set {VARIABLE} to the folder that holds {name}/,\n{HELP}",
             )
     return folder

@@ -60,6 +60,14 @@ class Store:
             raise ValueError("encoded without labels")
         return self.targets
 
+    def part(self, places: Ints) -> "Store":
+        """The texts at the places, in their order; one may come more than once."""
+        lengths = self.lengths[places]
+        offsets = np.concatenate(([0], lengths.cumsum()))
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        ids = self.ids[np.repeat(self.offsets[:-1][places], lengths) + within]
+        return Store(ids, offsets, None if self.targets is None else self.targets[places])
+
     def truncated(self, config: Tokens) -> "Store":
         """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.
 

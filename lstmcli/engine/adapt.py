@@ -1,9 +1,10 @@
 """Bend a trained model to a new domain with a few labelled texts a class."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmcli import registry
 from lstmcli.data import batching, sampling
 from lstmcli.data.store import encode
 from lstmcli.engine import assemble, runtime
@@ -21,9 +21,18 @@ from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import DataError
-from lstmcli.types import Example
+from lstmcli.types import Batch, Example
 
-HEAD = "head."  # weights with a row a label
+MOST_TURNS = 8  # of leaving texts out
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """seed: decides which are drawn; choose: find the number of steps by leaving texts out; else the learner's own."""
+
+    shots: int
+    seed: int
+    choose: bool
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Adaptation:
     before: Figures
     after: Figures
     old: dict[str, Figures]
+    steps: int
     seconds: float
     checkpoint: str
 
@@ -46,18 +56,18 @@ class Adaptation:
 
 
 def run(
-    checkpoint: Checkpoint, examples: Sequence[Example], *, shots: int, seed: int, old: Sequence[Example], out: Path
+    checkpoint: Checkpoint, examples: Sequence[Example], wanted: Wanted, *, old: Sequence[Example], out: Path
 ) -> Telling[Adaptation]:
-    """Learn from ``shots`` examples a class, score the rest before and after, and write the adapted checkpoint.
+    """Learn from a few examples a class, score the rest before and after, and write the adapted checkpoint.
 
-    seed: decides which are drawn; old: examples of the data that the model was trained on, to see what was forgotten.
+    old: examples of the data that the model was trained on, to see what was forgotten.
 
     Raises:
         DataError: fewer than two classes.
     """
-    support, query, drawn = yield from _draw(examples, shots, seed)
+    support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     where = runtime.prepare(checkpoint.config)
-    parts = assemble.restored(with_labels(checkpoint, sorted(drawn)), where)
+    parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
     before = yield from _figures(parts, query, checkpoint.temperature)
@@ -65,20 +75,16 @@ def run(
     remembered = yield from _figures(parts, known, checkpoint.temperature)
 
     begun = time.perf_counter()
-    config = checkpoint.config
-    full = yield from encode(parts.vocabulary, support, cache=None)
-    batch = batching.collate(full.truncated(config.tokens), np.arange(len(support))).to(where.device)
-    learner = registry.find(registry.LEARNERS, config.learner.name)
-    weights: dict[str, Tensor] = learner.adapt(config.learner, parts.model, batch, parts.task.loss).weights
+    weights, steps = yield from _learned(parts, support, wanted)
     seconds = time.perf_counter() - begun
-
     parts.model.load_state_dict(weights, strict=False)
     adapted = replace(
         checkpoint,
         vocabulary=parts.vocabulary,
-        tensors=grouped("model", parts.model.state_dict()),  # the old data's baselines do not belong to it
+        tensors=grouped("model", parts.model.state_dict())  # the old data's baselines do not belong to it
+        | grouped("learner", parts.learner.state_dict()),
         metrics={},
-        progress={"adapted_from": checkpoint.progress, "shots": shots, "support": dict(drawn)},
+        progress={"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)},
     )
     checkpoints.save(adapted, out)
     after = yield from _figures(parts, query, checkpoint.temperature)
@@ -90,6 +96,7 @@ def run(
         before=before,
         after=after,
         old={"before": remembered, "after": kept} if known else {},
+        steps=steps,
         seconds=seconds,
         checkpoint=str(out),
     )
@@ -101,6 +108,9 @@ def _draw(
     """What to learn from, what to be scored on, and how many of each class were drawn."""
     support, query = sampling.per_class(examples, shots, seed=seed)
     drawn = Counter(str(example.target) for example in support)
+    repeated = len(examples) - len(support) - len(query)
+    if repeated:
+        yield Noted(f"{repeated} texts that repeat one learned from are left out of the scoring")
     if len(drawn) < 2:
         fix = "give examples of at least two labels"
         raise DataError(f"only one class: {', '.join(drawn)}", where=support[0].where, fix=fix)
@@ -124,24 +134,42 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
-def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
-    """The checkpoint with a head for these labels.
+def _learned(parts: Parts, support: Sequence[Example], wanted: Wanted) -> Telling[tuple[dict[str, Tensor], int]]:
+    """The weights that the support leads to, and after how many steps."""
+    full = yield from encode(parts.vocabulary, support, cache=None)
+    batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
+    with torch.no_grad():
+        steps = _best_steps(parts, batch) if wanted.choose else None
+        path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
+        taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
+    if wanted.choose and steps is None:
+        yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
+    if steps == 0:
+        yield Noted("no step made texts left out of the learning more likely: the model stays as it was")
+    return {name: value[0] for name, value in stacked.items()}, taken
 
-    Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, they
-    take the place of its own.
+
+def _best_steps(parts: Parts, support: Batch) -> int | None:
+    """The number of steps after which texts that were left out are most likely; none where nothing can be left out.
+
+    Of each class the texts are left out in turn, one of every class together, so that the classes' shares stay. All
+    turns are tasks of one stack, and the fewest steps of the lowest loss are taken.
     """
-    known = checkpoint.vocabulary.labels
-    if set(labels) <= set(known):
-        return checkpoint
-    together = (
-        [*known, *(label for label in labels if label not in known)] if set(labels) & set(known) else list(labels)
-    )
-    tensors = dict(checkpoint.tensors)
-    for name, old in checkpoint.group("model").items():
-        if name.startswith(HEAD):
-            new = torch.zeros(len(together), *old.shape[1:])
-            for place, label in enumerate(together):
-                if label in known:
-                    new[place] = old[known.index(label)]
-            tensors[f"model/{name}"] = new
-    return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
+    targets = support.targets
+    assert targets is not None
+    by_class = [torch.nonzero(targets == label)[:, 0].tolist() for label in sorted(set(targets.tolist()))]
+    turns = min(MOST_TURNS, *map(len, by_class))
+    if turns < 2:
+        return None
+    left_out = [[places[turn] for places in by_class] for turn in range(turns)]
+    learned = [[place for place in range(len(targets)) if place not in out] for out in left_out]
+    losses = parts.learner.losses(parts.model, _tasks(support, left_out), parts.task.loss)
+    path = parts.learner.trajectory(parts.model, _tasks(support, learned), parts.task.loss)
+    return int(torch.stack([losses(weights).mean() for weights in path]).argmin())
+
+
+def _tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
+    """A task for each list of places in the batch."""
+    index = torch.tensor(places, device=batch.tokens.device)
+    targets = None if batch.targets is None else batch.targets[index]
+    return Batch(batch.tokens[index], batch.lengths[index], targets)

@@ -1,7 +1,8 @@
 """From a RunConfig or a Checkpoint to the parts that work together."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from lstmcli import registry
-from lstmcli.config import RunConfig
+from lstmcli.config import Finetune, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.store import Ints, Store
 from lstmcli.data.tokens import PADDING, Vocabulary
@@ -18,21 +19,38 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.inputs import cache_folder
+from lstmcli.errors import ConfigError
 from lstmcli.types import Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
+HEAD = "head."  # weights with a row a label
+SHAPE = (
+    "name",
+    "embedding",
+    "characters",
+    "character_embedding",
+    "character_features",
+    "casing",
+    "head",
+    "hidden",
+    "layers",
+    "bidirectional",
+    "pooling",
+    "bag",
+)  # of a model, that its weights decide
 EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A model on its device, with the task and vocabulary that give its numbers a meaning."""
+    """A model on its device, with the task and vocabulary that give its numbers a meaning, and how it adapts."""
 
     config: RunConfig
     vocabulary: Vocabulary
     task: Any
     model: nn.Module
     runtime: runtime.Runtime
+    learner: Any
 
 
 def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> Parts:
@@ -42,7 +60,9 @@ def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> 
     model = kind.build(config.model, words=learned, labels=len(vocabulary.labels))
     if vocabulary.carried:
         model.carry(vocabulary.carried)
-    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model.to(where.device), where)
+    model = model.to(where.device)
+    learner = registry.find(registry.LEARNERS, config.learner.name).build(config.learner, model)
+    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model, where, learner)
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
@@ -50,6 +70,10 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()
+    learned = checkpoint.group("learner")
+    for name, value in parts.learner.named_parameters():
+        if name in learned:  # as it was learned, however many steps are asked for now
+            value.data = learned[name].float().to(where.device)
     return parts
 
 
@@ -59,6 +83,55 @@ def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     if model.name != "tagger" or model.vectors is None or model.carried == 0:
         return vocabulary
     return vocabulary.with_words(vectors.words_of(model.vectors, model.carried))
+
+
+def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
+    """The checkpoint with a head for these labels.
+
+    Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, they
+    take the place of its own.
+    """
+    known = checkpoint.vocabulary.labels
+    if set(labels) <= set(known):
+        return checkpoint
+    together = (
+        [*known, *(label for label in labels if label not in known)] if set(labels) & set(known) else list(labels)
+    )
+    tensors = dict(checkpoint.tensors)
+    for name, old in checkpoint.group("model").items():
+        if name.startswith(HEAD):
+            new = torch.zeros(len(together), *old.shape[1:])
+            for place, label in enumerate(together):
+                if label in known:
+                    new[place] = old[known.index(label)]
+            tensors[f"model/{name}"] = new
+    return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
+
+
+def origin(config: RunConfig) -> Checkpoint:
+    """The checkpoint whose weights and words a run begins with.
+
+    Raises:
+        CheckpointError: it is not there.
+        ConfigError: its model is of another shape.
+    """
+    assert config.model.init is not None
+    found = checkpoints.load(config.model.init)
+    for key in SHAPE:
+        its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
+        if its != ours:
+            raise ConfigError(
+                f"the model to begin with has {key} {its}, the recipe {ours}",
+                where=f"model.init: {config.model.init}",
+                fix=f"--set model.{key}={its}",
+            )
+    return found
+
+
+def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
+    """The parts with another model of the same kind, and a learner that has learned nothing."""
+    its = registry.find(registry.LEARNERS, learner.name).build(learner, model)
+    return replace(parts, model=model, learner=its)
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:

@@ -8,7 +8,7 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint
 
 WORDS = 20_000
-EMBEDDING = "model/embedding.weight"  # [word, embedding]
+BY_WORD = ("model/embedding.weight", "model/projection", "model/salience")  # [word, ...]
 PRIOR = "baseline/prior"
 
 
@@ -19,7 +19,8 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     """
     keep = range(min(words, len(checkpoint.vocabulary)))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith("model/")}
-    tensors[EMBEDDING] = tensors[EMBEDDING][: len(keep)].clone()  # a view would be saved whole
+    for name in tensors.keys() & set(BY_WORD):
+        tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
     if PRIOR in checkpoint.tensors:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]
     return replace(checkpoint, vocabulary=checkpoint.vocabulary.pruned(keep), tensors=tensors)

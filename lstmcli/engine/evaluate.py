@@ -105,12 +105,17 @@ def write(report: Report, target: Path) -> None:
     Raises:
         RuntimeSetupError: the folder cannot be written.
     """
-    folder.claim_file(target / "report.json")
-    with folder.whole(target / "report.json") as file:
-        file.write(json.dumps(report.plain(), indent=2).encode())
+    write_plain(report.plain(), target)
     with folder.whole(target / "predictions.jsonl") as file:
         for prediction in report.predictions():
             file.write(json.dumps(prediction, ensure_ascii=False).encode() + b"\n")
+
+
+def write_plain(report: dict[str, Any], target: Path) -> None:
+    """report.json alone. Raises RuntimeSetupError where the folder cannot be written."""
+    folder.claim_file(target / "report.json")
+    with folder.whole(target / "report.json") as file:
+        file.write(json.dumps(report, indent=2).encode())
 
 
 def baseline_figures(task: Any, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:

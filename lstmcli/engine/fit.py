@@ -1,9 +1,9 @@
 """The only training loop: a generator of events that neither prints, saves, nor knows what an item is."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -45,12 +45,15 @@ class Job(Generic[Item]):
     evaluate: Callable[[], Work[dict[str, float]]]
 
 
-def optimizer_for(model: nn.Module, config: Train) -> torch.optim.Optimizer:
-    """The optimiser that the recipe names, over all weights."""
+def optimizer_for(model: nn.Module, config: Train, rates: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
+    """The optimiser that the recipe names, over all weights, and over learned rates, which do not decay."""
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+    if kept := list(rates):
+        groups.append({"params": kept, "weight_decay": 0.0})
     if config.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)  # 3 × the speed
+    return kind(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)  # 3 × the speed
 
 
 def learning_rate(config: Train, done: float) -> float:
@@ -88,8 +91,8 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             job.optimizer.step()
             at.batch += 1
             at.step += 1
-            at.loss_sum += loss * mean.count
-            at.loss_count += mean.count
+            at.loss_sum += loss * int(mean.count)
+            at.loss_count += int(mean.count)
             yield Stepped(at.step, loss, tokens)
         metrics = yield from job.evaluate()
         rank = (metrics["score"], -metrics["loss"])

@@ -37,9 +37,13 @@ def cache_folder() -> Path:
 
 def root_of(data: Data) -> Path:
     """The file or folder that holds the data set. Raises DataError where none does."""
+    return _located(data, hub=registry.find(registry.DATASETS, data.name).HUB)
+
+
+def _located(data: Data, *, hub: str) -> Path:
     reader = registry.find(registry.DATASETS, data.name)
     bundled = getattr(reader, "BUNDLED", None)
-    return sources.locate(data.name, path=data.path, bundled=bundled, hub=reader.HUB, cache=cache_folder())
+    return sources.locate(data.name, path=data.path, bundled=bundled, hub=hub, cache=cache_folder())
 
 
 def named(text: str | None, data: Data, columns: Sequence[Option] = ()) -> Data:
@@ -101,6 +105,8 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
             fix = "mend the rows, or train without them: --set data.bad_rows=skip"
             raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
+    for note in rows.notes:
+        yield Noted(note)
     if not rows.examples:
         where = f"{root} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
         raise DataError("no examples", where=where, fix="give a file with at least one row of text and label")
@@ -156,6 +162,13 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
     return name, examples
 
 
+def supports(data: Data) -> Telling[list[Example]]:
+    """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
+    if "support" not in splits(data):
+        return []
+    return (yield from split(data, "support"))
+
+
 def everything(data: Data) -> Telling[list[Example]]:
     """The examples of all splits together."""
     examples = []
@@ -166,10 +179,8 @@ def everything(data: Data) -> Telling[list[Example]]:
 
 def old(config: RunConfig) -> Telling[list[Example]]:
     """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
-    reader = registry.find(registry.DATASETS, config.data.name)
-    bundled = getattr(reader, "BUNDLED", None)
     try:
-        sources.locate(config.data.name, path=config.data.path, bundled=bundled, hub="", cache=cache_folder())
+        _located(config.data, hub="")
         _, examples = yield from to_score(config.data, None, config)
     except DataError:
         return []

@@ -10,24 +10,26 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lstmcli.config import RunConfig
-from lstmcli.data import batching, check
+from lstmcli.data import check
+from lstmcli.data.episodes import shares
 from lstmcli.data.store import Store, built, encode, fingerprint
-from lstmcli.engine import assemble, folder, runtime
+from lstmcli.engine import assemble, episodes, folder, runtime
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.adversary import Adversary
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
+from lstmcli.engine.episodes import Course
 from lstmcli.engine.evaluate import baseline_figures
 from lstmcli.engine.events import Checked, Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped, Telling
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for
 from lstmcli.engine.inputs import Inputs
 from lstmcli.engine.interrupt import Stop
+from lstmcli.engine.supervised import Reading
 from lstmcli.errors import ConfigError
-from lstmcli.types import Mean, Progress, Work
+from lstmcli.types import Progress, Work
 
 MAY_CHANGE = ("device", "threads", "data.cache", "data.bad_rows", "train.save_every")  # from a run to its resumption
 TRIED = 6  # steps of a dry run, of which all but the first are timed
@@ -43,7 +45,7 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     if last is not None:
         _same_recipe(last, config, inputs)
     parts, whole = yield from _prepare(config, inputs, last)
-    trainer = Trainer(parts, whole, out, fingerprint(inputs.train))
+    trainer = Trainer(parts, whole, out, inputs)
     if last is None:
         folder.begin(out)
     else:
@@ -62,7 +64,7 @@ def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
     data = config.data.model_copy(update={"cache": False})
     parts, whole = yield from _prepare(config.model_copy(update={"data": data}), inputs, None)
-    trainer = Trainer(parts, whole, out=None)
+    trainer = Trainer(parts, whole, None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
     begun, tokens = time.perf_counter(), 0
@@ -83,7 +85,8 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
     )  # fmt: skip
     fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
     for key, value in before.items():
-        if value != after[key] and key not in MAY_CHANGE and not key.startswith("learner."):
+        of_adaptation = key.startswith("learner.") and now.episodes is None  # not what the run itself is made by
+        if value != after.get(key) and key not in MAY_CHANGE and not of_adaptation:
             raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
     if last.progress["data"] != fingerprint(inputs.train):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
@@ -92,21 +95,31 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
 def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[tuple[Parts, dict[str, Store]]]:
     where = runtime.prepare(config)
     cache = assemble.cache_of(config)
-    if last is None:
+    episodes.check(config)
+    origin = None if config.model.init is None or last is not None else assemble.origin(config)
+    if last is not None:
+        vocabulary = last.vocabulary
+    elif origin is not None:
+        vocabulary = origin.vocabulary
+    else:
         vocabulary = yield from built(inputs.train, config.tokens, cache=cache)
         vocabulary = assemble.with_carried(vocabulary, config)
-    else:
-        vocabulary = last.vocabulary
+    if last is None:
+        vocabulary = vocabulary.with_labels(episodes.labels_of(config, inputs.train))
+    labelled = config.episodes is None or config.episodes.ways is None
     full = {}
     for name, part in inputs.parts.items():
-        full[name] = yield from encode(vocabulary, part, cache=cache)
+        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled)
     lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
     yield Checked(checked)
     for remark in check.remarks(checked):
         yield Noted(remark)
     parts = assemble.fresh(config, vocabulary, where)
-    if config.model.vectors is not None and last is None:
+    if origin is not None:
+        begun = assemble.with_labels(origin, vocabulary.labels)
+        parts.model.load_state_dict({name: value.float() for name, value in begun.group("model").items()})
+    elif config.model.vectors is not None and last is None:
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
     return parts, full
@@ -115,82 +128,59 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
 class Trainer:
     """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
 
-    def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None, data: str = "") -> None:
+    def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None, inputs: Inputs) -> None:
         self.parts = parts
-        self.fingerprint = data  # of the training examples
+        self.fingerprint = fingerprint(inputs.train)
+        self.shares = shares(inputs.train)
         self.whole = whole  # what the baselines read
         self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}
         self.out = out
-        self.optimizer = optimizer_for(parts.model, parts.config.train)
-        self._epoch = (-1, self.stores["train"])  # the texts of the epoch at hand
-        size = parts.config.train.adversarial
-        self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
+        self.learned = nn.ModuleList((parts.model, parts.learner))
+        self.optimizer = optimizer_for(parts.model, parts.config.train, rates=parts.learner.parameters())
         decay = parts.config.train.average
-        self._mean = None
+        self._mean: AveragedModel | None = None
+        self._kept = parts  # what is evaluated and saved
         if decay is not None:
             running = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            self._mean = AveragedModel(parts.model, multi_avg_fn=running)
-        self._kept = parts if self._mean is None else replace(parts, model=self._mean.module)  # what is evaluated
+            self._mean = AveragedModel(self.learned, multi_avg_fn=running)
+            model, learner = self._mean.module.children()
+            self._kept = replace(parts, model=model, learner=learner)
         self.at = Position()
         self.saved = time.perf_counter()
-        job = Job(parts.model, self.optimizer, self._items, self._loss, self._evaluate)
+        self.work: Reading | Course
+        if parts.config.episodes is None:
+            self.work = Reading(parts, whole, self.stores)
+        else:
+            self.work = Course(parts, whole, self.stores, inputs)
+        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, self._evaluate)
         self._events = fit(job, parts.config.train, self.at)
+
+    def _evaluate(self) -> Work[dict[str, float]]:
+        return self.work.evaluate(self._kept)
 
     def plan(self) -> Planned:
         config = self.parts.config
         return Planned(
-            steps=len(self._items(0)) * config.train.epochs,
-            tokens=int(self._texts(0).offsets[-1]) * config.train.epochs,
-            parameters=sum(parameter.numel() for parameter in self.parts.model.parameters()),
+            steps=len(self.work.items(0)) * config.train.epochs,
+            tokens=self.work.tokens(0) * config.train.epochs,
+            parameters=sum(parameter.numel() for parameter in self.learned.parameters()),
             device=self.parts.runtime.device,
-            precision=str(self.parts.runtime.dtype).removeprefix("torch."),
+            precision=self.work.precision,
         )
 
     def events(self) -> Iterator[Event]:
         """Those of the loop; files are written on the way."""
         for event in self._events:
             if self._mean is not None and isinstance(event, Stepped):
-                self._mean.update_parameters(self.parts.model)
+                self._mean.update_parameters(self.learned)
             if self.out is not None:
                 self._keep(event, self.out)
             yield event
 
-    def _items(self, epoch: int) -> list[Any]:
-        config = self.parts.config
-        lengths = self._texts(epoch).lengths
-        return batching.shuffled(lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch))
-
-    def _texts(self, epoch: int) -> Store:
-        """The training texts as the epoch reads them."""
-        config = self.parts.config
-        if config.train.crop is None:
-            return self.stores["train"]
-        if self._epoch[0] != epoch:
-            self._epoch = (epoch, self.whole["train"].cropped(config.train.crop, seed=(config.seed, epoch)))
-        return self._epoch[1]
-
-    def _loss(self, indices: Any) -> tuple[Mean, int]:
-        batch = batching.collate(self._texts(self.at.epoch), indices).to(self.parts.runtime.device)
-
-        def loss_of() -> Mean:
-            with self.parts.runtime.autocast():
-                scores = self.parts.model(batch)
-            mean: Mean = self.parts.task.loss(scores, batch)
-            return mean
-
-        mean = loss_of() if self._adversary is None else self._adversary.loss(loss_of)
-        return mean, int(batch.lengths.sum())
-
-    def _evaluate(self) -> Work[dict[str, float]]:
-        store = self.stores["validation"]
-        outputs = yield from assemble.outputs(self._kept, store, "validating")
-        figures: dict[str, float] = self.parts.task.summary(outputs, store.targets)
-        return figures
-
     def _keep(self, event: Event, out: Path) -> None:
         if isinstance(event, Evaluated):
             if event.is_best:
-                checkpoints.save(self._checkpoint(grouped("model", self._kept.model.state_dict())), out / folder.MODEL)
+                checkpoints.save(self._checkpoint(_weights(self._kept)), out / folder.MODEL)
             line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
             _append(out / folder.METRICS, line)
             self.save_last()
@@ -198,13 +188,13 @@ class Trainer:
             self.save_last()
 
     def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
-        progress = asdict(self.at) | {"data": self.fingerprint}
+        progress = asdict(self.at) | {"data": self.fingerprint, "shares": self.shares}
         return Checkpoint(self.parts.config, self.parts.vocabulary, tensors, progress=progress)
 
     def save_last(self) -> None:
         """Write all that going on needs: weights, moments, random states, position."""
         assert self.out is not None
-        names = {place: name for place, (name, _) in enumerate(self.parts.model.named_parameters())}
+        names = dict(enumerate(self._names()))
         moments = {
             f"{names[place]}/{kind}": value
             for place, kinds in self.optimizer.state_dict()["state"].items()
@@ -214,20 +204,26 @@ class Trainer:
         random = {"cpu": torch.get_rng_state()}
         if self.parts.runtime.device.startswith("cuda"):
             random["cuda"] = torch.cuda.get_rng_state(self.parts.runtime.device)
-        tensors = grouped("model", self.parts.model.state_dict()) | grouped("optimizer", moments)
+        tensors = _weights(self.parts) | grouped("optimizer", moments)
         if self._mean is not None:
             tensors |= grouped("mean", self._mean.state_dict())
         checkpoints.save(self._checkpoint(tensors | grouped("random", random)), self.out / folder.LAST)
         self.saved = time.perf_counter()
 
+    def _names(self) -> list[str]:
+        """Of all that is learned, in the optimiser's order."""
+        learner = (f"learner/{name}" for name, _ in self.parts.learner.named_parameters())
+        return [*(name for name, _ in self.parts.model.named_parameters()), *learner]
+
     def restore(self, last: Checkpoint) -> None:
         """Go back to where last.pt stands."""
         self.parts.model.load_state_dict(last.group("model"))
+        self.parts.learner.load_state_dict(last.group("learner"))
         if self._mean is not None:
             self._mean.load_state_dict(last.group("mean"))
         moments = last.group("optimizer")
         state: dict[int, dict[str, Tensor]] = {}
-        for place, (name, _) in enumerate(self.parts.model.named_parameters()):
+        for place, name in enumerate(self._names()):
             kinds = {
                 key.removeprefix(f"{name}/"): value for key, value in moments.items() if key.startswith(f"{name}/")
             }
@@ -246,22 +242,28 @@ class Trainer:
             _drop_after(self.out / folder.METRICS, self.at.step)
 
 
+def _weights(parts: Parts) -> dict[str, Tensor]:
+    return grouped("model", parts.model.state_dict()) | grouped("learner", parts.learner.state_dict())
+
+
 def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> Iterator[Event]:
     """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
     best = checkpoints.load(out / folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
     task, stores = parts.task, trainer.stores
-    logits = yield from assemble.outputs(parts, stores["validation"], "calibrating")
-    temperature = task.calibrate(logits, stores["validation"].targets)
-    before = task.summary(logits, stores["validation"].targets)
-    after = task.summary(logits, stores["validation"].targets, temperature)
+    logits, targets = yield from trainer.work.outputs(parts, "calibrating")
+    temperature = task.calibrate(logits, targets)
+    before = task.summary(logits, targets)
+    after = task.summary(logits, targets, temperature)
 
     yield Progress("fitting the linear baseline")
     train = trainer.whole["train"]
-    arrays = task.fit_baselines(train.codes, train.offsets, train.known_targets, labels=len(parts.vocabulary.labels))
+    arrays = {}
+    if train.targets is not None:  # classes that are drawn anew leave nothing to fit
+        arrays = task.fit_baselines(train.codes, train.offsets, train.targets, labels=len(parts.vocabulary.labels))
     figures = {}
     for name in ("validation", "test"):
-        if name in stores:
+        if name in stores and arrays:
             yield Progress(f"scoring the baselines on {name}")
             figures[name] = baseline_figures(task, arrays, trainer.whole[name])
     model = replace(
@@ -278,7 +280,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     _append(out / folder.METRICS, calibration)
     with folder.whole(out / folder.RECIPE) as file:
         file.write(yaml.safe_dump(parts.config.model_dump(mode="json"), sort_keys=False).encode())
-    beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in figures["validation"].items()}
+    beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
     yield Finished(out, after | calibration, beside, time.perf_counter() - started)
 
 

@@ -1,21 +1,144 @@
-"""A model at other weights than its own, which stay as they are."""
+"""The inner loop: gradient steps of many tasks at once, each at weights of its own.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+    w_0 = w;   w_{k+1} = w_k - rate_k ⊙ grad_{w_k} [L(support; w_k) + anchor |w_k - w_0|²]
 
+Weights and texts carry a leading dimension of tasks, and ``torch.func.vmap`` runs the model over it. The derivative is
+taken outside of it: tasks do not touch, so the gradient of the sum of their losses is each task's own, and plain
+autograd keeps the graph (exact second order) or not (first order).
+
+Where only the head moves, the encoder stands still: it reads the texts of all tasks once, in one pass of the fused
+kernel, and a step costs a product of two small matrices.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
-from lstmcli.types import Batch, Scores
+from lstmcli.types import Batch, ClassScores, Loss, Scores, Spelling
+
+HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
+EMBEDDING = "embedding"
+
+Weights = dict[str, Tensor]  # by name, each ``[task, ...]``
+Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one task
 
 
-@dataclass(frozen=True)
-class Substituted:
-    """A Predictor: the model with the named weights in the place of its own."""
+class Learner(nn.Module):
+    """What all learners share. names: of the weights that move; they always count the head in."""
 
-    model: nn.Module
-    weights: Mapping[str, Tensor]
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
 
-    def __call__(self, batch: Batch) -> Scores:
-        scores: Scores = functional_call(self.model, dict(self.weights), (batch,))
-        return scores
+    def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
+        """The weights of each task before the first and after each step; the model is left as it is."""
+        raise NotImplementedError
+
+    def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
+        """Of each task, ``[task, batch, label]``, as a function of the weights that move."""
+        return asked(model, batch, self.names, lambda scores, _: classes(scores).logits)
+
+    def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Callable[[Weights], Tensor]:
+        """Of each task, ``[task]``, as a function of the weights that move."""
+        return asked(model, batch, self.names, lambda scores, its: loss(scores, its).value)
+
+
+def moving(model: nn.Module, moves: str) -> list[str]:
+    """The names of the weights that move: ``all``, ``lstm+head``, ``biases+head`` or ``head``."""
+    kept: dict[str, Callable[[str], bool]] = {
+        "all": lambda _: True,
+        "lstm+head": lambda name: not name.startswith(f"{EMBEDDING}."),
+        "biases+head": lambda name: _of_head(name) or "bias" in name,
+        "head": _of_head,
+    }
+    return [name for name, _ in model.named_parameters() if kept[moves](name)]
+
+
+def spread(model: nn.Module, names: list[str], tasks: int) -> Weights:
+    """The model's own weights, once a task; gradients flow back to them."""
+    return {name: model.get_parameter(name).expand(tasks, *model.get_parameter(name).shape) for name in names}
+
+
+def asked(model: nn.Module, batch: Batch, names: list[str], say: Say) -> Callable[[Weights], Tensor]:
+    """What ``say`` makes of each task's scores, ``[task, ...]``, as a function of the weights that move.
+
+    batch: of many tasks, ``[task, batch, time]``.
+    """
+    if all(map(_of_head, names)) and batch.spelling is None:
+        return _asked_of_the_head(model, batch, say)
+
+    def one(weights: Weights, batch: Batch) -> Tensor:
+        return say(functional_call(model, weights, (batch,)), batch)
+
+    return lambda weights: _over_tasks(one, weights, batch)
+
+
+def classes(scores: Scores) -> ClassScores:
+    """The scores, of a model that labels whole texts."""
+    assert isinstance(scores, ClassScores)
+    return scores
+
+
+def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
+    tasks = len(batch.tokens)
+    scores = model(Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1)))
+    embedding = scores.embedding.unflatten(0, (tasks, -1))  # [task, batch, feature]
+    head = model.get_submodule(HEAD)
+    dtype = head.get_parameter("weight").dtype
+
+    def one(weights: Weights, batch: Batch, embedding: Tensor) -> Tensor:
+        own = {name.removeprefix(f"{HEAD}."): value for name, value in weights.items()}
+        logits = functional_call(head, own, (embedding.to(dtype),))
+        return say(replace(scores, logits=logits, embedding=embedding), batch)
+
+    return lambda weights: _over_tasks(one, weights, batch, embedding)
+
+
+def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:
+    def unpacked(weights: Weights, its: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
+        return one(weights, Batch(**its, spelling=Spelling(**spelling) if spelling else None), *more)
+
+    its = {name: getattr(batch, name) for name in ("tokens", "lengths", "targets") if getattr(batch, name) is not None}
+    spelling = {} if batch.spelling is None else vars(batch.spelling)
+    result: Tensor = vmap(unpacked, randomness="different")(weights, its, spelling, *more)
+    return result
+
+
+def descend(
+    losses: Callable[[Weights], Tensor],
+    weights: Weights,
+    rate: Callable[[str, int], Tensor | float],
+    *,
+    steps: int,
+    exact: bool = False,
+    anchor: float = 0.0,
+) -> Iterator[Weights]:
+    """The weights before the first and after each step.
+
+    losses: of each task; rate: of a weight at a step. With ``exact`` a gradient through the result passes through the
+    inner gradients too; without, it takes them for constants.
+    """
+    yield weights
+    start = {name: value.detach() for name, value in weights.items()}
+    for step in range(steps):
+        with torch.enable_grad():
+            at = weights
+            if not exact:
+                at = {name: value.detach().requires_grad_() for name, value in weights.items()}
+            objective = losses(at).sum()
+            if anchor:
+                pulls = [(value - start[name]).square().sum() for name, value in at.items()]
+                objective = objective + anchor * torch.stack(pulls).sum()
+            gradients = torch.autograd.grad(objective, list(at.values()), create_graph=exact)
+        weights = {
+            name: value - rate(name, step) * gradient
+            for (name, value), gradient in zip(weights.items(), gradients, strict=True)
+        }
+        yield weights
+
+
+def _of_head(name: str) -> bool:
+    return name.startswith(f"{HEAD}.")

@@ -3,7 +3,14 @@
 Pooling: the last hidden states (forward at the end, backward at the start), their mean or maximum over time, maximum
 beside mean (the concat pooling of Howard & Ruder 2018, section 3.3, without the last state), or attention with a
 learned query (Yang et al. 2016, section 2.2).
+
+With ``bag`` the pooled states stand beside a bag of the words themselves: a fixed random vector a word (Achlioptas
+2003: products of such sums are nearly those of the counts), weighted, summed and brought to one length. A word's weight
+is learned and begins with what Zipf's law makes of its rank for an inverse document frequency: frequent words say
+little. Of classes that were never seen in training, shared words say more than what an LSTM has learned of others.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +21,7 @@ from lstmcli.models.lstm import LSTM
 from lstmcli.types import Batch, ClassScores
 
 PADDING, UNKNOWN = 0, 1
+GAIN = 3.0  # length of the bag at the start: about that of the pooled states
 
 
 class Classifier(nn.Module):
@@ -38,7 +46,13 @@ class Classifier(nn.Module):
         if config.pooling == "attention":
             self.attend = nn.Linear(features, features)
             self.query = nn.Linear(features, 1, bias=False)
-        self.head = nn.Linear(features * (2 if config.pooling == "max-mean" else 1), labels)
+        features *= 2 if config.pooling == "max-mean" else 1
+        if config.bag:
+            random = torch.Generator().manual_seed(0)  # no weight: the same in every model
+            self.register_buffer("projection", torch.randn(words, config.bag, generator=random) / math.sqrt(config.bag))
+            self.salience = nn.Parameter(torch.arange(2, words + 2).log() / math.log(words + 2))  # [word]
+            self.gain = nn.Parameter(torch.tensor(GAIN))
+        self.head = nn.Linear(features + config.bag, labels)
 
     def forward(self, batch: Batch) -> ClassScores:
         tokens = batch.tokens
@@ -48,6 +62,10 @@ class Classifier(nn.Module):
         embedded = F.dropout(self.embedding(tokens), self.config.dropout, self.training)  # [batch, time, embedding]
         hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
         pooled = F.dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
+        if self.config.bag:
+            weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
+            bag = F.normalize((weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1), dim=-1)
+            pooled = torch.cat((_wide(pooled), self.gain * bag), dim=-1)
         return ClassScores(logits=_wide(self.head(pooled)), embedding=pooled)
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lstmcli.models.recurrence import recur, reordered
+
 State = tuple[Tensor, Tensor]  # hidden and cell, each [layers * directions, batch, hidden]
 
 
@@ -50,7 +52,8 @@ class LSTM(nn.Module):
 
     Equals ``torch.nn.LSTM`` over packed sequences, at the speed of padded ones: the backward direction reads each
     sequence reversed by its own length. Each layer and direction is one call of a fused kernel (oneDNN, cuDNN);
-    dropout lies between the calls, so that the same seed gives the same run.
+    dropout lies between the calls, so that the same seed gives the same run. Under ``torch.func.vmap``, where weights
+    or texts of many tasks are read at once, ``recurrence`` takes the kernel's place by itself.
 
     dropout: on the inputs of every layer but the first; weight_drop: share of recurrent weights dropped for a whole
     sequence (Merity et al. 2018, section 2); forget_bias: initial bias of the forget gates.
@@ -119,6 +122,11 @@ class LSTM(nn.Module):
         for layer in range(self.layers):
             if layer > 0:
                 inputs = F.dropout(inputs, self.dropout, self.training)
+            if _many(inputs, *self.weights(layer, "")):
+                inputs, ends = self._read_many(inputs, lengths, state, layer)
+                inputs = inputs * mask[:, :, None]
+                last.extend(ends)
+                continue
             outputs = []
             for suffix in self.suffixes:
                 start = None if state is None else (state[0][len(last), None], state[1][len(last), None])
@@ -156,3 +164,36 @@ class LSTM(nn.Module):
         if inputs.shape[1] > stops[-1]:  # padding that no sequence reaches
             outputs.append(inputs.new_zeros(len(inputs), inputs.shape[1] - stops[-1], self.hidden))
         return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], (own_hidden, own_cell)
+
+    def _read_many(
+        self, inputs: Tensor, lengths: Tensor, state: State | None, layer: int
+    ) -> tuple[Tensor, list[State]]:
+        """One layer, its directions side by side: what a fused kernel cannot do for many tasks."""
+        directions, batch = len(self.suffixes), len(inputs)
+        sides = [reverse(inputs, lengths) if suffix else inputs for suffix in self.suffixes]
+        sequence = torch.stack(sides).transpose(1, 2)  # [direction, time, batch, inputs]
+        w_ih, w_hh, b_ih, b_hh = (
+            torch.stack(parts) for parts in zip(*(self.weights(layer, suffix) for suffix in self.suffixes), strict=True)
+        )
+        bias = reordered((b_ih + b_hh)[..., None]).mT  # [direction, 1, 4 * hidden]
+        brought = torch.baddbmm(bias, sequence.flatten(1, 2), reordered(w_ih).mT)
+        brought = brought.view(directions, -1, batch, 4 * self.hidden)
+        w_hh = F.dropout(reordered(w_hh), self.weight_drop, self.training)
+        if state is None:
+            zeros = inputs.new_zeros(directions, batch, self.hidden)
+            state = (zeros, zeros)
+        else:
+            here = slice(layer * directions, (layer + 1) * directions)
+            state = (state[0][here], state[1][here])
+        hidden, cell = recur(brought, w_hh, *state)  # each [direction, time, batch, hidden]
+        at = (lengths - 1)[None, None, :, None].expand(directions, 1, batch, self.hidden)
+        ends = zip(hidden.gather(1, at).unbind(), cell.gather(1, at).unbind(), strict=True)  # each [1, batch, hidden]
+        outputs = hidden.transpose(1, 2).unbind()
+        turned = [reverse(output, lengths) if suffix else output
+                  for output, suffix in zip(outputs, self.suffixes, strict=True)]  # fmt: skip
+        return torch.cat(turned, dim=-1), list(ends)
+
+
+def _many(*tensors: Tensor) -> bool:
+    """True under ``vmap``, whose tensors carry a dimension that shapes do not show and no fused kernel knows."""
+    return any(torch._C._functorch.is_batchedtensor(tensor) for tensor in tensors)

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from lstmcli.tasks.baselines import baseline_chances, fit_baselines
+from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_chances, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
 from lstmcli.types import Batch, ClassScores, Mean
 
@@ -19,12 +20,16 @@ __all__ = [
     "baseline_chances",
     "calibrate",
     "describe",
+    "episode_figures",
     "fit_baselines",
     "loss",
     "measure",
     "outputs",
+    "over_episodes",
     "probabilities",
     "summary",
+    "support_chances",
+    "text_features",
 ]
 
 

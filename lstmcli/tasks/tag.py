@@ -54,7 +54,7 @@ def loss(scores: TagScores, batch: Batch) -> Mean:
     chain = _chain(scores)
     reached = crf.score(chain, scores.emissions, scores.lengths, batch.targets)
     total = crf.log_partition(chain, scores.emissions, scores.lengths)
-    words = int(scores.lengths.sum())
+    words = scores.lengths.sum()
     return Mean((total - reached).sum() / words, words)
 
 

@@ -32,6 +32,7 @@ from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
+from tests.bench import adapting as meta_steps
 from tests.bench import tagging
 
 Figures = dict[str, float]
@@ -203,12 +204,18 @@ def starting() -> Figures:
         return {"help_s": median(call("--help")), "predict_s": median(call("predict", "a fine film"))}
 
 
+def adapting() -> Figures:
+    """An exact and a first-order meta-step of MAML against an exact loop over torch.nn.LSTM, a task after the other."""
+    return meta_steps.figures(median)
+
+
 def tagger() -> Figures:
     """The same sentences in the same batches: ours (bfloat16 where fast; float32), and packed with pytorch-crf."""
     return tagging.training(median) | tagging.predicting()
 
 
 BENCHES = {
+    "adapting": adapting,
     "starting": starting,
     "encoding": encoding,
     "training": training,

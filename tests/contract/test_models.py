@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +40,8 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
         Classifier(embedding=6, hidden=5, dropout=0.0, pooling=pooling, bidirectional=both, layers=layers)
         for pooling in ("last", "mean", "max", "max-mean", "attention")
         for both, layers in ((True, 1), (False, 2))
-    ],
+    ]
+    + [Classifier(embedding=6, hidden=5, dropout=0.0, bag=7)],
     "tagger": [
         Tagger(
             embedding=6, hidden=5, dropout=0.0, word_dropout=0.0, character_embedding=3, character_features=4,
@@ -215,21 +215,3 @@ def test_any_batch_scores_as_its_texts_do_alone(name: str) -> None:
         torch.testing.assert_close(scores(parts.model, batch), torch.cat(alone), rtol=0, atol=1e-5)
 
     check()
-
-
-@pytest.mark.parametrize("name", sorted(registry.LEARNERS))
-def test_a_learner_leaves_the_model_untouched_and_zero_steps_change_nothing(
-    name: str, run: Callable[..., int], small_config: RunConfig
-) -> None:
-    parts, store = parts_of(small_config)
-    parts.model.eval()
-    learner = registry.find(registry.LEARNERS, name)
-    batch = batching.collate(store, np.arange(len(store)))
-    before = copy.deepcopy(parts.model.state_dict())
-    adapted = learner.adapt(small_config.learner, parts.model, batch, parts.task.loss)
-    assert all(torch.equal(value, before[name]) for name, value in parts.model.state_dict().items())
-    assert all(value.grad is None for value in parts.model.parameters())
-    first, last = parts.task.loss(parts.model(batch), batch).value, parts.task.loss(adapted(batch), batch).value
-    assert last < first
-    still = learner.adapt(small_config.learner.model_copy(update={"steps": 0}), parts.model, batch, parts.task.loss)
-    assert torch.equal(still(batch).logits, parts.model(batch).logits)

@@ -83,9 +83,8 @@ def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
     data = finish(inputs.read(config))
     vocabulary = finish(built(data.train, config.tokens, cache=None))
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
-    trainer = Trainer(
-        parts, {name: finish(encode(vocabulary, part, cache=None)) for name, part in data.parts.items()}, None
-    )
+    stores = {name: finish(encode(vocabulary, part, cache=None)) for name, part in data.parts.items()}
+    trainer = Trainer(parts, stores, None, data)
     mean = None
     for event in trainer.events():
         if isinstance(event, Stepped):

@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 
+from lstmcli.config import Classifier, Finetune, RunConfig, Tokens
+from lstmcli.data import batching
+from lstmcli.data.store import encode
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.adapt import with_labels
+from lstmcli.engine.adapt import _best_steps, _tasks
+from lstmcli.engine.assemble import with_labels
+from lstmcli.types import Example, finish
 
 
 def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Path) -> None:
@@ -27,3 +36,37 @@ def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Pat
     assert others.vocabulary.labels == ("calm", "joy")
     assert not others.group("model")["head.weight"].any()
     assert origin.vocabulary.labels == ("bad", "good")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_number_of_steps_is_that_of_leaving_out_one_of_each_class_in_turn(seed: int) -> None:
+    texts = ["a b", "b c", "c d a", "d", "e a", "b e", "c c"]
+    labels = ["x", "y", "x", "y", "x", "y", "x"]
+    examples = [Example(text, label) for text, label in zip(texts, labels, strict=True)]
+    config = RunConfig(
+        tokens=Tokens(min_count=1),
+        model=Classifier(embedding=6, hidden=5),
+        learner=Finetune(steps=12, lr=1.0, anchor=0.0),
+    )
+    torch.manual_seed(seed)
+    vocabulary = Vocabulary.build(texts, labels, config.tokens)
+    parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
+    parts.model.eval()
+    store = finish(encode(vocabulary, examples, cache=None))
+    support = batching.collate(store, np.arange(len(texts)))
+    losses = torch.zeros(13)
+    for out in ([0, 1], [2, 3], [4, 5]):  # y has three texts: as many turns
+        rest = _tasks(support, [[place for place in range(len(texts)) if place not in out]])
+        left = batching.collate(store, np.array(out))
+        for step, weights in enumerate(parts.learner.trajectory(parts.model, rest, parts.task.loss)):
+            own = {name: value[0] for name, value in weights.items()}
+            scores = torch.func.functional_call(parts.model, own, (left,))
+            losses[step] += parts.task.loss(scores, left).value.detach()
+    assert _best_steps(parts, support) == int(losses.argmin())
+
+
+def test_one_text_of_a_class_cannot_be_left_out(trained: Path) -> None:
+    parts = assemble.restored(checkpoints.load(trained), runtime.Runtime("cpu", torch.float32))
+    examples = [Example("a fine film", "good"), Example("a dull film", "bad"), Example("kind", "good")]
+    support = batching.collate(finish(encode(parts.vocabulary, examples, cache=None)), np.arange(3))
+    assert _best_steps(parts, support) is None

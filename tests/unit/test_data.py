@@ -101,7 +101,7 @@ def _json(record: dict[str, object]) -> str:
 def test_sources_are_asked_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = {"path": None, "bundled": None, "hub": "", "cache": tmp_path / "cache"}
     (tmp_path / "root" / "imdb").mkdir(parents=True)
-    with pytest.raises(DataError, match="needs a file"):
+    with pytest.raises(DataError, match="the variable is not set"):
         sources.locate("imdb", **where)
     assert sources.locate("imdb", **(where | {"bundled": tmp_path})) == tmp_path
     monkeypatch.setenv("LSTMCLI_DATA", str(tmp_path / "root"))

@@ -1,0 +1,66 @@
+"""How figures over many small tasks are shown."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from lstmcli.cli.figures import NAMES
+from lstmcli.cli.render import Screen
+
+if TYPE_CHECKING:
+    from lstmcli.engine.evaluate import Figures
+    from lstmcli.engine.few_shot import FewShot
+
+SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
+
+
+def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
+    """The report on stdout; with a target also as report.json in that folder."""
+    if target is not None:
+        from lstmcli.engine import evaluate
+
+        evaluate.write_plain(report.plain(), target)
+    if screen.json:
+        screen.print_json(report.plain())
+        return
+    shape = f"{report.episodes:,} tasks of {report.ways} classes, {report.shots} texts a class to learn from"
+    screen.out.print(f"{report.data} ({report.split}): {shape}")
+    screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")
+    table = Table("", *(NAMES.get(name, name) for name in SHOWN), box=None, pad_edge=False, header_style="bold")
+    for who, figures in {"model": report.metrics, **report.baselines}.items():
+        table.add_row(who, *(_with_interval(figures[name]) if name in figures else "" for name in SHOWN))
+    screen.out.print(table)
+    _tasks(screen, report)
+    for who, gains in report.gains.items():
+        _gain(screen, who, gains)
+    for name in report.below:
+        screen.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
+
+
+def _tasks(screen: Screen, report: "FewShot") -> None:
+    if not report.tasks:
+        return
+    table = Table("task", "scored", *(NAMES.get(name, name) for name in SHOWN), "accuracy before", "majority",
+                  box=None, pad_edge=False, header_style="bold")  # fmt: skip
+    for task in report.tasks:
+        others = [task["baselines"].get(who, {}).get("accuracy") for who in ("before", "majority")]
+        figures = [task["metrics"].get(name) for name in SHOWN] + others
+        shown = ["" if figure is None else f"{figure:.1%}" for figure in figures]
+        table.add_row(task["name"] or "all", f"{task['examples']:,}", *shown)
+    screen.out.print(table)
+
+
+def _gain(screen: Screen, who: str, gains: "Figures") -> None:
+    figure = gains["accuracy"]
+    against = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}[who]
+    sure = figure["low"] > 0 or figure["high"] < 0
+    verdict = "" if sure else ": no sure difference"
+    screen.out.print(
+        f"accuracy against {against}, paired: {100 * figure['value']:+.1f} points "
+        f"({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f}){verdict}"
+    )
+
+
+def _with_interval(figure: dict[str, float]) -> str:
+    return f"{figure['value']:.1%} ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"

@@ -1,0 +1,162 @@
+"""Few-shot episodes out of labelled examples, by seed: what to learn from, and what to be scored on.
+
+A task is a domain with all labels, each with its own meaning (``positive`` stays ``positive``), or some classes drawn
+out of many, numbered anew in each episode. Support and query have no text in common, and no text is in either twice.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lstmcli.config import Episodes
+from lstmcli.data import batching
+from lstmcli.data.store import Ints, Store
+from lstmcli.errors import DataError
+from lstmcli.types import Batch, Episode, Example
+
+MOST = 15  # texts a class that an episode is scored on, where nothing says how many
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A domain: where the different texts of each of its labels stand among the examples."""
+
+    domain: str
+    places: dict[str, Ints]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """An episode by the places of its texts; targets count within the labels."""
+
+    domain: str
+    labels: tuple[str, ...]
+    support: Ints
+    support_targets: Ints
+    query: Ints
+    query_targets: Ints
+
+
+def pools(examples: Sequence[Example]) -> list[Pool]:
+    """The domains of the examples; of texts that recur in a domain the first counts."""
+    found: dict[str, dict[str, list[int]]] = {}
+    seen: set[tuple[str, object]] = set()
+    for place, example in enumerate(examples):
+        if (example.domain, example.text) not in seen:
+            seen.add((example.domain, example.text))
+            found.setdefault(example.domain, {}).setdefault(str(example.target), []).append(place)
+    return [
+        Pool(domain, {label: np.array(places) for label, places in sorted(labels.items())})
+        for domain, labels in sorted(found.items())
+    ]
+
+
+def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> list[Pool]:
+    """The pools of which episodes can be drawn, without the classes that have too few texts.
+
+    labels: what every domain must have where classes are not drawn.
+
+    Raises:
+        DataError: there is none.
+    """
+    kept = []
+    for pool in found:
+        scarce = config.query == "natural" and config.ways is None  # a class may have few, if the domain has enough
+        least = config.shots + (1 if scarce else config.queries)
+        rich = {label: places for label, places in pool.places.items() if len(places) >= least}
+        total = sum(map(len, rich.values()))
+        if config.ways is None:
+            rich = {label: rich[label] for label in labels if label in rich}
+            enough = len(rich) == len(labels) and total >= len(labels) * (config.shots + config.queries)
+        else:
+            enough = len(rich) >= config.ways
+        if enough:
+            kept.append(Pool(pool.domain, rich))
+    if not kept:
+        ways = f"{config.ways} classes" if config.ways else f"all of {', '.join(labels)}"
+        raise DataError(
+            f"no domain has {config.shots} + {config.queries} different texts of each of {ways}",
+            where=f"{len(found)} domains",
+            fix="give more texts, or ask for fewer: --set episodes.shots=1 --set episodes.queries=2",
+        )
+    return kept
+
+
+def with_queries(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> Episodes:
+    """The shape with as many queries, up to ``MOST``, as leave all domains usable that are so with one.
+
+    Raises:
+        DataError: as ``usable``.
+    """
+    few = config.model_copy(update={"queries": 1})
+    count = len(usable(found, few, labels))
+    for queries in range(MOST, 1, -1):
+        many = config.model_copy(update={"queries": queries})
+        try:
+            if len(usable(found, many, labels)) == count:
+                return many
+        except DataError:  # too many for any
+            continue
+    return few
+
+
+def draws(found: Sequence[Pool], config: Episodes, *, count: int, seed: tuple[int, ...]) -> Iterator[Draw]:
+    """``count`` episodes; the seed decides all."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        pool = found[int(random.integers(len(found)))]
+        labels = tuple(pool.places)
+        if config.ways is not None:
+            labels = tuple(labels[place] for place in random.permutation(len(labels))[: config.ways])
+        yield draw(pool, labels, config, random)
+
+
+def draw(pool: Pool, labels: tuple[str, ...], config: Episodes, random: Any) -> Draw:
+    """One episode of these labels."""
+    mixed = [random.permutation(pool.places[label]) for label in labels]
+    support = [places[: config.shots] for places in mixed]
+    if config.query == "balanced":
+        query = [places[config.shots : config.shots + config.queries] for places in mixed]
+    else:
+        rest = np.concatenate([places[config.shots :] for places in mixed])
+        chosen = set(random.permutation(rest)[: config.queries * len(labels)].tolist())
+        query = [np.array([place for place in places[config.shots :] if int(place) in chosen], int) for places in mixed]
+    return Draw(pool.domain, labels, *joined(support), *joined(query))
+
+
+def kind(domain: str) -> str:
+    """What is asked of a domain: of ``books.t4`` it is ``t4``; of a plain name nothing in particular."""
+    return domain.rpartition(".")[2] if "." in domain else ""
+
+
+def shares(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """Of each kind of domain, and under "" of all together, the share that each label has."""
+    counts: dict[str, Counter[str]] = {"": Counter()}
+    for example in examples:
+        for its in {"", kind(example.domain)}:
+            counts.setdefault(its, Counter())[str(example.target)] += 1
+    return {its: {label: count / found.total() for label, count in sorted(found.items())}
+            for its, found in sorted(counts.items())}  # fmt: skip
+
+
+def joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:
+    """The places of all classes together, and the class of each."""
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+def collate(store: Store, drawn: Sequence[Draw]) -> Episode:
+    """Episodes of one shape as one, with a leading dimension of tasks."""
+    support = _stacked(store, [one.support for one in drawn], [one.support_targets for one in drawn])
+    query = _stacked(store, [one.query for one in drawn], [one.query_targets for one in drawn])
+    return Episode(support, query, drawn[0].labels)
+
+
+def _stacked(store: Store, places: Sequence[Ints], targets: Sequence[Ints]) -> Batch:
+    import torch
+
+    batch = batching.collate(store, np.concatenate(places))
+    shape = (len(places), len(places[0]))
+    return Batch(batch.tokens.view(*shape, -1), batch.lengths.view(shape), torch.from_numpy(np.stack(targets)).long())

@@ -1,0 +1,49 @@
+"""What the intent data sets share: their classes, not their texts, are parted into splits.
+
+A few-shot learner is scored on classes that it has never seen, so every class lies whole in one split; a fixed seed
+draws which.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lstmcli.config import Data
+from lstmcli.errors import DataError
+from lstmcli.types import Example, Rows
+
+SEED = 0  # of the parting: a constant of the benchmark, whatever the seed of a run
+
+
+def parted(classes: Iterable[str], sizes: dict[str, int]) -> dict[str, frozenset[str]]:
+    """The classes of each split; sizes: how many, where the first split takes what the others leave."""
+    order = sorted(set(classes))
+    drawn = [order[place] for place in np.random.default_rng(SEED).permutation(len(order))]
+    parts = {}
+    for split, size in reversed(sizes.items()):
+        size = size if len(order) == sum(sizes.values()) else len(order) // len(sizes)  # a part of the data set
+        parts[split], drawn = frozenset(drawn[:size]), drawn[size:]
+    first = next(iter(sizes))
+    return parts | {first: parts[first] | frozenset(drawn)}
+
+
+def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], root: Path) -> Rows:
+    """The rows of the split's classes.
+
+    Raises:
+        DataError: no such split, or no domains to choose from.
+    """
+    if split not in sizes:
+        raise DataError(f"no split '{split}'", where=str(root), fix=f"it has: {', '.join(sizes)}")
+    if options.domains:
+        raise DataError("this data set has no domains", where=f"data.domains: {options.domains}", fix="leave them out")
+    classes = parted((str(example.target) for example in found.examples), sizes)
+    told = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
+    examples = [example for example in _once(found.examples) if example.target in classes[split]]
+    return Rows(examples, found.bad, (f"{split}: its classes are in no other split ({told})",))
+
+
+def _once(examples: list[Example]) -> list[Example]:
+    """Each text once: some stand in two of the source's files, a few under two intents."""
+    return list({example.text: example for example in reversed(examples)}.values())[::-1]

@@ -1,0 +1,255 @@
+"""How well a checkpoint adapts, over many small tasks: figures with intervals, and baselines beside every score.
+
+What a score assumes of the classes' shares is said, not hidden. A model that was trained on texts as they are found, or
+meta-trained on natural queries, has the shares of its training data in what it says; one that was meta-trained on
+balanced queries has equal shares; plain fine-tuning takes over those of the support. ``prior`` asks for others: the
+chance of each class is multiplied by its wanted share over its own share, and all are made to sum to one again.
+"""
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmcli.config import Episodes, Finetune
+from lstmcli.data import episodes
+from lstmcli.data.episodes import Draw, Pool
+from lstmcli.data.store import Store, encode
+from lstmcli.engine import assemble, runtime
+from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.episodes import labels_of, outputs
+from lstmcli.engine.evaluate import Array, Figures
+from lstmcli.engine.events import Noted, Telling
+from lstmcli.types import Example, Progress
+
+Chances = dict[str, list[Array]]  # by who says so: an episode each, ``[text, label]``
+MODEL = "model"  # after adaptation
+PAIRED: tuple[str, ...] = ("before", "finetune")  # what adaptation must help over
+TOGETHER = 8  # episodes adapted side by side
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured. episodes: how many, where supports are not fixed; prior: support, uniform or source."""
+
+    data: str
+    split: str
+    shape: Episodes
+    episodes: int
+    prior: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """What ``evaluate --shots`` says. gains: of the model over a baseline, paired over episodes."""
+
+    task: str
+    data: str
+    split: str
+    examples: int
+    ways: int
+    shots: int
+    episodes: int
+    prior: str
+    metrics: Figures
+    baselines: dict[str, Figures]
+    gains: dict[str, Figures]
+    tasks: list[dict[str, Any]]
+    seconds: float
+    checkpoint: str
+    below: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "below"}
+
+
+def run(
+    checkpoint: Checkpoint, examples: Sequence[Example], support: Sequence[Example], asked: Asked, path: Path
+) -> Telling[FewShot]:
+    """Adapt the checkpoint to many small tasks and score the rest of each.
+
+    support: the fixed supports of the data's tasks, if it has such; then each is scored once, on all its examples.
+
+    Raises:
+        DataError: no domain has the texts that were asked for.
+    """
+    config = checkpoint.config.model_copy(update={"episodes": asked.shape})
+    drawn_anew = asked.shape.ways is not None
+    labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels
+    parts = assemble.restored(assemble.with_labels(checkpoint, labels), runtime.prepare(checkpoint.config))
+    together = [*support, *examples]
+    drawn = _drawn(support, examples, asked, parts.vocabulary.labels)
+    full = yield from encode(
+        parts.vocabulary, together, cache=assemble.cache_of(checkpoint.config), labelled=not drawn_anew
+    )
+    if "shares" not in checkpoint.progress and not drawn_anew:
+        yield Noted("the checkpoint does not say the shares of its classes: they are taken for equal")
+    begun = time.perf_counter()
+    chances = yield from _of_the_model(parts, full, drawn, asked, checkpoint)
+    seconds = time.perf_counter() - begun
+    chances |= yield from _of_baselines(parts, checkpoint, full, together, drawn, asked)
+    figures = {who: [parts.task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
+               for who, said in chances.items()}  # fmt: skip
+    return _report(checkpoint, parts.task, figures, drawn, asked, seconds, path)
+
+
+def _drawn(support: Sequence[Example], examples: Sequence[Example], asked: Asked, labels: Sequence[str]) -> list[Draw]:
+    """The episodes, by places in the supports and the examples that follow them."""
+    pools = episodes.pools(examples)
+    fixed = {pool.domain: pool for pool in episodes.pools(support)}
+    if not any(pool.domain in fixed for pool in pools):
+        shape = episodes.with_queries(pools, asked.shape, labels)
+        found = episodes.usable(pools, shape, labels)
+        drawn = episodes.draws(found, shape, count=asked.episodes, seed=(asked.seed,))
+        return [_behind(one, len(support)) for one in drawn]
+    return [
+        _fixed(fixed[pool.domain], pool, asked.shape.shots, offset=len(support), labels=labels)
+        for pool in pools
+        if pool.domain in fixed
+    ]
+
+
+def _behind(one: Draw, offset: int) -> Draw:
+    return replace(one, support=one.support + offset, query=one.query + offset)
+
+
+def _fixed(support: Pool, rest: Pool, shots: int, *, offset: int, labels: Sequence[str]) -> Draw:
+    learned = [support.places.get(label, np.zeros(0, int))[:shots] for label in labels]
+    scored = [rest.places.get(label, np.zeros(0, int)) + offset for label in labels]
+    return Draw(rest.domain, tuple(labels), *episodes.joined(learned), *episodes.joined(scored))
+
+
+def _of_the_model(
+    parts: assemble.Parts, full: Store, drawn: Sequence[Draw], asked: Asked, checkpoint: Checkpoint
+) -> Telling[Chances]:
+    """What the model says after adaptation, and what it would have said before and after plain fine-tuning."""
+    store = full.truncated(parts.config.tokens)
+    learners = {MODEL: parts}
+    if parts.config.learner.name != "finetune":
+        learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
+    trained = checkpoint.config.episodes
+    trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
+    own = {"finetune": "support", "before": trained_on, MODEL: trained_on}
+    if parts.config.learner.name == "finetune":
+        own[MODEL] = "support"
+    logits = {}
+    for who, its in learners.items():
+        logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")
+    if asked.shape.ways is None:
+        places = np.concatenate([one.query for one in drawn])
+        before = yield from assemble.outputs(parts, store.part(places), "scoring before adaptation")
+        logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
+    chances: Chances = {}
+    for who, said in logits.items():
+        shifts = _shifts(checkpoint, drawn, asked, own[who])
+        pairs = zip(said, shifts, strict=True)
+        chances[who] = [
+            _shifted(parts.task.probabilities(each, checkpoint.temperature), shift) for each, shift in pairs
+        ]
+    return chances
+
+
+def _fine_tuning(parts: assemble.Parts, *, drawn_anew: bool) -> assemble.Parts:
+    """The same model with the learner that needs no meta-training; a head for new classes begins at zero."""
+    model = copy.deepcopy(parts.model)
+    if drawn_anew:
+        for value in model.get_submodule("head").parameters():
+            value.data.zero_()
+    return assemble.adapting(parts, model, Finetune())
+
+
+def _shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], asked: Asked, own: str) -> list[Array]:
+    """What to add to the log chances of each episode, ``[label]``."""
+    known = checkpoint.progress.get("shares", {})
+    return [_log_shares(one, known, asked.prior) - _log_shares(one, known, own) for one in drawn]
+
+
+def _log_shares(one: Draw, known: dict[str, dict[str, float]], prior: str) -> Array:
+    shares: Array = np.ones(len(one.labels))
+    if prior == "support":
+        shares = np.bincount(one.support_targets, minlength=len(one.labels)) + 1e-9
+    elif prior == "source" and known:
+        kind = episodes.kind(one.domain)
+        its = known.get(kind, known[""])
+        shares = np.array([its.get(label, 1e-9) for label in one.labels])
+    log: Array = np.log(shares / shares.sum())
+    return log
+
+
+def _of_baselines(
+    parts: assemble.Parts, checkpoint: Checkpoint, full: Store, texts: Sequence[Example], drawn: Sequence[Draw],
+    asked: Asked,
+) -> Telling[Chances]:  # fmt: skip
+    known = checkpoint.progress.get("shares", {})
+    chances: Chances = {
+        "majority": [np.tile(np.exp(_log_shares(one, known, "source")), (len(one.query), 1)) for one in drawn]
+    }
+    fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
+    if asked.shape.ways is None and "terms" in fitted:
+        yield Progress("scoring the linear baseline")
+        shifts = _shifts(checkpoint, drawn, asked, "source")
+        its = [full.part(one.query) for one in drawn]
+        said = [parts.task.baseline_chances(fitted, part.ids, part.offsets)["linear"] for part in its]
+        chances["linear"] = [_shifted(each, shift) for each, shift in zip(said, shifts, strict=True)]
+    yield Progress("counting words for the baselines")
+    features = parts.task.text_features([str(example.text) for example in texts])
+    shifts = _shifts(checkpoint, drawn, asked, "support")
+    for number, (one, shift) in enumerate(zip(drawn, shifts, strict=True)):
+        said = parts.task.support_chances(features[one.support], one.support_targets, features[one.query])
+        for who, each in said.items():
+            chances.setdefault(who, []).append(_shifted(each, shift))
+        yield Progress("scoring the baselines", number + 1, len(drawn))
+    return chances
+
+
+def _shifted(chances: Array, shift: Array) -> Array:
+    moved: Array = chances * np.exp(shift)
+    moved /= moved.sum(axis=1, keepdims=True)
+    return moved
+
+
+def _report(
+    checkpoint: Checkpoint, task: Any, figures: dict[str, list[dict[str, float]]], drawn: Sequence[Draw],
+    asked: Asked, seconds: float, path: Path,
+) -> FewShot:  # fmt: skip
+    def mean(each: Sequence[dict[str, float]]) -> Figures:
+        return {name: asdict(measure) for name, measure in task.over_episodes(each, seed=asked.seed).items()}
+
+    ours = figures.pop(MODEL)
+    means = mean(ours)
+    beside = {who: mean(its) for who, its in figures.items()}
+    gains: dict[str, Figures] = {
+        who: mean([{name: mine[name] - other[name] for name in mine if name in other}
+                   for mine, other in zip(ours, figures[who], strict=True)])
+        for who in PAIRED if who in figures
+    }  # fmt: skip
+    named = len({one.domain for one in drawn}) == len(drawn)
+    rows = [
+        {"name": one.domain, "examples": len(one.query), "metrics": ours[place],
+         "baselines": {who: its[place] for who, its in figures.items()}}
+        for place, one in enumerate(drawn)
+    ] if named else []  # fmt: skip
+    primary = task.PRIMARY
+    return FewShot(
+        task=checkpoint.config.task,
+        data=asked.data,
+        split=asked.split,
+        examples=sum(len(one.query) for one in drawn),
+        ways=len(drawn[0].labels),
+        shots=asked.shape.shots,
+        episodes=len(drawn),
+        prior=asked.prior,
+        metrics=means,
+        baselines=beside,
+        gains=gains,
+        tasks=rows,
+        seconds=seconds,
+        checkpoint=str(path),
+        below=tuple(who for who, its in beside.items() if means[primary]["value"] < its[primary]["value"]),
+    )

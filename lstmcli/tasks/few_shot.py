@@ -1,0 +1,66 @@
+"""Figures of few-shot classification: a figure an episode, their mean over episodes, and what needs no model at all.
+
+The two baselines that learn from an episode's own support read its texts as strings, words and pairs beside pieces of
+words of two to four letters: with few texts the likeness of spelling is most of what there is.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lstmcli.tasks.metrics import COVERED, DRAWS, weighted
+from lstmcli.types import Measure, Metrics
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SHARPNESS = 10.0  # of the softmax over cosines: any keeps their order
+
+
+def episode_figures(chances: Array, targets: Array) -> dict[str, float]:
+    """Each metric of one episode. chances: ``[text, label]``; targets: ``[text]``."""
+    return {name: float(value[0]) for name, value in weighted(chances, targets, np.ones((1, len(targets)))).items()}
+
+
+def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0) -> Metrics:
+    """The mean of each metric over the episodes that have it (AUC needs texts of both classes).
+
+    The 95 % interval is that of drawing the episodes anew (Efron 1979).
+    """
+    random = np.random.default_rng(seed)
+    metrics = {}
+    for name in dict.fromkeys(name for one in figures for name in one):
+        values = np.array([one[name] for one in figures if name in one])
+        drawn = random.integers(len(values), size=(DRAWS, len(values)))
+        low, high = np.percentile(values[drawn].mean(axis=1), COVERED)
+        metrics[name] = Measure(float(values.mean()), float(low), float(high))
+    return metrics
+
+
+def text_features(texts: Sequence[str]) -> Any:
+    """TF-IDF of the texts, ``[text, term]``; how rare a term is, is counted on all of them, without their labels."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=200_000)
+    return FeatureUnion([("words", words), ("letters", letters)]).fit_transform(texts).tocsr()
+
+
+def support_chances(support: Any, targets: Array, query: Any) -> dict[str, Array]:
+    """By baseline that learns from the support alone, ``[text, label]`` of the query. Features as ``text_features``."""
+    from scipy.special import softmax
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import normalize
+
+    held = np.unique(support.indices)  # other terms say nothing: a fit on these alone is the same, and fast
+    lengths = np.sqrt(query.multiply(query).sum(axis=1))
+    support, query = support[:, held], query[:, held]
+    labels = int(targets.max()) + 1
+    member = np.eye(labels)[targets]  # [text, label]
+    centres = normalize((support.T @ member).T)
+    cosines = (query @ centres.T) / np.maximum(np.asarray(lengths).reshape(-1, 1), 1e-9)
+    chances = {"centroid": softmax(SHARPNESS * cosines, axis=1)}
+    if len(np.unique(targets)) > 1:
+        model = LogisticRegression(C=10, max_iter=300).fit(support, targets)
+        chances["support linear"] = model.predict_proba(query)
+    return chances

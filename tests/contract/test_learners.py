@@ -1,0 +1,223 @@
+"""What every learner in the registry must do, on the classifier as it is."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lstmcli import registry
+from lstmcli.config import Classifier, Finetune, Maml, Reptile, Section
+from lstmcli.models.classifier import build
+from lstmcli.tasks.classify import loss
+from lstmcli.types import Batch, Episode
+
+TASKS, WAYS, SHOTS, TIME, WORDS = 3, 3, 2, 5, 12
+VARIANTS: dict[str, list[Section]] = {
+    "finetune": [Finetune(moves=moves, steps=3, lr=0.3) for moves in ("head", "biases+head", "lstm+head", "all")],
+    "maml": [
+        *(Maml(moves=moves, steps=2, lr=0.3) for moves in ("all", "lstm+head", "biases+head", "head")),
+        *(Maml(rates=rates, steps=2, lr=0.3, multi_step=0.3) for rates in ("weight", "layer-step")),
+        *(Maml(start="prototypes", moves=moves, steps=2, lr=0.05, rates="weight") for moves in ("all", "head")),
+    ],
+    "reptile": [Reptile(moves=moves, steps=3, lr=0.3) for moves in ("all", "head")],
+}
+CASES = [pytest.param(name, config, id=f"{name}-{number}")
+         for name in sorted(registry.LEARNERS) for number, config in enumerate(VARIANTS[name])]  # fmt: skip
+battery = pytest.mark.parametrize(("name", "config"), CASES)
+EXACT = [config.model_copy(update={"order": "second"}) for config in VARIANTS["maml"]]
+
+
+def model(pooling: str = "max-mean") -> nn.Module:
+    torch.manual_seed(0)
+    made = build(Classifier(embedding=4, hidden=3, dropout=0.0, pooling=pooling), words=WORDS, labels=WAYS).double()
+    for value in made.parameters():  # biases are zero at the start: a fault in their use would not show
+        value.data += 0.3 * torch.randn_like(value)
+    return made.eval()
+
+
+def batch(seed: int, tasks: int = TASKS) -> Batch:
+    torch.manual_seed(seed)
+    lengths = torch.randint(1, TIME + 1, (tasks, WAYS * SHOTS))
+    tokens = torch.randint(1, WORDS, (tasks, WAYS * SHOTS, TIME)) * (torch.arange(TIME) < lengths[:, :, None])
+    return Batch(tokens, lengths, torch.arange(WAYS).repeat_interleave(SHOTS).expand(tasks, -1))
+
+
+def episode(tasks: int = TASKS) -> Episode:
+    return Episode(batch(1, tasks), batch(2, tasks), ("a", "b", "c"))
+
+
+def one_task(batch: Batch, task: int) -> Batch:
+    return Batch(batch.tokens[task], batch.lengths[task], batch.targets[task])
+
+
+def learner_for(name: str, config: Section, model: nn.Module) -> Any:
+    return registry.find(registry.LEARNERS, name).build(config, model).double()
+
+
+def end(learner: Any, model: nn.Module, support: Batch) -> dict[str, Tensor]:
+    *_, weights = learner.trajectory(model, support, loss)
+    return weights
+
+
+def logits(model: nn.Module, weights: dict[str, Tensor], batch: Batch, task: int) -> Tensor:
+    own = {name: value[task] for name, value in weights.items()}
+    return functional_call(model, own, (one_task(batch, task),)).logits
+
+
+def test_every_learner_has_variants() -> None:
+    assert set(VARIANTS) == set(registry.LEARNERS)
+
+
+@battery
+def test_it_fits_the_support_and_leaves_the_model_untouched(name: str, config: Section) -> None:
+    its = model()
+    learner = learner_for(name, config, its)
+    before = copy.deepcopy(its.state_dict())
+    support = batch(1)
+    begin, *_, reached = learner.trajectory(its, support, loss)
+    assert all(torch.equal(value, before[name]) for name, value in its.state_dict().items())
+    assert all(value.grad is None for value in its.parameters())
+    for task in range(TASKS):
+        losses = [loss(functional_call(its, {name: value[task] for name, value in weights.items()},
+                                       (one_task(support, task),)), one_task(support, task)).value
+                  for weights in (begin, reached)]  # fmt: skip
+        assert losses[1] < losses[0]
+
+
+@battery
+def test_zero_steps_change_nothing(name: str, config: Section) -> None:
+    if getattr(config, "start", "own") != "own":
+        pytest.skip("prototypes are a step of their own")
+    its = model()
+    weights = end(learner_for(name, config.model_copy(update={"steps": 0}), its), its, batch(1))
+    assert set(weights) == set(learner_for(name, config, its).names)
+    for weight, value in weights.items():
+        assert torch.equal(value, its.get_parameter(weight).expand(TASKS, *its.get_parameter(weight).shape))
+
+
+@battery
+def test_tasks_do_not_touch(name: str, config: Section) -> None:
+    its = model()
+    learner, support = learner_for(name, config, its), batch(1)
+    together = end(learner, its, support)
+    for task in range(TASKS):
+        single = Batch(support.tokens[task, None], support.lengths[task, None], support.targets[task, None])
+        alone = end(learner, its, single)
+        for weight, value in together.items():
+            torch.testing.assert_close(value[task], alone[weight][0], rtol=0, atol=1e-12)
+
+
+@battery
+def test_how_classes_are_numbered_does_not_matter(name: str, config: Section) -> None:
+    its, support, query = model(), batch(1), batch(2)
+    order = torch.tensor([2, 0, 1])  # class k is now called order[k]
+    other = copy.deepcopy(its)
+    with torch.no_grad():
+        for value, old in ((other.head.weight, its.head.weight), (other.head.bias, its.head.bias)):
+            value[order] = old
+    renamed = Batch(support.tokens, support.lengths, order[support.targets])
+    one = end(learner_for(name, config, its), its, support)
+    two = end(learner_for(name, config, other), other, renamed)
+    for task in range(TASKS):
+        torch.testing.assert_close(
+            logits(its, one, query, task), logits(other, two, query, task)[:, order], rtol=0, atol=1e-9
+        )
+
+
+@battery
+def test_it_equals_the_loop_over_tasks_steps_and_the_fused_kernel(name: str, config: Section) -> None:
+    its = model()
+    learner, support = learner_for(name, config, its), batch(1)
+    begin, *_, reached = learner.trajectory(its, support, loss)
+    for task in range(TASKS):
+        texts = one_task(support, task)
+        weights = {weight: value[task].detach() for weight, value in begin.items()}
+        start = dict(weights)
+        for step in range(config.steps):
+            leaves = {weight: value.clone().requires_grad_() for weight, value in weights.items()}
+            objective = loss(functional_call(its, leaves, (texts,)), texts).value
+            for weight, value in leaves.items():
+                objective = objective + getattr(config, "anchor", 0) * (value - start[weight]).square().sum()
+            gradients = torch.autograd.grad(objective, list(leaves.values()))
+            rate = getattr(learner, "_rate", lambda *_: config.lr)
+            weights = {weight: value - rate(weight, step) * gradient
+                       for (weight, value), gradient in zip(weights.items(), gradients, strict=True)}  # fmt: skip
+        for weight, value in weights.items():
+            torch.testing.assert_close(reached[weight][task], value, rtol=0, atol=1e-9)
+
+
+def slope(learner: Any, its: nn.Module, given: Episode) -> tuple[float, float]:
+    """Of the meta-loss along a random direction in all that is learned: by autograd, and by a central difference."""
+    learned = [*its.parameters(), *learner.parameters()]
+    torch.manual_seed(3)
+    direction = [torch.randn_like(value) for value in learned]
+    gradients = torch.autograd.grad(learner.meta_loss(its, given, loss).sum(), learned, allow_unused=True)
+    exact = sum(float((part * way).sum()) for part, way in zip(gradients, direction, strict=True) if part is not None)
+
+    def shifted(size: float) -> float:
+        with torch.no_grad():
+            for value, way in zip(learned, direction, strict=True):
+                value += size * way
+            reached = learner.meta_loss(its, given, loss).sum().item()
+            for value, way in zip(learned, direction, strict=True):
+                value -= size * way
+        return reached
+
+    size = 1e-5
+    return exact, (shifted(size) - shifted(-size)) / (2 * size)
+
+
+@pytest.mark.parametrize("config", EXACT, ids=str)
+def test_the_exact_meta_gradient_equals_the_finite_difference(config: Maml) -> None:
+    its = model("mean")  # no maximum, whose kinks a difference may straddle
+    exact, numeric = slope(learner_for("maml", config, its), its, episode())
+    assert exact == pytest.approx(numeric, rel=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+def test_the_exact_meta_gradient_holds_for_other_poolings(pooling: str) -> None:
+    its = model(pooling)
+    exact, numeric = slope(learner_for("maml", EXACT[0], its), its, episode())
+    assert exact == pytest.approx(numeric, rel=1e-6)
+
+
+@pytest.mark.parametrize("moves", ["all", "head"])
+def test_the_first_order_gradient_is_that_of_the_query_where_the_steps_lead(moves: str) -> None:
+    its = model()
+    learner = learner_for("maml", Maml(moves=moves, steps=2, lr=0.3), its)
+    given = episode()
+    learner.meta_loss(its, given, loss).sum().backward()
+    reached = end(learner, its, given.support)
+    expected = {name: torch.zeros_like(value) for name, value in its.named_parameters()}
+    for task in range(TASKS):
+        query = one_task(given.query, task)
+        at = {name: value.detach().clone().requires_grad_() for name, value in its.named_parameters()}
+        at |= {name: value[task].detach().requires_grad_() for name, value in reached.items()}
+        loss(functional_call(its, at, (query,)), query).value.backward()
+        for name, value in at.items():
+            expected[name] += value.grad
+    for name, value in its.named_parameters():
+        torch.testing.assert_close(value.grad, expected[name], rtol=0, atol=1e-9)
+
+
+def test_memory_does_not_grow_over_meta_steps() -> None:
+    """No graph of one step hangs on to the next: as many tensors are alive after ten as after two."""
+    import gc
+
+    its = model()
+    learner = learner_for("maml", EXACT[0], its)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+    counts = []
+    for _ in range(10):
+        learner.meta_loss(its, episode(), loss).mean().backward()
+        its.zero_grad()
+        learner.zero_grad()
+        counts.append(alive())
+    assert counts[-1] == counts[1]

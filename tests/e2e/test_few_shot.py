@@ -1,0 +1,212 @@
+"""Learning to adapt as people use it: train on episodes, go on, evaluate over tasks, adapt to data of one's own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstmcli.data.episodes import Draw
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.few_shot import _log_shares
+from tests.conftest import BAD, GOOD, SMALL
+
+Run = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+LEARN = ["learner.name=maml", "learner.steps=2", "learner.rates=layer-step", "learner.moves=lstm+head",
+         "data.validation=0.4", "episodes.shots=2", "episodes.queries=2", "episodes.batch=3", "episodes.count=6",
+         "episodes.validation=4"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def domains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three domains, in one of which the words mean the opposite."""
+    path = tmp_path_factory.mktemp("domains") / "mine.jsonl"
+    rows = [
+        {"text": f"{text} {number}", "label": label, "domain": domain}
+        for domain in ("one", "two", "odd")
+        for number in range(6)
+        for texts, label in ((GOOD, "good"), (BAD, "bad" if domain != "odd" else "good"))
+        for text in texts
+        if domain != "odd" or texts is BAD or number % 2
+    ]
+    rows += [{"text": f"{text} {n} odd", "label": "bad", "domain": "odd"} for n in range(6) for text in GOOD]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def training(data: Path, out: Path, *more: str) -> list[str]:
+    sets = [part for override in [*SMALL, *LEARN] for part in ("--set", override)]
+    return ["train", str(data), *sets, "--epochs", "3", "--out", str(out), "-q", *more]
+
+
+@pytest.fixture(scope="module")
+def learned(domains: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from lstmcli.cli.app import main
+
+    out = tmp_path_factory.mktemp("learned") / "run"
+    with pytest.raises(SystemExit) as end:
+        main(training(domains, out))
+    assert not end.value.code
+    return out / "model.pt"
+
+
+def test_a_run_keeps_what_it_learned_beside_the_weights(learned: Path) -> None:
+    kept = checkpoints.load(learned)
+    rates = kept.group("learner")
+    assert set(rates) == {f"rates.{name.replace('.', '/')}" for name in kept.group("model") if "embedding" not in name}
+    assert all(value.shape == (2,) for value in rates.values())
+    assert any((value != kept.config.learner.lr).any() for value in rates.values())
+    assert kept.progress["shares"][""].keys() == {"good", "bad"}
+
+
+def test_resumed_it_ends_with_the_same_bytes(
+    run: Run, domains: Path, learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lstmcli.engine import train
+
+    class Soon:  # asks to stop after the third step, within the second epoch
+        def __init__(self) -> None:
+            self.events = 0
+
+        def __enter__(self) -> "Soon":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        @property
+        def asked(self) -> bool:
+            self.events += 1
+            return self.events == 5
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "Stop", Soon)
+        assert run(*training(domains, tmp_path / "run")) == 130
+    assert not (tmp_path / "run" / "config.yaml").exists()
+    assert run(*training(domains, tmp_path / "run", "--resume")) == 0
+    one, other = (checkpoints.load(path / "model.pt") for path in (tmp_path / "run", learned.parent))
+    assert one.tensors.keys() == other.tensors.keys()
+    assert all(value.equal(other.tensors[name]) for name, value in one.tensors.items())
+    assert (tmp_path / "run" / "model.pt").read_bytes() == learned.read_bytes()
+    options = training(domains, tmp_path / "run", "--resume", "--set", "learner.lr=0.2")
+    assert run(*options) == 2  # what episodes are learned by is part of the run
+
+
+def test_a_run_begins_with_the_weights_and_words_of_another(
+    run: Run, domains: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    sets = [part for override in [*SMALL, "data.validation=0.4"] for part in ("--set", override)]
+    assert run("train", domains, *sets, "--epochs", "1", "--out", tmp_path / "first", "-q") == 0
+    first = tmp_path / "first" / "model.pt"
+    begin = ["--set", f"model.init={first}", "--set", "train.lr=1e-12", "--set", "train.weight_decay=0"]
+    assert run(*training(domains, tmp_path / "second", *begin)) == 0
+    one, other = checkpoints.load(first), checkpoints.load(tmp_path / "second" / "model.pt")
+    for name, value in one.group("model").items():
+        assert value.allclose(other.group("model")[name], atol=1e-6)
+    assert one.vocabulary.to_json() == other.vocabulary.to_json()
+    capsys.readouterr()
+    assert run(*training(domains, tmp_path / "third", *begin, "--set", "model.hidden=9")) == 2
+    assert "--set model.hidden=8" in capsys.readouterr().err
+    assert run(*training(domains, tmp_path / "third", "--set", "model.init=missing.pt")) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("learner={name: finetune}", "nothing to learn from episodes"), ("train.crop=5", "no effect on episodes"),
+     ("episodes.shots=500", "no domain has 500 + 2"), ("learner.name=mamml", "did you mean 'maml'"),
+     ("learner.stepps=3", "did you mean 'steps'"), ("episodes.batch=0", "--set episodes.batch=0")],
+)  # fmt: skip
+def test_a_recipe_that_asks_too_much_is_told(
+    run: Run, domains: Path, tmp_path: Path, capsys: Captured, override: str, said: str
+) -> None:
+    assert run(*training(domains, tmp_path / "run", "--set", override)) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domains: Path, capsys: Captured) -> None:
+    arguments = ["evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "6", "--json"]
+    assert run(*arguments) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {"task", "data", "split", "examples", "ways", "shots", "episodes", "prior", "metrics", "baselines", "gains",
+            "tasks", "seconds", "checkpoint"} == said.keys()  # fmt: skip
+    assert (said["ways"], said["shots"], said["episodes"], said["prior"]) == (2, 2, 6, "support")
+    assert set(said["baselines"]) == {"finetune", "before", "majority", "linear", "centroid", "support linear"}
+    for figures in (said["metrics"], *said["baselines"].values()):
+        for figure in figures.values():
+            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+    gain = said["gains"]["finetune"]["accuracy"]["value"]
+    both = said["metrics"]["accuracy"]["value"] - said["baselines"]["finetune"]["accuracy"]["value"]
+    assert gain == pytest.approx(both)
+    assert run(*arguments) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["metrics"] == said["metrics"]
+    assert run(*arguments[:-1]) == 0
+    assert "paired" in capsys.readouterr().out
+    assert run(*arguments, "--ways", "2", "--learner", "finetune") == 0
+    drawn = json.loads(capsys.readouterr().out)
+    assert set(drawn["baselines"]) == {"majority", "centroid", "support linear"}
+    assert run("evaluate", "-c", learned, "--ways", "2") == 2
+
+
+def test_a_prior_is_what_it_says() -> None:
+    one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 0, 1]), np.arange(2), np.arange(2))
+    known = {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}
+    assert np.exp(_log_shares(one, known, "source")) == pytest.approx([0.2, 0.8])
+    assert np.exp(_log_shares(one, known, "uniform")) == pytest.approx([0.5, 0.5])
+    assert np.exp(_log_shares(one, known, "support")) == pytest.approx([0.75, 0.25])
+    other = Draw("books.t9", one.labels, one.support, one.support_targets, one.query, one.query_targets)
+    assert np.exp(_log_shares(other, known, "source")) == pytest.approx([0.5, 0.5])
+
+
+def three_classes(path: Path, rows: list[tuple[str, str]] | None = None) -> Path:
+    rows = rows or [(f"{text} {n}", label) for n in range(9)
+                    for text, label in ((GOOD[0], "joy"), (BAD[1], "gloom"), ("so so", "calm"))]  # fmt: skip
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    return path
+
+
+def test_a_model_that_learned_to_adapt_takes_new_classes_and_its_own_learner(
+    run: Run, learned: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    data, out = three_classes(tmp_path / "three.csv"), tmp_path / "adapted.pt"
+    assert run("adapt", "-c", learned, "--shots", "4", "--data", data, "--out", out, "--steps", "2", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["labels"], said["steps"]) == (["calm", "gloom", "joy"], 2)
+    kept = checkpoints.load(out)
+    assert kept.config.learner.name == "maml"
+    assert kept.group("learner").keys() == checkpoints.load(learned).group("learner").keys()
+    moved = {name for name, value in kept.group("model").items()
+             if value.shape != checkpoints.load(learned).group("model")[name].shape
+             or not value.equal(checkpoints.load(learned).group("model")[name])}  # fmt: skip
+    assert moved == {name for name in kept.group("model") if "embedding" not in name}
+    for command in (["predict", "fine"], ["evaluate", "--data", data], ["adapt", "--data", data, "--shots", "2"]):
+        assert run(command[0], "-c", out, *command[1:]) == 0
+
+
+def test_the_number_of_steps_is_found_by_leaving_texts_out(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    kind = [(f"{text} {n}", label) for n in range(9) for text, label in ((GOOD[0], "bad"), (BAD[1], "good"))]
+    data = three_classes(tmp_path / "swapped.csv", kind)
+    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] > 80  # more helps
+    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "--shots", "1") == 0
+    assert "a class has but one text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "said"),
+    [
+        ([(f"fine film {n}", "good") for n in range(9)], 2, "only one class: good"),
+        ([("fine", "good"), ("", "bad"), ("dull", "bad"), ("dreary", "bad")], 0, "1 rows skipped"),
+        ([("fine", "good"), ("fine", "good"), ("dull", "bad"), ("dull", "bad")], 0, "2 texts that repeat one"),
+        ([("fine", "good"), ("kind", "good"), ("dull", "bad")], 0, "class 'bad' has only 1 different texts, 5 were"),
+    ],
+)  # fmt: skip
+def test_what_is_odd_about_the_examples_is_told(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, rows: list[tuple[str, str]], code: int, said: str
+) -> None:
+    data = three_classes(tmp_path / "mine.csv", rows)
+    assert run("adapt", "-c", trained, "--shots", "5", "--data", data, "--out", tmp_path / "a.pt") == code
+    assert said in " ".join(capsys.readouterr().err.split())

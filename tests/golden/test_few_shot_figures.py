@@ -1,0 +1,54 @@
+"""Figures over episodes, and baselines that learn from a support alone, against plain computations."""
+
+import numpy as np
+import pytest
+
+from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_chances, text_features
+
+
+def test_an_episode_s_figures_by_hand() -> None:
+    chances = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    figures = episode_figures(chances, np.array([0, 0, 1, 1]))
+    assert figures["accuracy"] == 0.75
+    assert figures["balanced_accuracy"] == 0.75
+    assert figures["auc"] == 0.75  # of the four pairs one is the wrong way round
+    assert "auc" not in episode_figures(chances, np.zeros(4, int))
+
+
+def test_the_mean_over_episodes_and_its_interval() -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(0.8, 0.1, 400)
+    measure = over_episodes([{"accuracy": value} for value in values])["accuracy"]
+    assert measure.value == pytest.approx(values.mean())
+    error = values.std() / 20
+    assert (measure.low, measure.high) == pytest.approx(
+        (values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.1 * error
+    )
+    some = over_episodes([{"accuracy": 1.0, "auc": 0.5}, {"accuracy": 0.0}])
+    assert (some["accuracy"].value, some["auc"].value) == (0.5, 0.5)
+
+
+def test_the_nearest_centroid_is_the_class_with_the_larger_cosine() -> None:
+    texts = ["my card is lost", "the card was stolen", "what is the rate", "which rate for euro", "lost my card",
+             "rate of exchange", "???"]  # fmt: skip
+    features = text_features(texts)
+    targets = np.array([0, 0, 1, 1])
+    said = support_chances(features[:4], targets, features[4:])
+    dense = features.toarray()
+    centres = np.stack([dense[:4][targets == label].sum(axis=0) for label in (0, 1)])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    lengths = np.maximum(np.linalg.norm(dense[4:], axis=1, keepdims=True), 1e-9)
+    logits = 10 * (dense[4:] / lengths) @ centres.T
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(said["centroid"], expected, atol=1e-6)
+    assert said["centroid"].argmax(axis=1)[:2].tolist() == [0, 1]
+
+
+def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    texts = [f"{word} {number}" for number in range(5) for word in ("good film", "bad film")]
+    features, targets = text_features([*texts, "a good one", "one bad day"]), np.arange(10) % 2
+    said = support_chances(features[:10], targets, features[10:])
+    whole = LogisticRegression(C=10, max_iter=300).fit(features[:10], targets).predict_proba(features[10:])
+    np.testing.assert_allclose(said["support linear"], whole, atol=1e-3)

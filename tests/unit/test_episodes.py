@@ -1,0 +1,113 @@
+"""Episodes: what must hold of every draw from any examples."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from lstmcli.config import Episodes
+from lstmcli.data import episodes
+from lstmcli.data.store import Store
+from lstmcli.errors import DataError
+from lstmcli.types import Example
+
+LABELS = ("calm", "gloom", "joy")
+examples_of = st.lists(
+    st.builds(Example, st.integers(0, 60).map("text {}".format), st.sampled_from(LABELS), st.sampled_from("ab")),
+    min_size=20, max_size=90,
+)  # fmt: skip
+shapes = st.builds(
+    Episodes, ways=st.sampled_from([None, 2, 3]), shots=st.integers(1, 3), queries=st.integers(1, 4),
+    query=st.sampled_from(["balanced", "natural"]),
+)  # fmt: skip
+
+
+def all_draws(examples: list[Example], config: Episodes, seed: int = 0) -> list[episodes.Draw]:
+    try:
+        found = episodes.usable(episodes.pools(examples), config, LABELS)
+    except DataError:
+        return []
+    return list(episodes.draws(found, config, count=5, seed=(seed,)))
+
+
+@given(examples_of, shapes, st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_any_episode_is_what_it_says(examples: list[Example], config: Episodes, seed: int) -> None:
+    drawn = all_draws(examples, config, seed)
+    assume(drawn)
+    for one in drawn:
+        ways = config.ways or len(LABELS)
+        assert len(one.labels) == len(set(one.labels)) == ways
+        assert config.ways is not None or one.labels == LABELS
+        support, query = ([examples[place] for place in places] for places in (one.support, one.query))
+        for part, targets in ((support, one.support_targets), (query, one.query_targets)):
+            assert all(example.domain == one.domain for example in part)
+            assert [example.target for example in part] == [one.labels[target] for target in targets]
+        texts = [example.text for example in support + query]
+        assert len(texts) == len(set(texts))
+        assert Counter(one.support_targets.tolist()) == dict.fromkeys(range(ways), config.shots)
+        assert len(query) == ways * config.queries
+        if config.query == "balanced":
+            assert Counter(one.query_targets.tolist()) == dict.fromkeys(range(ways), config.queries)
+
+
+@given(examples_of, shapes, st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_the_same_seed_draws_the_same_episodes(examples: list[Example], config: Episodes, seed: int) -> None:
+    one, other = (all_draws(examples, config, seed) for _ in range(2))
+    assert [a.support.tolist() + a.query.tolist() for a in one] == [
+        b.support.tolist() + b.query.tolist() for b in other
+    ]
+
+
+def many() -> list[Example]:
+    return [Example(f"{label} {n} {d}", label, d) for label in LABELS for n in range(30) for d in "ab"]
+
+
+def test_seeds_domains_and_classes_all_come_up() -> None:
+    config = Episodes(ways=2, shots=2, queries=3)
+    found = episodes.usable(episodes.pools(many()), config, LABELS)
+    drawn = list(episodes.draws(found, config, count=200, seed=(0,)))
+    assert {one.domain for one in drawn} == {"a", "b"}
+    assert len({one.labels for one in drawn}) == 6  # every pair, in both orders
+    assert {place for one in drawn for place in one.support} == set(range(len(many())))
+    other = next(episodes.draws(found, config, count=1, seed=(1,)))
+    assert drawn[0].support.tolist() != other.support.tolist()
+
+
+def test_a_natural_query_has_the_shares_of_its_domain() -> None:
+    uneven = [Example(f"{label} {n}", label) for label, count in (("calm", 300), ("joy", 100)) for n in range(count)]
+    config = Episodes(shots=5, queries=20, query="natural")
+    found = episodes.usable(episodes.pools(uneven), config, ("calm", "joy"))
+    drawn = episodes.draws(found, config, count=100, seed=(0,))
+    share = np.mean([np.mean(one.query_targets) for one in drawn])
+    assert share == pytest.approx(95 / 390, abs=0.02)
+
+
+def test_too_few_texts_are_told() -> None:
+    with pytest.raises(DataError, match=r"no domain has 5 \+ 10 different texts of each of all of calm, joy"):
+        episodes.usable(episodes.pools([Example("one", "calm"), Example("two", "joy")]), Episodes(), ("calm", "joy"))
+
+
+def test_collated_texts_and_targets_are_those_drawn() -> None:
+    examples = many()
+    lengths = np.arange(len(examples)) % 5 + 1
+    offsets = np.r_[0, lengths.cumsum()]
+    store = Store(np.arange(2, offsets[-1] + 2, dtype=np.int32), offsets)
+    config = Episodes(ways=3, shots=2, queries=3)
+    drawn = list(episodes.draws(episodes.pools(examples), config, count=4, seed=(0,)))
+    episode = episodes.collate(store, drawn)
+    assert episode.labels == drawn[0].labels
+    for part, places, targets in (
+        (episode.support, [one.support for one in drawn], [one.support_targets for one in drawn]),
+        (episode.query, [one.query for one in drawn], [one.query_targets for one in drawn]),
+    ):
+        for task in range(4):
+            assert part.targets[task].tolist() == targets[task].tolist()
+            for row, place in enumerate(places[task]):
+                ids = store.ids[offsets[place] : offsets[place + 1]].tolist()
+                padding = [0] * (part.tokens.shape[-1] - len(ids))
+                assert part.tokens[task, row].tolist() == ids + padding
+                assert part.lengths[task, row] == len(ids)
