@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from lstmcli import registry
-from lstmcli.config import RunConfig, validated
+from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError, did_you_mean
 from lstmcli.types import Option
+from lstmcli.validation import validated
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 _HERE = Path(__file__).parent

@@ -103,10 +103,15 @@ class ClassScores:
     logits: Tensor
     embedding: Tensor
 
+    def headed(self, output: Tensor, embedding: Tensor, batch: Batch) -> ClassScores:  # noqa: ARG002
+        """These with what another head makes of a batch's embedding."""
+        return ClassScores(output, embedding)
+
 
 @dataclass(frozen=True)
 class TagScores:
-    """emissions: ``[batch, time, label]``; lengths: ``[batch]``.
+    """emissions: ``[batch, time, label]``; embedding: ``[batch, time, feature]``, what the linear head sees; lengths:
+    ``[batch]``.
 
     transitions, start, end: what tags say of each other, ``[label, label]`` from row to column and ``[label]``, all
     zero where each word is tagged by itself.
@@ -116,7 +121,12 @@ class TagScores:
     transitions: Tensor
     start: Tensor
     end: Tensor
+    embedding: Tensor
     lengths: Tensor
+
+    def headed(self, output: Tensor, embedding: Tensor, batch: Batch) -> TagScores:
+        """These with what another head makes of a batch's embedding."""
+        return replace(self, emissions=output, embedding=embedding, lengths=batch.lengths)
 
 
 Scores = ClassScores | TagScores  # one kind a task

@@ -35,13 +35,18 @@ def stratified(examples: Sequence[Example], count: int, *, seed: int) -> tuple[l
 def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[list[Example], list[Example]]:
     """``shots`` examples of each class (or all it has), and the rest.
 
-    A text is drawn once, and its repeats are in neither part.
+    A text is drawn once, and its repeats are in neither part. Of tagged words a class is a type of entity, and a text
+    counts for every type that it has.
     """
     random = np.random.default_rng(seed)
     chosen: set[int] = set()
     texts: set[object] = set()
-    for _, places in sorted(_by_label(examples).items()):
-        taken = 0
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, example in enumerate(examples):
+        for label in set(labels(example)):
+            groups[label].append(place)
+    for _, places in sorted(groups.items()):
+        taken = len(chosen.intersection(places))
         for place in random.permutation(places).tolist():
             if taken < shots and examples[place].text not in texts:
                 texts.add(examples[place].text)

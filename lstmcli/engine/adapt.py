@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lstmcli import tags
 from lstmcli.data import batching, sampling
 from lstmcli.data.store import encode
+from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
@@ -21,7 +23,7 @@ from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import DataError
-from lstmcli.types import Batch, Example
+from lstmcli.types import Batch, Example, Spelling
 
 MOST_TURNS = 8  # of leaving texts out
 
@@ -71,7 +73,7 @@ def run(
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
     before = yield from _figures(parts, query, checkpoint.temperature)
-    known = [example for example in old if example.target in parts.vocabulary.labels]
+    known = [example for example in old if set(sampling.labels(example)) <= set(_classes(parts.vocabulary))]
     remembered = yield from _figures(parts, known, checkpoint.temperature)
 
     begun = time.perf_counter()
@@ -102,18 +104,23 @@ def run(
     )
 
 
+def _classes(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The labels of texts, or the types of entities."""
+    return tags.types_of(vocabulary.labels) if vocabulary.given else vocabulary.labels
+
+
 def _draw(
     examples: Sequence[Example], shots: int, seed: int
 ) -> Telling[tuple[list[Example], list[Example], Counter[str]]]:
     """What to learn from, what to be scored on, and how many of each class were drawn."""
     support, query = sampling.per_class(examples, shots, seed=seed)
-    drawn = Counter(str(example.target) for example in support)
+    drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
     repeated = len(examples) - len(support) - len(query)
     if repeated:
         yield Noted(f"{repeated} texts that repeat one learned from are left out of the scoring")
-    if len(drawn) < 2:
+    if len(drawn) < (1 if isinstance(examples[0].text, tuple) else 2):
         fix = "give examples of at least two labels"
-        raise DataError(f"only one class: {', '.join(drawn)}", where=support[0].where, fix=fix)
+        raise DataError(f"only one class: {', '.join(drawn) or 'none'}", where=examples[0].where, fix=fix)
     for label, count in sorted(drawn.items()):
         if count < shots:
             yield Noted(
@@ -155,21 +162,33 @@ def _best_steps(parts: Parts, support: Batch) -> int | None:
     Of each class the texts are left out in turn, one of every class together, so that the classes' shares stay. All
     turns are tasks of one stack, and the fewest steps of the lowest loss are taken.
     """
-    targets = support.targets
-    assert targets is not None
-    by_class = [torch.nonzero(targets == label)[:, 0].tolist() for label in sorted(set(targets.tolist()))]
-    turns = min(MOST_TURNS, *map(len, by_class))
-    if turns < 2:
+    left_out = _turns(support)
+    if len(left_out) < 2:
         return None
-    left_out = [[places[turn] for places in by_class] for turn in range(turns)]
-    learned = [[place for place in range(len(targets)) if place not in out] for out in left_out]
+    learned = [[place for place in range(len(support.tokens)) if place not in out] for out in left_out]
     losses = parts.learner.losses(parts.model, _tasks(support, left_out), parts.task.loss)
     path = parts.learner.trajectory(parts.model, _tasks(support, learned), parts.task.loss)
     return int(torch.stack([losses(weights).mean() for weights in path]).argmin())
+
+
+def _turns(support: Batch) -> list[list[int]]:
+    """The places that are left out in each turn: a text of every class; of tagged words, as many texts each time."""
+    targets = support.targets
+    assert targets is not None
+    if support.spelling is not None:
+        count = min(MOST_TURNS, len(targets))
+        each = len(targets) // count
+        return [list(range(turn * each, (turn + 1) * each)) for turn in range(count)]
+    by_class = [torch.nonzero(targets == label)[:, 0].tolist() for label in sorted(set(targets.tolist()))]
+    return [[places[turn] for places in by_class] for turn in range(min(MOST_TURNS, *map(len, by_class)))]
 
 
 def _tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
     """A task for each list of places in the batch."""
     index = torch.tensor(places, device=batch.tokens.device)
     targets = None if batch.targets is None else batch.targets[index]
-    return Batch(batch.tokens[index], batch.lengths[index], targets)
+    spelling = batch.spelling
+    if spelling is not None:
+        own = (part.expand(len(places), *part.shape) for part in (spelling.characters, spelling.casing))
+        spelling = Spelling(spelling.forms[index], *own)
+    return Batch(batch.tokens[index], batch.lengths[index], targets, spelling)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lstmcli import registry
+from lstmcli import registry, tags
 from lstmcli.config import Finetune, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.store import Ints, Store
@@ -92,6 +92,13 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
     take the place of its own.
     """
     known = checkpoint.vocabulary.labels
+    if checkpoint.vocabulary.given:
+        types = tags.types_of(known)
+        if foreign := [label for label in labels if label not in types]:
+            where = f"it knows {', '.join(types)}"
+            fix = "train one that does: lstmcli train FOLDER"
+            raise ConfigError(f"the model has no entities of type {', '.join(foreign)}", where=where, fix=fix)
+        return checkpoint
     if set(labels) <= set(known):
         return checkpoint
     together = (

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lstmcli.config import RunConfig, validated
+from lstmcli.config import RunConfig
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import folder
 from lstmcli.errors import CheckpointError
+from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
 PRETRAINED = Path(__file__).parent.parent / "pretrained" / "imdb.pt"

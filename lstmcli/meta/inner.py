@@ -11,7 +11,6 @@ kernel, and a step costs a product of two small matrices.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +66,7 @@ def asked(model: nn.Module, batch: Batch, names: list[str], say: Say) -> Callabl
 
     batch: of many tasks, ``[task, batch, time]``.
     """
-    if all(map(_of_head, names)) and batch.spelling is None:
+    if all(map(_of_head, names)):
         return _asked_of_the_head(model, batch, say)
 
     def one(weights: Weights, batch: Batch) -> Tensor:
@@ -83,18 +82,28 @@ def classes(scores: Scores) -> ClassScores:
 
 
 def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
-    tasks = len(batch.tokens)
-    scores = model(Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1)))
-    embedding = scores.embedding.unflatten(0, (tasks, -1))  # [task, batch, feature]
+    scores = model(_together(batch))
+    embedding = scores.embedding.unflatten(0, (len(batch.tokens), -1))  # [task, batch, ..., feature]
     head = model.get_submodule(HEAD)
     dtype = head.get_parameter("weight").dtype
 
     def one(weights: Weights, batch: Batch, embedding: Tensor) -> Tensor:
         own = {name.removeprefix(f"{HEAD}."): value for name, value in weights.items()}
-        logits = functional_call(head, own, (embedding.to(dtype),))
-        return say(replace(scores, logits=logits, embedding=embedding), batch)
+        output = functional_call(head, own, (embedding.to(dtype),))
+        return say(scores.headed(output, embedding, batch), batch)
 
     return lambda weights: _over_tasks(one, weights, batch, embedding)
+
+
+def _together(batch: Batch) -> Batch:
+    """The texts of all tasks as one batch, without targets."""
+    spelling = batch.spelling
+    if spelling is not None:
+        tasks, forms = spelling.casing.shape
+        first = forms * torch.arange(tasks, device=spelling.forms.device)[:, None, None]
+        parts = (spelling.forms + first, spelling.characters, spelling.casing)
+        spelling = Spelling(*(part.flatten(0, 1) for part in parts))
+    return Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1), spelling=spelling)
 
 
 def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def _before(chain: Chain, emissions: Tensor, lengths: Tensor) -> list[Tensor]:
     for step, emission in enumerate(emissions.double().unbind(1)[1:], 1):
         peak = reached[-1].amax(dim=1, keepdim=True).detach()
         weight = (reached[-1] - peak).exp() @ moves
-        through = peak + torch.where(weight > 0, weight.clamp_min(SMALLEST).log(), FORBIDDEN) + emission
+        through = peak + weight.clamp_min(SMALLEST).log() + emission
         reached.append(torch.where((step < lengths)[:, None], through, reached[-1]))
     return reached
 

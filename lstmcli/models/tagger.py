@@ -80,12 +80,13 @@ class Tagger(nn.Module):
         features = torch.cat((self._vectors(tokens), *self._written(batch.spelling)), dim=-1)
         features = self._drop(features)  # [batch, time, feature]
         hidden, _ = self.lstm(features, batch.lengths)
-        emissions = self.head(self._drop(hidden))  # [batch, time, label]
+        embedding = self._drop(hidden)
+        emissions = self.head(embedding)  # [batch, time, label]
         emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
         if self.config.head == "softmax":
-            return TagScores(emissions, self.between, self.first, self.last, batch.lengths)
+            return TagScores(emissions, self.between, self.first, self.last, embedding, batch.lengths)
         transitions, start, end = self.transitions + self.between, self.start + self.first, self.end + self.last
-        return TagScores(emissions, transitions, start, end, batch.lengths)
+        return TagScores(emissions, transitions, start, end, embedding, batch.lengths)
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         if not len(self.carried):

@@ -121,6 +121,23 @@ def test_a_terminal_shows_entities_in_colour(tagger: Path, run: Run, capsys: pyt
     assert "[LOC]" in shown
 
 
+def test_a_tagger_adapts_to_names_of_another_place(
+    tagger: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{person} O\nof O\n{place} B-LOC\n" for person in ("Emmy", "Sofia", "Lise") for place in ("Bern", "Kyiv")]
+    (tmp_path / "new.conll").write_text("\n".join(lines * 3 + [f"in O\n{place} B-LOC\n" for place in ("Bonn", "Rome")]))
+    arguments = ["-c", tagger, "--data", tmp_path / "new.conll", "--steps", "60", "--shots", "4", "--json", "-q"]
+    assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["support"] == {"LOC": 4}
+    assert said["after"]["f1"]["value"] > said["before"]["f1"]["value"]
+    assert run("predict", "-c", tmp_path / "adapted.pt", "-q", "Emmy of Bern") == 0
+    assert [one["text"] for one in json.loads(capsys.readouterr().out)["entities"]] == ["Bern"]
+    (tmp_path / "other.conll").write_text("a B-DRUG\n\nb O\n")
+    assert run("adapt", "-c", tagger, "--data", tmp_path / "other.conll", "-q") == 2
+    assert "no entities of type DRUG" in capsys.readouterr().err
+
+
 def test_data_of_the_other_kind_is_told(tagger: Path, trained: Path, run: Run, tmp_path: Path,
                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     assert run("evaluate", "-c", tagger, "--data", "reviews") == 2

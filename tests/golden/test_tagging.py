@@ -20,7 +20,7 @@ def scores(seed: int = 0) -> TagScores:
     parts = [torch.randn(9, 9, generator=random), torch.randn(9, generator=random), torch.randn(9, generator=random)]
     masks = [torch.where(torch.from_numpy(may), 0.0, -1e4) for may in tags.allowed(9)]
     chain = [part + mask for part, mask in zip(parts, masks, strict=True)]
-    return TagScores(2 * torch.randn(2, 3, 9, generator=random), *chain, LENGTHS)
+    return TagScores(2 * torch.randn(2, 3, 9, generator=random), *chain, torch.zeros(2, 3, 1), LENGTHS)
 
 
 def chances_of(found: TagScores, text: int) -> dict[tuple[int, ...], float]:

@@ -1,0 +1,97 @@
+"""Learners on the tagger and its chain of tags: the same inner loop, checked against one task after the other."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lstmcli import registry
+from lstmcli.config import Finetune, Maml, Reptile, Section, Tagger
+from lstmcli.models.tagger import build
+from lstmcli.tasks.tag import loss
+from lstmcli.types import Batch, Episode, Spelling
+
+TASKS, TEXTS, TIME, FORMS, LABELS = 2, 4, 5, 6, 9
+CASES: list[tuple[str, Section]] = [
+    ("finetune", Finetune(moves="head", steps=3, lr=0.3)),
+    ("finetune", Finetune(moves="all", steps=2, lr=0.1)),
+    ("maml", Maml(moves="all", steps=2, lr=0.1)),
+    ("maml", Maml(moves="head", steps=2, lr=0.3)),
+    ("reptile", Reptile(moves="all", steps=2, lr=0.1)),
+]
+battery = pytest.mark.parametrize(("name", "config"), CASES, ids=str)
+
+
+def model(characters: str = "cnn") -> nn.Module:
+    torch.manual_seed(0)
+    config = Tagger(embedding=3, hidden=3, dropout=0.0, word_dropout=0.0, casing=2, characters=characters,
+                    character_embedding=2, character_features=4)  # fmt: skip
+    made = build(config, words=8, labels=LABELS).double()
+    for value in made.parameters():
+        value.data += 0.3 * torch.randn_like(value)
+    return made.eval()
+
+
+def batch(seed: int) -> Batch:
+    torch.manual_seed(seed)
+    lengths = torch.randint(1, TIME + 1, (TASKS, TEXTS))
+    inside = torch.arange(TIME) < lengths[:, :, None]
+    letters = torch.randint(1, 257, (TASKS, FORMS, 4)) * (torch.arange(4) < torch.randint(1, 5, (TASKS, FORMS, 1)))
+    spelling = Spelling(torch.randint(0, FORMS, inside.shape) * inside, letters, torch.randint(0, 8, (TASKS, FORMS)))
+    singles = torch.tensor([0, 4, 8])[torch.randint(0, 3, inside.shape)]  # O, S of either type: any order is allowed
+    return Batch(torch.randint(1, 8, inside.shape) * inside, lengths, singles * inside, spelling)
+
+
+def one_task(batch: Batch, task: int) -> Batch:
+    spelling = Spelling(*(part[task] for part in vars(batch.spelling).values()))
+    return Batch(batch.tokens[task], batch.lengths[task], batch.targets[task], spelling)
+
+
+def learner_for(name: str, config: Section, its: nn.Module) -> Any:
+    return registry.find(registry.LEARNERS, name).build(config, its).double()
+
+
+@battery
+def test_tasks_together_learn_what_each_learns_in_a_plain_loop(name: str, config: Section) -> None:
+    its, support = model(), batch(1)
+    *_, reached = learner_for(name, config, its).trajectory(its, support, loss)
+    for task in range(TASKS):
+        texts = one_task(support, task)
+        weights = {weight: its.get_parameter(weight).detach() for weight in reached}
+        start = dict(weights)
+        for _ in range(config.steps):
+            leaves = {weight: value.clone().requires_grad_() for weight, value in weights.items()}
+            objective = loss(functional_call(its, leaves, (texts,)), texts).value
+            for weight, value in leaves.items():
+                objective = objective + getattr(config, "anchor", 0) * (value - start[weight]).square().sum()
+            gradients = torch.autograd.grad(objective, list(leaves.values()))
+            weights = {weight: value - config.lr * gradient
+                       for (weight, value), gradient in zip(weights.items(), gradients, strict=True)}  # fmt: skip
+        for weight, value in weights.items():
+            torch.testing.assert_close(reached[weight][task], value, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("moves", "characters"), [("all", "none"), ("head", "cnn"), ("lstm+head", "none")])
+def test_the_exact_meta_gradient_through_the_chain_equals_the_finite_difference(moves: str, characters: str) -> None:
+    its = model(characters)
+    learner = learner_for("maml", Maml(order="second", moves=moves, steps=2, lr=0.2), its)
+    given = Episode(batch(1), batch(2), ())
+    learned = list(its.parameters())
+    torch.manual_seed(3)
+    direction = [torch.randn_like(value) for value in learned]
+    gradients = torch.autograd.grad(learner.meta_loss(its, given, loss).sum(), learned, allow_unused=True)
+    exact = sum(float((part * way).sum()) for part, way in zip(gradients, direction, strict=True) if part is not None)
+
+    def shifted(size: float) -> Tensor:
+        with torch.no_grad():
+            for value, way in zip(learned, direction, strict=True):
+                value += size * way
+            reached = learner.meta_loss(its, given, loss).sum()
+            for value, way in zip(learned, direction, strict=True):
+                value -= size * way
+        return reached
+
+    numeric = (shifted(1e-5) - shifted(-1e-5)) / 2e-5
+    assert exact == pytest.approx(numeric.item(), rel=1e-6)
