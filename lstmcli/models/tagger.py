@@ -103,8 +103,7 @@ class Tagger(nn.Module):
             features.append(self.casing(spelling.casing))
         if self.config.characters != "none":
             read = self._convolve if self.config.characters == "cnn" else self._read
-            letters = F.dropout(self.letters(spelling.characters), self.config.dropout, self.training)
-            features.append(read(letters, spelling.characters > 0))
+            features.append(read(self.letters(spelling.characters), spelling.characters > 0))
         return [F.embedding(spelling.forms, feature) for feature in features]
 
     def _convolve(self, letters: Tensor, mask: Tensor) -> Tensor:
