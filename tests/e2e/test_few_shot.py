@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lstmcli.config import Tagger
 from lstmcli.data.episodes import Draw
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.few_shot import _log_shares
@@ -210,3 +211,18 @@ def test_what_is_odd_about_the_examples_is_told(
     data = three_classes(tmp_path / "mine.csv", rows)
     assert run("adapt", "-c", trained, "--shots", "5", "--data", data, "--out", tmp_path / "a.pt") == code
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("command", [["adapt"], ["evaluate", "--shots", "2"]])
+def test_a_model_of_another_task_is_told(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, command: list[str]
+) -> None:
+    from dataclasses import replace
+
+    origin = checkpoints.load(trained)
+    tagging = tmp_path / "tagger.pt"
+    checkpoints.save(
+        replace(origin, config=origin.config.model_copy(update={"task": "tag", "model": Tagger()})), tagging
+    )
+    assert run(*command, "-c", tagging, "--data", "reviews") == 2
+    assert "only models that label whole texts" in capsys.readouterr().err
