@@ -15,6 +15,8 @@ demo: setup
 	$(BIN)/lstmcli train reviews --out runs/demo --force
 	$(BIN)/lstmcli evaluate -c runs/demo/model.pt
 	$(BIN)/lstmcli adapt --shots 5 -c runs/demo/model.pt
+	$(BIN)/lstmcli train reviews-maml --out runs/demo-maml --force
+	$(BIN)/lstmcli adapt --shots 5 -c runs/demo-maml/model.pt
 	$(BIN)/lstmcli predict "The kettle leaks, but the film was a joy." "Never again."
 	@echo "Next: source $(BIN)/activate, then  lstmcli predict 'your own text'  or  lstmcli train your.csv"
 

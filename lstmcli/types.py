@@ -168,7 +168,6 @@ class Progress:
 
 
 Loss = Callable[[Scores, Batch], Mean]
-Predictor = Callable[[Batch], Scores]
 Work = Generator[Progress, None, T]  # long work: tells its progress, returns its result
 
 

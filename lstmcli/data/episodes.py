@@ -80,7 +80,7 @@ def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> li
         raise DataError(
             f"no domain has {config.shots} + {config.queries} different texts of each of {ways}",
             where=f"{len(found)} domains",
-            fix="give more texts, or ask for fewer: --set episodes.shots=1 --set episodes.queries=2",
+            fix="give more texts, or ask for fewer: --shots, or in a recipe episodes.shots and episodes.queries",
         )
     return kept
 

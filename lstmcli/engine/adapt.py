@@ -20,6 +20,7 @@ from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
+from lstmcli.engine.episodes import check_task
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import DataError
@@ -65,8 +66,10 @@ def run(
     old: examples of the data that the model was trained on, to see what was forgotten.
 
     Raises:
+        ConfigError: the model does not label whole texts.
         DataError: fewer than two classes.
     """
+    check_task(checkpoint.config)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)

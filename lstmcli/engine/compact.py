@@ -8,6 +8,7 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint
 
 WORDS = 20_000
+KEPT = ("model/", "learner/")
 BY_WORD = ("model/embedding.weight", "model/projection", "model/salience")  # [word, ...]
 PRIOR = "baseline/prior"
 
@@ -18,7 +19,7 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     Ids are in the order of the words' counts. The linear baseline stays behind, the figures it reached are kept.
     """
     keep = range(min(words, len(checkpoint.vocabulary)))
-    tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith("model/")}
+    tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
     for name in tensors.keys() & set(BY_WORD):
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
     if PRIOR in checkpoint.tensors:

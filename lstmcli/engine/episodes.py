@@ -24,10 +24,18 @@ VALIDATION = 1  # beside the seed of a run: of its validation episodes, the same
 TRAINING = 2
 
 
+def check_task(config: RunConfig) -> None:
+    """Raises ConfigError where the model is of a task that cannot be adapted."""
+    if config.task != "classify":
+        fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
+        raise ConfigError("only models that label whole texts can be adapted", where=f"task: {config.task}", fix=fix)
+
+
 def check(config: RunConfig) -> None:
     """Raises ConfigError where the recipe asks of episodes what they cannot do."""
     if config.episodes is None:
         return
+    check_task(config)
     if config.learner.name == "finetune":
         fix = "choose one that has: --set learner.name=maml, or reptile; or leave episodes out"
         raise ConfigError("fine-tuning has nothing to learn from episodes", where="learner.name=finetune", fix=fix)

@@ -21,7 +21,7 @@ from lstmcli.data.episodes import Draw, Pool
 from lstmcli.data.store import Store, encode
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
-from lstmcli.engine.episodes import labels_of, outputs
+from lstmcli.engine.episodes import check_task, labels_of, outputs
 from lstmcli.engine.evaluate import Array, Figures
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.types import Example, Progress
@@ -77,8 +77,10 @@ def run(
     support: the fixed supports of the data's tasks, if it has such; then each is scored once, on all its examples.
 
     Raises:
+        ConfigError: the model does not label whole texts.
         DataError: no domain has the texts that were asked for.
     """
+    check_task(checkpoint.config)
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
     drawn_anew = asked.shape.ways is not None
     labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels

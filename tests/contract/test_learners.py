@@ -54,7 +54,11 @@ def one_task(batch: Batch, task: int) -> Batch:
 
 
 def learner_for(name: str, config: Section, model: nn.Module) -> Any:
-    return registry.find(registry.LEARNERS, name).build(config, model).double()
+    learner = registry.find(registry.LEARNERS, name).build(config, model).double()
+    torch.manual_seed(4)
+    for value in learner.parameters():  # all alike at the start: rates paired wrongly would not show
+        value.data += 0.1 * torch.rand_like(value)
+    return learner
 
 
 def end(learner: Any, model: nn.Module, support: Batch) -> dict[str, Tensor]:
@@ -147,6 +151,20 @@ def test_it_equals_the_loop_over_tasks_steps_and_the_fused_kernel(name: str, con
                        for (weight, value), gradient in zip(weights.items(), gradients, strict=True)}  # fmt: skip
         for weight, value in weights.items():
             torch.testing.assert_close(reached[weight][task], value, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("moves", ["all", "head"])
+def test_without_steps_prototypes_are_those_of_a_prototypical_network(moves: str) -> None:
+    its, support, query = model(), batch(1), batch(2)
+    learner = learner_for("maml", Maml(start="prototypes", moves=moves, steps=0), its)
+    weights = end(learner, its, support)
+    for task in range(TASKS):
+        learned = its(one_task(support, task)).embedding
+        centres = torch.stack([learned[support.targets[task] == label].mean(dim=0) for label in range(WAYS)])
+        away = torch.cdist(its(one_task(query, task)).embedding, centres).square()  # [text, label]
+        expected = (-learner.scale.exp() * away).log_softmax(dim=-1)
+        ours = logits(its, weights, query, task).log_softmax(dim=-1)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
 
 
 def slope(learner: Any, its: nn.Module, given: Episode) -> tuple[float, float]:

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from lstmcli.config import Episodes, Tagger, Tokens
 from lstmcli.data.episodes import Draw
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.few_shot import _log_shares
+from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
 from tests.conftest import BAD, GOOD, SMALL
 
 Run = Callable[..., int]
@@ -159,6 +161,16 @@ def test_a_prior_is_what_it_says() -> None:
     assert np.exp(_log_shares(other, known, "source")) == pytest.approx([0.5, 0.5])
 
 
+def test_a_prior_moves_the_chances_from_what_they_were_to_what_is_asked() -> None:
+    one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 1, 1]), np.arange(2), np.arange(2))
+    checkpoint = SimpleNamespace(progress={"shares": {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}})
+    chances = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
+    for own, other in (("uniform", "source"), ("source", "uniform")):
+        asked = Asked("mine", "test", Episodes(), 2, other, 0)
+        (shift,) = _shifts(checkpoint, [one], asked, own)
+        assert _shifted(chances[own], shift) == pytest.approx(chances[other])
+
+
 def three_classes(path: Path, rows: list[tuple[str, str]] | None = None) -> Path:
     rows = rows or [(f"{text} {n}", label) for n in range(9)
                     for text, label in ((GOOD[0], "joy"), (BAD[1], "gloom"), ("so so", "calm"))]  # fmt: skip
@@ -210,3 +222,22 @@ def test_what_is_odd_about_the_examples_is_told(
     data = three_classes(tmp_path / "mine.csv", rows)
     assert run("adapt", "-c", trained, "--shots", "5", "--data", data, "--out", tmp_path / "a.pt") == code
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("command", [["adapt"], ["evaluate", "--shots", "2"]])
+def test_a_model_of_another_task_is_told(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, command: list[str]
+) -> None:
+    from dataclasses import replace
+
+    origin = checkpoints.load(trained)
+    tagging = tmp_path / "tagger.pt"
+    checkpoints.save(
+        replace(
+            origin,
+            config=origin.config.model_copy(update={"task": "tag", "model": Tagger(), "tokens": Tokens(kind="given")}),
+        ),
+        tagging,
+    )
+    assert run(*command, "-c", tagging, "--data", "reviews") == 2
+    assert "only models that label whole texts" in capsys.readouterr().err

@@ -122,6 +122,10 @@ def test_readmes_commands_are_understood(line: str, run: Run, tmp_path: Path, tr
             pytest.skip("needs the IMDB data")
     if command == "evaluate":
         arguments += ["-c", str(trained)]
+    if "--shots" in arguments and command == "evaluate":
+        words = ("good", "bad", "odd", "dull", "kind")[: 5 if "--ways" in arguments else 2]
+        Path("few.csv").write_text("text,label\n" + "".join(f"{w} {n},{w}\n" for n in range(9) for w in words))
+        arguments += ["--data", "few.csv", "--episodes", "4"]
     if command == "predict" and not {"--input", "-i"} & set(arguments) and not [a for a in arguments if " " in a]:
         arguments += ["a fine film"]
     assert run(command, *arguments) == 0

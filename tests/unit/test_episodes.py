@@ -111,3 +111,13 @@ def test_collated_texts_and_targets_are_those_drawn() -> None:
                 padding = [0] * (part.tokens.shape[-1] - len(ids))
                 assert part.tokens[task, row].tolist() == ids + padding
                 assert part.lengths[task, row] == len(ids)
+
+
+def test_a_part_of_a_store_has_its_texts_in_their_order() -> None:
+    lengths = np.array([3, 1, 4])
+    offsets = np.r_[0, lengths.cumsum()]
+    store = Store(np.arange(8, dtype=np.int32), offsets, np.array([0, 1, 2]))
+    part = store.part(np.array([2, 0, 2]))
+    rows = [part.ids[start:end].tolist() for start, end in zip(part.offsets[:-1], part.offsets[1:], strict=True)]
+    assert rows == [[4, 5, 6, 7], [0, 1, 2], [4, 5, 6, 7]]
+    assert part.known_targets.tolist() == [2, 0, 2]
