@@ -20,7 +20,6 @@ from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.episodes import check_task
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import DataError
@@ -66,10 +65,9 @@ def run(
     old: examples of the data that the model was trained on, to see what was forgotten.
 
     Raises:
-        ConfigError: the model does not label whole texts.
-        DataError: fewer than two classes.
+        ConfigError: a tagger does not know a type of entity.
+        DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
-    check_task(checkpoint.config)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)

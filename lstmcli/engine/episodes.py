@@ -25,10 +25,10 @@ TRAINING = 2
 
 
 def check_task(config: RunConfig) -> None:
-    """Raises ConfigError where the model is of a task that cannot be adapted."""
+    """Raises ConfigError where the model is of a task that episodes are not drawn for."""
     if config.task != "classify":
         fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
-        raise ConfigError("only models that label whole texts can be adapted", where=f"task: {config.task}", fix=fix)
+        raise ConfigError("episodes are drawn of whole texts with labels", where=f"task: {config.task}", fix=fix)
 
 
 def check(config: RunConfig) -> None:
