@@ -1,13 +1,14 @@
 """Where a run is written, and files that are whole or not there at all."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lstmcli.errors import ConfigError, RuntimeSetupError
 
@@ -99,6 +100,23 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         raise _unwritable(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """One more line of JSON at the end of the file."""
+    before = path.read_bytes() if path.is_file() else b""
+    with whole(path) as file:  # no half line, whatever happens
+        file.write(before + json.dumps(line).encode() + b"\n")
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Forget evaluations that a resumed run will make again, and what the end of a run says."""
+    if path.is_file():
+        lines = [
+            line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", step + 1) <= step
+        ]
+        with whole(path) as file:
+            file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _unwritable(path: Path, error: OSError) -> RuntimeSetupError:

@@ -1,9 +1,9 @@
 """Train a model and keep the best: events come out, files are written."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from lstmcli.config import RunConfig
 from lstmcli.data import check
@@ -141,8 +141,7 @@ class Trainer:
         self._mean: AveragedModel | None = None
         self._kept = parts  # what is evaluated and saved
         if decay is not None:
-            running = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            self._mean = AveragedModel(self.learned, multi_avg_fn=running)
+            self._mean = AveragedModel(self.learned, multi_avg_fn=partial(_run_on, decay))
             model, learner = self._mean.module.children()
             self._kept = replace(parts, model=model, learner=learner)
         self.at = Position()
@@ -182,7 +181,7 @@ class Trainer:
             if event.is_best:
                 checkpoints.save(self._checkpoint(_weights(self._kept)), out / folder.MODEL)
             line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
-            _append(out / folder.METRICS, line)
+            folder.append(out / folder.METRICS, line)
             self.save_last()
         elif isinstance(event, Stepped) and time.perf_counter() - self.saved > self.parts.config.train.save_every:
             self.save_last()
@@ -239,7 +238,13 @@ class Trainer:
             value = last.progress[field.name]
             setattr(self.at, field.name, tuple(value) if isinstance(value, list) else value)
         if self.out is not None:
-            _drop_after(self.out / folder.METRICS, self.at.step)
+            folder.forget_after(self.out / folder.METRICS, self.at.step)
+
+
+def _run_on(decay: float, mean: list[Tensor], now: list[Tensor], count: Tensor) -> None:
+    """A running mean that forgets its beginnings faster while it is young, so that a short run keeps little of them."""
+    done = int(count)
+    torch._foreach_lerp_(mean, now, 1 - min(decay, (1 + done) / (10 + done)))
 
 
 def _weights(parts: Parts) -> dict[str, Tensor]:
@@ -276,25 +281,9 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     checkpoints.save(model, out / folder.MODEL)
 
     calibration = {"temperature": temperature, "ece_before": before["ece"], "ece_after": after["ece"]}
-    _drop_after(out / folder.METRICS, trainer.at.step)
-    _append(out / folder.METRICS, calibration)
+    folder.forget_after(out / folder.METRICS, trainer.at.step)
+    folder.append(out / folder.METRICS, calibration)
     with folder.whole(out / folder.RECIPE) as file:
         file.write(yaml.safe_dump(parts.config.model_dump(mode="json"), sort_keys=False).encode())
     beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
     yield Finished(out, after | calibration, beside, time.perf_counter() - started)
-
-
-def _append(path: Path, line: dict[str, Any]) -> None:
-    before = path.read_bytes() if path.is_file() else b""
-    with folder.whole(path) as file:  # no half line, whatever happens
-        file.write(before + json.dumps(line).encode() + b"\n")
-
-
-def _drop_after(path: Path, step: int) -> None:
-    """Forget evaluations that a resumed run will make again, and what the end of a run says."""
-    if path.is_file():
-        lines = [
-            line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", step + 1) <= step
-        ]
-        with folder.whole(path) as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
