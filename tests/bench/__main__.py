@@ -210,7 +210,7 @@ def adapting() -> Figures:
 
 
 def tagger() -> Figures:
-    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and packed with pytorch-crf."""
+    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and as it is usually written."""
     return tagging.training(median) | tagging.predicting()
 
 

@@ -14,13 +14,13 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchcrf import CRF
 
 from lstmcli import recipes
-from lstmcli.config import Data
+from lstmcli.config import Data, Tagger
 from lstmcli.data import batching, entities
 from lstmcli.data.store import Store, built, encode
 from lstmcli.engine import assemble, checkpoint, runtime
 from lstmcli.engine.fit import optimizer_for
 from lstmcli.tasks import tag
-from lstmcli.types import Batch, Example, finish
+from lstmcli.types import CASINGS, Batch, Example, finish
 
 Figures = dict[str, float]
 SENTENCES = 1200
@@ -28,20 +28,29 @@ WORDS = 200_000  # of the text to predict
 
 
 class Packed(nn.Module):
-    """Our tagger with ``torch.nn.LSTM`` over packed sequences, and CRF from pytorch-crf."""
+    """The same model as it is usually written: the letters of every word through a convolution, ``torch.nn.LSTM`` over
+    packed sequences, and the chain of tags of pytorch-crf."""
 
-    def __init__(self, ours: nn.Module, labels: int) -> None:
+    def __init__(self, words: int, labels: int, config: Tagger) -> None:
         super().__init__()
-        self.ours = ours
-        inputs, hidden = ours.lstm.weight_ih_l0.shape[1], ours.lstm.hidden
-        self.lstm = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True)
+        self.embedding = nn.Embedding(words, config.embedding, padding_idx=0)
+        self.casing = nn.Embedding(CASINGS, config.casing)
+        self.letters = nn.Embedding(257, config.character_embedding, padding_idx=0)
+        self.convolution = nn.Conv1d(config.character_embedding, config.character_features, 3, padding=1)
+        inputs = config.embedding + config.casing + config.character_features
+        self.lstm = nn.LSTM(inputs, config.hidden, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * config.hidden, labels)
+        self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(labels, batch_first=True)
 
     def loss(self, batch: Batch) -> Tensor:
-        features = torch.cat((self.ours._vectors(batch.tokens), *self.ours._written(batch.spelling)), dim=-1)
-        packed = pack_padded_sequence(self.ours._drop(features), batch.lengths, batch_first=True, enforce_sorted=False)
+        spelling = batch.spelling
+        letters = self.letters(spelling.characters[spelling.forms]).flatten(0, 1)  # [batch * time, longest, letter]
+        read = self.convolution(letters.mT).amax(dim=2).unflatten(0, batch.tokens.shape)
+        features = torch.cat((self.embedding(batch.tokens), read, self.casing(spelling.casing)[spelling.forms]), dim=-1)
+        packed = pack_padded_sequence(self.dropout(features), batch.lengths, batch_first=True, enforce_sorted=False)
         hidden, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        emissions = self.ours.head(self.ours._drop(hidden))
+        emissions = self.head(self.dropout(hidden))
         return -self.crf(emissions, batch.targets, mask=batch.mask, reduction="token_mean")
 
 
@@ -74,7 +83,7 @@ def epoch(model: nn.Module, loss_of: Callable[[Batch], Tensor], parts: assemble.
 
 
 def training(median: Callable[..., float]) -> Figures:
-    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and packed with pytorch-crf."""
+    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and as it is usually written."""
     parts, store = prepared()
     torch.set_num_threads(runtime.granted_threads())
 
@@ -86,7 +95,7 @@ def training(median: Callable[..., float]) -> Figures:
 
         return loss_of
 
-    packed = Packed(parts.model, len(parts.vocabulary.labels))
+    packed = Packed(len(parts.vocabulary), len(parts.vocabulary.labels), parts.config.model)
     full = runtime.Runtime("cpu", torch.float32)
     seconds = median(lambda: epoch(parts.model, ours(parts.runtime), parts, store), 3)
     theirs = median(lambda: epoch(packed, packed.loss, parts, store), 3)
