@@ -153,6 +153,30 @@ class Reptile(Section):
     lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate.")
 
 
+class Matching(Section):
+    """The labels of what is near in the support; LSTMs see each text in the light of the whole support."""
+
+    name: Literal["matching"] = "matching"
+    distance: Literal["cosine", "squared"] = Field("squared", description="What near means.")
+    nearness: float = Field(1.0, gt=0, lt=1000, description="How fast it falls off, at the start; learned.")
+    reads: int = Field(3, ge=0, le=100, description="Times a text reads the support; 0: no context on either side.")
+    hidden: int = Field(64, ge=1, le=8192, description="Cells of the LSTMs that read the support.")
+
+
+class Prototypical(Section):
+    """The class whose texts have the nearest mean."""
+
+    name: Literal["prototypical"] = "prototypical"
+
+
+class Ridge(Section):
+    """The head that fits the support best, in closed form."""
+
+    name: Literal["ridge"] = "ridge"
+    strength: float = Field(0.1, gt=0, lt=1000, description="What holds the head small, at the start; learned.")
+    sharpness: float = Field(10.0, gt=0, lt=1000, description="Of its answers, at the start; learned.")
+
+
 class Episodes(Section):
     """The small tasks of meta-training."""
 
@@ -174,7 +198,12 @@ def _named(default: str) -> Discriminator:
 
 Model = Annotated[Annotated[Classifier, Tag("classifier")] | Annotated[Tagger, Tag("tagger")], _named("classifier")]
 Learner = Annotated[
-    Annotated[Finetune, Tag("finetune")] | Annotated[Maml, Tag("maml")] | Annotated[Reptile, Tag("reptile")],
+    Annotated[Finetune, Tag("finetune")]
+    | Annotated[Maml, Tag("maml")]
+    | Annotated[Matching, Tag("matching")]
+    | Annotated[Prototypical, Tag("prototypical")]
+    | Annotated[Reptile, Tag("reptile")]
+    | Annotated[Ridge, Tag("ridge")],
     _named("finetune"),
 ]
 

@@ -42,6 +42,8 @@ def load(recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option
 
 def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
     """The config with the options applied. Raises ConfigError where one is wrong."""
+    own = {"name": config.learner.name}  # with its settings, which the default's would not fit
+    options = [option for option in options if option.key != "learner" or option.value != own]
     return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
 
 

@@ -31,7 +31,10 @@ ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {
     "finetune": "lstmcli.meta.finetune",
     "maml": "lstmcli.meta.maml",
+    "matching": "lstmcli.meta.matching",
+    "prototypical": "lstmcli.meta.prototypical",
     "reptile": "lstmcli.meta.reptile",
+    "ridge": "lstmcli.meta.ridge",
 }
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lstmcli.types import Batch, ClassScores, Loss, Scores, Spelling
+from lstmcli.types import Batch, ClassScores, Episode, Loss, Scores, Spelling
 
 HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
 EMBEDDING = "embedding"
@@ -26,15 +26,31 @@ Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one ta
 
 
 class Learner(nn.Module):
-    """What all learners share. names: of the weights that move; they always count the head in."""
+    """What all learners share.
 
-    def __init__(self, names: list[str]) -> None:
+    names: of the weights that move; they always count the head in. share: of the meta-loss that earlier steps have.
+    """
+
+    def __init__(self, names: list[str], share: float = 0.0) -> None:
         super().__init__()
         self.names = names
+        self.share = share
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        """The weights of each task before the first and after each step; the model is left as it is."""
+        """The weights of each task before the first and after each step; the model is left as it is.
+
+        A learner without steps yields once: the head that it makes of the support, or what else it needs to remember.
+        """
         raise NotImplementedError
+
+    def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss) -> Tensor:
+        """The loss of each task's query after adaptation, ``[task]``; with ``share`` after earlier steps too."""
+        queried = self.losses(model, episode.query, loss)
+        *earlier, end = self.trajectory(model, episode.support, loss)
+        between = earlier[1:]
+        if not self.share or not between:
+            return queried(end)
+        return (1 - self.share) * queried(end) + self.share * torch.stack([*map(queried, between)]).mean(dim=0)
 
     def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
         """Of each task, ``[task, batch, label]``, as a function of the weights that move."""
@@ -81,9 +97,14 @@ def classes(scores: Scores) -> ClassScores:
     return scores
 
 
+def embedded(model: nn.Module, batch: Batch) -> tuple[Scores, Tensor]:
+    """The scores of the texts of all tasks, read in one pass, and their embeddings ``[task, batch, ..., feature]``."""
+    scores: Scores = model(_together(batch))
+    return scores, scores.embedding.unflatten(0, (len(batch.tokens), -1))
+
+
 def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
-    scores = model(_together(batch))
-    embedding = scores.embedding.unflatten(0, (len(batch.tokens), -1))  # [task, batch, ..., feature]
+    scores, embedding = embedded(model, batch)
     head = model.get_submodule(HEAD)
     dtype = head.get_parameter("weight").dtype
 
