@@ -153,6 +153,32 @@ class Reptile(Section):
     lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate.")
 
 
+class LstmOptimizer(Section):
+    """A small LSTM that makes each step of a weight out of its gradients so far."""
+
+    name: Literal["lstm-optimizer"] = "lstm-optimizer"
+    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
+    moves: Moving = Field("head", description="Weights that the inner steps move.")
+    steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
+    lr: float = Field(0.1, gt=0, lt=100, description="Rate of the plain gradient step that it begins with; learned.")
+    hidden: int = Field(20, ge=1, le=1024, description="Cells a layer, for each weight.")
+    layers: int = Field(2, ge=1, le=8, description="LSTM layers.")
+    sees_weights: bool = Field(False, description="It sees the weight too, not its gradient alone.")
+    truncate: int = Field(20, ge=1, le=100_000, description="Steps that a derivative goes back.")
+    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have.")
+
+
+class MetaLstm(Section):
+    """The weights are the cell of an LSTM, which learns when to forget them and how much of a gradient to let in."""
+
+    name: Literal["meta-lstm"] = "meta-lstm"
+    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
+    moves: Moving = Field("head", description="Weights that the inner steps move.")
+    steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
+    lr: float = Field(0.1, gt=0, lt=1, description="Input gate at the start, which is a learning rate.")
+    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have.")
+
+
 class Matching(Section):
     """The labels of what is near in the support; LSTMs see each text in the light of the whole support."""
 
@@ -199,8 +225,10 @@ def _named(default: str) -> Discriminator:
 Model = Annotated[Annotated[Classifier, Tag("classifier")] | Annotated[Tagger, Tag("tagger")], _named("classifier")]
 Learner = Annotated[
     Annotated[Finetune, Tag("finetune")]
+    | Annotated[LstmOptimizer, Tag("lstm-optimizer")]
     | Annotated[Maml, Tag("maml")]
     | Annotated[Matching, Tag("matching")]
+    | Annotated[MetaLstm, Tag("meta-lstm")]
     | Annotated[Prototypical, Tag("prototypical")]
     | Annotated[Reptile, Tag("reptile")]
     | Annotated[Ridge, Tag("ridge")],

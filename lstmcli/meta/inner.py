@@ -128,12 +128,12 @@ def _together(batch: Batch) -> Batch:
 
 
 def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:
-    def unpacked(weights: Weights, its: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
+    def of_one(weights: Weights, its: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
         return one(weights, Batch(**its, spelling=Spelling(**spelling) if spelling else None), *more)
 
     its = {name: getattr(batch, name) for name in ("tokens", "lengths", "targets") if getattr(batch, name) is not None}
     spelling = {} if batch.spelling is None else vars(batch.spelling)
-    result: Tensor = vmap(unpacked, randomness="different")(weights, its, spelling, *more)
+    result: Tensor = vmap(of_one, randomness="different")(weights, its, spelling, *more)
     return result
 
 
@@ -153,21 +153,35 @@ def descend(
     """
     yield weights
     start = {name: value.detach() for name, value in weights.items()}
+
+    def anchored(at: Weights) -> Tensor:
+        pulls = [(value - start[name]).square().flatten(1).sum(dim=1) for name, value in at.items()]
+        return losses(at) + anchor * torch.stack(pulls).sum(dim=0)
+
     for step in range(steps):
-        with torch.enable_grad():
-            at = weights
-            if not exact:
-                at = {name: value.detach().requires_grad_() for name, value in weights.items()}
-            objective = losses(at).sum()
-            if anchor:
-                pulls = [(value - start[name]).square().sum() for name, value in at.items()]
-                objective = objective + anchor * torch.stack(pulls).sum()
-            gradients = torch.autograd.grad(objective, list(at.values()), create_graph=exact)
-        weights = {
-            name: value - rate(name, step) * gradient
-            for (name, value), gradient in zip(weights.items(), gradients, strict=True)
-        }
+        _, gradients = sloping(anchored if anchor else losses, weights, exact=exact)
+        weights = {name: value - rate(name, step) * gradients[name] for name, value in weights.items()}
         yield weights
+
+
+def sloping(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: bool) -> tuple[Tensor, Weights]:
+    """The losses of each task at the weights, ``[task]``, and their gradients; constants unless ``exact``."""
+    with torch.enable_grad():
+        at = weights if exact else {name: value.detach().requires_grad_() for name, value in weights.items()}
+        value = losses(at)
+        gradients = torch.autograd.grad(value.sum(), list(at.values()), create_graph=exact)
+    return value if exact else value.detach(), dict(zip(at, gradients, strict=True))
+
+
+def packed(weights: Weights) -> Tensor:
+    """All weights of each task in a row, ``[task, coordinate]``."""
+    return torch.cat([value.flatten(1) for value in weights.values()], dim=1)
+
+
+def unpacked(rows: Tensor, like: Weights) -> Weights:
+    """The weights whose rows these are, in the shapes of ``like``."""
+    pieces = torch.split(rows, [value[0].numel() for value in like.values()], dim=1)
+    return {name: piece.view_as(value) for (name, value), piece in zip(like.items(), pieces, strict=True)}
 
 
 def _of_head(name: str) -> bool:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Matching as Config
-from lstmcli.meta.inner import HEAD, Learner, Weights, embedded
+from lstmcli.meta.inner import HEAD, Learner, Weights, classes, embedded
 from lstmcli.meta.prototypical import NEVER, membership
 from lstmcli.types import Batch, Loss
 
@@ -68,13 +68,12 @@ class Matching(Learner):
     def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Callable[[Weights], Tensor]:
         scores, embedding = embedded(model, batch)
         assert batch.targets is not None
+        told = classes(scores)
         tasks = [Batch(*parts) for parts in zip(batch.tokens, batch.lengths, batch.targets, strict=True)]
 
         def lost(weights: Weights) -> Tensor:
             each = zip(self._answer(embedding, weights), embedding, tasks, strict=True)
-            return torch.stack(
-                [loss(replace(scores, logits=one, embedding=its), task).value for one, its, task in each]
-            )
+            return torch.stack([loss(replace(told, logits=one, embedding=its), task).value for one, its, task in each])
 
         return lost
 

@@ -9,7 +9,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lstmcli import registry
-from lstmcli.config import Classifier, Finetune, Maml, Matching, Prototypical, Reptile, Ridge, Section
+from lstmcli.config import (
+    Classifier,
+    Finetune,
+    LstmOptimizer,
+    Maml,
+    Matching,
+    MetaLstm,
+    Prototypical,
+    Reptile,
+    Ridge,
+    Section,
+)
 from lstmcli.models.classifier import build
 from lstmcli.tasks.classify import loss
 from lstmcli.types import Batch, Episode
@@ -22,8 +33,13 @@ VARIANTS: dict[str, list[Section]] = {
         *(Maml(rates=rates, steps=2, lr=0.3, multi_step=0.3) for rates in ("weight", "layer-step")),
         *(Maml(start="prototypes", moves=moves, steps=2, lr=0.05, rates="weight") for moves in ("all", "head")),
     ],
+    "lstm-optimizer": [
+        *(LstmOptimizer(moves=moves, steps=3, lr=0.3, hidden=4) for moves in ("all", "head")),
+        LstmOptimizer(moves="lstm+head", steps=2, lr=0.3, hidden=4, layers=1, sees_weights=True, multi_step=0.3),
+    ],
     "matching": [Matching(distance=distance, reads=reads, hidden=3, nearness=2.0)
                  for distance in ("cosine", "squared") for reads in (0, 2)],
+    "meta-lstm": [MetaLstm(moves=moves, steps=2, lr=0.3, multi_step=0.3) for moves in ("all", "head")],
     "prototypical": [Prototypical()],
     "reptile": [Reptile(moves=moves, steps=3, lr=0.3) for moves in ("all", "head")],
     "ridge": [Ridge()],
@@ -228,7 +244,7 @@ def slope(learner: Any, its: nn.Module, given: Episode) -> tuple[float, float]:
                 value -= size * way
         return reached
 
-    size = 1e-5
+    size = 1e-6  # small: the logarithm of a small gradient bends much
     return exact, (shifted(size) - shifted(-size)) / (2 * size)
 
 
