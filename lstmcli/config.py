@@ -115,6 +115,8 @@ class Train(Section):
 
 
 Moving = Literal["all", "lstm+head", "biases+head", "head"]  # lstm+head: all but the embedding
+Start = Literal["own", "prototypes"]
+_START = "Head before the first step: the model's, or made of each class's mean in the support."
 
 
 class Finetune(Section):
@@ -133,9 +135,7 @@ class Maml(Section):
     name: Literal["maml"] = "maml"
     order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
     moves: Moving = Field("all", description="Weights that the inner steps move; head: ANIL.")
-    start: Literal["own", "prototypes"] = Field(
-        "own", description="Head before the first step: the model's, or made of each class's mean in the support."
-    )
+    start: Start = Field("own", description=_START)
     steps: int = Field(5, ge=0, le=100_000, description="Inner gradient steps.")
     lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate; where rates are learned, the first.")
     rates: Literal["fixed", "weight", "layer-step"] = Field(
@@ -159,6 +159,7 @@ class LstmOptimizer(Section):
     name: Literal["lstm-optimizer"] = "lstm-optimizer"
     order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
     moves: Moving = Field("head", description="Weights that the inner steps move.")
+    start: Start = Field("own", description=_START)
     steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
     lr: float = Field(0.1, gt=0, lt=100, description="Rate of the plain gradient step that it begins with; learned.")
     hidden: int = Field(20, ge=1, le=1024, description="Cells a layer, for each weight.")
@@ -174,6 +175,7 @@ class MetaLstm(Section):
     name: Literal["meta-lstm"] = "meta-lstm"
     order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
     moves: Moving = Field("head", description="Weights that the inner steps move.")
+    start: Start = Field("own", description=_START)
     steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
     lr: float = Field(0.1, gt=0, lt=1, description="Input gate at the start, which is a learning rate.")
     multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have.")

@@ -19,18 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import LstmOptimizer as Config
-from lstmcli.meta.inner import Learner, Weights, moving, packed, sloping, spread, unpacked
+from lstmcli.meta.inner import Weights, moving, packed, sloping, unpacked
+from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
 State = tuple[Tensor, Tensor]  # hidden and cell, each [layer, coordinate, hidden]
 SPAN = 10.0  # smaller gradients than e^-SPAN are seen as they are
 
 
-class LstmOptimizer(Learner):
+class LstmOptimizer(Stepping):
     """Learns to make steps of gradients."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__(moving(model, config.moves), config.multi_step)
+        super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
         self.config = config
         like = next(model.parameters())
         self.rate = nn.Parameter(like.new_tensor(math.log(config.lr)))  # log a
@@ -42,7 +43,7 @@ class LstmOptimizer(Learner):
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         losses = self.losses(model, support, loss)
         exact = self.config.order == "second" and torch.is_grad_enabled()
-        weights = spread(model, self.names, len(support.tokens))
+        weights = self.start(model, support)
         state: State | None = None
         yield weights
         for step in range(self.config.steps):

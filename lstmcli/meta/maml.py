@@ -18,41 +18,33 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import Maml as Config
-from lstmcli.meta.inner import HEAD, Learner, Weights, descend, moving, spread
-from lstmcli.meta.prototypical import prototypes
+from lstmcli.meta.inner import HEAD, Weights, descend, moving
+from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
 
-class Maml(Learner):
+class Maml(Stepping):
     """Learns, where the recipe says so, inner rates and the scale of prototypes."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__(moving(model, config.moves), config.multi_step)
+        super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
         self.config = config
         self.rates = nn.ParameterDict()
         if config.rates != "fixed":
             for name in self.names:
                 shape = (max(1, config.steps),) if config.rates == "layer-step" else _shared(name, model)
                 self.rates[_key(name)] = nn.Parameter(model.get_parameter(name).new_full(shape, config.lr))
-        if config.start == "prototypes":
-            self.scale = nn.Parameter(model.get_parameter(f"{HEAD}.bias").new_zeros(()))  # log s
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         losses = self.losses(model, support, loss)
         exact = self.config.order == "second" and torch.is_grad_enabled()
-        return descend(losses, self._start(model, support), self._rate, steps=self.config.steps, exact=exact)
+        return descend(losses, self.start(model, support), self._rate, steps=self.config.steps, exact=exact)
 
     def _rate(self, name: str, step: int) -> Tensor | float:
         if self.config.rates == "fixed":
             return self.config.lr
         rate: Tensor = self.rates[_key(name)]
         return rate[min(step, len(rate) - 1)] if self.config.rates == "layer-step" else rate
-
-    def _start(self, model: nn.Module, support: Batch) -> Weights:
-        weights = spread(model, self.names, len(support.tokens))
-        if self.config.start == "own":
-            return weights
-        return weights | prototypes(model, support, self.scale)
 
 
 def _shared(name: str, model: nn.Module) -> tuple[int, ...]:

@@ -17,19 +17,20 @@ import torch
 from torch import nn
 
 from lstmcli.config import MetaLstm as Config
-from lstmcli.meta.inner import Learner, Weights, moving, packed, sloping, spread, unpacked
+from lstmcli.meta.inner import Weights, moving, packed, sloping, unpacked
 from lstmcli.meta.lstm_optimizer import seen_of
+from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
 KEPT = 0.999  # forget gate at the start
 SEEN = 6  # size and sign of the gradient and of the loss; the weight; the gate before
 
 
-class MetaLstm(Learner):
+class MetaLstm(Stepping):
     """Learns its two gates."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__(moving(model, config.moves), config.multi_step)
+        super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
         self.config = config
         self.input_gate, self.forget_gate = nn.Linear(SEEN, 1), nn.Linear(SEEN, 1)
         for gate, value in ((self.input_gate, config.lr), (self.forget_gate, KEPT)):
@@ -40,7 +41,7 @@ class MetaLstm(Learner):
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         losses = self.losses(model, support, loss)
         exact = self.config.order == "second" and torch.is_grad_enabled()
-        weights = spread(model, self.names, len(support.tokens))
+        weights = self.start(model, support)
         cell = packed(weights)  # [task, coordinate]
         let_in, kept = (gate.bias.sigmoid().expand_as(cell) for gate in (self.input_gate, self.forget_gate))
         yield weights

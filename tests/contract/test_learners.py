@@ -35,11 +35,13 @@ VARIANTS: dict[str, list[Section]] = {
     ],
     "lstm-optimizer": [
         *(LstmOptimizer(moves=moves, steps=3, lr=0.3, hidden=4) for moves in ("all", "head")),
-        LstmOptimizer(moves="lstm+head", steps=2, lr=0.3, hidden=4, layers=1, sees_weights=True, multi_step=0.3),
+        LstmOptimizer(moves="lstm+head", steps=2, lr=1.0, hidden=4, layers=1, sees_weights=True, multi_step=0.3),
+        LstmOptimizer(start="prototypes", steps=2, lr=0.3, hidden=4),
     ],
     "matching": [Matching(distance=distance, reads=reads, hidden=3, nearness=2.0)
                  for distance in ("cosine", "squared") for reads in (0, 2)],
-    "meta-lstm": [MetaLstm(moves=moves, steps=2, lr=0.3, multi_step=0.3) for moves in ("all", "head")],
+    "meta-lstm": [MetaLstm(moves=moves, start=start, steps=2, lr=0.3, multi_step=0.3)
+                  for moves, start in (("all", "own"), ("head", "own"), ("head", "prototypes"))],
     "prototypical": [Prototypical()],
     "reptile": [Reptile(moves=moves, steps=3, lr=0.3) for moves in ("all", "head")],
     "ridge": [Ridge()],
