@@ -162,6 +162,7 @@ class LstmOptimizer(Section):
     start: Start = Field("own", description=_START)
     steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
     lr: float = Field(0.1, gt=0, lt=100, description="Rate of the plain gradient step that it begins with; learned.")
+    momentum: float = Field(0.1, gt=0, lt=1, description="Share of the last step that it begins with; learned.")
     hidden: int = Field(20, ge=1, le=1024, description="Cells a layer, for each weight.")
     layers: int = Field(2, ge=1, le=8, description="LSTM layers.")
     sees_weights: bool = Field(False, description="It sees the weight too, not its gradient alone.")

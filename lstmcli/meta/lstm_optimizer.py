@@ -1,12 +1,16 @@
 """The LSTM as the optimiser: what to do with a gradient is learned.
 
-    θ_{t+1} = θ_t + Δ_t;   Δ_t = m(θ_t, g_t) = -a g_t + v · h_t;   h_t = LSTM(seen(g_t), h_{t-1})
+    θ_{t+1} = θ_t + Δ_t;   Δ_t = m(θ_t, g_t) = b_t Δ_{t-1} - a_t g_t
+    a_t = a exp(u · h_t);   b_t = σ(b + v · h_t);   h_t = LSTM(seen(g_t), h_{t-1})
 
 Andrychowicz et al. (2016), "Learning to learn by gradient descent by gradient descent", sections 2 and 2.1: one small
 LSTM for all coordinates of all weights, each with a state of its own, trained through its steps by the loss after them.
 What it sees of a gradient is its size on a logarithmic scale and its sign (their appendix A), so that coordinates of
-all sizes look alike; with ``sees_weights`` θ too. The plain step beside the LSTM's is ours: v begins at zero, so an
-untrained optimiser is gradient descent at the rate a, which is learned too.
+all sizes look alike; with ``sees_weights`` θ too.
+
+There the step is a linear function of h_t. Here h_t says how fast to go and how much of the last step to keep (as the
+gates of Wichrowska et al. 2017 do): a step is as large as gradients are, whatever their size, where a sum of logarithms
+would have to learn to count. u and v begin at zero: an untrained optimiser is gradient descent with momentum.
 
 The meta-gradient takes g_t for a constant (first order), as theirs does, and goes back no further than ``truncate``
 steps. All coordinates of all weights of all tasks are one batch of the LSTM: a step is one call.
@@ -23,7 +27,7 @@ from lstmcli.meta.inner import Weights, moving, packed, sloping, unpacked
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
-State = tuple[Tensor, Tensor]  # hidden and cell, each [layer, coordinate, hidden]
+State = tuple[Tensor, Tensor, Tensor]  # hidden and cell [layer, coordinate, hidden]; the last step [task, coordinate]
 SPAN = 10.0  # smaller gradients than e^-SPAN are seen as they are
 
 
@@ -36,7 +40,8 @@ class LstmOptimizer(Stepping):
         like = next(model.parameters())
         self.rate = nn.Parameter(like.new_tensor(math.log(config.lr)))  # log a
         self.over_steps = nn.LSTM(3 if config.sees_weights else 2, config.hidden, config.layers)
-        self.to_step = nn.Linear(config.hidden, 1, bias=False)  # v
+        self.kept = nn.Parameter(like.new_tensor(math.log(config.momentum / (1 - config.momentum))))  # b
+        self.to_step = nn.Linear(config.hidden, 2, bias=False)  # u and v
         nn.init.zeros_(self.to_step.weight)
         self.to(like)
 
@@ -49,20 +54,24 @@ class LstmOptimizer(Stepping):
         for step in range(self.config.steps):
             if state is not None and step % self.config.truncate == 0:
                 weights = {name: value.detach().requires_grad_(exact) for name, value in weights.items()}
-                state = (state[0].detach(), state[1].detach())
+                state = (state[0].detach(), state[1].detach(), state[2].detach())
             _, gradients = sloping(losses, weights, exact=exact)
             rows = packed(weights)
-            moved, state = self.step(packed(gradients), rows, state)
-            weights = unpacked(rows + moved, weights)
+            state = self.step(packed(gradients), rows, state)
+            weights = unpacked(rows + state[-1], weights)
             yield weights
 
-    def step(self, gradients: Tensor, weights: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """What to add to the weights, and the state of each. gradients, weights: of any one shape."""
+    def step(self, gradients: Tensor, weights: Tensor, state: State | None) -> State:
+        """The state of each coordinate, last in it what to add to the weights. gradients, weights: of any one shape."""
         seen = [seen_of(gradients)]
         if self.config.sees_weights:
             seen.append(weights[..., None])
-        hidden, state = self.over_steps(torch.cat(seen, dim=-1).flatten(0, -2)[None], state)  # [1, coordinate, hidden]
-        return self.to_step(hidden).view_as(gradients) - self.rate.exp() * gradients, state
+        *before, last = state or (torch.zeros_like(gradients),)
+        inputs = torch.cat(seen, dim=-1).flatten(0, -2)[None]  # [1, coordinate, seen]
+        output, (hidden, cell) = self.over_steps(inputs, tuple(before) or None)
+        faster, longer = self.to_step(output).view(*gradients.shape, 2).unbind(dim=-1)
+        moved = (self.kept + longer).sigmoid() * last - (self.rate + faster).exp() * gradients
+        return hidden, cell, moved
 
 
 def seen_of(values: Tensor) -> Tensor:
