@@ -22,7 +22,7 @@ from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
-from lstmcli.errors import DataError
+from lstmcli.errors import ConfigError, DataError
 from lstmcli.types import Batch, Example, Spelling
 
 MOST_TURNS = 8  # of leaving texts out
@@ -65,9 +65,12 @@ def run(
     old: examples of the data that the model was trained on, to see what was forgotten.
 
     Raises:
-        ConfigError: a tagger does not know a type of entity.
+        ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
+    if checkpoint.config.task != "classify" and checkpoint.config.learner.name in assemble.OF_THE_SUPPORT:
+        fix = "choose another: --learner finetune"
+        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)

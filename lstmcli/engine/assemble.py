@@ -19,10 +19,11 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.inputs import cache_folder
-from lstmcli.errors import ConfigError
+from lstmcli.errors import CheckpointError, ConfigError
 from lstmcli.types import Batch, Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
+OF_THE_SUPPORT = ("matching", "prototypical", "ridge")  # learners that make a head of it: their shares are its own
 HEAD = "head."  # weights with a row a label
 SHAPE = (
     "name",
@@ -70,7 +71,14 @@ def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> 
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
-    """Parts with the checkpoint's weights, ready to be used."""
+    """Parts with the checkpoint's weights, ready to be used.
+
+    Raises:
+        CheckpointError: it holds no model, but a learned optimiser.
+    """
+    if not checkpoint.group("model"):
+        fix = "give a model.pt: -c FILE"
+        raise CheckpointError("a learned optimiser, not a model of texts", where=checkpoint.config.data.name, fix=fix)
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()

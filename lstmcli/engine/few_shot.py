@@ -30,7 +30,6 @@ from lstmcli.types import Example, Progress
 Chances = dict[str, list[Array]]  # by who says so: an episode each, ``[text, label]``
 MODEL = "model"  # after adaptation
 PAIRED: tuple[str, ...] = ("before", "finetune")  # what adaptation must help over
-OF_THE_SUPPORT = ("finetune", "matching", "prototypical", "ridge")  # learners whose shares are those of the support
 TOGETHER = 8  # episodes adapted side by side
 
 
@@ -139,7 +138,7 @@ def _of_the_model(
         learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
     trained = checkpoint.config.episodes
     trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
-    taken = parts.config.learner.name in OF_THE_SUPPORT
+    taken = parts.config.learner.name in ("finetune", *assemble.OF_THE_SUPPORT)
     own = {"finetune": "support", "before": trained_on, MODEL: "support" if taken else trained_on}
     logits = {}
     for who, its in learners.items():

@@ -100,7 +100,7 @@ def classes(scores: Scores) -> ClassScores:
 def embedded(model: nn.Module, batch: Batch) -> tuple[Scores, Tensor]:
     """The scores of the texts of all tasks, read in one pass, and their embeddings ``[task, batch, ..., feature]``."""
     scores: Scores = model(_together(batch))
-    return scores, scores.embedding.unflatten(0, (len(batch.tokens), -1))
+    return scores, scores.embedding.view(len(batch.tokens), -1, *scores.embedding.shape[1:])
 
 
 def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
