@@ -11,6 +11,7 @@ import pytest
 from lstmcli.config import Episodes, Tagger, Tokens
 from lstmcli.data.episodes import Draw
 from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import compact
 from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
@@ -257,6 +258,10 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     assert run("predict", "-c", out, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
     answers = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
     assert answers == ["joy", "gloom"]
+    small = tmp_path / "small.pt"
+    checkpoints.save(compact.compacted(checkpoints.load(out)), small)
+    assert run("predict", "-c", small, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
+    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == answers
     assert run(*adapt, "-c", out, "--out", tmp_path / "again.pt") == 0
     assert run("evaluate", "-c", out, "--data", data, "--shots", "2", "--episodes", "3", "--learner", name) == 0
 
