@@ -1,6 +1,7 @@
 """From what the user types to a RunConfig: a recipe's name, a YAML file, or data of their own.
 
-A recipe opens with comment lines; the first says in a line what it is for.
+A recipe opens with comment lines; the first says in a line what it is for. With ``base: NAME`` it takes over the
+sections of a shipped recipe that it does not give itself.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from lstmcli.types import Option
 from lstmcli.validation import validated
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+BASE = "base"
 _HERE = Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # wheel, or checkout
 
@@ -42,6 +44,8 @@ def load(recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option
 
 def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
     """The config with the options applied. Raises ConfigError where one is wrong."""
+    own = {"name": config.learner.name}  # with its settings, which the default's would not fit
+    options = [option for option in options if option.key != "learner" or option.value != own]
     return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
 
 
@@ -103,7 +107,14 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise ConfigError("a recipe is a table of sections", where=str(path), fix="for example  train: {epochs: 5}")
-    return values
+    if BASE not in values:
+        return values
+    base = str(values.pop(BASE))
+    if base not in listed():
+        raise ConfigError(
+            f"there is no recipe '{base}' to begin with", where=f"{path}: {BASE}", fix=did_you_mean(base, listed())
+        )
+    return _read(CONFIGS / f"{base}.yaml") | values
 
 
 def _parsed(override: str) -> tuple[str, Any]:

@@ -30,8 +30,13 @@ MODELS = {
 ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {
     "finetune": "lstmcli.meta.finetune",
+    "lstm-optimizer": "lstmcli.meta.lstm_optimizer",
     "maml": "lstmcli.meta.maml",
+    "matching": "lstmcli.meta.matching",
+    "meta-lstm": "lstmcli.meta.meta_lstm",
+    "prototypical": "lstmcli.meta.prototypical",
     "reptile": "lstmcli.meta.reptile",
+    "ridge": "lstmcli.meta.ridge",
 }
 
 

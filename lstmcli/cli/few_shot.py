@@ -11,6 +11,7 @@ from lstmcli.cli.render import Screen
 if TYPE_CHECKING:
     from lstmcli.engine.evaluate import Figures
     from lstmcli.engine.few_shot import FewShot
+    from lstmcli.engine.quadratics import Race
 
 SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
 
@@ -36,6 +37,22 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
         _gain(screen, who, gains)
     for name in report.below:
         screen.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
+
+
+def show_race(screen: Screen, race: "Race") -> None:
+    """Optimisers beside each other on stdout."""
+    if screen.json:
+        screen.print_json(race.plain())
+        return
+    screen.out.print(f"loss after {race.steps} steps on {race.problems:,} fresh problems, {race.seconds:.0f} s in all")
+    table = Table("optimiser", "rate", "median loss", "times the learned one's", box=None, pad_edge=False,
+                  header_style="bold")  # fmt: skip
+    for name, loss in race.medians.items():
+        factor, rate = race.factors.get(name), race.rates.get(name)
+        beside = "" if factor is None else f"{factor['value']:.2f} ({factor['low']:.2f} to {factor['high']:.2f})"
+        table.add_row(name, "" if rate is None else f"{rate:.4f}", f"{loss:.3g}", beside)
+    screen.out.print(table)
+    screen.out.print(f"{race.folder}/race.svg", style="bold", soft_wrap=True)
 
 
 def _tasks(screen: Screen, report: "FewShot") -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lstmcli.cli import options
+from lstmcli.errors import ConfigError
 
 
 def train(
@@ -70,6 +71,14 @@ def train(
     target = out or folder.RUNS / Path(recipe).absolute().stem
     if not dry_run:
         folder.claim(target, resume=resume, force=force)
+    if config.data.name == "quadratics":  # problems that are drawn, not read
+        from lstmcli.cli import few_shot
+        from lstmcli.engine import quadratics
+
+        if dry_run or resume:
+            raise ConfigError("a race takes minutes: it is run whole", fix="leave out --dry-run and --resume")
+        few_shot.show_race(screen, screen.watch(quadratics.run(config, target)))
+        return
     examples = screen.watch(inputs.read(config))
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught

@@ -22,7 +22,7 @@ from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.evaluate import Figures
 from lstmcli.engine.events import Noted, Telling
-from lstmcli.errors import DataError
+from lstmcli.errors import ConfigError, DataError
 from lstmcli.types import Batch, Example, Spelling
 
 MOST_TURNS = 8  # of leaving texts out
@@ -65,9 +65,12 @@ def run(
     old: examples of the data that the model was trained on, to see what was forgotten.
 
     Raises:
-        ConfigError: a tagger does not know a type of entity.
+        ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
+    if checkpoint.config.task != "classify" and checkpoint.config.learner.name in assemble.OF_THE_SUPPORT:
+        fix = "choose another: --learner finetune"
+        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
@@ -80,12 +83,13 @@ def run(
     begun = time.perf_counter()
     weights, steps = yield from _learned(parts, support, wanted)
     seconds = time.perf_counter() - begun
-    parts.model.load_state_dict(weights, strict=False)
+    parts = assemble.settled(parts, weights)
     adapted = replace(
         checkpoint,
         vocabulary=parts.vocabulary,
         tensors=grouped("model", parts.model.state_dict())  # the old data's baselines do not belong to it
-        | grouped("learner", parts.learner.state_dict()),
+        | grouped("learner", parts.learner.state_dict())
+        | grouped("memory", {name: value[0] for name, value in parts.memory.items()}),
         metrics={},
         progress={"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)},
     )
@@ -143,18 +147,19 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
 
 
 def _learned(parts: Parts, support: Sequence[Example], wanted: Wanted) -> Telling[tuple[dict[str, Tensor], int]]:
-    """The weights that the support leads to, and after how many steps."""
+    """The weights that the support leads to, of one task, and after how many steps."""
     full = yield from encode(parts.vocabulary, support, cache=None)
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
+    choose = wanted.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
-        steps = _best_steps(parts, batch) if wanted.choose else None
+        steps = _best_steps(parts, batch) if choose else None
         path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
-    if wanted.choose and steps is None:
+    if choose and steps is None:
         yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
     if steps == 0:
         yield Noted("no step made texts left out of the learning more likely: the model stays as it was")
-    return {name: value[0] for name, value in stacked.items()}, taken
+    return stacked, taken
 
 
 def _best_steps(parts: Parts, support: Batch) -> int | None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lstmcli import registry, tags
 from lstmcli.config import Finetune, RunConfig
@@ -19,10 +19,11 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.inputs import cache_folder
-from lstmcli.errors import ConfigError
-from lstmcli.types import Progress, Work
+from lstmcli.errors import CheckpointError, ConfigError
+from lstmcli.types import Batch, Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
+OF_THE_SUPPORT = ("matching", "prototypical", "ridge")  # learners that make a head of it: their shares are its own
 HEAD = "head."  # weights with a row a label
 SHAPE = (
     "name",
@@ -43,7 +44,10 @@ EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
 @dataclass(frozen=True)
 class Parts:
-    """A model on its device, with the task and vocabulary that give its numbers a meaning, and how it adapts."""
+    """A model on its device, with the task and vocabulary that give its numbers a meaning, and how it adapts.
+
+    memory: what the learner keeps of a support beside the model's weights, of one task; empty for most.
+    """
 
     config: RunConfig
     vocabulary: Vocabulary
@@ -51,6 +55,7 @@ class Parts:
     model: nn.Module
     runtime: runtime.Runtime
     learner: Any
+    memory: dict[str, Tensor] = field(default_factory=dict)
 
 
 def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> Parts:
@@ -66,7 +71,14 @@ def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> 
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
-    """Parts with the checkpoint's weights, ready to be used."""
+    """Parts with the checkpoint's weights, ready to be used.
+
+    Raises:
+        CheckpointError: it holds no model, but a learned optimiser.
+    """
+    if not checkpoint.group("model"):
+        fix = "give a model.pt: -c FILE"
+        raise CheckpointError("a learned optimiser, not a model of texts", where=checkpoint.config.data.name, fix=fix)
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()
@@ -74,7 +86,15 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
     for name, value in parts.learner.named_parameters():
         if name in learned:  # as it was learned, however many steps are asked for now
             value.data = learned[name].float().to(where.device)
-    return parts
+    memory = {name: value.float()[None].to(where.device) for name, value in checkpoint.group("memory").items()}
+    return replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
+
+
+def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
+    """The parts adapted for good to one task, ``[1, ...]`` each: the model's weights go into it, the rest is kept."""
+    own = {name: value[0] for name, value in weights.items() if name in parts.model.state_dict()}
+    parts.model.load_state_dict(own, strict=False)
+    return replace(parts, memory={name: value for name, value in weights.items() if name not in own})
 
 
 def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
@@ -112,6 +132,7 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
                 if label in known:
                     new[place] = old[known.index(label)]
             tensors[f"model/{name}"] = new
+    tensors = {name: value for name, value in tensors.items() if not name.startswith("memory/")}  # of the known alone
     return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
 
 
@@ -135,10 +156,17 @@ def origin(config: RunConfig) -> Checkpoint:
     return found
 
 
+def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
+    """What the learner says by the support that it remembers; in full precision, which differences need."""
+    one = Batch(batch.tokens[None], batch.lengths[None])
+    logits: np.ndarray[Any, np.dtype[Any]] = parts.learner.logits(parts.model, one)(parts.memory)[0].cpu().numpy()
+    return logits
+
+
 def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
     """The parts with another model of the same kind, and a learner that has learned nothing."""
     its = registry.find(registry.LEARNERS, learner.name).build(learner, model)
-    return replace(parts, model=model, learner=its)
+    return replace(parts, model=model, learner=its, memory={})
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:
@@ -187,8 +215,11 @@ def outputs(parts: Parts, store: Store, what: str = "scoring") -> Work[np.ndarra
 
     def score(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
         batch = batching.collate(store, indices).to(parts.runtime.device)
-        with torch.inference_mode(), parts.runtime.autocast():
-            result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
+        with torch.inference_mode():
+            if parts.memory:
+                return _remembered(parts, batch)
+            with parts.runtime.autocast():
+                result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
         return result
 
     # A batch a thread: one LSTM does not keep two processors busy, two batches side by side do.

@@ -8,7 +8,7 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint
 
 WORDS = 20_000
-KEPT = ("model/", "learner/")
+KEPT = ("model/", "learner/", "memory/")
 BY_WORD = ("model/embedding.weight", "model/projection", "model/salience")  # [word, ...]
 PRIOR = "baseline/prior"
 

@@ -2,8 +2,9 @@
 
 What a score assumes of the classes' shares is said, not hidden. A model that was trained on texts as they are found, or
 meta-trained on natural queries, has the shares of its training data in what it says; one that was meta-trained on
-balanced queries has equal shares; plain fine-tuning takes over those of the support. ``prior`` asks for others: the
-chance of each class is multiplied by its wanted share over its own share, and all are made to sum to one again.
+balanced queries has equal shares; fine-tuning, and heads made of the support, take over those of the support. ``prior``
+asks for others: the chance of each class is multiplied by its wanted share over its own share, and all are made to sum
+to one again.
 """
 
 import copy
@@ -137,9 +138,8 @@ def _of_the_model(
         learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
     trained = checkpoint.config.episodes
     trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
-    own = {"finetune": "support", "before": trained_on, MODEL: trained_on}
-    if parts.config.learner.name == "finetune":
-        own[MODEL] = "support"
+    taken = parts.config.learner.name in ("finetune", *assemble.OF_THE_SUPPORT)
+    own = {"finetune": "support", "before": trained_on, MODEL: "support" if taken else trained_on}
     logits = {}
     for who, its in learners.items():
         logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lstmcli.types import Batch, ClassScores, Loss, Scores, Spelling
+from lstmcli.types import Batch, ClassScores, Episode, Loss, Scores, Spelling
 
 HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
 EMBEDDING = "embedding"
@@ -26,15 +26,31 @@ Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one ta
 
 
 class Learner(nn.Module):
-    """What all learners share. names: of the weights that move; they always count the head in."""
+    """What all learners share.
 
-    def __init__(self, names: list[str]) -> None:
+    names: of the weights that move; they always count the head in. share: of the meta-loss that earlier steps have.
+    """
+
+    def __init__(self, names: list[str], share: float = 0.0) -> None:
         super().__init__()
         self.names = names
+        self.share = share
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
-        """The weights of each task before the first and after each step; the model is left as it is."""
+        """The weights of each task before the first and after each step; the model is left as it is.
+
+        A learner without steps yields once: the head that it makes of the support, or what else it needs to remember.
+        """
         raise NotImplementedError
+
+    def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss) -> Tensor:
+        """The loss of each task's query after adaptation, ``[task]``; with ``share`` after earlier steps too."""
+        queried = self.losses(model, episode.query, loss)
+        *earlier, end = self.trajectory(model, episode.support, loss)
+        between = earlier[1:]
+        if not self.share or not between:
+            return queried(end)
+        return (1 - self.share) * queried(end) + self.share * torch.stack([*map(queried, between)]).mean(dim=0)
 
     def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
         """Of each task, ``[task, batch, label]``, as a function of the weights that move."""
@@ -81,9 +97,14 @@ def classes(scores: Scores) -> ClassScores:
     return scores
 
 
+def embedded(model: nn.Module, batch: Batch) -> tuple[Scores, Tensor]:
+    """The scores of the texts of all tasks, read in one pass, and their embeddings ``[task, batch, ..., feature]``."""
+    scores: Scores = model(_together(batch))
+    return scores, scores.embedding.view(len(batch.tokens), -1, *scores.embedding.shape[1:])
+
+
 def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
-    scores = model(_together(batch))
-    embedding = scores.embedding.unflatten(0, (len(batch.tokens), -1))  # [task, batch, ..., feature]
+    scores, embedding = embedded(model, batch)
     head = model.get_submodule(HEAD)
     dtype = head.get_parameter("weight").dtype
 
@@ -107,12 +128,12 @@ def _together(batch: Batch) -> Batch:
 
 
 def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:
-    def unpacked(weights: Weights, its: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
+    def of_one(weights: Weights, its: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
         return one(weights, Batch(**its, spelling=Spelling(**spelling) if spelling else None), *more)
 
     its = {name: getattr(batch, name) for name in ("tokens", "lengths", "targets") if getattr(batch, name) is not None}
     spelling = {} if batch.spelling is None else vars(batch.spelling)
-    result: Tensor = vmap(unpacked, randomness="different")(weights, its, spelling, *more)
+    result: Tensor = vmap(of_one, randomness="different")(weights, its, spelling, *more)
     return result
 
 
@@ -132,21 +153,35 @@ def descend(
     """
     yield weights
     start = {name: value.detach() for name, value in weights.items()}
+
+    def anchored(at: Weights) -> Tensor:
+        pulls = [(value - start[name]).square().flatten(1).sum(dim=1) for name, value in at.items()]
+        return losses(at) + anchor * torch.stack(pulls).sum(dim=0)
+
     for step in range(steps):
-        with torch.enable_grad():
-            at = weights
-            if not exact:
-                at = {name: value.detach().requires_grad_() for name, value in weights.items()}
-            objective = losses(at).sum()
-            if anchor:
-                pulls = [(value - start[name]).square().sum() for name, value in at.items()]
-                objective = objective + anchor * torch.stack(pulls).sum()
-            gradients = torch.autograd.grad(objective, list(at.values()), create_graph=exact)
-        weights = {
-            name: value - rate(name, step) * gradient
-            for (name, value), gradient in zip(weights.items(), gradients, strict=True)
-        }
+        _, gradients = sloping(anchored if anchor else losses, weights, exact=exact)
+        weights = {name: value - rate(name, step) * gradients[name] for name, value in weights.items()}
         yield weights
+
+
+def sloping(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: bool) -> tuple[Tensor, Weights]:
+    """The losses of each task at the weights, ``[task]``, and their gradients; constants unless ``exact``."""
+    with torch.enable_grad():
+        at = weights if exact else {name: value.detach().requires_grad_() for name, value in weights.items()}
+        value = losses(at)
+        gradients = torch.autograd.grad(value.sum(), list(at.values()), create_graph=exact)
+    return value if exact else value.detach(), dict(zip(at, gradients, strict=True))
+
+
+def packed(weights: Weights) -> Tensor:
+    """All weights of each task in a row, ``[task, coordinate]``."""
+    return torch.cat([value.flatten(1) for value in weights.values()], dim=1)
+
+
+def unpacked(rows: Tensor, like: Weights) -> Weights:
+    """The weights whose rows these are, in the shapes of ``like``."""
+    pieces = torch.split(rows, [value[0].numel() for value in like.values()], dim=1)
+    return {name: piece.view_as(value) for (name, value), piece in zip(like.items(), pieces, strict=True)}
 
 
 def _of_head(name: str) -> bool:

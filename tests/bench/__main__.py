@@ -33,7 +33,7 @@ from lstmcli.engine import runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
 from tests.bench import adapting as meta_steps
-from tests.bench import tagging
+from tests.bench import learning, tagging
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
@@ -214,8 +214,14 @@ def tagger() -> Figures:
     return tagging.training(median) | tagging.predicting()
 
 
+def optimising() -> Figures:
+    """One step of the LSTM optimiser for 100,000 coordinates against a matrix product of as many operations."""
+    return learning.figures(median)
+
+
 BENCHES = {
     "adapting": adapting,
+    "optimising": optimising,
     "starting": starting,
     "encoding": encoding,
     "training": training,

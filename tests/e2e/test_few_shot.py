@@ -11,8 +11,9 @@ import pytest
 from lstmcli.config import Episodes, Tagger, Tokens
 from lstmcli.data.episodes import Draw
 from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import compact
 from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
-from tests.conftest import BAD, GOOD, SMALL
+from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -241,3 +242,48 @@ def test_a_model_of_another_task_is_told(
     )
     assert run(*command, "-c", tagging, "--data", "reviews") == 2
     assert "only models that label whole texts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str
+) -> None:
+    data, out = three_classes(tmp_path / "three.csv"), tmp_path / "adapted.pt"
+    adapt = ["adapt", "--shots", "4", "--data", data, "--learner", name]
+    assert run(*adapt, "-c", trained, "--out", out, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["after"]["accuracy"]["value"] > 0.6  # by chance: a third
+    assert run("evaluate", "-c", out, "--data", data, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] > 0.6
+    assert run("predict", "-c", out, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
+    answers = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
+    assert answers == ["joy", "gloom"]
+    small = tmp_path / "small.pt"
+    checkpoints.save(compact.compacted(checkpoints.load(out)), small)
+    assert run("predict", "-c", small, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
+    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == answers
+    assert run(*adapt, "-c", out, "--out", tmp_path / "again.pt") == 0
+    assert run("evaluate", "-c", out, "--data", data, "--shots", "2", "--episodes", "3", "--learner", name) == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"finetune"}))
+def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: Path, name: str) -> None:
+    sets = [part for override in [*SMALL, *LEARN[4:], f"learner.name={name}"] for part in ("--set", override)]
+    out = tmp_path / "run"
+    assert run("train", domains, *sets, "--epochs", "2", "--out", out, "-q") == 0
+    arguments = ["-c", out, "--data", domains, "--shots", "2"]
+    assert run("evaluate", *arguments, "--episodes", "4") == 0
+    assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
+
+
+def test_a_learner_named_again_keeps_its_settings(run: Run, domains: Path, tmp_path: Path, capsys: Captured) -> None:
+    sets = [part for override in [*SMALL, *LEARN[4:], "learner={name: matching, hidden: 5, reads: 1}"]
+            for part in ("--set", override)]  # fmt: skip
+    assert run("train", domains, *sets, "--epochs", "1", "--out", tmp_path / "run", "-q") == 0
+    arguments = ["evaluate", "-c", tmp_path / "run", "--data", domains, "--shots", "2", "--episodes", "4", "--json"]
+    figures = []
+    for more in ([], ["--learner", "matching"]):
+        capsys.readouterr()
+        assert run(*arguments, *more) == 0
+        figures.append(json.loads(capsys.readouterr().out)["metrics"])
+    assert figures[0] == figures[1]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli import recipes
-from lstmcli.config import RunConfig
+from lstmcli.config import Ridge, RunConfig
 from lstmcli.errors import ConfigError, LstmcliError, did_you_mean
 from lstmcli.types import Option
 
@@ -69,6 +69,17 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, content: str | bytes, what: st
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ConfigError, match=what):
         recipes.load(str(path))
+
+
+def test_a_recipe_takes_over_the_sections_that_it_does_not_give(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("base: banking77-maml\nlearner: {name: ridge}\nseed: 3\n")
+    base, config = recipes.load("banking77-maml"), recipes.load(str(mine))
+    assert config == base.model_copy(update={"learner": Ridge(), "seed": 3})
+    mine.write_text("base: banking77-mmal\n")
+    with pytest.raises(ConfigError) as caught:
+        recipes.load(str(mine))
+    assert "did you mean 'banking77-maml'" in caught.value.fix
 
 
 def test_a_near_miss_of_a_recipes_name_is_named() -> None:

@@ -1,0 +1,54 @@
+"""Prototypical networks: a class is the mean of its texts, and a text belongs to the nearest.
+
+    c_k = mean of e over the support of class k;   p(k | e) = softmax over k of -s |e - c_k|²
+
+Snell, Swersky & Zemel (2017), "Prototypical Networks for Few-shot Learning", section 2.2; s is learned. Their section
+2.4: since |e|² is the same for every class, that is a linear head,
+
+    logit_k = s (2 c_k · e - |c_k|²),
+
+so new classes need no new weights, and the adapted model is a plain one.
+"""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lstmcli.config import Prototypical as Config
+from lstmcli.meta.inner import HEAD, Learner, Weights, embedded
+from lstmcli.types import Batch, Loss
+
+NEVER = -1e4  # logit of a class without texts to learn from: it is not the answer
+
+
+class Prototypical(Learner):
+    """Learns the scale of distances."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
+        self.scale = nn.Parameter(model.get_parameter(f"{HEAD}.bias").new_zeros(()))  # log s
+
+    def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:  # noqa: ARG002
+        yield prototypes(model, support, self.scale)
+
+
+def prototypes(model: nn.Module, support: Batch, scale: Tensor) -> Weights:
+    """The head of each task made of its support. scale: log s."""
+    _, embedding = embedded(model, support)
+    member = membership(model, support, embedding)
+    counts = member.sum(dim=1)  # [task, label]
+    centres = member.mT @ embedding / counts.clamp_min(1)[:, :, None]  # [task, label, feature]
+    bias = -scale.exp() * centres.square().sum(dim=-1)
+    return {f"{HEAD}.weight": 2 * scale.exp() * centres, f"{HEAD}.bias": bias.masked_fill(counts == 0, NEVER)}
+
+
+def membership(model: nn.Module, support: Batch, like: Tensor) -> Tensor:
+    """One where a text is of a class, ``[task, batch, label]``."""
+    assert support.targets is not None
+    return F.one_hot(support.targets, len(model.get_parameter(f"{HEAD}.bias"))).to(like)
+
+
+def build(config: Config, model: nn.Module) -> Prototypical:  # noqa: ARG001
+    """A learner for models of this kind."""
+    return Prototypical(model)

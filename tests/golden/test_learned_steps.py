@@ -1,0 +1,159 @@
+"""Learned steps against loops a coordinate at a time, and against gradient descent."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lstmcli.config import LstmOptimizer, MetaLstm
+from lstmcli.meta import lstm_optimizer, meta_lstm
+from lstmcli.types import Batch, ClassScores, Mean
+
+TASKS, SIZE, STEPS, RATE = 2, 3, 4, 0.05
+
+
+class Least(nn.Module):
+    """The weights of a sum of squares: texts are rows, and their embedding is what the tokens say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(SIZE, 1, bias=False).double()
+
+    def forward(self, batch: Batch) -> ClassScores:
+        return ClassScores(self.head(batch.tokens), batch.tokens)
+
+
+def loss(scores: ClassScores, batch: Batch) -> Mean:
+    return Mean((scores.logits[:, 0] - batch.targets).square().sum(), len(batch.targets))
+
+
+def problems() -> Batch:
+    torch.manual_seed(1)
+    rows = torch.randn(TASKS, SIZE, SIZE, dtype=torch.float64)
+    return Batch(rows, torch.ones(TASKS, SIZE), torch.randn(TASKS, SIZE, dtype=torch.float64))
+
+
+def shaken(learner: nn.Module) -> nn.Module:
+    torch.manual_seed(2)
+    for value in learner.parameters():
+        value.data += 0.3 * torch.randn_like(value)
+    return learner
+
+
+def path(learner: nn.Module, model: Least) -> np.ndarray:
+    """``[step, task, coordinate]``."""
+    weights = learner.trajectory(model, problems(), loss)
+    return torch.stack([each["head.weight"].flatten(1) for each in weights]).detach().numpy()
+
+
+def start(model: Least) -> np.ndarray:
+    return model.head.weight[0].detach().numpy().copy()
+
+
+def slope(task: int, at: np.ndarray) -> tuple[float, np.ndarray]:
+    rows, targets = problems().tokens[task].numpy(), problems().targets[task].numpy()
+    left = rows @ at - targets
+    return float(left @ left), 2 * rows.T @ left
+
+
+def seen(value: float) -> list[float]:
+    if abs(value) >= math.exp(-10):
+        return [math.log(abs(value)) / 10, math.copysign(1, value)]
+    return [-1, math.exp(10) * value]
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.0, 1e-4, -1e-5, 1e-9, 4.6e-5, 1e30])
+def test_a_gradient_is_seen_by_size_and_sign(value: float) -> None:
+    ours = lstm_optimizer.seen_of(torch.tensor([value], dtype=torch.float64))[0]
+    np.testing.assert_allclose(ours.numpy(), seen(value), rtol=1e-12)
+
+
+def test_a_gradient_of_zero_can_be_differentiated() -> None:
+    value = torch.zeros(1, requires_grad=True)
+    lstm_optimizer.seen_of(value).sum().backward()
+    assert value.grad.isfinite().all()
+
+
+def test_an_untrained_meta_lstm_is_gradient_descent() -> None:
+    model = Least()
+    ours = path(meta_lstm.build(MetaLstm(steps=STEPS, lr=RATE), model), model)
+    for task in range(TASKS):
+        at = start(model)
+        for step in range(STEPS + 1):
+            np.testing.assert_allclose(ours[step, task], at, rtol=1e-5, atol=1e-7)  # gates begin in float32
+            at = meta_lstm.KEPT * at - RATE * slope(task, at)[1]
+
+
+def test_an_untrained_lstm_optimiser_is_gradient_descent_with_momentum() -> None:
+    model = Least()
+    ours = path(lstm_optimizer.build(LstmOptimizer(steps=STEPS, lr=RATE, momentum=0.7), model), model)
+    for task in range(TASKS):
+        at = torch.from_numpy(start(model)).requires_grad_()
+        theirs = torch.optim.SGD([at], RATE, momentum=0.7)
+        for step in range(STEPS + 1):
+            np.testing.assert_allclose(ours[step, task], at.detach().numpy(), rtol=1e-9)
+            at.grad = torch.from_numpy(slope(task, at.detach().numpy())[1])
+            theirs.step()
+
+
+@pytest.mark.parametrize("sees_weights", [False, True])
+def test_the_lstm_optimiser_is_a_loop_over_coordinates(sees_weights: bool) -> None:
+    model = Least()
+    config = LstmOptimizer(steps=STEPS, lr=RATE, hidden=5, sees_weights=sees_weights)
+    learner = shaken(lstm_optimizer.build(config, model))
+    ours = path(learner, model)
+    cells = [nn.LSTMCell(3 if sees_weights else 2, 5).double(), nn.LSTMCell(5, 5).double()]
+    for layer, cell in enumerate(cells):
+        for name, value in cell.named_parameters():
+            value.data = getattr(learner.over_steps, f"{name}_l{layer}").data
+    for task in range(TASKS):
+        at = start(model)
+        states: list[list[object]] = [[None, None] for _ in range(SIZE)]
+        moved = np.zeros(SIZE)
+        for step in range(STEPS):
+            gradient = slope(task, at)[1]
+            for place in range(SIZE):
+                below = torch.tensor([seen(gradient[place]) + [at[place]] * sees_weights], dtype=torch.float64)
+                for layer, cell in enumerate(cells):
+                    states[place][layer] = cell(below, states[place][layer])
+                    below = states[place][layer][0]
+                faster, longer = (learner.to_step.weight @ below[0]).tolist()
+                kept = sigmoid(learner.kept.item() + longer)
+                moved[place] = kept * moved[place] - math.exp(learner.rate.item() + faster) * gradient[place]
+            at = at + moved
+            np.testing.assert_allclose(ours[step + 1, task], at, rtol=1e-9)
+
+
+def test_the_meta_lstm_is_its_equations() -> None:
+    model = Least()
+    learner = shaken(meta_lstm.build(MetaLstm(steps=STEPS, lr=RATE), model))
+    ours = path(learner, model)
+    gates = [(gate.weight[0].detach().numpy(), gate.bias.item()) for gate in (learner.input_gate, learner.forget_gate)]
+    for task in range(TASKS):
+        cell = start(model)
+        before = [[sigmoid(bias)] * SIZE for _, bias in gates]
+        for step in range(STEPS):
+            lost, gradient = slope(task, cell)
+            for gate, (weight, bias) in enumerate(gates):
+                before[gate] = [
+                    sigmoid(weight @ [*seen(gradient[place]), *seen(lost), cell[place], before[gate][place]] + bias)
+                    for place in range(SIZE)
+                ]
+            cell = np.array(before[1]) * cell - np.array(before[0]) * gradient
+            np.testing.assert_allclose(ours[step + 1, task], cell, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("truncate", "reaches"), [(2, False), (3, True)])
+def test_a_derivative_goes_back_as_far_as_it_is_told(truncate: int, reaches: bool) -> None:
+    model = Least()
+    config = LstmOptimizer(steps=3, lr=RATE, hidden=5, truncate=truncate, order="second")
+    *_, last = shaken(lstm_optimizer.build(config, model)).trajectory(model, problems(), loss)
+    (gradient,) = torch.autograd.grad(last["head.weight"].sum(), [model.head.weight], allow_unused=True)
+    assert (gradient is not None) == reaches
