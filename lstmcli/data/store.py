@@ -124,6 +124,15 @@ def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def check_kind(vocabulary: Vocabulary, examples: Sequence[Example]) -> None:
+    """Raises DataError where the texts are words and the vocabulary reads raw text, or the other way round."""
+    if examples and isinstance(examples[0].text, tuple) != vocabulary.given:
+        kinds = "tagged words, the model labels whole texts"
+        if vocabulary.given:
+            kinds = "labels of whole texts, the model tags words"
+        raise DataError(f"the data has {kinds}", where=examples[0].where, fix="give data of the model's own kind")
+
+
 def encode(
     vocabulary: Vocabulary, examples: Sequence[Example], *, cache: Path | None, labelled: bool = True
 ) -> Work[Store]:
@@ -133,11 +142,7 @@ def encode(
         DataError: labelled, and an example has a label that the vocabulary does not know; or the texts are words where
             the vocabulary reads raw text, or the other way round.
     """
-    if examples and isinstance(examples[0].text, tuple) != vocabulary.given:
-        kinds = "tagged words, the model labels whole texts"
-        if vocabulary.given:
-            kinds = "labels of whole texts, the model tags words"
-        raise DataError(f"the data has {kinds}", where=examples[0].where, fix="give data of the model's own kind")
+    check_kind(vocabulary, examples)
     targets = vocabulary.targets(examples) if labelled else None
     if examples and isinstance(examples[0].text, tuple):
         words, written = distinct(examples)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lstmcli import tags
 from lstmcli.data import batching, sampling
-from lstmcli.data.store import encode
+from lstmcli.data.store import check_kind, encode
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
@@ -68,9 +68,7 @@ def run(
         ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
-    if checkpoint.config.task != "classify" and checkpoint.config.learner.name in assemble.OF_THE_SUPPORT:
-        fix = "choose another: --learner finetune"
-        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
+    _check(checkpoint, examples)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
@@ -107,6 +105,13 @@ def run(
         seconds=seconds,
         checkpoint=str(out),
     )
+
+
+def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
+    if checkpoint.config.task != "classify" and checkpoint.config.learner.name in assemble.OF_THE_SUPPORT:
+        fix = "choose another: --learner finetune"
+        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
+    check_kind(checkpoint.vocabulary, examples)
 
 
 def _classes(vocabulary: Vocabulary) -> tuple[str, ...]:

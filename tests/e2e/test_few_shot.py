@@ -7,12 +7,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from lstmcli.config import Episodes, Tagger, Tokens
+from lstmcli import recipes
+from lstmcli.config import Episodes
 from lstmcli.data.episodes import Draw
+from lstmcli.data.store import built
+from lstmcli.engine import assemble, compact, inputs, runtime
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import compact
+from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
+from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
 Run = Callable[..., int]
@@ -225,23 +230,26 @@ def test_what_is_odd_about_the_examples_is_told(
     assert said in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("command", [["adapt"], ["evaluate", "--shots", "2"]])
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["adapt", "--data", "reviews"], "the data has labels of whole texts, the model tags words"),
+        (["evaluate", "--shots", "2", "--data", "reviews"], "episodes are drawn of whole texts"),
+        (["adapt", "--data", "entities", "--learner", "ridge"], "the learner is one of whole texts"),
+        (["adapt", "--data", "entities", "--learner", "matching"], "the learner is one of whole texts"),
+    ],
+)
 def test_a_model_of_another_task_is_told(
-    run: Run, trained: Path, tmp_path: Path, capsys: Captured, command: list[str]
+    run: Run, tmp_path: Path, capsys: Captured, command: list[str], what: str
 ) -> None:
-    from dataclasses import replace
-
-    origin = checkpoints.load(trained)
+    config = recipes.load("entities", overrides=["model.hidden=4", "model.embedding=4"])
+    examples = finish(inputs.split(config.data, "train"))
+    vocabulary = finish(built(examples, config.tokens, cache=None))
+    parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
     tagging = tmp_path / "tagger.pt"
-    checkpoints.save(
-        replace(
-            origin,
-            config=origin.config.model_copy(update={"task": "tag", "model": Tagger(), "tokens": Tokens(kind="given")}),
-        ),
-        tagging,
-    )
-    assert run(*command, "-c", tagging, "--data", "reviews") == 2
-    assert "only models that label whole texts" in capsys.readouterr().err
+    checkpoints.save(Checkpoint(config, vocabulary, grouped("model", parts.model.state_dict())), tagging)
+    assert run(*command, "-c", tagging) == 2
+    assert what in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(LEARNERS))
