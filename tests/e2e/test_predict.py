@@ -1,6 +1,7 @@
 """``predict`` as people use it: arguments, files, pipes, Ctrl-C."""
 
 import csv
+import functools
 import io
 import json
 import subprocess
@@ -124,7 +125,8 @@ def test_ctrl_c_keeps_the_predictions_that_are_finished(trained: Path, tmp_path:
         "-o",
         str(tmp_path / "out.csv"),
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a background job begins deaf to it
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     for _ in range(600):
         partial = list(tmp_path.glob(".out.csv.*"))
         if partial and partial[0].stat().st_size > 100_000:
