@@ -79,6 +79,20 @@ def test_calibration_brings_chances_to_how_often_they_are_right() -> None:
     assert described["entities"][0] | {"probability": 0} == {"label": "LOC", "start": 0, "end": 1, "probability": 0}
 
 
+def test_the_figures_of_training_by_hand() -> None:
+    found = scores()
+    tagged = tag.outputs(found)
+    summary = tag.summary(tagged, TARGETS)
+    surprise = 0.0
+    for text, path in ((0, (0, 5, 7)), (1, (4, 0))):
+        chances = chances_of(found, text)
+        for step, true in enumerate(path):
+            surprise -= np.log(sum(chance for other, chance in chances.items() if other[step] == true))
+    assert summary["loss"] == pytest.approx(surprise / 5, rel=1e-5)
+    right, said, true = tag.compared(tag._tags(tagged), TARGETS, np.array([3, 2])).counts.sum(axis=(0, 1))
+    assert summary["score"] == summary["f1"] == pytest.approx(2 * right / (said + true))
+
+
 def test_baselines_by_hand() -> None:
     word = np.array([10, 11, 10, 12, 10, 11]) * CASINGS
     word[1] += 1  # the word 11 with a capital

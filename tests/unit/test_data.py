@@ -1,5 +1,6 @@
 """Rows, sources, draws and checks."""
 
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -201,6 +202,18 @@ def test_shots_are_drawn_a_class_and_no_text_is_on_both_sides() -> None:
     support, rest = sampling.per_class(data, 4, seed=0)
     assert [sum(example.target == label for example in support) for label in "ab"] == [4, 3]
     assert not {example.text for example in support} & {example.text for example in rest}
+
+
+def test_sentences_are_drawn_by_the_types_of_their_entities() -> None:
+    kinds = [("S-A",), ("S-B", "O"), ("O", "O", "S-A"), ("O",)]
+    data = [Example(tuple("w" for _ in tags), tags) for tags in kinds * 10]
+    held, rest = sampling.stratified(data, 8, seed=0)
+    counts = Counter(" ".join(sorted(set(sampling.labels(example)))) for example in held)
+    assert counts == {"A": 4, "B": 2, "": 2}
+    assert len(rest) == 32
+    support, others = sampling.per_class([Example((str(n),), tags) for n, tags in enumerate(kinds * 3)], 2, seed=0)
+    assert Counter(label for example in support for label in sampling.labels(example)) == {"A": 2, "B": 2}
+    assert len(support) + len(others) == 12
 
 
 def test_the_check_counts_what_would_spoil_the_result() -> None:

@@ -10,7 +10,7 @@ from lstmcli.data import batching, forms
 from lstmcli.data.columns import LONGEST
 from lstmcli.data.store import built, encode
 from lstmcli.data.words import plain, sentences
-from lstmcli.types import Example, finish
+from lstmcli.types import CASINGS, Example, finish
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,12 @@ def test_carried_words_come_after_the_others_and_are_remembered() -> None:
     again = type(more).from_json(more.to_json())
     assert (again.carried, again.words, again.given) == (2, more.words, True)
     assert again.with_labels(["O"]).carried == 2
+
+
+def test_baselines_count_a_word_with_its_capitals() -> None:
+    examples = [Example(("The", "the", "THE", "cat"), ("O",) * 4)]
+    vocabulary = finish(built(examples, Tokens(kind="given", min_count=1), cache=None))
+    store = finish(encode(vocabulary, examples, cache=None))
+    assert len(set(store.ids.tolist())) == 2
+    assert len(set(store.codes.tolist())) == 4
+    assert (store.codes // CASINGS == store.ids).all()
