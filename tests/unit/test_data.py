@@ -206,7 +206,8 @@ def test_shots_are_drawn_a_class_and_no_text_is_on_both_sides() -> None:
 
 def test_sentences_are_drawn_by_the_types_of_their_entities() -> None:
     kinds = [("S-A",), ("S-B", "O"), ("O", "O", "S-A"), ("O",)]
-    data = [Example(tuple("w" for _ in tags), tags) for tags in kinds * 10]
+    tails = [(*tags, *("O",) * number) for number, tags in enumerate(kinds * 10)]  # no two texts have the same tags
+    data = [Example(tuple("w" for _ in tags), tags) for tags in tails]
     held, rest = sampling.stratified(data, 8, seed=0)
     counts = Counter(" ".join(sorted(set(sampling.labels(example)))) for example in held)
     assert counts == {"A": 4, "B": 2, "": 2}
