@@ -5,7 +5,7 @@ passed whole, saved inside every checkpoint.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -91,7 +91,7 @@ class Tagger(Section):
     word_dropout: float = Field(0.05, ge=0, lt=1, description="Share of words read as unknown in training.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
-    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
+    init: ClassVar[None] = None  # no field: taggers do not begin with another's weights
 
 
 class Train(Section):

@@ -30,6 +30,9 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
 
 def _fitting(config: RunConfig, where: str) -> RunConfig:
     """The config, if its task, model and tokens belong together."""
+    if config.task == "tag" and config.train.crop is not None:
+        fix = "leave it out: --set train.crop=none"
+        raise ConfigError("train.crop is for texts with labels: a tag belongs to its word", where=where, fix=fix)
     for key, found, needed in (
         ("model.name", config.model.name, {"classify": "classifier", "tag": "tagger"}[config.task]),
         ("tokens.kind", config.tokens.kind, "given" if config.task == "tag" else "words"),

@@ -78,6 +78,8 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
     if most > 5 * least and not train.tagged:
         told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
     for name, split in checked.items():
+        if split.tagged and not split.labels:
+            told.append(f"{name}: no entities; its scores say nothing")
         if split.duplicates:
             told.append(f"{name}: {split.duplicates} texts repeat another of the split")
         if split.in_train:

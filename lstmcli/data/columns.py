@@ -1,6 +1,7 @@
 """Words and tags in columns, as CoNLL's shared tasks have them: a word a line, its entity tag last, a blank line after
 each sentence. ``-DOCSTART-`` lines part documents and are no sentences."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ STEMS = {"train": "train", "eng.train": "train", "valid": "validation", "validat
          "eng.testb": "test"}  # fmt: skip
 OWN_ENDINGS = (".conll", ".iob", ".iob2", ".bio", ".iobes")  # files with these are taken at their word
 ENDINGS = ("", ".txt", *OWN_ENDINGS)
+
+SPACES = re.compile(r"[ \t]+")
 
 Line = tuple[int, str, str]  # number in the file, word, tag
 
@@ -72,8 +75,8 @@ def _sentences(file: Iterator[str]) -> Iterator[tuple[list[Line], tuple[int, str
     problem: tuple[int, str] | None = None
     width = 0
     for number, line in enumerate(file, 1):
-        columns = line.split()
-        if not columns or columns[0] == DOCUMENT:
+        columns = SPACES.split(line.strip(" \t\r\n"))  # other white space may be part of a word
+        if columns[0] in ("", DOCUMENT):
             if lines or problem:
                 yield lines, problem
             lines, problem = [], None

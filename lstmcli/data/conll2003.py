@@ -55,12 +55,14 @@ def _parquet(path: Path) -> Rows:
     found, bad = [], []
     for row in rows.stream(path, need="tokens"):
         words, numbers = row.values["tokens"], row.values.get("ner_tags") or ()
-        try:
-            scheme = tags.iobes([NUMBERED[number] for number in numbers])
-        except (TypeError, IndexError):  # not a number, or none of these
+        if any(number not in range(len(NUMBERED)) for number in numbers):
             bad.append((f"{path}:{row.line}", "'ner_tags' are not numbers from 0 to 8"))
             continue
-        if not words or len(words) != len(scheme):
+        if not words or not all(isinstance(word, str) and word.strip() for word in words):
+            bad.append((f"{path}:{row.line}", "'tokens' are not words"))
+            continue
+        scheme = tags.iobes([NUMBERED[number] for number in numbers])
+        if len(words) != len(scheme):
             bad.append((f"{path}:{row.line}", f"{len(words)} words and {len(scheme)} tags"))
         elif words[0] != columns.DOCUMENT:
             found.append(Example(tuple(words), scheme, where=f"{path}:{row.line}"))

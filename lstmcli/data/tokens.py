@@ -15,6 +15,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from lstmcli.config import Tokens
 from lstmcli.errors import DataError, did_you_mean
+from lstmcli.tags import types_of
 from lstmcli.types import Example
 
 PADDING, UNKNOWN = 0, 1
@@ -104,6 +105,9 @@ class Vocabulary:
         for example in examples:
             wanted = example.target if isinstance(example.target, tuple) else (str(example.target),)
             for label in wanted:
+                if label not in ids and isinstance(example.target, tuple):
+                    fix = f"known types: {', '.join(types_of(self.labels))}"
+                    raise DataError(f"training has no entities of type {label[2:]}", where=example.where, fix=fix)
                 if label not in ids:
                     fix = did_you_mean(label, self.labels)
                     raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)

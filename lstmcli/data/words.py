@@ -12,17 +12,22 @@ _ABBREVIATED = (
     "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Co|Corp|Inc|Ltd|Bros|Gen|Col|Lt|Capt|Sgt|Sen|Rep|Gov|Rev|Hon|Jan|Feb|Mar|Apr|Jun|Jul|Aug|"
     "Sept?|Oct|Nov|Dec|vs|etc|approx"
 )
+# Letters, digits, and marks that belong to the letter before: accents, vowel signs, joiners.
+_W = (
+    r"[\w\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    r"\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u0eb1-\u0ecd\u200b-\u200d\u20d0-\u20ff\ufe00-\ufe0f]"
+)
 _WORD = re.compile(
     rf"""
     (?:https?://|www\.)\S*[^\s.,;:!?)\]}}'"»”]    # an address
-  | [\w.+-]+@\w[\w.-]*\w                          # of mail
+  | [\w.+-]{{1,64}}@\w[\w.-]*\w                    # of mail
   | (?:[^\W\d_]\.){{2,}}(?:-\w+)*                 # U.S.  U.S.-led
-  | [A-Z]\.(?=\s+[^\W\d_])                        # an initial
+  | (?-i:[A-HJ-Z])\.(?=\s+[^\W\d_])               # an initial; I is a word
   | (?:{_ABBREVIATED})\.(?!\w) | No\.(?=\s*\d)
   | [-+]?[.]?\d+(?:[.,:/-]\d+)*[^\W_]*(?:-\w+)*   # 1,000  .500  2-0  38:32.149  10th  18-year-old
-  | n['’]t\b | ['’](?:s|re|ve|ll|d|m)\b           # what is parted from the word before
-  | \w+?(?=n['’]t\b)
-  | \w+(?:[-&]\w+|['’](?!(?:s|re|ve|ll|d|m|t)\b)\w+)*
+  | n['’\x92]t\b | ['’\x92](?:s|re|ve|ll|d|m)\b   # what is parted from the word before
+  | {_W}+?(?=n['’\x92]t\b)
+  | {_W}+(?:[-&]{_W}+|['’\x92](?!(?:s|re|ve|ll|d|m|t)\b){_W}+)*
   | \.\.+ | --+ | [^\w\s]
     """,
     re.VERBOSE | re.IGNORECASE,

@@ -128,9 +128,12 @@ def _draw(
     repeated = len(examples) - len(support) - len(query)
     if repeated:
         yield Noted(f"{repeated} texts that repeat one learned from are left out of the scoring")
-    if len(drawn) < (1 if isinstance(examples[0].text, tuple) else 2):
+    if not drawn:
+        fix = "give sentences with at least one tag other than O"
+        raise DataError("no entities to learn", where=examples[0].where, fix=fix)
+    if len(drawn) < 2 and not isinstance(examples[0].text, tuple):
         fix = "give examples of at least two labels"
-        raise DataError(f"only one class: {', '.join(drawn) or 'none'}", where=examples[0].where, fix=fix)
+        raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
     for label, count in sorted(drawn.items()):
         if count < shots:
             yield Noted(

@@ -29,8 +29,10 @@ class Compared:
     def details(self, kinds: Sequence[str]) -> dict[str, Any]:
         """Precision, recall and F1 of each type with the entities there are, and how often what went wrong."""
         types = {}
+        missing = max(0, len(kinds) - self.counts.shape[1])  # types that are neither there nor found
+        counts = np.pad(self.counts, ((0, 0), (0, missing), (0, 0)))
         for place, kind in enumerate(kinds):
-            own = self.counts[:, place]
+            own = counts[:, place]
             figures = {name: asdict(measure) for name, measure in resampled(own).items()}
             types[kind] = figures | {"entities": int(own[:, TRUE].sum())}
         return {"types": types, "confusions": self._confusions(kinds)}

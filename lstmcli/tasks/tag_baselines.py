@@ -31,14 +31,18 @@ def fit_baselines(codes: Array, offsets: Array, targets: Array, *, labels: int) 
     features = _features(codes, offsets)
     terms, times = np.unique(features, return_counts=True)
     terms = terms[times > 1] if (times > 1).any() else terms
+    weight, bias = np.zeros((len(terms), labels), np.float16), np.full(labels, -1e4, np.float32)
+    fitted = {"words": words, "common": tally.argmax(axis=1), "terms": terms, "weight": weight, "bias": bias}
+    if len(np.unique(targets)) == 1:  # nothing to tell apart
+        bias[targets[0]] = 0
+        return fitted
     model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=10, tol=None, random_state=0)
     model.fit(_matrix(features, terms), targets)
-    weight, bias = np.zeros((len(terms), labels), np.float16), np.full(labels, -1e4, np.float32)
     if len(model.classes_) == 2:
         weight[:, model.classes_[1]], bias[model.classes_] = model.coef_[0], (0, model.intercept_[0])
     else:
         weight[:, model.classes_], bias[model.classes_] = model.coef_.T, model.intercept_
-    return {"words": words, "common": tally.argmax(axis=1), "terms": terms, "weight": weight, "bias": bias}
+    return fitted
 
 
 def baseline_tags(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
@@ -59,7 +63,7 @@ def _features(codes: Array, offsets: Array) -> Array:
         near = np.where(of_text == text, moved.astype(np.int64), -1)
         if step and len(near):
             near[-1 if step > 0 else 0] = -1  # what roll brings round
-        for kind, value in enumerate((near, near // CASINGS, near % CASINGS)):
+        for kind, value in enumerate((near, near // CASINGS, np.where(near < 0, -1, near % CASINGS))):
             columns.append((number * KINDS + kind) * SHIFT + value + CASINGS)
     return np.stack(columns, axis=1)
 

@@ -213,11 +213,48 @@ def test_the_hubs_layout_is_read(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
-    rows = {"tokens": [["Ada", "Byron"], ["-DOCSTART-"], ["x"], []], "ner_tags": [[1, 2], [0], [99], []]}
+    tokens = [["Ada", "Byron"], ["-DOCSTART-"], ["x"], [], ["y"], ["z", ""], ["z", None], ["u", "v"]]
+    rows = {"tokens": tokens, "ner_tags": [[1, 2], [0], [99], [], [-1], [0, 0], [0, 0], [0]]}
     write_table(pa.table(rows), tmp_path / "train.parquet")
     found = conll2003.read(tmp_path, "train", Data(name="conll2003"))
     assert [(example.text, example.target) for example in found.examples] == [(("Ada", "Byron"), ("B-PER", "E-PER"))]
-    assert [where.rsplit(":", 1)[1] for where, _ in found.bad] == ["3", "4"]
+    assert [where.rsplit(":", 1)[1] for where, _ in found.bad] == ["3", "4", "5", "6", "7", "8"]
+
+
+def test_types_that_are_not_there_have_no_figures_but_no_crash(
+    tagger: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "places.conll").write_text("saw O\nLima B-LOC\n. O\n")
+    (tmp_path / "none.conll").write_text("no O\nnames O\n")
+    for name, there in (("places", 1), ("none", 0)):
+        assert run("evaluate", "-c", tagger, "--data", tmp_path / f"{name}.conll", "--json", "-q") == 0
+        types = json.loads(capsys.readouterr().out)["types"]
+        assert {kind: own["entities"] for kind, own in types.items()} == {"LOC": there, "PER": 0}
+    (tmp_path / "more.conll").write_text("x B-DRUG\n")
+    assert run("evaluate", "-c", tagger, "--data", tmp_path / "more.conll", "-q") == 2
+    assert "no entities of type DRUG" in capsys.readouterr().err
+    assert run("adapt", "-c", tagger, "--data", tmp_path / "none.conll", "-q") == 2
+    assert "no entities to learn" in capsys.readouterr().err
+    assert run("adapt", "-c", tagger, "-q", "--shots", "1", "--steps", "1") == 2  # the bundled names: of other types
+    assert "no entities of type MISC, ORG" in capsys.readouterr().err
+
+
+def test_one_tag_for_every_word_is_learned_too(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "all.conll").write_text("\n\n".join(f"w{number} B-PER" for number in range(30)))
+    sets = [part for override in [*SMALL, "model.vectors=none"] for part in ("--set", override)]
+    assert run("train", tmp_path / "all.conll", *sets, "--epochs", "1", "--out", tmp_path / "run", "-q") == 0
+    assert (tmp_path / "run" / "config.yaml").is_file()
+
+
+def test_crops_are_not_for_tags() -> None:
+    with pytest.raises(ConfigError, match=r"train\.crop is for texts with labels"):
+        recipes.load("entities", overrides=["train.crop=10"])
+
+
+def test_white_space_of_other_kinds_may_be_in_a_word(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("1\u00a0000 O\nmen O\n", "utf-8")
+    (example,) = columns.read(tmp_path / "train.txt").examples
+    assert example.text == ("1\u00a0000", "men")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

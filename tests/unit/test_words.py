@@ -26,6 +26,9 @@ from lstmcli.types import CASINGS, Example, finish
         ("HEADLINE\n\nA line\nbroken in two", ["HEADLINE", "A line broken in two"]),
         ("Wait... 3.5% -- no", ["Wait ... 3.5 % -- no"]),
         ("東京 and Ærø", ["東京 and Ærø"]),
+        ("Jose\u0301 Garci\u0301a हिन्दी बोलता है", ["Jose\u0301 Garci\u0301a हिन्दी बोलता है"]),
+        ("He said I. This is section a. The next", ["He said I .", "This is section a .", "The next"]),
+        ("don\x92t", ["do n\x92t"]),
     ],
 )
 def test_words_and_sentences(text: str, expected: list[str]) -> None:
@@ -41,6 +44,14 @@ def test_no_character_but_white_space_is_lost(text: str) -> None:
         assert end <= begin
         assert not text[end:begin].strip()
     assert not text[ends[-1] :].strip()
+
+
+def test_time_grows_with_the_text_alone() -> None:
+    import time
+
+    begun = time.perf_counter()
+    sentences("a+" * 40_000)
+    assert time.perf_counter() - begun < 2
 
 
 def test_a_text_without_an_end_is_read_in_pieces() -> None:
