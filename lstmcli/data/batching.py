@@ -6,7 +6,8 @@ On a CPU this replaces ``pack_padded_sequence``, whose backward pass is many tim
 import numpy as np
 import torch
 
-from lstmcli.data.store import Ints, Store
+from lstmcli.data.flat import Ints, runs
+from lstmcli.data.store import Store
 from lstmcli.types import Batch, Spelling
 
 JITTER = 0.1  # lengths are told apart to ± 10 %, so that the same texts do not meet in every epoch
@@ -43,9 +44,7 @@ def collate(store: Store, indices: Ints) -> Batch:
     lengths = store.lengths[indices]
     tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)  # [batch, time]
     place = np.arange(tokens.shape[1]) < lengths[:, None]
-    starts = np.repeat(store.offsets[:-1][indices], lengths)
-    within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    flat = starts + within
+    flat = runs(store.offsets[:-1][indices], lengths)
     tokens[place] = store.ids[flat]
     spelling = None
     targets = None if store.targets is None or store.written is not None else store.targets[indices]

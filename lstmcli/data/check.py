@@ -7,8 +7,8 @@ from itertools import chain
 
 import numpy as np
 
+from lstmcli.data.flat import Ints
 from lstmcli.data.sampling import labels
-from lstmcli.data.store import Ints
 from lstmcli.errors import DataError
 from lstmcli.types import Example
 

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import intents
+from lstmcli.data import intents, rows
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
@@ -49,12 +49,8 @@ def _everything(path: Path) -> Rows:
             where = f"{path}:{number}"
             if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
                 bad.append((where, f"{name}: not a pair of text and intent"))
-            elif not pair[0].strip() or not pair[1].strip() or any(map(_broken, pair)):
+            elif not pair[0].strip() or not pair[1].strip() or any(map(rows.broken, pair)):
                 bad.append((where, f"{name}: no text, no intent, or half of a surrogate pair"))
             else:
                 found.append(Example(pair[0], pair[1], "", where))
     return Rows(found, bad)
-
-
-def _broken(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)

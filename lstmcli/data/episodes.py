@@ -13,7 +13,8 @@ import numpy as np
 
 from lstmcli.config import Episodes
 from lstmcli.data import batching
-from lstmcli.data.store import Ints, Store
+from lstmcli.data.flat import Ints
+from lstmcli.data.store import Store
 from lstmcli.errors import DataError
 from lstmcli.types import Batch, Episode, Example
 

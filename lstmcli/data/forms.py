@@ -7,13 +7,12 @@ once a form. Letters are UTF-8 bytes: every script is covered, and none is unkno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
+from lstmcli.data.flat import Ints, runs
 from lstmcli.types import Example
 
-Ints = np.ndarray[Any, np.dtype[Any]]
 LONGEST = 40  # bytes of a word that are read
 LOWER, CAPITAL, CAPITALS, MIXED, NUMBER, DIGITS, MARKS, CASELESS = range(8)  # types.CASINGS of them
 
@@ -38,9 +37,7 @@ class Forms:
         lengths = np.diff(self.offsets)[distinct]
         characters = np.zeros((len(distinct), int(lengths.max())), np.int64)  # [form, longest]
         inside = np.arange(characters.shape[1]) < lengths[:, None]
-        starts = np.repeat(self.offsets[:-1][distinct], lengths)
-        within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        characters[inside] = self.letters[starts + within].astype(np.int64) + 1
+        characters[inside] = self.letters[runs(self.offsets[:-1][distinct], lengths)].astype(np.int64) + 1
         return forms, characters, self.casing[distinct].astype(np.int64)
 
 

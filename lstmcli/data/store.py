@@ -10,19 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lstmcli import tags
 from lstmcli.config import Tokens
+from lstmcli.data.flat import Ints, runs
 from lstmcli.data.forms import Forms, distinct, forms_of
 from lstmcli.data.sampling import labels
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import CASINGS, Example, Progress, Work
 
-Ints = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 1000  # texts handed to Rust at once
 
 
@@ -63,9 +62,8 @@ class Store:
     def part(self, places: Ints) -> "Store":
         """The texts at the places, in their order; one may come more than once."""
         lengths = self.lengths[places]
+        ids = self.ids[runs(self.offsets[:-1][places], lengths)]
         offsets = np.concatenate(([0], lengths.cumsum()))
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        ids = self.ids[np.repeat(self.offsets[:-1][places], lengths) + within]
         return Store(ids, offsets, None if self.targets is None else self.targets[places])
 
     def truncated(self, config: Tokens) -> "Store":

@@ -57,22 +57,9 @@ def words_of(source: str, count: int) -> list[str]:
         return _glove()[0][:count]
     path = _present(source)
     if path.suffix == ".npy":
-        return path.with_suffix(".txt").read_text("utf-8", errors="replace").splitlines()[:count]
+        return _names(path)[:count]
     with _open(path) as lines:
-        found = (line.rstrip().rsplit(" ", width)[0] for line, width in _with_width(lines))
-        return list(islice(found, count))
-
-
-def _with_width(lines: IO[str]) -> Iterator[tuple[str, int]]:
-    """Each line of a vector, and its dimensions."""
-    width = 0
-    for line in lines:
-        parts = line.split()
-        if not width and len(parts) == 2 and all(part.isdigit() for part in parts):  # word2vec's header
-            width = int(parts[1])
-            continue
-        width = width or len(parts) - 1
-        yield line, width
+        return [word for _, word, _, _ in islice(_vectors(lines), count)]
 
 
 def _glove() -> tuple[list[str], Matrix]:
@@ -104,21 +91,26 @@ def gather(
     return vectors, mask
 
 
+def _names(path: Path) -> list[str]:
+    """The words of an array's rows."""
+    names = path.with_suffix(".txt")
+    if not names.is_file():
+        raise DataError("the words of the vectors are missing", where=str(names), fix="put a word a line there")
+    return names.read_text("utf-8", errors="replace").splitlines()
+
+
 def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
-    names_path = path.with_suffix(".txt")
-    if not names_path.is_file():
-        raise DataError("the words of the vectors are missing", where=str(names_path), fix="put a word a line there")
+    names = _names(path)
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         fix = "save it with numpy.save"
         raise DataError("not an array that can be read", where=f"{path}: {error}", fix=fix) from error
-    names = names_path.read_text("utf-8", errors="replace").splitlines()
     shape = list(getattr(matrix, "shape", ()))
     if len(shape) != 2 or len(names) != shape[0] or not np.issubdtype(matrix.dtype, np.number):
         raise DataError(
             f"{len(names)} words for an array of shape {shape}",
-            where=str(names_path),
+            where=str(path.with_suffix(".txt")),
             fix="give one word a row of the array",
         )
     return gather(names, matrix, words, limit=limit, source=str(path))
@@ -145,29 +137,37 @@ def _text(lines: IO[str], words: Sequence[str], limit: int, source: str) -> tupl
             folded.setdefault(word.lower(), []).append(place)
     mask = np.zeros(len(words), bool)
     vectors = np.zeros((len(words), 0), np.float32)
-    for number, line in enumerate(lines, 1):
-        if not vectors.shape[1]:  # the first line: word2vec's header, count and dimensions, or a vector
-            parts = line.split()
-            header = len(parts) == 2 and all(part.isdigit() for part in parts)
-            dimensions = int(parts[1]) if header else len(parts) - 1
+    for number, word, numbers, dimensions in _vectors(lines):
+        if not vectors.shape[1]:
             _check(dimensions, limit, source)
             vectors = np.zeros((len(words), dimensions), np.float32)
-            if header:
-                continue
-        word, *numbers = line.rstrip().rsplit(" ", vectors.shape[1])  # some files have words with spaces
         places = [place for place in folded.get(word, ()) if not mask[place]]
         if word in exact:
             places.append(exact[word])
         if not places:
             continue
         try:
-            vectors[places] = np.array(numbers, np.float32).reshape(vectors.shape[1])
+            vectors[places] = np.array(numbers, np.float32).reshape(dimensions)
         except ValueError as error:
-            what = f"not a vector of {vectors.shape[1]} numbers"
+            what = f"not a vector of {dimensions} numbers"
             raise DataError(what, where=f"{source}:{number}", fix=FORMAT) from error
         mask[places] = True
     _check(vectors.shape[1], limit, source)
     return vectors, mask
+
+
+def _vectors(lines: IO[str]) -> Iterator[tuple[int, str, list[str], int]]:
+    """Of each line its number, the word, its numbers as they stand, and how many the file's vectors have."""
+    dimensions = 0
+    for number, line in enumerate(lines, 1):
+        if not dimensions:  # the first line: word2vec's header, count and dimensions, or a vector
+            parts = line.split()
+            header = len(parts) == 2 and all(part.isdigit() for part in parts)
+            dimensions = int(parts[1]) if header else len(parts) - 1
+            if header:
+                continue
+        word, *numbers = line.rstrip().rsplit(" ", dimensions)  # some files have words with spaces
+        yield number, word, numbers, dimensions
 
 
 def _check(found: int, limit: int, source: str) -> None:

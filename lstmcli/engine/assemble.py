@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from lstmcli import registry, tags
 from lstmcli.config import Finetune, RunConfig
 from lstmcli.data import batching, vectors
-from lstmcli.data.store import Ints, Store
+from lstmcli.data.flat import Ints
+from lstmcli.data.store import Store
 from lstmcli.data.tokens import PADDING, Vocabulary
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime

@@ -1,0 +1,18 @@
+"""Runs of a flat array: texts laid end to end, words' letters laid end to end."""
+
+from typing import Any
+
+import numpy as np
+
+Ints = np.ndarray[Any, np.dtype[Any]]
+
+
+def runs(starts: Ints, lengths: Ints) -> Ints:
+    """The positions of some runs, one run after the other, without a loop.
+
+    >>> runs(np.array([7, 0]), np.array([3, 2])).tolist()
+    [7, 8, 9, 0, 1]
+    """
+    ends = np.cumsum(lengths)
+    positions: Ints = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
+    return positions
