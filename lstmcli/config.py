@@ -77,7 +77,7 @@ class Tagger(Section):
 
     name: Literal["tagger"] = "tagger"
     embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
-    vectors: str | None = Field(None, description="Pretrained: glove, or a text, zip or npy file.")
+    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
     carried: int = Field(400_000, ge=0, description="Pretrained vectors kept for words that training does not have.")
     characters: Literal["none", "cnn", "lstm"] = Field("cnn", description="What reads the letters of a word.")
     character_embedding: int = Field(25, ge=1, le=1024, description="Dimensions of a letter's vector.")

@@ -15,7 +15,7 @@ from lstmcli.config import Finetune, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.flat import Ints
 from lstmcli.data.store import Store
-from lstmcli.data.tokens import PADDING, Vocabulary
+from lstmcli.data.tokens import PADDING, SPECIAL, Vocabulary
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint
@@ -100,10 +100,14 @@ def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
 
 def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     """The vocabulary with the first words of the pretrained vectors too, as many as the recipe says."""
-    model = config.model
-    if model.name != "tagger" or model.vectors is None or model.carried == 0:
+    source, count = config.model.vectors, getattr(config.model, "carried", 0)
+    if source is None or count == 0:
         return vocabulary
-    return vocabulary.with_words(vectors.words_of(model.vectors, model.carried))
+    found = (
+        _holder(source).vocabulary.words[len(SPECIAL) :][:count] if _held(source) else vectors.words_of(source, count)
+    )
+    # A word that is always looked up in small letters would never be found under its capitals.
+    return vocabulary.with_words(word for word in found if not config.tokens.lowercase or word == word.lower())
 
 
 def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
@@ -170,6 +174,15 @@ def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
     return replace(parts, model=model, learner=its, memory={})
 
 
+def _held(source: str) -> bool:
+    """True where the vectors are those of a checkpoint."""
+    return source == SHIPPED or source.endswith(".pt")
+
+
+def _holder(source: str) -> Checkpoint:
+    return checkpoints.load(checkpoints.PRETRAINED if source == SHIPPED else Path(source))
+
+
 def place_vectors(parts: Parts, ids: Ints) -> str:
     """Put pretrained vectors into the model's embedding; says how many words and tokens of the data they cover.
 
@@ -182,8 +195,8 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
     config = parts.config.model
     assert config.vectors is not None
     words = parts.vocabulary.words
-    if config.vectors == SHIPPED or config.vectors.endswith(".pt"):
-        origin = checkpoints.load(checkpoints.PRETRAINED if config.vectors == SHIPPED else Path(config.vectors))
+    if _held(config.vectors):
+        origin = _holder(config.vectors)
         matrix = origin.group("model")["embedding.weight"].float().numpy()
         names = origin.vocabulary.words
         found, mask = vectors.gather(names, matrix, words, limit=config.embedding, source=config.vectors)

@@ -45,6 +45,23 @@ def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: 
     assert parts.model.embedding.weight.grad.shape == (len(parts.vocabulary) - 1, 2)
 
 
+def test_what_could_never_be_looked_up_is_not_carried(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("Lima 1 2\nlima 3 4\nOslo 5 6\n")
+    parts, store = tagger(vectors=str(tmp_path / "v.txt"), carried=3)
+    assert parts.vocabulary.words[-1] == "lima"
+    assert parts.vocabulary.carried == 1
+    assemble.place_vectors(parts, store.ids)
+    assert parts.model.carried.tolist() == [[3, 4]]
+
+
+def test_vectors_of_a_model_are_carried_too() -> None:
+    parts, store = tagger(vectors="shipped", carried=50, embedding=50)
+    assert 40 < parts.vocabulary.carried <= 50
+    assemble.place_vectors(parts, store.ids)
+    assert parts.model.carried.any(dim=1).all()
+    assert not {"<pad>", "<unk>"} & set(parts.vocabulary.words[-parts.vocabulary.carried :])
+
+
 def test_noise_takes_a_feature_from_every_word_of_a_text() -> None:
     parts, _ = tagger(dropout=0.5)
     dropped = parts.model._drop(torch.ones(4, 7, 50))

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from lstmcli.config import RunConfig
+from lstmcli.data import vectors
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.errors import DataError
 
 
 def parts_with(config: RunConfig, vectors: str, dimensions: int) -> assemble.Parts:
@@ -33,6 +35,12 @@ def test_vectors_fill_the_first_dimensions_of_the_words_they_cover(small_config:
     ratio = after[words.index("oddword")] / before[words.index("oddword")]
     torch.testing.assert_close(ratio, ratio[:1].expand(3))  # random as before, scaled to the others
     assert "75.0% of the tokens" in told
+
+
+def test_an_array_without_its_words_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.zeros((2, 3), np.float32))
+    with pytest.raises(DataError, match="the words of the vectors are missing"):
+        vectors.words_of(str(tmp_path / "v.npy"), 5)
 
 
 def test_vectors_of_a_checkpoint_are_those_of_its_words(small_config: RunConfig, trained: Path) -> None:
