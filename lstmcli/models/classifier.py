@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Classifier as Config
-from lstmcli.models.lstm import LSTM
+from lstmcli.models.layers import reader, wide, with_unknowns, word_vectors
 from lstmcli.types import Batch, ClassScores
 
-PADDING, UNKNOWN = 0, 1
 GAIN = 3.0  # length of the bag at the start: about that of the pooled states
 
 
@@ -30,18 +29,8 @@ class Classifier(nn.Module):
     def __init__(self, config: Config, *, words: int, labels: int) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(words, config.embedding, padding_idx=PADDING)
-        nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
-        self.embedding.weight.data[PADDING] = 0
-        self.lstm = LSTM(
-            config.embedding,
-            config.hidden,
-            layers=config.layers,
-            bidirectional=config.bidirectional,
-            dropout=config.dropout,
-            weight_drop=config.weight_drop,
-            forget_bias=config.forget_bias,
-        )
+        self.embedding = word_vectors(words, config.embedding)
+        self.lstm = reader(config, config.embedding)
         features = config.hidden * (2 if config.bidirectional else 1)
         if config.pooling == "attention":
             self.attend = nn.Linear(features, features)
@@ -57,16 +46,15 @@ class Classifier(nn.Module):
     def forward(self, batch: Batch) -> ClassScores:
         tokens = batch.tokens
         if self.training and self.config.word_dropout > 0:
-            dropped = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
-            tokens = torch.where(dropped & batch.mask, UNKNOWN, tokens)
+            tokens = with_unknowns(batch, self.config.word_dropout)
         embedded = F.dropout(self.embedding(tokens), self.config.dropout, self.training)  # [batch, time, embedding]
         hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
         pooled = F.dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
         if self.config.bag:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
             bag = F.normalize((weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1), dim=-1)
-            pooled = torch.cat((_wide(pooled), self.gain * bag), dim=-1)
-        return ClassScores(logits=_wide(self.head(pooled)), embedding=pooled)
+            pooled = torch.cat((wide(pooled), self.gain * bag), dim=-1)
+        return ClassScores(logits=wide(self.head(pooled)), embedding=pooled)
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
         mask = batch.mask[:, :, None]  # [batch, time, 1]
@@ -75,22 +63,17 @@ class Classifier(nn.Module):
             size = self.config.hidden
             return torch.cat((last[:, :size], hidden[:, 0, size:]), dim=-1)
         if self.config.pooling == "attention":
-            energy = _wide(self.query(torch.tanh(self.attend(hidden)))).masked_fill(~mask, float("-inf"))
+            energy = wide(self.query(torch.tanh(self.attend(hidden)))).masked_fill(~mask, float("-inf"))
             attended: Tensor = (energy.softmax(dim=1) * hidden).sum(dim=1)
             return attended  # [batch, feature]
         pooled = []
         if "max" in self.config.pooling:
-            pooled.append(_wide(hidden.masked_fill(~mask, float("-inf")).amax(dim=1)))
+            pooled.append(wide(hidden.masked_fill(~mask, float("-inf")).amax(dim=1)))
         if "mean" in self.config.pooling:
             pooled.append(
                 hidden.sum(dim=1, dtype=torch.promote_types(hidden.dtype, torch.float32)) / batch.lengths[:, None]
             )  # zero at padding
         return torch.cat(pooled, dim=-1)
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """At least float32: sums over time and logits need more than bfloat16's three digits."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def build(config: Config, *, words: int, labels: int) -> Classifier:

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from lstmcli.config import Tagger as Config
 from lstmcli.models.crf import FORBIDDEN
+from lstmcli.models.layers import PADDING, reader, wide, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, Spelling, TagScores
 
-PADDING, UNKNOWN = 0, 1
 BYTES = 257  # 0 is padding
 WIDTH = 3  # letters that the convolution sees at once
 
@@ -33,9 +33,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.config = config
         self.words = words
-        self.embedding = nn.Embedding(words, config.embedding, padding_idx=PADDING)
-        nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
-        self.embedding.weight.data[PADDING] = 0
+        self.embedding = word_vectors(words, config.embedding)
         self.register_buffer("carried", torch.zeros(0, config.embedding, dtype=torch.float16))
         inputs = config.embedding + config.casing
         if config.characters != "none":
@@ -48,15 +46,7 @@ class Tagger(nn.Module):
             inputs -= config.character_features % 2
         if config.casing:
             self.casing = nn.Embedding(CASINGS, config.casing)
-        self.lstm = LSTM(
-            inputs,
-            config.hidden,
-            layers=config.layers,
-            bidirectional=config.bidirectional,
-            dropout=config.dropout,
-            weight_drop=config.weight_drop,
-            forget_bias=config.forget_bias,
-        )
+        self.lstm = reader(config, inputs)
         self.head = nn.Linear(config.hidden * (2 if config.bidirectional else 1), labels)
         if config.head == "crf":
             self.transitions = nn.Parameter(torch.zeros(labels, labels))
@@ -75,14 +65,12 @@ class Tagger(nn.Module):
         assert batch.spelling is not None  # batches of words that the data gives have it
         tokens = batch.tokens
         if self.training and self.config.word_dropout > 0:
-            dropped = torch.rand(tokens.shape, device=tokens.device) < self.config.word_dropout
-            tokens = torch.where(dropped & batch.mask, UNKNOWN, tokens)
+            tokens = with_unknowns(batch, self.config.word_dropout)
         features = torch.cat((self._vectors(tokens), *self._written(batch.spelling)), dim=-1)
         features = self._drop(features)  # [batch, time, feature]
         hidden, _ = self.lstm(features, batch.lengths)
         embedding = self._drop(hidden)
-        emissions = self.head(embedding)  # [batch, time, label]
-        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
+        emissions = wide(self.head(embedding))  # [batch, time, label]
         if self.config.head == "softmax":
             return TagScores(emissions, self.between, self.first, self.last, embedding, batch.lengths)
         transitions, start, end = self.transitions + self.between, self.start + self.first, self.end + self.last

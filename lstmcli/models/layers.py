@@ -1,0 +1,42 @@
+"""What the models share: word vectors, words dropped in training, the LSTM that a recipe asks for."""
+
+import torch
+from torch import Tensor, nn
+
+from lstmcli.config import Classifier, Tagger
+from lstmcli.models.lstm import LSTM
+from lstmcli.types import Batch
+
+PADDING, UNKNOWN = 0, 1
+
+
+def word_vectors(words: int, dimensions: int) -> nn.Embedding:
+    """Random vectors of about length one; padding is zero."""
+    embedding = nn.Embedding(words, dimensions, padding_idx=PADDING)
+    nn.init.normal_(embedding.weight, std=dimensions**-0.5)
+    embedding.weight.data[PADDING] = 0
+    return embedding
+
+
+def with_unknowns(batch: Batch, share: float) -> Tensor:
+    """The tokens ``[batch, time]`` with a random share of them read as unknown, so that its vector is learned too."""
+    dropped = torch.rand(batch.tokens.shape, device=batch.tokens.device) < share
+    return torch.where(dropped & batch.mask, UNKNOWN, batch.tokens)
+
+
+def reader(config: Classifier | Tagger, inputs: int) -> LSTM:
+    """The LSTM of the recipe."""
+    return LSTM(
+        inputs,
+        config.hidden,
+        layers=config.layers,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+        weight_drop=config.weight_drop,
+        forget_bias=config.forget_bias,
+    )
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """At least float32: sums over time and logits need more than bfloat16's three digits."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
