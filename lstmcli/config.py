@@ -57,6 +57,7 @@ class Tokens(Section):
 class Classifier(Section):
     """A (bidirectional) LSTM, pooled over time, and a linear layer."""
 
+    task: ClassVar = "classify"
     name: Literal["classifier"] = "classifier"
     embedding: int = Field(100, ge=1, le=4096, description="Dimensions of a token's vector.")
     vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
@@ -75,6 +76,7 @@ class Classifier(Section):
 class Tagger(Section):
     """Word vectors beside what is read off the letters, a (bidirectional) LSTM, and a chain of tags (CRF)."""
 
+    task: ClassVar = "tag"
     name: Literal["tagger"] = "tagger"
     embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
     vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
@@ -91,7 +93,7 @@ class Tagger(Section):
     word_dropout: float = Field(0.05, ge=0, lt=1, description="Share of words read as unknown in training.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
-    init: ClassVar[None] = None  # no field: taggers do not begin with another's weights
+    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
 class Train(Section):
@@ -115,8 +117,6 @@ class Train(Section):
 
 
 Moving = Literal["all", "lstm+head", "biases+head", "head"]  # lstm+head: all but the embedding
-Start = Literal["own", "prototypes"]
-_START = "Head before the first step: the model's, or made of each class's mean in the support."
 
 
 class Finetune(Section):
@@ -129,19 +129,26 @@ class Finetune(Section):
     anchor: float = Field(0.03, ge=0, description="Pull back towards the weights before adaptation (L2-SP).")
 
 
-class Maml(Section):
+class Stepping(Section):
+    """What learners share that are trained through their own inner steps."""
+
+    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
+    start: Literal["own", "prototypes"] = Field(
+        "own", description="Head before the first step: the model's, or made of each class's mean in the support."
+    )
+    steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
+    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have (MAML++).")
+
+
+class Maml(Stepping):
     """Weights that a few gradient steps bend to a task (MAML, ANIL, Meta-SGD, MAML++)."""
 
     name: Literal["maml"] = "maml"
-    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
     moves: Moving = Field("all", description="Weights that the inner steps move; head: ANIL.")
-    start: Start = Field("own", description=_START)
-    steps: int = Field(5, ge=0, le=100_000, description="Inner gradient steps.")
     lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate; where rates are learned, the first.")
     rates: Literal["fixed", "weight", "layer-step"] = Field(
         "fixed", description="Learned inner rates: one a weight (Meta-SGD), or one a layer and step (MAML++)."
     )
-    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have (MAML++).")
 
 
 class Reptile(Section):
@@ -153,33 +160,25 @@ class Reptile(Section):
     lr: float = Field(0.1, gt=0, lt=100, description="Inner learning rate.")
 
 
-class LstmOptimizer(Section):
+class LstmOptimizer(Stepping):
     """A small LSTM that makes each step of a weight out of its gradients so far."""
 
     name: Literal["lstm-optimizer"] = "lstm-optimizer"
-    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
     moves: Moving = Field("head", description="Weights that the inner steps move.")
-    start: Start = Field("own", description=_START)
-    steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
     lr: float = Field(0.1, gt=0, lt=100, description="Rate of the plain gradient step that it begins with; learned.")
     momentum: float = Field(0.1, gt=0, lt=1, description="Share of the last step that it begins with; learned.")
     hidden: int = Field(20, ge=1, le=1024, description="Cells a layer, for each weight.")
     layers: int = Field(2, ge=1, le=8, description="LSTM layers.")
     sees_weights: bool = Field(False, description="It sees the weight too, not its gradient alone.")
     truncate: int = Field(20, ge=1, le=100_000, description="Steps that a derivative goes back.")
-    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have.")
 
 
-class MetaLstm(Section):
+class MetaLstm(Stepping):
     """The weights are the cell of an LSTM, which learns when to forget them and how much of a gradient to let in."""
 
     name: Literal["meta-lstm"] = "meta-lstm"
-    order: Literal["first", "second"] = Field("first", description="Second: exact, through the inner gradients too.")
     moves: Moving = Field("head", description="Weights that the inner steps move.")
-    start: Start = Field("own", description=_START)
-    steps: int = Field(5, ge=0, le=100_000, description="Inner steps.")
     lr: float = Field(0.1, gt=0, lt=1, description="Input gate at the start, which is a learning rate.")
-    multi_step: float = Field(0.0, ge=0, lt=1, description="Share of the meta-loss that earlier steps have.")
 
 
 class Matching(Section):

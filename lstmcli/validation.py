@@ -33,13 +33,15 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
     if config.task == "tag" and config.train.crop is not None:
         fix = "leave it out: --set train.crop=none"
         raise ConfigError("train.crop is for texts with labels: a tag belongs to its word", where=where, fix=fix)
-    for key, found, needed in (
-        ("model.name", config.model.name, {"classify": "classifier", "tag": "tagger"}[config.task]),
-        ("tokens.kind", config.tokens.kind, "given" if config.task == "tag" else "words"),
-    ):
-        if found != needed and {found, needed} != {"words", "bpe"}:
+    models = _kinds(RunConfig.model_fields["model"].annotation)
+    fits = {
+        "model.name": [name for name, section in models.items() if getattr(section, "task", "") == config.task],
+        "tokens.kind": ["given"] if config.task == "tag" else ["words", "bpe"],
+    }
+    for key, found in (("model.name", config.model.name), ("tokens.kind", config.tokens.kind)):
+        if found not in fits[key]:
             what = f"{key} is '{found}', which does not fit the task '{config.task}'"
-            raise ConfigError(what, where=where, fix=f"--set {key}={needed}")
+            raise ConfigError(what, where=where, fix=f"--set {key}={fits[key][0]}")
     return config
 
 

@@ -76,6 +76,11 @@ class Vocabulary:
         """True where texts are words as the data gives them."""
         return self._tokenizer.pre_tokenizer is None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of texts, or the types of entities whose tags the labels are."""
+        return types_of(self.labels) if self.given else self.labels
+
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
 
@@ -106,7 +111,7 @@ class Vocabulary:
             wanted = example.target if isinstance(example.target, tuple) else (str(example.target),)
             for label in wanted:
                 if label not in ids and isinstance(example.target, tuple):
-                    fix = f"known types: {', '.join(types_of(self.labels))}"
+                    fix = f"known types: {', '.join(self.classes)}"
                     raise DataError(f"training has no entities of type {label[2:]}", where=example.where, fix=fix)
                 if label not in ids:
                     fix = did_you_mean(label, self.labels)

@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmcli import tags
 from lstmcli.data import batching, sampling
 from lstmcli.data.store import check_kind, encode
-from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
@@ -68,14 +66,11 @@ def run(
         ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
-    _check(checkpoint, examples)
+    check_kind(checkpoint.vocabulary, examples)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
-    where = runtime.prepare(checkpoint.config)
-    parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
-    if parts.vocabulary.labels != checkpoint.vocabulary.labels:
-        yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
+    parts = yield from _prepare(checkpoint, drawn)
     before = yield from _figures(parts, query, checkpoint.temperature)
-    known = [example for example in old if set(sampling.labels(example)) <= set(_classes(parts.vocabulary))]
+    known = [example for example in old if set(sampling.labels(example)) <= set(parts.vocabulary.classes)]
     remembered = yield from _figures(parts, known, checkpoint.temperature)
 
     begun = time.perf_counter()
@@ -107,18 +102,6 @@ def run(
     )
 
 
-def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
-    if checkpoint.config.task != "classify" and checkpoint.config.learner.name in assemble.OF_THE_SUPPORT:
-        fix = "choose another: --learner finetune"
-        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
-    check_kind(checkpoint.vocabulary, examples)
-
-
-def _classes(vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The labels of texts, or the types of entities."""
-    return tags.types_of(vocabulary.labels) if vocabulary.given else vocabulary.labels
-
-
 def _draw(
     examples: Sequence[Example], shots: int, seed: int
 ) -> Telling[tuple[list[Example], list[Example], Counter[str]]]:
@@ -142,6 +125,18 @@ def _draw(
     if not query:
         yield Noted("no examples are left to score: give more, or fewer --shots")
     return support, query, drawn
+
+
+def _prepare(checkpoint: Checkpoint, drawn: Counter[str]) -> Telling[Parts]:
+    """The checkpoint's parts, of the labels that were drawn."""
+    where = runtime.prepare(checkpoint.config)
+    parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
+    if parts.learner.whole_texts and parts.vocabulary.given:
+        fix = "choose another: --learner finetune"
+        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
+    if parts.vocabulary.labels != checkpoint.vocabulary.labels:
+        yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
+    return parts
 
 
 def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> Telling[Figures]:

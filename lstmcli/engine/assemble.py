@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lstmcli import registry, tags
+from lstmcli import registry
 from lstmcli.config import Finetune, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.flat import Ints
@@ -24,7 +24,6 @@ from lstmcli.errors import CheckpointError, ConfigError
 from lstmcli.types import Batch, Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
-OF_THE_SUPPORT = ("matching", "prototypical", "ridge")  # learners that make a head of it: their shares are its own
 HEAD = "head."  # weights with a row a label
 SHAPE = (
     "name",
@@ -111,14 +110,17 @@ def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
 
 
 def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
-    """The checkpoint with a head for these labels.
+    """The checkpoint with a head for these labels, of a tagger types of entities.
 
     Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, they
     take the place of its own.
+
+    Raises:
+        ConfigError: a tagger does not know the type.
     """
     known = checkpoint.vocabulary.labels
     if checkpoint.vocabulary.given:
-        types = tags.types_of(known)
+        types = checkpoint.vocabulary.classes
         if foreign := [label for label in labels if label not in types]:
             where = f"it knows {', '.join(types)}"
             fix = "train one that does: lstmcli train FOLDER"

@@ -138,8 +138,8 @@ def _of_the_model(
         learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
     trained = checkpoint.config.episodes
     trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
-    taken = parts.config.learner.name in ("finetune", *assemble.OF_THE_SUPPORT)
-    own = {"finetune": "support", "before": trained_on, MODEL: "support" if taken else trained_on}
+    own = {"before": trained_on}
+    own |= {who: "support" if its.learner.takes_shares else trained_on for who, its in learners.items()}
     logits = {}
     for who, its in learners.items():
         logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")

@@ -97,15 +97,15 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
     cache = assemble.cache_of(config)
     episodes.check(config)
     origin = None if config.model.init is None or last is not None else assemble.origin(config)
+    labels = episodes.labels_of(config, inputs.train)
     if last is not None:
         vocabulary = last.vocabulary
     elif origin is not None:
+        origin = assemble.with_labels(origin, origin.vocabulary.with_labels(labels).classes)
         vocabulary = origin.vocabulary
     else:
         vocabulary = yield from built(inputs.train, config.tokens, cache=cache)
-        vocabulary = assemble.with_carried(vocabulary, config)
-    if last is None:
-        vocabulary = vocabulary.with_labels(episodes.labels_of(config, inputs.train))
+        vocabulary = assemble.with_carried(vocabulary, config).with_labels(labels)
     labelled = config.episodes is None or config.episodes.ways is None
     full = {}
     for name, part in inputs.parts.items():
@@ -117,8 +117,7 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
         yield Noted(remark)
     parts = assemble.fresh(config, vocabulary, where)
     if origin is not None:
-        begun = assemble.with_labels(origin, vocabulary.labels)
-        parts.model.load_state_dict({name: value.float() for name, value in begun.group("model").items()})
+        parts.model.load_state_dict({name: value.float() for name, value in origin.group("model").items()})
     elif config.model.vectors is not None and last is None:
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))

@@ -17,6 +17,8 @@ from lstmcli.types import Batch, Loss
 class Finetune(Learner):
     """Learns nothing of its own."""
 
+    takes_shares = True
+
     def __init__(self, config: Config, names: list[str]) -> None:
         super().__init__(names)
         self.config = config

@@ -31,6 +31,9 @@ class Learner(nn.Module):
     names: of the weights that move; they always count the head in. share: of the meta-loss that earlier steps have.
     """
 
+    takes_shares = False  # after adaptation the classes have the shares that they have in the support
+    whole_texts = False  # it compares texts, and cannot bend a model that tags words
+
     def __init__(self, names: list[str], share: float = 0.0) -> None:
         super().__init__()
         self.names = names

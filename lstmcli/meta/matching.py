@@ -36,6 +36,8 @@ TEXTS, MEMBERS = "support.embedding", "support.member"  # [task, text, feature] 
 class Matching(Learner):
     """Learns to see texts in the light of others, and how fast nearness falls off."""
 
+    takes_shares = whole_texts = True
+
     def __init__(self, config: Config, model: nn.Module) -> None:
         super().__init__([TEXTS, MEMBERS])
         self.config = config

@@ -25,6 +25,8 @@ NEVER = -1e4  # logit of a class without texts to learn from: it is not the answ
 class Prototypical(Learner):
     """Learns the scale of distances."""
 
+    takes_shares = whole_texts = True
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
         self.scale = nn.Parameter(model.get_parameter(f"{HEAD}.bias").new_zeros(()))  # log s

@@ -24,6 +24,8 @@ from lstmcli.types import Batch, Loss
 class Ridge(Learner):
     """Learns how strongly the head is held small, and how sharp its answers are."""
 
+    takes_shares = whole_texts = True
+
     def __init__(self, config: Config, model: nn.Module) -> None:
         super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
         like = model.get_parameter(f"{HEAD}.bias")

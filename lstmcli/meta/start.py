@@ -14,6 +14,7 @@ class Stepping(Learner):
         super().__init__(names, share)
         self.scale: nn.Parameter | None = None  # log s
         if start == "prototypes":
+            self.whole_texts = True
             self.scale = nn.Parameter(model.get_parameter(f"{HEAD}.bias").new_zeros(()))
 
     def start(self, model: nn.Module, support: Batch) -> Weights:

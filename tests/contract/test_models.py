@@ -33,7 +33,6 @@ EXAMPLES = {  # by task
         for text, tags in zip(TEXTS, TAGS, strict=True)
     ],
 }
-TASK_OF = {"classifier": "classify", "tagger": "tag"}
 
 VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach every branch
     "classifier": [
@@ -65,7 +64,7 @@ def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
 
 
 def config_of(model: Section, **train: object) -> RunConfig:
-    task = TASK_OF[model.name]
+    task = model.task
     return RunConfig(
         task=task,
         tokens=Tokens(min_count=1, kind="given" if task == "tag" else "words"),
