@@ -44,8 +44,9 @@ class Data(Section):
 class Tokens(Section):
     """How texts become ids."""
 
-    kind: Literal["words", "bpe", "given"] = Field(
-        "words", description="Words and punctuation; byte-pair pieces; or words as the data gives them."
+    kind: Literal["words", "bpe", "spaces", "given"] = Field(
+        "words",
+        description="Words and punctuation; byte-pair pieces; what spaces part; or words as the data gives them.",
     )
     size: int = Field(30_000, ge=10, le=1_000_000, description="Largest vocabulary.")
     min_count: int = Field(2, ge=1, description="Rarer words are unknown.")
@@ -96,13 +97,39 @@ class Tagger(Section):
     init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
+class LanguageModel(Section):
+    """Each next word of running text, by an LSTM that carries its state on; in both directions: two such LSTMs."""
+
+    task: ClassVar = "model_language"
+    name: Literal["language-model"] = "language-model"
+    embedding: int = Field(256, ge=1, le=4096, description="Dimensions of a word's vector, as input and as output.")
+    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
+    hidden: int = Field(512, ge=1, le=8192, description="Cells a layer.")
+    layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
+    bidirectional: bool = Field(False, description="Another LSTM reads backwards; they share the word vectors.")
+    softmax: Literal["full", "sampled", "adaptive"] = Field(
+        "full", description="In training over all words, some that are drawn, or by groups of like frequency."
+    )
+    samples: int = Field(1024, ge=1, le=1_000_000, description="Words that a sampled softmax draws a batch.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Of features, the same at every word, around each LSTM.")
+    embedding_dropout: float = Field(0.0, ge=0, lt=1, description="Share of the vocabulary dropped a batch.")
+    weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
+    activation: float = Field(0.0, ge=0, description="What large hidden states cost in training (AR).")
+    slowness: float = Field(0.0, ge=0, description="What changes from word to word cost in training (TAR).")
+    forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
+    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
+
+
 class Train(Section):
     """How weights are learned."""
 
     epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training data.")
     batch_tokens: int = Field(16_384, ge=1, le=10_000_000, description="Tokens a batch, padding counted.")
+    accumulate: int = Field(1, ge=1, le=10_000, description="Batches whose gradients make one step.")
+    window: int = Field(64, ge=1, le=100_000, description="Of running text, words that a derivative goes back.")
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = Field(2e-3, gt=0, lt=100, description="Largest learning rate.")
+    body_lr: float = Field(1.0, gt=0, le=1, description="Of word vectors and LSTM, as a share of lr.")
     weight_decay: float = Field(0.01, ge=0, lt=10)
     schedule: Literal["one-cycle", "constant"] = Field("one-cycle", description="Learning rate over the run.")
     warmup: float = Field(0.2, ge=0, lt=1, description="Part of a one-cycle run in which the rate rises.")
@@ -224,7 +251,12 @@ def _named(default: str) -> Discriminator:
     )
 
 
-Model = Annotated[Annotated[Classifier, Tag("classifier")] | Annotated[Tagger, Tag("tagger")], _named("classifier")]
+Model = Annotated[
+    Annotated[Classifier, Tag("classifier")]
+    | Annotated[LanguageModel, Tag("language-model")]
+    | Annotated[Tagger, Tag("tagger")],
+    _named("classifier"),
+]
 Learner = Annotated[
     Annotated[Finetune, Tag("finetune")]
     | Annotated[LstmOptimizer, Tag("lstm-optimizer")]
@@ -241,7 +273,7 @@ Learner = Annotated[
 class RunConfig(Section):
     """The whole recipe."""
 
-    task: Literal["classify", "tag"] = "classify"
+    task: Literal["classify", "tag", "model_language"] = "classify"
     data: Data = Data()
     tokens: Tokens = Tokens()
     model: Model = Classifier()

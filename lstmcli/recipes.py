@@ -92,7 +92,8 @@ def _for_data(path: Path) -> dict[str, Any]:
     raise ConfigError(
         f"'{path}' holds no data that a standard recipe fits",
         fix=f"give a table ({', '.join(TABLES)}) with a text and a label column, a folder with train.csv (and "
-        "validation.csv, test.csv), the aclImdb folder, or words and tags in columns (train.txt)",
+        "validation.csv, test.csv), the aclImdb folder, or words and tags in columns (train.txt); "
+        f"texts without labels make a language model: lstmcli train lm --data {path}",
     )
 
 

@@ -16,15 +16,19 @@ DATASETS = {
     "conll2003": "lstmcli.data.conll2003",
     "entities": "lstmcli.data.entities",
     "imdb": "lstmcli.data.imdb",
+    "ptb": "lstmcli.data.ptb",
     "reviews": "lstmcli.data.reviews",
     "table": "lstmcli.data.table",
+    "texts": "lstmcli.data.texts",
 }
 TASKS = {
     "classify": "lstmcli.tasks.classify",
+    "model_language": "lstmcli.tasks.model_language",
     "tag": "lstmcli.tasks.tag",
 }
 MODELS = {
     "classifier": "lstmcli.models.classifier",
+    "language-model": "lstmcli.models.language_model",
     "tagger": "lstmcli.models.tagger",
 }
 ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes

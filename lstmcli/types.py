@@ -58,7 +58,8 @@ class Batch:
     """Texts of one padded batch.
 
     tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
-    targets: ``[batch]`` label ids, for tagging ``[batch, time]`` tag ids, or none; spelling: for tagging.
+    targets: ``[batch]`` label ids, ``[batch, time]`` tag ids, or the ids of the words that follow, or none; spelling:
+    for tagging.
     """
 
     tokens: Tensor
@@ -129,7 +130,20 @@ class TagScores:
         return replace(self, emissions=output, embedding=embedding, lengths=batch.lengths)
 
 
-Scores = ClassScores | TagScores  # one kind a task
+@dataclass(frozen=True)
+class TokenScores:
+    """logs: ``[direction, batch, time]``, log chance of each target, forwards given the tokens up to it, backwards
+    given those after it, 0 at padding; lengths: ``[batch]``; penalty: what training adds to the loss; state: hidden
+    and cell of the forward direction after the last token, ``[layer, batch, hidden]``, for the batch that goes on."""
+
+    logs: Tensor
+    lengths: Tensor
+    penalty: Tensor
+    state: tuple[Tensor, Tensor] | None
+
+
+Headed = ClassScores | TagScores  # made by a linear head
+Scores = Headed | TokenScores  # one kind a task
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,15 @@ from pydantic_core import ErrorDetails
 from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError, did_you_mean
 
+UNFIT = {  # by task: what it leaves unread
+    "tag": {"train.crop": "is for texts with labels: a tag belongs to its word"},
+    "model_language": {
+        "train.crop": "is for texts with labels: running text is read in windows, train.window",
+        "train.adversarial": "is for texts with labels",
+        "episodes": "are drawn of texts with labels",
+    },
+}
+
 
 def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] | None = None) -> RunConfig:
     """A RunConfig, or every problem of the values in one error.
@@ -30,13 +39,14 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
 
 def _fitting(config: RunConfig, where: str) -> RunConfig:
     """The config, if its task, model and tokens belong together."""
-    if config.task == "tag" and config.train.crop is not None:
-        fix = "leave it out: --set train.crop=none"
-        raise ConfigError("train.crop is for texts with labels: a tag belongs to its word", where=where, fix=fix)
+    for key, why in UNFIT.get(config.task, {}).items():
+        section, _, name = key.rpartition(".")
+        if getattr(getattr(config, section) if section else config, name) is not None:
+            raise ConfigError(f"{key} {why}", where=where, fix=f"leave it out: --set {key}=none")
     models = _kinds(RunConfig.model_fields["model"].annotation)
     fits = {
         "model.name": [name for name, section in models.items() if getattr(section, "task", "") == config.task],
-        "tokens.kind": ["given"] if config.task == "tag" else ["words", "bpe"],
+        "tokens.kind": ["given"] if config.task == "tag" else ["words", "bpe", "spaces"],
     }
     for key, found in (("model.name", config.model.name), ("tokens.kind", config.tokens.kind)):
         if found not in fits[key]:

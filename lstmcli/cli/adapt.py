@@ -44,7 +44,7 @@ def adapt(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
     data_config = loaded.config.data
-    source = inputs.unseen_domain(data_config) if data is None else inputs.named(data, data_config, columns)
+    source = inputs.unseen_domain(data_config) if data is None else inputs.named(data, loaded.config, columns)
     target = folder.beside(path, out)
     examples = screen.watch(inputs.everything(source.model_copy(update={"bad_rows": "skip"})))  # told, not learned
     old = screen.watch(inputs.old(loaded.config))

@@ -39,6 +39,9 @@ def evaluate(
     prior: Annotated[
         Prior, typer.Option("--prior", help="With --shots: what is assumed of the classes' shares.")
     ] = Prior.support,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Of a language model: also while it goes on learning from what it reads.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json and predictions.jsonl.")
     ] = None,
@@ -64,7 +67,7 @@ def evaluate(
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
-    source = inputs.named(data, loaded.config.data, columns)
+    source = inputs.named(data, loaded.config, columns)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
 
     if shots is not None:
@@ -83,7 +86,7 @@ def evaluate(
     from lstmcli.engine import evaluate as engine
 
     result = screen.watch(
-        engine.run(loaded, examples, data=inputs.title(source), split=name, path=path, seed=seed or 0)
+        engine.run(loaded, examples, data=inputs.title(source), split=name, path=path, seed=seed or 0, dynamic=dynamic)
     )
     screen.report(result)
     if report is not None:

@@ -5,18 +5,26 @@ NAMES = {
     "macro_f1": "macro F1",
     "f1": "F1",
     "auc": "AUC",
+    "dynamic_perplexity": "dynamic perplexity",
     "ece": "calibration error",
 }
+NO_SHARES = ("perplexity", "dynamic_perplexity")
+
+
+def headed(metrics: dict[str, float]) -> str:
+    """The name of the figure that the best model is chosen by."""
+    return next(name for name in metrics if name not in ("score", "loss"))
 
 
 def headline(metrics: dict[str, float]) -> str:
     """The figure that the best model is chosen by, as the task names it."""
-    name = next(name for name in metrics if name not in ("score", "loss"))
-    return f"{NAMES.get(name, name)} {metrics[name]:.1%}"
+    name = headed(metrics)
+    return f"{NAMES.get(name, name)} {shown(name, metrics[name])}"
 
 
-def percent(figure: "dict[str, float] | None") -> str:
-    return "" if figure is None else f"{figure['value']:.1%}"
+def shown(name: str, value: float) -> str:
+    """A share in per cent, any other figure as it is."""
+    return f"{value:.1f}" if name in NO_SHARES else f"{value:.1%}"
 
 
 def with_interval(figure: "dict[str, float] | None") -> str:

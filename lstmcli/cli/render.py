@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.figures import NAMES, duration, headline, percent, with_interval
+from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.errors import LstmcliError
 from lstmcli.types import Option
@@ -137,12 +137,16 @@ class Screen:
             kept = {"metrics": event.metrics, "baselines": event.baselines, "seconds": round(event.seconds, 1)}
             self.print_json({"folder": str(event.folder), **kept})
             return
-        baselines = ", ".join(f"{name} {value:.1%}" for name, value in event.baselines.items()) or "no baseline"
+        baselines = (
+            ", ".join(f"{name} {shown(headed(event.metrics), value)}" for name, value in event.baselines.items())
+            or "no baseline"
+        )
         self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
+        calibration = ""
+        if "ece_before" in event.metrics:
+            calibration = f"calibration error {event.metrics['ece_before']:.1%} → {event.metrics['ece_after']:.1%}, "
         self.out.print(
-            f"validation {headline(event.metrics)}  ({baselines})\n"
-            f"calibration error {event.metrics['ece_before']:.1%} → {event.metrics['ece_after']:.1%}, "
-            f"{duration(event.seconds)} in all",
+            f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
         self.err.print("next: lstmcli evaluate    lstmcli predict 'a text of yours'")
 
@@ -171,9 +175,9 @@ class Screen:
             "metric", "model", "95 % interval", *report.baselines, box=None, pad_edge=False, header_style="bold"
         )
         for name, figure in report.metrics.items():
-            beside = [percent(figures.get(name)) for figures in report.baselines.values()]
-            interval = f"{figure['low']:.1%} to {figure['high']:.1%}"
-            table.add_row(NAMES.get(name, name), percent(figure), interval, *beside)
+            beside = [shown(name, its[name]["value"]) if name in its else "" for its in report.baselines.values()]
+            interval = f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
+            table.add_row(NAMES.get(name, name), shown(name, figure["value"]), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
         if "types" in report.details:
@@ -243,7 +247,7 @@ class Screen:
             raise KeyboardInterrupt
 
     def _said(self, said: "Said", *, flush: bool) -> None:
-        if self.json or ("entities" in said and not self.out.is_terminal):
+        if self.json or "perplexity" in said or ("entities" in said and not self.out.is_terminal):
             self.print_json(said)
         elif "entities" in said:
             self.out.print(entities.marked(said["text"], said["entities"]))

@@ -47,12 +47,14 @@ def collate(store: Store, indices: Ints) -> Batch:
     flat = runs(store.offsets[:-1][indices], lengths)
     tokens[place] = store.ids[flat]
     spelling = None
-    targets = None if store.targets is None or store.written is not None else store.targets[indices]
+    targets = store.targets
+    if targets is not None and store.a_token:
+        targets = np.zeros_like(tokens)
+        targets[place] = store.known_targets[flat]
+    elif targets is not None:
+        targets = targets[indices]
     if store.forms is not None and store.written is not None:
         spelling = Spelling(*map(torch.from_numpy, store.forms.spelling(store.written[flat], place)))
-        if store.targets is not None:
-            targets = np.zeros_like(tokens)
-            targets[place] = store.targets[flat]
     return Batch(
         torch.from_numpy(tokens),
         torch.from_numpy(lengths.astype(np.int64)),

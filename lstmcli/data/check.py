@@ -33,18 +33,18 @@ def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[I
     """A SplitCheck a split. lengths: of each text in tokens, and how many of them are read.
 
     Raises:
-        DataError: fewer than two classes to train on, or no entity.
+        DataError: only one class to train on, or no entity.
     """
     tagged = isinstance(splits["train"][0].target, tuple)
     counts = _count(splits["train"])
     if tagged and not counts:
         fix = "give sentences with at least one tag other than O"
         raise DataError("no entities to learn", where=splits["train"][0].where, fix=fix)
-    if not tagged and len(counts) < 2:
-        only = ", ".join(f"'{label}'" for label in counts) or "none"
+    if counts and not tagged and len(counts) < 2:
+        only = ", ".join(f"'{label}'" for label in counts)
         raise DataError(
             f"only one class to learn: {only}",
-            where=splits["train"][0].where if splits["train"] else "train",
+            where=splits["train"][0].where,
             fix="give examples of at least two labels",
         )
     trained_on = {example.text for example in splits["train"]}
@@ -74,7 +74,7 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
     for label, count in train.labels.items():
         if count < RARE:
             told.append(f"{'type' if train.tagged else 'class'} '{label}' has only {count} training examples")
-    most, least = max(train.labels.values()), min(train.labels.values())
+    most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
     if most > 5 * least and not train.tagged:
         told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
     for name, split in checked.items():

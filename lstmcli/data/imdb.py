@@ -23,17 +23,22 @@ LABELS = {"neg": "negative", "pos": "positive"}
 SPLITS = ("train", "test")
 
 
+UNLABELLED = "unlabelled"  # 50,000 reviews more, for language models
+
+
 def splits(root: Path) -> tuple[str, ...]:
     """The labelled splits at hand."""
     return tuple(split for split in SPLITS if (root / split).is_dir() or (root / f"{split}.parquet").is_file())
 
 
 def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (readers share one signature)
-    """All reviews of the split.
+    """All reviews of the split; of the unlabelled ones, if they are at hand, their texts.
 
     Raises:
         DataError: the split is not there.
     """
+    if split == UNLABELLED:
+        return _unlabelled(root)
     if (root / split).is_dir():
         return _folder(root / split)
     path = root / f"{split}.parquet"
@@ -49,6 +54,17 @@ def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (reader
         else:
             found.append(Example(text, label, "films", f"{path}:{row.line}"))
     return Rows(found, bad)
+
+
+def _unlabelled(root: Path) -> Rows:
+    path = root / "unsupervised.parquet"
+    if path.is_file():
+        texts = [(rows.text_of(row, "text"), row.line) for row in rows.stream(path, need="text")]
+        return Rows(
+            [Example(text, None, "films", f"{path}:{line}") for (text, problem), line in texts if not problem], []
+        )
+    files = sorted((root / "train" / "unsup").glob("*.txt"))
+    return Rows([Example(file.read_text("utf-8", "replace"), None, "films", str(file)) for file in files], [])
 
 
 def _folder(folder: Path) -> Rows:

@@ -57,10 +57,12 @@ def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[li
 
 
 def labels(example: Example) -> list[str]:
-    """The label of a text; of tagged words the type of each entity in its turn."""
+    """The label of a text, if it has one; of tagged words the type of each entity in its turn."""
+    if example.target is None:
+        return []
     if isinstance(example.target, tuple):
         return [tag[2:] for tag in example.target if tag[0] in "BS"]
-    return [str(example.target)]
+    return [example.target]
 
 
 def _by_label(examples: Sequence[Example]) -> dict[str, list[int]]:

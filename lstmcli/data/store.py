@@ -18,7 +18,7 @@ from lstmcli.config import Tokens
 from lstmcli.data.flat import Ints, runs
 from lstmcli.data.forms import Forms, distinct, forms_of
 from lstmcli.data.sampling import labels
-from lstmcli.data.tokens import Vocabulary
+from lstmcli.data.tokens import END, MARK, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import CASINGS, Example, Progress, Work
 
@@ -29,6 +29,9 @@ CHUNK = 1000  # texts handed to Rust at once
 class Store:
     """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none.
 
+    Of running text, which a language model reads, each text opens with the end of the one before, and targets are the
+    words that follow, ``[token]``.
+
     Where the data gives words, ``forms`` tells how they are written and ``written`` ``[token]`` which each token is.
     """
 
@@ -37,6 +40,7 @@ class Store:
     targets: Ints | None = None
     forms: Forms | None = None
     written: Ints | None = None
+    running: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -44,6 +48,11 @@ class Store:
     @property
     def lengths(self) -> Ints:
         return np.diff(self.offsets)
+
+    @property
+    def a_token(self) -> bool:
+        """True where each token has a target of its own."""
+        return self.written is not None or self.running
 
     @property
     def codes(self) -> Ints:
@@ -69,9 +78,9 @@ class Store:
     def truncated(self, config: Tokens) -> "Store":
         """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.
 
-        Words that the data gives are all kept: each has its tag.
+        Words that the data gives are all kept, for each has its tag, and so is running text.
         """
-        if self.forms is not None:
+        if self.forms is not None or self.running:
             return self
         over = np.maximum(self.lengths - config.max_tokens, 0)
         head = round(config.max_tokens * config.head)
@@ -98,17 +107,23 @@ class Store:
         return Store(self.ids[self.offsets[text] + position + skipped(text, position)], offsets, self.targets)
 
 
-def built(examples: Sequence[Example], config: Tokens, *, cache: Path | None) -> Work[Vocabulary]:
-    """The vocabulary of the examples, or the one in the cache that the same texts and settings made before."""
+def built(
+    examples: Sequence[Example], config: Tokens, *, cache: Path | None, running: bool = False
+) -> Work[Vocabulary]:
+    """The vocabulary of the examples, or the one in the cache that the same texts and settings made before.
+
+    running: for a language model.
+    """
     path = None
     if cache is not None:
-        path = cache / "vocabularies" / f"{fingerprint(examples, config.model_dump_json())}.json"
+        path = cache / "vocabularies" / f"{fingerprint(examples, config.model_dump_json(), MARK * running)}.json"
         try:
             return Vocabulary.from_json(path.read_text("utf-8"))
         except (OSError, ValueError):  # not there, or cut short
             pass
     yield Progress("building the vocabulary")
-    vocabulary = Vocabulary.build((example.text for example in examples), labels_of(examples), config)
+    texts = (example.text for example in examples)
+    vocabulary = Vocabulary.build(texts, () if running else labels_of(examples), config, running=running)
     if path is not None:
         _keep(path, lambda partial: partial.write_text(vocabulary.to_json(), "utf-8"))
     return vocabulary
@@ -141,7 +156,7 @@ def encode(
             the vocabulary reads raw text, or the other way round.
     """
     check_kind(vocabulary, examples)
-    targets = vocabulary.targets(examples) if labelled else None
+    targets = vocabulary.targets(examples) if labelled and not vocabulary.running else None
     if examples and isinstance(examples[0].text, tuple):
         words, written = distinct(examples)
         forms = forms_of(words, vocabulary.ids_of(words))
@@ -153,7 +168,8 @@ def encode(
         if path.is_file():
             try:
                 with path.open("rb") as file, np.load(file) as arrays:
-                    return Store(arrays["ids"], arrays["offsets"], targets)
+                    found = Store(arrays["ids"], arrays["offsets"], targets)
+                return _continued(found) if vocabulary.running else found
             except (
                 OSError,
                 ValueError,
@@ -171,7 +187,15 @@ def encode(
     store = Store(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))), targets)
     if path is not None:
         _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
-    return store
+    return _continued(store) if vocabulary.running else store
+
+
+def _continued(store: Store) -> Store:
+    """The texts as running text."""
+    ends = store.offsets[1:]
+    count = np.arange(len(store) + 1, dtype=store.offsets.dtype)
+    inputs = np.insert(store.ids, store.offsets[:-1], END)
+    return Store(inputs, store.offsets + count, np.insert(store.ids, ends, END), running=True)
 
 
 def fingerprint(examples: Sequence[Example], *more: str) -> str:

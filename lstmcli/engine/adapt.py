@@ -67,6 +67,9 @@ def run(
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
     check_kind(checkpoint.vocabulary, examples)
+    if checkpoint.vocabulary.running:
+        fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
+        raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     parts = yield from _prepare(checkpoint, drawn)
     before = yield from _figures(parts, query, checkpoint.temperature)

@@ -25,6 +25,8 @@ from lstmcli.types import Batch, Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
 HEAD = "head."  # weights with a row a label
+WORDS = "embedding.weight"
+OF_WORDS = ("embedding", "hidden")  # that a classifier and the language model it begins with share
 SHAPE = (
     "name",
     "embedding",
@@ -152,7 +154,7 @@ def origin(config: RunConfig) -> Checkpoint:
     """
     assert config.model.init is not None
     found = checkpoints.load(config.model.init)
-    for key in SHAPE:
+    for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
         its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
         if its != ours:
             raise ConfigError(
@@ -161,6 +163,24 @@ def origin(config: RunConfig) -> Checkpoint:
                 fix=f"--set model.{key}={its}",
             )
     return found
+
+
+def begin(parts: Parts, origin: Checkpoint) -> None:
+    """Give the model the origin's weights: a classifier after a language model its word vectors and first layer."""
+    given = origin.group("model")
+    if _reads_on(parts.config.model.name, origin):
+        read = {f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
+                for direction, suffix in enumerate(("", "_reverse"))
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
+        own = parts.model.state_dict()
+        given = {ours: given[its] for ours, its in read.items() if ours in own and its in given} | {WORDS: given[WORDS]}
+    unknown = parts.model.load_state_dict({name: value.float() for name, value in given.items()}, strict=False)
+    assert not unknown.unexpected_keys
+
+
+def _reads_on(name: str, origin: Checkpoint) -> bool:
+    """True where a classifier begins with a language model."""
+    return name == "classifier" and origin.config.model.name == "language-model"
 
 
 def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
@@ -199,13 +219,13 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
     words = parts.vocabulary.words
     if _held(config.vectors):
         origin = _holder(config.vectors)
-        matrix = origin.group("model")["embedding.weight"].float().numpy()
+        matrix = origin.group("model")[WORDS].float().numpy()
         names = origin.vocabulary.words
         found, mask = vectors.gather(names, matrix, words, limit=config.embedding, source=config.vectors)
     else:
         found, mask = vectors.load(config.vectors, words, limit=config.embedding)
     mask[PADDING] = False
-    weight = parts.model.get_parameter("embedding.weight").data
+    weight = parts.model.get_parameter(WORDS).data
     learned = len(weight)
     scale = float(found[:learned][mask[:learned]].std()) if mask[:learned].any() else 1.0
     vectors_found = torch.from_numpy(found).to(weight.device)

@@ -62,6 +62,7 @@ class Course:
         self._parts = parts
         self._whole = whole
         self._stores = stores
+        self.state: dict[str, Tensor] = {}
         labels = parts.vocabulary.labels
         self._pools = episodes.usable(episodes.pools(inputs.train), self.config, labels)
         held = episodes.usable(episodes.pools(inputs.validation), self.config, labels)

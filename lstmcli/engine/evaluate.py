@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from lstmcli.data.store import Store, encode, fingerprint
-from lstmcli.engine import assemble, folder, runtime
+from lstmcli.engine import assemble, folder, runtime, stream
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.events import Noted, Telling
+from lstmcli.errors import ConfigError
 from lstmcli.types import Example, Progress
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -45,37 +46,41 @@ class Report:
 
 
 def run(
-    checkpoint: Checkpoint, examples: Sequence[Example], *, data: str, split: str, path: Path, seed: int = 0
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    *,
+    data: str,
+    split: str,
+    path: Path,
+    seed: int = 0,
+    dynamic: bool = False,
 ) -> Telling[Report]:
-    """Score the checkpoint on labelled examples, with the baselines that it carries.
+    """Score the checkpoint on labelled examples, a language model on texts, with the baselines that it carries.
+
+    dynamic: also while the model goes on learning from what it has read.
 
     Raises:
         DataError: a label that the model does not know.
+        ConfigError: dynamic, and the model is none of language.
     """
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(checkpoint.config))
     store = full.truncated(checkpoint.config.tokens)
-    over = int((full.lengths > store.lengths).sum())
-    if over:
-        yield Noted(
-            f"{over} of {len(store)} texts are longer than {checkpoint.config.tokens.max_tokens} tokens: "
-            "head and tail are read"
-        )
-    logits = yield from assemble.outputs(parts, store)
+    if over := int((full.lengths > store.lengths).sum()):
+        limit = checkpoint.config.tokens.max_tokens
+        yield Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read")
+    logits = yield from (stream.outputs if parts.vocabulary.running else assemble.outputs)(parts, store)
     seconds = time.perf_counter() - begun
     yield Progress("resampling for the intervals")
     chances = parts.task.probabilities(logits, checkpoint.temperature)
     metrics = _plain(parts.task.measure(chances, store.known_targets, seed=seed))
-    baselines = checkpoint.metrics.get(fingerprint(examples))
-    if baselines is None:
-        yield Progress("scoring the baselines")
-        arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-        baselines = baseline_figures(parts.task, arrays, full) if arrays else {}
+    if dynamic:
+        metrics |= yield from _dynamic(parts, store, seed)
+    baselines = yield from _baselines(checkpoint, parts, examples, full)
     details = {}
     if hasattr(parts.task, "details"):
         details = parts.task.details(chances, store.known_targets, parts.vocabulary.labels)
-    primary = parts.task.PRIMARY
     return Report(
         task=checkpoint.config.task,
         data=data,
@@ -87,8 +92,36 @@ def run(
         checkpoint=str(path),
         details=details,
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
-        below=tuple(name for name, its in baselines.items() if metrics[primary]["value"] < its[primary]["value"]),
+        below=_below(parts.task, metrics, baselines),
     )
+
+
+def _dynamic(parts: Parts, store: Store, seed: int) -> Telling[Figures]:
+    """The figures while the model goes on learning."""
+    if not parts.vocabulary.running:
+        fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
+        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+    outputs = yield from stream.outputs(parts, store, "scoring and learning", dynamic=True)
+    figures = _plain(parts.task.measure(outputs, store.known_targets, seed=seed))
+    return {f"dynamic_{name}": figure for name, figure in figures.items()}
+
+
+def _baselines(
+    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store
+) -> Telling[dict[str, Figures]]:
+    known: dict[str, Figures] | None = checkpoint.metrics.get(fingerprint(examples))
+    if known is not None:
+        return known
+    yield Progress("scoring the baselines")
+    arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
+    return baseline_figures(parts.task, arrays, full) if arrays else {}
+
+
+def _below(task: Any, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
+    """The baselines that the model does not reach."""
+    sign = -1 if getattr(task, "LESS_IS_BETTER", False) else 1
+    own = sign * metrics[task.PRIMARY]["value"]
+    return tuple(name for name, its in baselines.items() if own < sign * its[task.PRIMARY]["value"])
 
 
 def _predictions(

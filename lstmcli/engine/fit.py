@@ -14,6 +14,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Mean, Work
 
 Item = TypeVar("Item")
+BODY = ("embedding.", "lstm.")  # of a model: what may have been learned before
 START, END = 1 / 25, 1 / 1000  # of a one-cycle run's largest rate (Smith & Topin 2018)
 
 
@@ -47,7 +48,11 @@ class Job(Generic[Item]):
 
 def optimizer_for(model: nn.Module, config: Train, rates: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
     """The optimiser that the recipe names, over all weights, and over learned rates, which do not decay."""
-    groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+    body = [value for name, value in model.named_parameters() if name.startswith(BODY)]
+    rest = [value for name, value in model.named_parameters() if not name.startswith(BODY)]
+    groups: list[dict[str, Any]] = [{"params": body, "share": config.body_lr}, {"params": rest}]
+    if config.body_lr == 1 or not body or not rest:
+        groups = [{"params": list(model.parameters())}]
     if kept := list(rates):
         groups.append({"params": kept, "weight_decay": 0.0})
     if config.optimizer == "sgd":
@@ -73,26 +78,35 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
     Raises:
         ConfigError: the loss is no longer a number.
     """
-    total = config.epochs * len(job.items(0))
+    total = config.epochs * -(-len(job.items(0)) // config.accumulate)
     while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
         job.model.train()
-        for item in job.items(at.epoch)[at.batch :]:
+        items = job.items(at.epoch)
+        for start in range(at.batch, len(items), config.accumulate):
+            some = items[start : start + config.accumulate]
             for group in job.optimizer.param_groups:
-                group["lr"] = learning_rate(config, at.step / total)
+                group["lr"] = group.get("share", 1.0) * learning_rate(config, at.step / total)
             job.optimizer.zero_grad(set_to_none=True)
-            mean, tokens = job.loss_of(item)
-            loss = mean.value.item()
-            if not math.isfinite(loss):
-                fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
-                raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
-            mean.value.backward()  # type: ignore[no-untyped-call]
+            tokens = 0
+            for item in some:
+                mean, its = job.loss_of(item)
+                loss = mean.value.item()
+                if not math.isfinite(loss):
+                    fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
+                    raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
+                mean.value.backward()  # type: ignore[no-untyped-call]
+                tokens += its
+                at.loss_sum += loss * int(mean.count)
+                at.loss_count += int(mean.count)
+            if len(some) > 1:
+                torch._foreach_div_(
+                    [value.grad for value in job.model.parameters() if value.grad is not None], len(some)
+                )
             if config.clip is not None:
                 nn.utils.clip_grad_norm_(job.model.parameters(), config.clip)
             job.optimizer.step()
-            at.batch += 1
+            at.batch += len(some)
             at.step += 1
-            at.loss_sum += loss * int(mean.count)
-            at.loss_count += int(mean.count)
             yield Stepped(at.step, loss, tokens)
         metrics = yield from job.evaluate()
         rank = (metrics["score"], -metrics["loss"])

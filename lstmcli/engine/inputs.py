@@ -1,7 +1,7 @@
 """The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -46,15 +46,16 @@ def _located(data: Data, *, hub: str) -> Path:
     return sources.locate(data.name, path=data.path, bundled=bundled, hub=hub, cache=cache_folder())
 
 
-def named(text: str | None, data: Data, columns: Sequence[Option] = ()) -> Data:
+def named(text: str | None, config: RunConfig, columns: Sequence[Option] = ()) -> Data:
     """The data that ``--data`` names; none: the data that the model was trained on.
 
     text: NAME or NAME:DOMAIN of a known data set, or a PATH, read as the model's own data set where it has its layout,
-    else as a table.
+    else as a table, by a language model as texts. config: the model's.
 
     Raises:
         ConfigError: the data set has no such domain.
     """
+    data = config.data
     if text is not None:
         name, colon, domain = text.partition(":")
         name = registry.ALIASES.get(name, name)
@@ -65,8 +66,9 @@ def named(text: str | None, data: Data, columns: Sequence[Option] = ()) -> Data:
                 raise ConfigError(f"'{name}' has no domain '{domain}'", where=f"--data {text}", fix=fix)
             data = Data(name=name, domains=(domain,) if colon else ())
         elif Path(text).absolute() != data.path:
-            own = data.name != "table" and registry.find(registry.DATASETS, data.name).splits(Path(text))
-            data = Data(name=data.name if own else "table", path=Path(text))
+            other = "texts" if config.task == "model_language" else "table"
+            own = data.name != other and registry.find(registry.DATASETS, data.name).splits(Path(text))
+            data = Data(name=data.name if own else other, path=Path(text))
     return data.model_copy(update={option.key: option.value for option in columns})
 
 
@@ -123,6 +125,8 @@ def read(config: RunConfig) -> Telling[Inputs]:
     """
     found = splits(config.data)
     train = yield from split(config.data, "train")
+    if config.task == "model_language":
+        train = yield from _running(config.data, train, found)
     validation: list[Example] = []
     if "validation" in found:
         validation = yield from split(config.data, "validation")
@@ -142,6 +146,22 @@ def read(config: RunConfig) -> Telling[Inputs]:
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
     return Inputs(train, validation, test)
+
+
+def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[list[Example]]:
+    """The training texts and those without labels, each once and none that is also in test; labels fall away."""
+    reader = registry.find(registry.DATASETS, data.name)
+    more: list[Example] = []
+    if hasattr(reader, "UNLABELLED"):
+        yield Progress("reading unlabelled texts")
+        more = reader.read(root_of(data), reader.UNLABELLED, data).examples
+        scored = {example.text for example in (yield from split(data, "test"))} if "test" in found else set()
+        together = {example.text: example for example in (*train, *more)}
+        kept = [replace(example, target=None) for text, example in together.items() if text not in scored]
+        left = len(train) + len(more) - len(kept)
+        yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} repeat another or stand in test: left out")
+        return kept
+    return [replace(example, target=None) for example in train]
 
 
 def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple[str, list[Example]]]:

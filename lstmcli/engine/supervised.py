@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from lstmcli.data import batching
 from lstmcli.data.store import Store
@@ -28,6 +29,7 @@ class Reading:
         self._cropped = (-1, stores["train"])  # the texts of the epoch at hand
         size = parts.config.train.adversarial
         self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
+        self.state: dict[str, Tensor] = {}
         self.precision = str(parts.runtime.dtype).removeprefix("torch.")
 
     def items(self, epoch: int) -> list[tuple[int, Any]]:

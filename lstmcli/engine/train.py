@@ -27,6 +27,7 @@ from lstmcli.engine.events import Checked, Evaluated, Event, Finished, Interrupt
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for
 from lstmcli.engine.inputs import Inputs
 from lstmcli.engine.interrupt import Stop
+from lstmcli.engine.listening import Listening
 from lstmcli.engine.supervised import Reading
 from lstmcli.errors import ConfigError
 from lstmcli.types import Progress, Work
@@ -104,7 +105,8 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
         origin = assemble.with_labels(origin, origin.vocabulary.with_labels(labels).classes)
         vocabulary = origin.vocabulary
     else:
-        vocabulary = yield from built(inputs.train, config.tokens, cache=cache)
+        running = config.task == "model_language"
+        vocabulary = yield from built(inputs.train, config.tokens, cache=cache, running=running)
         vocabulary = assemble.with_carried(vocabulary, config).with_labels(labels)
     labelled = config.episodes is None or config.episodes.ways is None
     full = {}
@@ -117,7 +119,7 @@ def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Tell
         yield Noted(remark)
     parts = assemble.fresh(config, vocabulary, where)
     if origin is not None:
-        parts.model.load_state_dict({name: value.float() for name, value in origin.group("model").items()})
+        assemble.begin(parts, origin)
     elif config.model.vectors is not None and last is None:
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
@@ -145,8 +147,10 @@ class Trainer:
             self._kept = replace(parts, model=model, learner=learner)
         self.at = Position()
         self.saved = time.perf_counter()
-        self.work: Reading | Course
-        if parts.config.episodes is None:
+        self.work: Reading | Course | Listening
+        if parts.vocabulary.running:
+            self.work = Listening(parts, self.stores)
+        elif parts.config.episodes is None:
             self.work = Reading(parts, whole, self.stores)
         else:
             self.work = Course(parts, whole, self.stores, inputs)
@@ -159,7 +163,7 @@ class Trainer:
     def plan(self) -> Planned:
         config = self.parts.config
         return Planned(
-            steps=len(self.work.items(0)) * config.train.epochs,
+            steps=-(-len(self.work.items(0)) // config.train.accumulate) * config.train.epochs,
             tokens=self.work.tokens(0) * config.train.epochs,
             parameters=sum(parameter.numel() for parameter in self.learned.parameters()),
             device=self.parts.runtime.device,
@@ -205,13 +209,15 @@ class Trainer:
         tensors = _weights(self.parts) | grouped("optimizer", moments)
         if self._mean is not None:
             tensors |= grouped("mean", self._mean.state_dict())
-        checkpoints.save(self._checkpoint(tensors | grouped("random", random)), self.out / folder.LAST)
+        tensors |= grouped("random", random) | grouped("state", self.work.state)
+        checkpoints.save(self._checkpoint(tensors), self.out / folder.LAST)
         self.saved = time.perf_counter()
 
     def _names(self) -> list[str]:
         """Of all that is learned, in the optimiser's order."""
-        learner = (f"learner/{name}" for name, _ in self.parts.learner.named_parameters())
-        return [*(name for name, _ in self.parts.model.named_parameters()), *learner]
+        names = {value: name for name, value in self.parts.model.named_parameters()}
+        names |= {value: f"learner/{name}" for name, value in self.parts.learner.named_parameters()}
+        return [names[value] for group in self.optimizer.param_groups for value in group["params"]]
 
     def restore(self, last: Checkpoint) -> None:
         """Go back to where last.pt stands."""
@@ -229,6 +235,7 @@ class Trainer:
                 state[place] = kinds
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.work.state = {name: part.to(self.parts.runtime.device) for name, part in last.group("state").items()}
         random = last.group("random")
         torch.set_rng_state(random["cpu"])
         if "cuda" in random and self.parts.runtime.device.startswith("cuda"):
@@ -279,7 +286,9 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     )
     checkpoints.save(model, out / folder.MODEL)
 
-    calibration = {"temperature": temperature, "ece_before": before["ece"], "ece_after": after["ece"]}
+    calibration = {"temperature": temperature}
+    if "ece" in before:
+        calibration |= {"ece_before": before["ece"], "ece_after": after["ece"]}
     folder.forget_after(out / folder.METRICS, trainer.at.step)
     folder.append(out / folder.METRICS, calibration)
     with folder.whole(out / folder.RECIPE) as file:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from lstmcli.types import Batch, ClassScores, Episode, Loss, Scores, Spelling
+from lstmcli.types import Batch, ClassScores, Episode, Headed, Loss, Scores, Spelling
 
 HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
 EMBEDDING = "embedding"
@@ -100,9 +100,9 @@ def classes(scores: Scores) -> ClassScores:
     return scores
 
 
-def embedded(model: nn.Module, batch: Batch) -> tuple[Scores, Tensor]:
+def embedded(model: nn.Module, batch: Batch) -> tuple[Headed, Tensor]:
     """The scores of the texts of all tasks, read in one pass, and their embeddings ``[task, batch, ..., feature]``."""
-    scores: Scores = model(_together(batch))
+    scores: Headed = model(_together(batch))
     return scores, scores.embedding.view(len(batch.tokens), -1, *scores.embedding.shape[1:])
 
 

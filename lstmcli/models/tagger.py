@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lstmcli.config import Tagger as Config
 from lstmcli.models.crf import FORBIDDEN
-from lstmcli.models.layers import PADDING, reader, wide, with_unknowns, word_vectors
+from lstmcli.models.layers import PADDING, locked, reader, wide, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, Spelling, TagScores
@@ -108,9 +108,7 @@ class Tagger(nn.Module):
         return torch.cat((state[0][0], state[0][1]), dim=-1)
 
     def _drop(self, features: Tensor) -> Tensor:
-        """Dropout of whole features, the same at every word. features: ``[batch, time, feature]``."""
-        kept = F.dropout(features.new_ones(len(features), 1, features.shape[2]), self.config.dropout, self.training)
-        return features * kept
+        return locked(features, self.config.dropout, self.training)
 
 
 def build(config: Config, *, words: int, labels: int) -> Tagger:

@@ -152,7 +152,7 @@ def test_a_task_and_model_that_do_not_fit_are_told() -> None:
     assert caught.value.fix == "--set model.name=classifier"
     with pytest.raises(ConfigError, match="'rnn' is not a model") as caught:
         recipes.load("reviews", overrides=["model.name=rnn"])
-    assert "classifier, tagger" in caught.value.fix
+    assert "classifier, language-model, tagger" in caught.value.fix
 
 
 def test_conll_is_another_name_of_conll2003(tmp_path: Path) -> None:

@@ -39,13 +39,13 @@ def test_no_random_shift_of_that_size_hurts_more(name: str, model_config: Sectio
     worst = Adversary(embedding, size).loss(loss_of).value.item()
     assert worst > plain
     for seed in range(20):
-        shift = torch.randn(
-            (*batch.tokens.shape, model_config.embedding),
-            dtype=torch.float64,
-            generator=torch.Generator().manual_seed(seed),
-        )
-        shift *= size / shift.flatten(1).norm(dim=1)[:, None, None]
-        handle = embedding.register_forward_hook(lambda _, __, embedded, shift=shift: embedded + shift)
+        random = torch.Generator().manual_seed(seed)
+
+        def shifted(_: nn.Module, __: object, embedded: torch.Tensor, random: torch.Generator = random) -> torch.Tensor:
+            shift = torch.randn(embedded.shape, dtype=torch.float64, generator=random)
+            return embedded + size * shift / shift.flatten(1).norm(dim=1)[:, None, None]
+
+        handle = embedding.register_forward_hook(shifted)
         assert loss_of().value.item() < worst
         handle.remove()
 

@@ -1,0 +1,79 @@
+"""Language modelling: what the loop's items, loss and validation are where a run learns running text."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from lstmcli.data import stream
+from lstmcli.data.store import Store
+from lstmcli.data.stream import Windows
+from lstmcli.engine.assemble import Parts
+from lstmcli.engine.evaluate import Figures, baseline_figures
+from lstmcli.engine.stream import outputs
+from lstmcli.types import Mean, Work
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Listening:
+    """The stream of a run, a window at a time; what was read goes on into the next.
+
+    state: hidden and cell where the last window ended.
+    """
+
+    def __init__(self, parts: Parts, stores: dict[str, Store]) -> None:
+        self._parts = parts
+        self._stores = stores
+        self._windows: tuple[int, Windows | None] = (-1, None)  # of the epoch at hand
+        self.state: dict[str, Tensor] = {}
+        self.precision = str(parts.runtime.dtype).removeprefix("torch.")
+
+    def items(self, epoch: int) -> list[tuple[int, int]]:
+        """The epoch, and the number of each window."""
+        return [(epoch, number) for number in range(len(self._of(epoch)))]
+
+    def tokens(self, epoch: int) -> int:  # noqa: ARG002 (the same in every epoch)
+        """How many an epoch reads."""
+        return len(self._stores["train"].ids)
+
+    def loss(self, item: tuple[int, int]) -> tuple[Mean, int]:
+        """The loss of a window, and its tokens."""
+        epoch, number = item
+        parts = self._parts
+        batch = self._of(epoch).batch(number).to(parts.runtime.device)
+        if number == 0:
+            self.state = {}
+        begin = (self.state["hidden"], self.state["cell"]) if self.state else parts.model.begin(len(batch.tokens))  # type: ignore[operator]
+        with parts.runtime.autocast():
+            scores = parts.model(batch, begin)
+        self.state = {name: part.detach() for name, part in zip(("hidden", "cell"), scores.state, strict=True)}
+        mean: Mean = parts.task.loss(scores, batch)
+        return mean, int(batch.lengths.sum())
+
+    def evaluate(self, parts: Parts) -> Work[dict[str, float]]:
+        """Figures on the validation part."""
+        found, targets = yield from self.outputs(parts, "validating")
+        figures: dict[str, float] = self._parts.task.summary(found, targets)
+        return figures
+
+    def outputs(self, parts: Parts, what: str) -> Work[tuple[Array, Array]]:
+        """Of all validation texts: what the model says of each, and the targets."""
+        store = self._stores["validation"]
+        found = yield from outputs(parts, store, what)
+        return found, store.known_targets
+
+    def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:
+        """The figures of the baselines on the validation part."""
+        return baseline_figures(self._parts.task, fitted, self._stores["validation"])
+
+    def _of(self, epoch: int) -> Windows:
+        if self._windows[0] != epoch:
+            config = self._parts.config
+            seed = (config.seed, epoch)
+            train = config.train
+            found = stream.drawn(self._stores["train"], batch_tokens=train.batch_tokens, window=train.window, seed=seed)
+            self._windows = (epoch, found)
+        windows = self._windows[1]
+        assert windows is not None
+        return windows

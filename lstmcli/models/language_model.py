@@ -1,0 +1,132 @@
+"""Language model: each next word from those before it, by an LSTM whose state goes on from batch to batch.
+
+Merity, Keskar & Socher (2018), "Regularizing and Optimizing LSTM Language Models": the same features dropped at every
+word, words dropped from the vocabulary (Gal & Ghahramani 2016), recurrent weights dropped, large and changing hidden
+states made to cost. Output vectors are the input vectors, after a linear map (Inan et al. 2017).
+
+In both directions (Peters et al. 2018, section 3.1): a second LSTM reads the same words from their end. It needs no
+data of its own: what the forward one is to predict, turned round, is what the backward one reads. It begins anew with
+each batch, since what follows a batch has not been read.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lstmcli.config import LanguageModel as Config
+from lstmcli.models.layers import locked, wide, word_vectors
+from lstmcli.models.lstm import LSTM, State, reverse
+from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
+from lstmcli.types import Batch, TokenScores
+
+
+class LanguageModel(nn.Module):
+    """``Batch -> TokenScores``. The batch's targets are the words that follow."""
+
+    def __init__(self, config: Config, *, words: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = word_vectors(words, config.embedding)
+        sizes = [config.embedding, *[config.hidden] * config.layers]
+        directions = 2 if config.bidirectional else 1
+        self.readers = nn.ModuleList(  # [direction][layer]
+            nn.ModuleList(
+                LSTM(inputs, hidden, weight_drop=config.weight_drop, forget_bias=config.forget_bias)
+                for inputs, hidden in pairwise(sizes)
+            )
+            for _ in range(directions)
+        )
+        self.maps = nn.ModuleList(nn.Linear(config.hidden, config.embedding) for _ in range(directions))
+        self.softmax: TiedSoftmax | AdaptiveSoftmax
+        if config.softmax == "adaptive":
+            self.softmax = AdaptiveSoftmax(words, config.embedding)
+        else:
+            self.softmax = TiedSoftmax(words, config.samples if config.softmax == "sampled" else 0)
+
+    def forward(self, batch: Batch, state: State | None = None) -> TokenScores:
+        """state: where the forward direction goes on, ``[layer, batch, hidden]`` each, and then the scores tell where
+        it ends; none: at a beginning."""
+        assert batch.targets is not None  # batches of running text carry what follows
+        lengths, mask = batch.lengths, batch.mask
+        sides = [(batch.tokens, batch.targets)]
+        if self.config.bidirectional:
+            turned = (reverse(side[:, :, None], lengths)[:, :, 0] for side in (batch.targets, batch.tokens))
+            sides.append((next(turned), next(turned)))
+        together = self._embedded(torch.cat([tokens for tokens, _ in sides])).chunk(len(sides))
+        logs, penalties, last = [], [], None
+        for direction, (embedded, (_, targets)) in enumerate(zip(together, sides, strict=True)):
+            hidden, ends = self._read(direction, self._drop(embedded), lengths, None if direction else state)
+            last = last or ends
+            dropped = self._drop(hidden[-1])
+            penalties.append(self._penalty(hidden[-1], dropped, mask))
+            features = self.maps[direction](dropped[mask])  # [token, embedding]
+            found = self.softmax(features, targets[mask], self.embedding.weight)
+            side = found.new_zeros(mask.shape).masked_scatter(mask, found)
+            logs.append(reverse(side[:, :, None], lengths)[:, :, 0] if direction else side)
+        return TokenScores(torch.stack(logs), lengths, torch.stack(penalties).mean(), last)
+
+    def contexts(self, batch: Batch) -> Tensor:
+        """Each word in the light of all others: word vectors and hidden states, ``[layer + 1, batch, time, feature]``.
+
+        Of the batch's tokens alone, without what follows the last. A layer's features are both directions' side by
+        side; the word vectors come twice, so that all layers are as wide as the widest and the rest is zero.
+        """
+        layers = []
+        for direction in range(len(self.readers)):
+            tokens = reverse(batch.tokens[:, :, None], batch.lengths)[:, :, 0] if direction else batch.tokens
+            embedded = self.embedding(tokens)
+            hidden, _ = self._read(direction, embedded, batch.lengths, None)
+            size = max(self.config.hidden, self.config.embedding)
+            side = torch.stack([F.pad(wide(layer), (0, size - layer.shape[-1])) for layer in (embedded, *hidden)])
+            layers.append(torch.stack([reverse(layer, batch.lengths) for layer in side]) if direction else side)
+        return torch.cat(layers, dim=-1) * batch.mask[None, :, :, None]
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """Word vectors ``[batch, time, embedding]``; a word that is dropped is dropped wherever it stands."""
+        vectors: Tensor = self.embedding(tokens)
+        if not self.training or self.config.embedding_dropout == 0:
+            return vectors
+        kept = F.dropout(vectors.new_ones(len(self.embedding.weight), 1), self.config.embedding_dropout)
+        return vectors * F.embedding(tokens, kept)
+
+    def begin(self, rows: int) -> State:
+        """The state before any text of so many, ``[layer, batch, hidden]`` each."""
+        zeros = self.embedding.weight.new_zeros(self.config.layers, rows, self.config.hidden)
+        return zeros, zeros
+
+    def _read(
+        self, direction: int, inputs: Tensor, lengths: Tensor, state: State | None
+    ) -> tuple[list[Tensor], State | None]:
+        """Hidden states of each layer, ``[batch, time, hidden]``, and where all of them end if they had a beginning."""
+        found: list[Tensor] = []
+        ends: list[State] = []
+        tower = self.readers[direction]
+        assert isinstance(tower, nn.ModuleList)
+        for number, layer in enumerate(tower):
+            begin = None if state is None else (state[0][number : number + 1], state[1][number : number + 1])
+            hidden, end = layer(self._drop(found[-1]) if found else inputs, lengths, begin, carry=state is not None)
+            found.append(hidden)
+            ends.append(end)
+        if state is None:
+            return found, None
+        return found, (torch.cat([hidden for hidden, _ in ends]), torch.cat([cell for _, cell in ends]))
+
+    def _drop(self, features: Tensor) -> Tensor:
+        return locked(features, self.config.dropout, self.training)
+
+    def _penalty(self, hidden: Tensor, dropped: Tensor, mask: Tensor) -> Tensor:
+        """Merity et al. (2017), "Revisiting Activation Regularization for Language RNNs", equations 3 and 4."""
+        cost = wide(hidden).new_zeros(())
+        if self.training and self.config.activation:
+            cost = cost + self.config.activation * wide(dropped[mask]).square().mean()
+        if self.training and self.config.slowness and hidden.shape[1] > 1:
+            changes = wide(hidden[:, 1:] - hidden[:, :-1])[mask[:, 1:]]
+            cost = cost + self.config.slowness * changes.square().mean()
+        return cost
+
+
+def build(config: Config, *, words: int, labels: int) -> LanguageModel:  # noqa: ARG001 (it has none)
+    """A model with fresh weights; what it draws comes from torch's global generator."""
+    return LanguageModel(config, words=words)

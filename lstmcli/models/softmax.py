@@ -1,0 +1,77 @@
+"""The chance of each next word: over all words, over some that are drawn, or by groups of like frequency.
+
+Words are numbered by frequency, the most frequent first; that is what the drawn and the grouped softmax rely on.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lstmcli.models.layers import wide
+
+ROWS = 1024  # scored over all words at once where nothing is learned: 30,000 words are 120 MB
+SHARES = (1 / 15, 1 / 3)  # of the vocabulary, where the groups of an adaptive softmax end
+NARROWER = 2.0  # each group's vectors than those of the group before
+
+
+class TiedSoftmax(nn.Module):
+    """Words' output vectors are their input vectors (Press & Wolf 2017, "Using the Output Embedding").
+
+    samples: how many words are drawn a batch in training, 0: none, all are scored. Drawn after Zipf's law, the chance
+    of word k being log((k + 2) / (k + 1)) / log(words + 1); each stands for as many words as the inverse of how often
+    it was to be expected (Bengio & Senecal 2008, "Adaptive Importance Sampling", section 3), so that the sum over
+    them and the target has the mean of the full sum.
+    """
+
+    def __init__(self, words: int, samples: int) -> None:
+        super().__init__()
+        self.words = words
+        self.samples = samples if samples < words else 0
+        self.bias = nn.Parameter(torch.zeros(words))
+
+    def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
+        """Log chances ``[row]`` of the targets ``[row]``. features: ``[row, embedding]``; vectors: ``[word,
+        embedding]``."""
+        if self.training and self.samples:
+            return self._drawn(features, targets, vectors)
+        rows = len(features) if torch.is_grad_enabled() else ROWS
+        parts = [
+            -F.cross_entropy(wide(F.linear(some, vectors)) + self.bias, wanted, reduction="none")
+            for some, wanted in zip(torch.split(features, rows), torch.split(targets, rows), strict=True)
+        ]
+        return torch.cat(parts)
+
+    def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
+        draw = torch.rand(self.samples, device=features.device) * math.log(self.words + 1)
+        others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [sample]
+        logits = wide(F.linear(features, F.embedding(others, vectors))) + (self.bias[others] - self._expected(others))
+        logits = logits.masked_fill(others == targets[:, None], float("-inf"))  # [row, sample]
+        own = (wide(features) * wide(F.embedding(targets, vectors))).sum(-1) + self.bias[targets]
+        return own - torch.logaddexp(own, logits.logsumexp(dim=-1))
+
+    def _expected(self, words: Tensor) -> Tensor:
+        """The log of how often each word is to be expected among the drawn."""
+        rank = words.double()
+        chances = ((rank + 2) / (rank + 1)).log() / math.log(self.words + 1)
+        return (chances * self.samples).log().float()
+
+
+class AdaptiveSoftmax(nn.Module):
+    """Rare words in groups, scored only where the group is meant, with smaller vectors of their own.
+
+    Grave et al. (2017), "Efficient softmax approximation for GPUs", as torch has it.
+    """
+
+    def __init__(self, words: int, features: int) -> None:
+        super().__init__()
+        cutoffs = sorted({max(1, round(words * share)) for share in SHARES})
+        cutoffs = [cut for cut in cutoffs if cut < words]
+        self.groups = nn.AdaptiveLogSoftmaxWithLoss(features, words, cutoffs, div_value=NARROWER)
+
+    def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:  # noqa: ARG002 (one signature)
+        """As of ``TiedSoftmax``."""
+        with torch.autocast(features.device.type, enabled=False):
+            logs: Tensor = self.groups(wide(features), targets).output
+        return logs

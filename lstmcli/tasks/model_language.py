@@ -1,0 +1,100 @@
+"""Language modelling: each next word of running text, measured in perplexity.
+
+What is kept of a text is ``[direction + 1]``: minus the log chance of its words in each direction, and how many they
+are, its end counted as one. Perplexity is exp of the mean a word over all texts and directions.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lstmcli.tasks.ngrams import baseline_logs, fit_baselines
+from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
+
+Array = np.ndarray[Any, np.dtype[Any]]
+PRIMARY = "perplexity"
+LESS_IS_BETTER = True  # of the primary figure
+DRAWS = 1000  # resamples of the texts for an interval
+
+__all__ = [
+    "LESS_IS_BETTER",
+    "PRIMARY",
+    "baseline_chances",
+    "calibrate",
+    "describe",
+    "fit_baselines",
+    "loss",
+    "measure",
+    "outputs",
+    "probabilities",
+    "summary",
+]
+
+
+def loss(scores: TokenScores, batch: Batch) -> Mean:  # noqa: ARG001 (the scores tell of the targets)
+    """Minus the log chance a word, and what the model's regularisation costs."""
+    count = scores.lengths.sum()
+    return Mean(-scores.logs.sum() / (count * len(scores.logs)) + scores.penalty, count)
+
+
+def outputs(scores: TokenScores) -> Array:
+    """Of each text by itself: ``[text, direction + 1]``."""
+    return kept(-scores.logs.double().sum(dim=2).cpu().numpy(), scores.lengths.cpu().numpy())
+
+
+def kept(losses: Array, counts: Array) -> Array:
+    """losses: ``[direction, text]``; counts: ``[text]``; returns ``[text, direction + 1]``."""
+    return np.concatenate((losses, counts[None]), axis=0).T.astype(np.float64)
+
+
+def probabilities(outputs: Array, temperature: float) -> Array:  # noqa: ARG001 (perplexity is of the chances as they are)
+    """The outputs themselves."""
+    return outputs
+
+
+def calibrate(outputs: Array, targets: Array) -> float:  # noqa: ARG001
+    """Always 1: a language model is trained for its chances."""
+    return 1.0
+
+
+def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:  # noqa: ARG001
+    """How well each text was foretold."""
+    found = np.exp(_rates(outputs))
+    return [{"perplexity": round(float(value), 4), "words": int(row[-1])}
+            for value, row in zip(found, outputs, strict=True)]  # fmt: skip
+
+
+def measure(outputs: Array, targets: Array, *, seed: int = 0) -> Metrics:  # noqa: ARG001 (one signature)
+    """Perplexity, with its 95 % interval over resampled texts."""
+    random = np.random.default_rng(seed)
+    totals = outputs[:, :-1].mean(axis=1)
+    draws = [random.integers(0, len(outputs), len(outputs)) for _ in range(DRAWS)]
+    found = [float(np.exp(totals[draw].sum() / outputs[draw, -1].sum())) for draw in draws]
+    low, high = np.quantile(found, (0.025, 0.975))
+    return {PRIMARY: Measure(float(np.exp(_rate(outputs))), float(low), float(high))}
+
+
+def summary(outputs: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:  # noqa: ARG001
+    """What training looks at: ``score`` (higher is better), the loss a word, perplexity."""
+    loss = _rate(outputs)
+    return {"score": -loss, "perplexity": float(np.exp(loss)), "loss": loss}
+
+
+def baseline_chances(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
+    """By baseline, the outputs."""
+    lengths = np.diff(offsets)
+    return {
+        name: kept(-np.add.reduceat(logs, offsets[:-1])[None], lengths)
+        for name, logs in baseline_logs(fitted, codes, offsets).items()
+    }
+
+
+def _rates(outputs: Array) -> Array:
+    """Minus the log chance a word, of each text."""
+    rates: Array = outputs[:, :-1].mean(axis=1) / outputs[:, -1]
+    return rates
+
+
+def _rate(outputs: Array) -> float:
+    return float(outputs[:, :-1].mean(axis=1).sum() / outputs[:, -1].sum())

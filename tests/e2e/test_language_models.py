@@ -1,0 +1,183 @@
+"""Language models from a file of texts to a classifier that begins with one, as a user meets them."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcli import recipes
+from lstmcli.config import Data
+from lstmcli.engine import assemble, folder, inputs, runtime, stream
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.events import Finished
+from lstmcli.engine.train import run as train
+from lstmcli.types import finish
+from tests.conftest import SMALL as SMALL_CLASSIFIER
+
+Run = Callable[..., int]
+SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8"]
+WHO, WHAT, HOW = ("the cat", "a dog", "the old hen"), ("sat", "slept", "sang"), ("well .", "on a mat .", "")
+
+
+def write(path: Path) -> Path:
+    """Sentences of few words in one order, twice each."""
+    lines = [" ".join(words) for words in itertools.product(WHO, WHAT, HOW)]
+    path.write_text("\n\n".join(lines + lines[::-1]) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from lstmcli.cli.app import main
+
+    root = tmp_path_factory.mktemp("language")
+    sets = [part for override in [*SMALL, "model.bidirectional=true"] for part in ("--set", override)]
+    texts = write(root / "mine.txt")
+    with pytest.raises(SystemExit) as end:
+        main(["train", "lm", "--data", str(texts), *sets, "--epochs", "60", "--out", str(root / "run"), "-q"])
+    assert not end.value.code
+    return root / "run" / "model.pt"
+
+
+def test_it_learns_the_language_of_a_file(model: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "-c", model, "--json", "-q") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["task"], report["split"]) == ("model_language", "validation")
+    assert report["metrics"]["perplexity"]["value"] < 2.5  # nine sentences in three, half of them known
+    for name in ("unigram", "bigram"):
+        assert report["metrics"]["perplexity"]["value"] < report["baselines"][name]["perplexity"]["value"]
+
+
+def test_texts_in_the_wrong_order_are_less_likely(model: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("predict", "the cat sat on a mat .", "mat a on sat cat the .", "-c", model, "--json", "-q") == 0
+    right, wrong = map(json.loads, capsys.readouterr().out.splitlines())
+    assert right["words"] == wrong["words"] == 8
+    assert right["perplexity"] * 5 < wrong["perplexity"]
+
+
+def test_learning_on_as_it_reads_leaves_the_model_and_lowers_perplexity(
+    model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = model.read_bytes()
+    other = tmp_path / "other.txt"
+    other.write_text("the cat sang on a dog well .\n" * 40, "utf-8")
+    monkeypatch.setattr(stream, "RATE", 1e-2)
+    assert run("evaluate", "-c", model, "--data", other, "--split", "train", "--dynamic", "--json", "-q") == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert metrics["dynamic_perplexity"]["value"] * 2 < metrics["perplexity"]["value"]
+    assert model.read_bytes() == before
+    loaded = checkpoints.load(model)
+    parts = assemble.restored(loaded, runtime.prepare(loaded.config))
+    kept = {name: value.clone() for name, value in parts.model.state_dict().items()}
+    examples = finish(inputs.split(Data(name="texts", path=other), "train"))
+    store = finish(stream_store(parts, examples))
+    finish(stream.outputs(parts, store, dynamic=True))
+    assert all(torch.equal(value, kept[name]) for name, value in parts.model.state_dict().items())
+
+
+def stream_store(parts: assemble.Parts, examples: list) -> object:
+    from lstmcli.data.store import encode
+
+    return encode(parts.vocabulary, examples, cache=None)
+
+
+def test_a_stream_is_scored_with_what_came_before(model: Path, tmp_path: Path) -> None:
+    loaded = checkpoints.load(model)
+    parts = assemble.restored(loaded, runtime.Runtime("cpu", torch.float32))
+    examples = finish(inputs.split(Data(name="texts", path=write(tmp_path / "mine.txt")), "train"))
+    store = finish(stream_store(parts, examples))
+    found = finish(stream.outputs(parts, store))
+    from lstmcli.data import stream as windows
+
+    whole = windows.windows(store, columns=1, window=len(store.ids)).batch(0)
+    with torch.inference_mode():
+        forward = -parts.model(whole).logs[0, 0].double().numpy()
+    np.testing.assert_allclose(found[:, 0], np.add.reduceat(forward, store.offsets[:-1]), rtol=1e-4)
+    apart = finish(assemble.outputs(parts, store))
+    assert not np.allclose(found[1:, 0], apart[1:, 0], rtol=1e-3)
+    np.testing.assert_array_equal(found[:, -1], store.lengths)
+
+
+def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    noisy = ["weight_drop=0.2", "embedding_dropout=0.1", "activation=1", "slowness=1"]
+    sets = ["train.epochs=2", "train.save_every=0", "precision=float32", "train.accumulate=2"]
+    sets += [*SMALL, *(f"model.{noise}" for noise in noisy)]
+    config = recipes.load("lm", overrides=[*sets, f"data.path={write(tmp_path / 'mine.txt')}"])
+    data = finish(inputs.read(config))
+    events = list(train(config, data, tmp_path / "straight"))
+    assert isinstance(events[-1], Finished)
+    expected = {name: (tmp_path / "straight" / name).read_bytes() for name in (folder.MODEL, folder.LAST)}
+    resumed = 0
+    for stop in range(4, len(events), 3):
+        out = tmp_path / f"stopped{stop}"
+        list(itertools.islice(train(config, data, out), stop))
+        if (out / folder.LAST).is_file():
+            list(train(config, data, out, resume=True))
+            resumed += 1
+            for name, content in expected.items():
+                assert (out / name).read_bytes() == content, (stop, name)
+    assert resumed >= 3
+
+
+def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp_path: Path) -> None:
+    sets = [*SMALL_CLASSIFIER, f"model.init={model}", "model.embedding=16", "model.hidden=24", "train.body_lr=0.1"]
+    config = recipes.load(str(table), overrides=[*sets, "train.epochs=1", "train.lr=1e-9"])
+    data = finish(inputs.read(config))
+    list(train(config, data, tmp_path / "run"))
+    origin, begun = checkpoints.load(model), checkpoints.load(tmp_path / "run" / "model.pt")
+    assert begun.vocabulary.words == origin.vocabulary.words
+    assert begun.vocabulary.labels == ("bad", "good")
+    its, ours = origin.group("model"), begun.group("model")
+    torch.testing.assert_close(ours["embedding.weight"], its["embedding.weight"])
+    for direction, suffix in enumerate(("", "_reverse")):
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            torch.testing.assert_close(ours[f"lstm.{kind}_l0{suffix}"], its[f"readers.{direction}.0.{kind}_l0"])
+
+
+def test_the_body_learns_at_its_share_of_the_rate(model: Path, table: Path, tmp_path: Path) -> None:
+    moved = {}
+    for share in (1.0, 0.01):
+        sets = [*SMALL_CLASSIFIER, f"model.init={model}", "model.embedding=16", "model.hidden=24",
+                f"train.body_lr={share}", "train.epochs=1", "train.weight_decay=0"]  # fmt: skip
+        config = recipes.load(str(table), overrides=sets)
+        list(train(config, finish(inputs.read(config)), tmp_path / str(share)))
+        begun = checkpoints.load(tmp_path / str(share) / "model.pt").group("model")
+        origin = checkpoints.load(model).group("model")
+        moved[share] = float((begun["embedding.weight"] - origin["embedding.weight"]).abs().max())
+    assert moved[1.0] > 20 * moved[0.01] > 0
+
+
+def test_mistakes_with_language_models_are_told(
+    model: Path, run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, said in (
+        (("adapt", "-c", model, "--data", "reviews"), "a language model has no labels to adapt to"),
+        (("evaluate", "-c", model, "--shots", "5", "--data", "reviews"), "episodes are drawn of whole texts"),
+        (("evaluate", "--dynamic", "--data", "reviews"), "--dynamic"),
+        (("train", table, "--set", f"model.init={model}", "--out", tmp_path / "x"), "the model to begin with has"),
+        (("train", "lm", "--data", tmp_path / "none.txt"), "there is no such file or folder"),
+        (("train", "lm", "--data", write(tmp_path / "m.txt"), "--set", "tokens.kind=given", "--out", tmp_path / "y"),
+         "does not fit the task"),
+    ):  # fmt: skip
+        assert run(*arguments) == 2
+        assert said in " ".join(capsys.readouterr().err.split()), arguments
+
+
+def test_unlabelled_reviews_are_read_once_and_none_that_is_scored(tmp_path: Path) -> None:
+    for name, text in {
+        "train/pos/0_9.txt": "good", "train/neg/0_1.txt": "bad", "train/unsup/0_0.txt": "good",
+        "train/unsup/1_0.txt": "new", "train/unsup/2_0.txt": "tested", "test/pos/0_9.txt": "tested",
+        "test/neg/0_1.txt": "other",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    config = recipes.load("imdb-lm", overrides=[f"data.path={tmp_path}", "data.validation=0.5"])
+    found = finish(inputs.read(config))
+    texts = sorted(example.text for example in (*found.train, *found.validation))
+    assert texts == ["bad", "good", "new"]
+    assert {example.target for example in found.train} == {None}
+    assert sorted(example.text for example in found.test) == ["other", "tested"]
