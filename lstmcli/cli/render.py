@@ -151,11 +151,15 @@ class Screen:
         self.err.print("next: lstmcli evaluate    lstmcli predict 'a text of yours'")
 
     def _checked(self, splits: "dict[str, SplitCheck]") -> None:
-        table = Table("data", "texts", "labels", "median", "longest", box=None, pad_edge=False, header_style="bold")
+        columns = ["data", "texts", "labels", "median", "longest"]
+        if not any(split.labels for split in splits.values()):
+            columns.remove("labels")
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for name, split in splits.items():
             labels = ", ".join(f"{label} {count:,}" for label, count in list(split.labels.items())[:LABELS_SHOWN])
             more = f" and {len(split.labels) - LABELS_SHOWN} more" if len(split.labels) > LABELS_SHOWN else ""
-            table.add_row(name, f"{split.examples:,}", labels + more, f"{split.median} tokens", str(split.longest))
+            known = [labels + more] if "labels" in columns else []
+            table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
     def _evaluated(self, event: "Evaluated") -> None:

@@ -1,5 +1,6 @@
 """The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from lstmcli.errors import ConfigError, DataError, did_you_mean
 from lstmcli.types import Example, Option, Progress, Rows
 
 SHOWN = 5  # bad rows listed one by one
+FEWEST = 4  # examples of which two can be held out
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
@@ -138,7 +140,7 @@ def read(config: RunConfig) -> Telling[Inputs]:
             raise DataError(
                 f"{len(train)} examples are too few to hold {config.data.validation:.0%} out for validation",
                 where=str(root_of(config.data)),
-                fix="give more examples, or a larger part: --set data.validation=0.3",
+                fix=_larger(len(train)),
             )
     test: list[Example] = []
     if "test" in found:
@@ -146,6 +148,13 @@ def read(config: RunConfig) -> Telling[Inputs]:
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
     return Inputs(train, validation, test)
+
+
+def _larger(count: int) -> str:
+    """How to hold out two of so few examples."""
+    if count < FEWEST:
+        return f"give at least {FEWEST} examples"
+    return f"give more examples, or hold out a larger part: --set data.validation={math.ceil(200 / count) / 100:g}"
 
 
 def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[list[Example]]:

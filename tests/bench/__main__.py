@@ -33,7 +33,7 @@ from lstmcli.engine import runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
 from tests.bench import adapting as meta_steps
-from tests.bench import learning, tagging
+from tests.bench import languages, learning, tagging
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
@@ -219,6 +219,11 @@ def optimising() -> Figures:
     return learning.figures(median)
 
 
+def reading() -> Figures:
+    """A step of a language model, hidden 512, 30,000 words: ours, and torch.nn.LSTM with a full softmax in float32."""
+    return languages.language_modelling(median)
+
+
 BENCHES = {
     "adapting": adapting,
     "optimising": optimising,
@@ -227,6 +232,7 @@ BENCHES = {
     "training": training,
     "predicting": predicting,
     "tagger": tagger,
+    "reading": reading,
 }
 
 

@@ -31,6 +31,7 @@ NOISY = [
     "train.crop=4",
     "train.adversarial=0.1",
     "train.average=0.8",
+    "train.body_lr=0.5",
 ]
 
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lstmcli.config import LanguageModel, Tokens
+from lstmcli.config import LanguageModel, RunConfig, Tokens, Train
 from lstmcli.data import stream
 from lstmcli.data.store import Store, built, encode
 from lstmcli.data.tokens import END, UNKNOWN
+from lstmcli.engine import assemble, runtime
+from lstmcli.engine.listening import Listening
 from lstmcli.models.language_model import build
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.tasks import model_language, ngrams
@@ -215,6 +217,28 @@ def test_every_word_is_read_once_and_columns_go_on(total: int, columns: int, win
     flat = [word for row in read for word in row]
     assert sorted(flat) == list(range(total))
     assert flat == [(offset + place) % total for place in range(total)]
+
+
+def test_training_reads_on_from_window_to_window() -> None:
+    store = running(["a b a b c", "b a c", "a b", "c c a b"])
+    config = RunConfig(
+        task="model_language",
+        model=LanguageModel(embedding=6, hidden=5, dropout=0.0),
+        train=Train(batch_tokens=6, window=3),
+        precision="float32",
+    )
+    vocabulary = finish(built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True))
+    parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
+    work = Listening(parts, {"train": store})
+    for epoch in range(2):
+        items = work.items(epoch)
+        assert len(items) > 2
+        found = [work.loss(item)[0] for item in items]
+        cut = stream.drawn(store, batch_tokens=6, window=3, seed=(config.seed, epoch))
+        whole = stream.windows(store, columns=2, window=100, offset=cut.offset).batch(0)
+        wanted = -parts.model(whole).logs.sum()
+        torch.testing.assert_close(sum(mean.value * mean.count for mean in found), wanted)
+        assert sum(int(mean.count) for mean in found) == work.tokens(epoch) == len(store.ids)
 
 
 # ---- figures

@@ -56,6 +56,29 @@ def test_the_epochs_loss_is_a_mean_over_examples_not_over_batches() -> None:
     assert first.loss == pytest.approx((1 * 1 + 2 * 4 + 3 * 9) / 6)
 
 
+def test_gradients_of_some_batches_make_one_step() -> None:
+    # L(w) = (k w)² a batch, w = 1 at the start: the mean of 2 k² w over batches 1 and 2 is 5, of batch 3 alone 18 w.
+    one = job([1.0])
+    optimizer = torch.optim.SGD(one.model.parameters(), lr=1.0)
+    summed = Job(one.model, optimizer, one.items, one.loss_of, one.evaluate)
+    config = Train(epochs=1, lr=0.01, schedule="constant", clip=None, accumulate=2)
+    events = list(fit(summed, config, Position()))
+    assert [event.tokens for event in events if isinstance(event, Stepped)] == [3, 3]
+    after = 1 - 0.01 * 5
+    assert next(one.model.parameters()).item() == pytest.approx(after - 0.01 * 18 * after)
+
+
+def test_words_and_lstm_learn_at_their_share_of_the_rate() -> None:
+    model = nn.ModuleDict({"embedding": nn.Embedding(2, 1), "lstm": nn.LSTM(1, 1), "head": nn.Linear(1, 1)})
+    groups = optimizer_for(model, Train(body_lr=0.1)).param_groups
+    assert [len(group["params"]) for group in groups] == [5, 2]
+    assert groups[0]["share"] == 0.1
+    work = Job(model, optimizer_for(model, Train(body_lr=0.1)), lambda _: [1], lambda _: (
+        Mean(sum(value.sum() for value in model.parameters()), 1), 1), job([1.0]).evaluate)  # fmt: skip
+    next(fit(work, Train(lr=0.5, schedule="constant", body_lr=0.1), Position()))
+    assert [group["lr"] for group in work.optimizer.param_groups] == pytest.approx([0.05, 0.5])
+
+
 def test_patience_ends_the_run() -> None:
     events = list(fit(job([0.5, 0.4, 0.3, 0.9]), Train(epochs=9, lr=0.001, patience=2), Position()))
     assert sum(isinstance(event, Evaluated) for event in events) == 3
