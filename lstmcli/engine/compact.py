@@ -16,15 +16,18 @@ PRIOR = "baseline/prior"
 def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     """The checkpoint with half-precision weights and the most frequent words only; rarer ones become unknown.
 
-    Ids are in the order of the words' counts. The linear baseline stays behind, the figures it reached are kept.
+    Ids are in the order of the words' counts; where words are carried, whose order is another's, all are kept. The
+    linear baseline stays behind, the figures it reached are kept.
     """
-    keep = range(min(words, len(checkpoint.vocabulary)))
+    every = len(checkpoint.vocabulary)
+    keep = range(every if checkpoint.vocabulary.carried else min(words, every))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
     for name in tensors.keys() & set(BY_WORD):
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
     if PRIOR in checkpoint.tensors:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]
-    return replace(checkpoint, vocabulary=checkpoint.vocabulary.pruned(keep), tensors=tensors)
+    vocabulary = checkpoint.vocabulary if len(keep) == every else checkpoint.vocabulary.pruned(keep)
+    return replace(checkpoint, vocabulary=vocabulary, tensors=tensors)
 
 
 if __name__ == "__main__":

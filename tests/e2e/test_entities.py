@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from lstmcli import recipes
 from lstmcli.config import Data
@@ -271,3 +272,19 @@ def test_the_bundled_sentences_are_many_of_all_types_and_told_once() -> None:
         assert kinds == {"PER", "LOC", "ORG", "MISC"}
         texts += [example.text for example in found.examples]
     assert len(texts) == len(set(texts)) >= 150
+
+
+def test_a_tagger_begins_with_another_though_its_data_has_fewer_types(tagger: Path, run: Run, tmp_path: Path) -> None:
+    from lstmcli.engine import checkpoint as checkpoints
+
+    folder = tmp_path / "places"
+    folder.mkdir()
+    for name in ("train.txt", "valid.txt"):
+        (folder / name).write_text("Oslo B-LOC\nslept O\n. O\n\nthey O\nleft O\nLima B-LOC\n\n" * 8, "utf-8")
+    still = ["--set", f"model.init={tagger}", "--set", "train.lr=1e-12", "--set", "train.weight_decay=0"]
+    sets = [part for override in [*SMALL, "model.vectors=none"] for part in ("--set", override)]
+    assert run("train", folder, *sets, *still, "--epochs", "1", "--out", tmp_path / "run", "-q") == 0
+    origin, begun = checkpoints.load(tagger), checkpoints.load(tmp_path / "run" / "model.pt")
+    assert begun.vocabulary.state() == origin.vocabulary.state()
+    for name, value in origin.group("model").items():
+        torch.testing.assert_close(begun.group("model")[name], value, rtol=0, atol=1e-6)
