@@ -18,7 +18,7 @@ from lstmcli.config import Tokens
 from lstmcli.data.flat import Ints, runs
 from lstmcli.data.forms import Forms, distinct, forms_of
 from lstmcli.data.sampling import labels
-from lstmcli.data.tokens import END, MARK, Vocabulary
+from lstmcli.data.tokens import END, MARK, SPECIAL, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import CASINGS, Example, Progress, Work
 
@@ -116,7 +116,7 @@ def built(
     """
     path = None
     if cache is not None:
-        path = cache / "vocabularies" / f"{fingerprint(examples, config.model_dump_json(), MARK * running)}.json"
+        path = cache / "vocabularies" / f"{fingerprint(examples, config.model_dump_json(), *SPECIAL, MARK * running)}.json"
         try:
             return Vocabulary.from_json(path.read_text("utf-8"))
         except (OSError, ValueError):  # not there, or cut short

@@ -60,16 +60,19 @@ class Vocabulary:
         elif not given:
             tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
         kind = trainers.BpeTrainer if config.kind == "bpe" else trainers.WordLevelTrainer
+        first = SPECIAL + [MARK] * running
         tokenizer.train_from_iterator(
             texts,
             kind(
-                vocab_size=config.size,
-                min_frequency=config.min_count,
-                special_tokens=SPECIAL + [MARK] * running,
-                show_progress=False,
+                vocab_size=config.size, min_frequency=config.min_count, special_tokens=first, show_progress=False
             ),
         )
-        return cls(tokenizer, labels)
+        built = cls(tokenizer, labels)
+        if [tokenizer.token_to_id(word) for word in first] == list(range(len(first))):
+            return built
+        # Texts that hold <unk> themselves: the trainer counts it as a word too, and moves it to that word's place.
+        words = dict.fromkeys((*first, *built.words))
+        return built._of(dict(zip(words, range(len(words)), strict=True)))
 
     def with_labels(self, labels: Sequence[str]) -> "Vocabulary":
         """The same words with other labels."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lstmcli.config import Tokens
 from lstmcli.data import batching, vectors
 from lstmcli.data.store import Store, encode
-from lstmcli.data.tokens import UNKNOWN, Vocabulary
+from lstmcli.data.tokens import END, PADDING, UNKNOWN, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import Example, finish
 
@@ -49,6 +49,20 @@ def test_the_vocabulary_is_the_same_each_time_and_survives_its_text() -> None:
 def test_words_stand_in_the_order_of_their_counts() -> None:
     vocabulary = Vocabulary.build(["c a b a c a", "d d d d"], [], WORDS)
     assert vocabulary.words == ["<pad>", "<unk>", "d", "a", "c", "b"]
+
+
+@pytest.mark.parametrize("text", ["a <unk> b a <unk> c", "a <unk> <eos> <eos> <eos> <pad>", "<eos> a <pad> <pad>"])
+@pytest.mark.parametrize("kind", ["spaces", "given"])
+def test_marks_that_the_texts_hold_keep_their_numbers(text: str, kind: str) -> None:
+    texts = [text if kind == "spaces" else tuple(text.split())]
+    built = Vocabulary.build(texts, [], Tokens(kind=kind, min_count=1), running=True)
+    places = {"<pad>": PADDING, "<unk>": UNKNOWN, "<eos>": END}
+    for vocabulary in (built, Vocabulary.from_json(built.to_json())):
+        words = vocabulary.words
+        assert {word: words.index(word) for word in places} == places
+        assert len(vocabulary) == len(set(words)) == len({*text.split(), *places})
+        ids = vocabulary.ids_of(text.split()) if kind == "given" else vocabulary.encode([text])[0]
+        assert [words[place] for place in ids] == text.split()
 
 
 def test_byte_pairs_spell_words_they_have_not_seen() -> None:
