@@ -71,6 +71,7 @@ class Classifier(Section):
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
     bag: int = Field(0, ge=0, le=8192, description="Dimensions that tell which words there are, beside the LSTM's.")
+    context: Path | None = Field(None, description="A language model's model.pt: its states beside word vectors.")
     init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
@@ -94,6 +95,7 @@ class Tagger(Section):
     word_dropout: float = Field(0.05, ge=0, lt=1, description="Share of words read as unknown in training.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
+    context: Path | None = Field(None, description="A language model's model.pt: its states beside word vectors.")
     init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 

@@ -41,16 +41,18 @@ class Rows:
 class Spelling:
     """How the words of a batch are written, each form once.
 
-    forms: ``[batch, time]``, the row of each word in the other two; characters: ``[form, longest]``, the word's UTF-8
-    bytes plus one, 0 where padded; casing: ``[form]``, a number below ``CASINGS``.
+    forms: ``[batch, time]``, the row of each word in the others; characters: ``[form, longest]``, the word's UTF-8
+    bytes plus one, 0 where padded; casing: ``[form]``, a number below ``CASINGS``; context: ``[form]``, its id in the
+    vocabulary of the language model that reads with the model, where one does.
     """
 
     forms: Tensor
     characters: Tensor
     casing: Tensor
+    context: Tensor
 
     def to(self, device: str) -> Spelling:
-        return Spelling(self.forms.to(device), self.characters.to(device), self.casing.to(device))
+        return Spelling(*(part.to(device) for part in vars(self).values()))
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,16 @@ LOWER, CAPITAL, CAPITALS, MIXED, NUMBER, DIGITS, MARKS, CASELESS = range(8)  # t
 
 @dataclass(frozen=True)
 class Forms:
-    """ids ``[form]`` in the vocabulary; casing ``[form]``; bytes of form i: ``letters[offsets[i]:offsets[i + 1]]``."""
+    """ids ``[form]`` in the vocabulary; context ``[form]`` in that of a language model that reads along; casing
+    ``[form]``; bytes of form i: ``letters[offsets[i]:offsets[i + 1]]``."""
 
     ids: Ints
+    context: Ints
     casing: Ints
     letters: Ints
     offsets: Ints
 
-    def spelling(self, written: Ints, place: Ints) -> tuple[Ints, Ints, Ints]:
+    def spelling(self, written: Ints, place: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """The arrays of a ``types.Spelling``.
 
         written: ``[token]``, the form of each token of a batch; place: ``[batch, time]``, true where these stand.
@@ -38,7 +40,7 @@ class Forms:
         characters = np.zeros((len(distinct), int(lengths.max())), np.int64)  # [form, longest]
         inside = np.arange(characters.shape[1]) < lengths[:, None]
         characters[inside] = self.letters[runs(self.offsets[:-1][distinct], lengths)].astype(np.int64) + 1
-        return forms, characters, self.casing[distinct].astype(np.int64)
+        return forms, characters, self.casing[distinct].astype(np.int64), self.context[distinct].astype(np.int64)
 
 
 def distinct(examples: Sequence[Example]) -> tuple[list[str], Ints]:
@@ -49,11 +51,12 @@ def distinct(examples: Sequence[Example]) -> tuple[list[str], Ints]:
     return forms, np.fromiter(map(numbers.__getitem__, words), np.int32, len(words))
 
 
-def forms_of(words: Sequence[str], ids: Sequence[int]) -> Forms:
-    """ids: those of the words in the vocabulary."""
+def forms_of(words: Sequence[str], ids: Sequence[int], context: Sequence[int]) -> Forms:
+    """ids, context: those of the words in the vocabulary and in a language model's."""
     encoded = [word.encode("utf-8", "replace")[:LONGEST] for word in words]
     return Forms(
         ids=np.array(ids, np.int32),
+        context=np.array(context, np.int32),
         casing=np.array([casing(word) for word in words], np.int8),
         letters=np.frombuffer(b"".join(encoded), np.uint8),
         offsets=np.concatenate(([0], np.cumsum([len(word) for word in encoded]))),

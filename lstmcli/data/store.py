@@ -116,7 +116,8 @@ def built(
     """
     path = None
     if cache is not None:
-        path = cache / "vocabularies" / f"{fingerprint(examples, config.model_dump_json(), *SPECIAL, MARK * running)}.json"
+        name = fingerprint(examples, config.model_dump_json(), *SPECIAL, MARK * running)
+        path = cache / "vocabularies" / f"{name}.json"
         try:
             return Vocabulary.from_json(path.read_text("utf-8"))
         except (OSError, ValueError):  # not there, or cut short
@@ -159,7 +160,8 @@ def encode(
     targets = vocabulary.targets(examples) if labelled and not vocabulary.running else None
     if examples and isinstance(examples[0].text, tuple):
         words, written = distinct(examples)
-        forms = forms_of(words, vocabulary.ids_of(words))
+        beside = vocabulary.context or vocabulary
+        forms = forms_of(words, vocabulary.ids_of(words), beside.ids_of(words))
         offsets = np.concatenate(([0], np.cumsum([len(example.text) for example in examples])))
         return Store(forms.ids[written], offsets, targets, forms, written)
     path = None

@@ -30,13 +30,17 @@ _PIECES = r"n't|N'T|\w+|'(?:s|re|ve|ll|d|m)\b|[^\w\s]"
 class Vocabulary:
     """Words and labels to ids and back. Immutable once built from training examples.
 
-    carried: how many of the words, the last, training did not have: they came with pretrained vectors.
+    carried: how many of the words, the last, training did not have: they came with pretrained vectors. context: the
+    vocabulary of a language model that reads the same words, where one does with ids of its own.
     """
 
-    def __init__(self, tokenizer: Tokenizer, labels: Sequence[str], carried: int = 0) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, labels: Sequence[str], carried: int = 0, context: "Vocabulary | None" = None
+    ) -> None:
         self._tokenizer = tokenizer
         self.labels = tuple(labels)
         self.carried = carried
+        self.context = context
 
     @classmethod
     def build(
@@ -63,9 +67,7 @@ class Vocabulary:
         first = SPECIAL + [MARK] * running
         tokenizer.train_from_iterator(
             texts,
-            kind(
-                vocab_size=config.size, min_frequency=config.min_count, special_tokens=first, show_progress=False
-            ),
+            kind(vocab_size=config.size, min_frequency=config.min_count, special_tokens=first, show_progress=False),
         )
         built = cls(tokenizer, labels)
         if [tokenizer.token_to_id(word) for word in first] == list(range(len(first))):
@@ -76,7 +78,11 @@ class Vocabulary:
 
     def with_labels(self, labels: Sequence[str]) -> "Vocabulary":
         """The same words with other labels."""
-        return Vocabulary(self._tokenizer, labels, self.carried)
+        return Vocabulary(self._tokenizer, labels, self.carried, self.context)
+
+    def with_context(self, context: "Vocabulary") -> "Vocabulary":
+        """The same words, which a language model with this vocabulary reads too."""
+        return Vocabulary(self._tokenizer, self.labels, self.carried, context)
 
     def with_words(self, more: Iterable[str]) -> "Vocabulary":
         """These words too, after the others; they are ``carried``."""
@@ -108,8 +114,11 @@ class Vocabulary:
         return sorted(ids, key=ids.__getitem__)
 
     def ids_of(self, words: Sequence[str]) -> list[int]:
-        """The id of each word as it stands."""
-        return list(self._tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False).ids)
+        """The id of each word as it stands; where texts are cut into words, none is cut in two."""
+        if self.given:
+            return list(self._tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False).ids)
+        ids, normalize = self._tokenizer.get_vocab(), self._tokenizer.normalizer.normalize_str
+        return [ids.get(normalize(word).strip(), UNKNOWN) for word in words]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text; a text without any token is one unknown word."""
@@ -152,7 +161,8 @@ class Vocabulary:
     def state(self) -> dict[str, Any]:
         """All of it as plain things."""
         state = {"tokenizer": json.loads(self._tokenizer.to_str()), "labels": self.labels}
-        return state | ({"carried": self.carried} if self.carried else {})
+        state |= {"carried": self.carried} if self.carried else {}
+        return state | ({} if self.context is None else {"context": self.context.state()})
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Vocabulary":
@@ -165,7 +175,8 @@ class Vocabulary:
             tokenizer.model = models.WordLevel(words, unk_token=unknown)
         else:
             tokenizer = Tokenizer.from_str(json.dumps(kept))
-        return cls(tokenizer, state["labels"], state.get("carried", 0))
+        context = cls.from_state(state["context"]) if "context" in state else None
+        return cls(tokenizer, state["labels"], state.get("carried", 0), context)
 
     def to_json(self) -> str:
         return json.dumps(self.state(), ensure_ascii=False)

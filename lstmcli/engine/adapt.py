@@ -201,6 +201,6 @@ def _tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
     targets = None if batch.targets is None else batch.targets[index]
     spelling = batch.spelling
     if spelling is not None:
-        own = (part.expand(len(places), *part.shape) for part in (spelling.characters, spelling.casing))
-        spelling = Spelling(spelling.forms[index], *own)
+        forms, *own = vars(spelling).values()
+        spelling = Spelling(forms[index], *(part.expand(len(places), *part.shape) for part in own))
     return Batch(batch.tokens[index], batch.lengths[index], targets, spelling)

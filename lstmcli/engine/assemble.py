@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli import registry
-from lstmcli.config import Finetune, RunConfig
+from lstmcli.config import Finetune, LanguageModel, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.flat import Ints
 from lstmcli.data.store import Store
@@ -26,21 +26,6 @@ from lstmcli.types import Batch, Progress, Work
 SHIPPED = "shipped"  # vectors of the model that ships
 HEAD = "head."  # weights with a row a label
 WORDS = "embedding.weight"
-OF_WORDS = ("embedding", "hidden")  # that a classifier and the language model it begins with share
-SHAPE = (
-    "name",
-    "embedding",
-    "characters",
-    "character_embedding",
-    "character_features",
-    "casing",
-    "head",
-    "hidden",
-    "layers",
-    "bidirectional",
-    "pooling",
-    "bag",
-)  # of a model, that its weights decide
 EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
 
@@ -48,7 +33,8 @@ EVALUATION_TOKENS = 8_192  # a batch, padding counted
 class Parts:
     """A model on its device, with the task and vocabulary that give its numbers a meaning, and how it adapts.
 
-    memory: what the learner keeps of a support beside the model's weights, of one task; empty for most.
+    memory: what the learner keeps of a support beside the model's weights, of one task; empty for most. context: what
+    the language model is like that reads with the model, where one does.
     """
 
     config: RunConfig
@@ -58,18 +44,26 @@ class Parts:
     runtime: runtime.Runtime
     learner: Any
     memory: dict[str, Tensor] = field(default_factory=dict)
+    context: LanguageModel | None = None
 
 
-def fresh(config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime) -> Parts:
-    """Parts with new weights."""
+def fresh(
+    config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
+) -> Parts:
+    """Parts with new weights. context: what the language model is like that reads with the model."""
     kind = registry.find(registry.MODELS, config.model.name)
-    learned = len(vocabulary) - vocabulary.carried
-    model = kind.build(config.model, words=learned, labels=len(vocabulary.labels))
+    learned, labels = len(vocabulary) - vocabulary.carried, len(vocabulary.labels)
+    if context is None:
+        model = kind.build(config.model, words=learned, labels=labels)
+    else:
+        words = len(vocabulary if vocabulary.context is None else vocabulary.context)
+        beside = registry.find(registry.MODELS, context.name).build(context, words=words, labels=0)
+        model = kind.build(config.model, words=learned, labels=labels, context=beside)
     if vocabulary.carried:
         model.carry(vocabulary.carried)
     model = model.to(where.device)
     learner = registry.find(registry.LEARNERS, config.learner.name).build(config.learner, model)
-    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model, where, learner)
+    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model, where, learner, context=context)
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
@@ -81,7 +75,7 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
     if not checkpoint.group("model"):
         fix = "give a model.pt: -c FILE"
         raise CheckpointError("a learned optimiser, not a model of texts", where=checkpoint.config.data.name, fix=fix)
-    parts = fresh(checkpoint.config, checkpoint.vocabulary, where)
+    parts = fresh(checkpoint.config, checkpoint.vocabulary, where, checkpoint.context)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()
     learned = checkpoint.group("learner")
@@ -143,44 +137,6 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
             tensors[f"model/{name}"] = new
     tensors = {name: value for name, value in tensors.items() if not name.startswith("memory/")}  # of the known alone
     return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
-
-
-def origin(config: RunConfig) -> Checkpoint:
-    """The checkpoint whose weights and words a run begins with.
-
-    Raises:
-        CheckpointError: it is not there.
-        ConfigError: its model is of another shape.
-    """
-    assert config.model.init is not None
-    found = checkpoints.load(config.model.init)
-    for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
-        its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
-        if its != ours:
-            raise ConfigError(
-                f"the model to begin with has {key} {its}, the recipe {ours}",
-                where=f"model.init: {config.model.init}",
-                fix=f"--set model.{key}={its}",
-            )
-    return found
-
-
-def begin(parts: Parts, origin: Checkpoint) -> None:
-    """Give the model the origin's weights: a classifier after a language model its word vectors and first layer."""
-    given = origin.group("model")
-    if _reads_on(parts.config.model.name, origin):
-        read = {f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
-                for direction, suffix in enumerate(("", "_reverse"))
-                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
-        own = parts.model.state_dict()
-        given = {ours: given[its] for ours, its in read.items() if ours in own and its in given} | {WORDS: given[WORDS]}
-    unknown = parts.model.load_state_dict({name: value.float() for name, value in given.items()}, strict=False)
-    assert not unknown.unexpected_keys
-
-
-def _reads_on(name: str, origin: Checkpoint) -> bool:
-    """True where a classifier begins with a language model."""
-    return name == "classifier" and origin.config.model.name == "language-model"
 
 
 def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:

@@ -2,7 +2,7 @@
 
     {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
-header: config, vocabulary (words and labels), temperature, progress, metrics. tensors: ``model/<parameter>``,
+header: config, vocabulary (words and labels), temperature, progress, metrics, context. tensors: ``model/<parameter>``,
 ``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. Text and tensors are
 kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
 file is ever run. torch does not check what it reads against bits that have flipped; the checksum does.
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lstmcli.config import RunConfig
+from lstmcli.config import LanguageModel, RunConfig
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import folder
 from lstmcli.errors import CheckpointError
@@ -38,6 +38,13 @@ class Checkpoint:
     temperature: float = 1.0
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by fingerprint of the test data: the baselines' figures
+    context: LanguageModel | None = None  # what the language model is like that reads with the model
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """What the model is like, of a language model's checkpoint."""
+        assert isinstance(self.config.model, LanguageModel)
+        return self.config.model
 
     def group(self, name: str) -> dict[str, Tensor]:
         """The tensors under ``name/``."""
@@ -60,6 +67,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "progress": checkpoint.progress,
         "metrics": checkpoint.metrics,
     }
+    if checkpoint.context is not None:
+        header["context"] = checkpoint.context.model_dump(mode="json")
     text = json.dumps(header, sort_keys=True, ensure_ascii=False)
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
@@ -102,6 +111,7 @@ def load(path: Path) -> Checkpoint:
         temperature=header["temperature"],
         progress=header["progress"],
         metrics=header["metrics"],
+        context=LanguageModel.model_validate(header["context"]) if "context" in header else None,
     )
 
 

@@ -10,6 +10,7 @@ from lstmcli.engine.checkpoint import Checkpoint
 WORDS = 20_000
 KEPT = ("model/", "learner/", "memory/")
 BY_WORD = ("model/embedding.weight", "model/projection", "model/salience")  # [word, ...]
+CONTEXT = "model/context.model.embedding.weight"  # of a language model, which has these words or its own
 PRIOR = "baseline/prior"
 
 
@@ -22,7 +23,8 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     every = len(checkpoint.vocabulary)
     keep = range(every if checkpoint.vocabulary.carried else min(words, every))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
-    for name in tensors.keys() & set(BY_WORD):
+    of_words = {*BY_WORD, CONTEXT} if checkpoint.vocabulary.context is None else {*BY_WORD}
+    for name in tensors.keys() & of_words:
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
     if PRIOR in checkpoint.tensors:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]

@@ -14,16 +14,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lstmcli.config import RunConfig
-from lstmcli.data import check
 from lstmcli.data.episodes import shares
-from lstmcli.data.store import Store, built, encode, fingerprint
-from lstmcli.engine import assemble, episodes, folder, runtime
+from lstmcli.data.store import Store, fingerprint
+from lstmcli.engine import assemble, beginning, folder
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.episodes import Course
 from lstmcli.engine.evaluate import baseline_figures
-from lstmcli.engine.events import Checked, Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped, Telling
+from lstmcli.engine.events import Evaluated, Event, Finished, Interrupted, Planned, Stepped
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for
 from lstmcli.engine.inputs import Inputs
 from lstmcli.engine.interrupt import Stop
@@ -45,7 +44,7 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     last = checkpoints.load(out / folder.LAST) if resume else None
     if last is not None:
         _same_recipe(last, config, inputs)
-    parts, whole = yield from _prepare(config, inputs, last)
+    parts, whole = yield from beginning.prepare(config, inputs, last)
     trainer = Trainer(parts, whole, out, inputs)
     if last is None:
         folder.begin(out)
@@ -64,7 +63,7 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
 def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
     data = config.data.model_copy(update={"cache": False})
-    parts, whole = yield from _prepare(config.model_copy(update={"data": data}), inputs, None)
+    parts, whole = yield from beginning.prepare(config.model_copy(update={"data": data}), inputs, None)
     trainer = Trainer(parts, whole, None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
@@ -91,39 +90,6 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
             raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
     if last.progress["data"] != fingerprint(inputs.train):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
-
-
-def _prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[tuple[Parts, dict[str, Store]]]:
-    where = runtime.prepare(config)
-    cache = assemble.cache_of(config)
-    episodes.check(config)
-    origin = None if config.model.init is None or last is not None else assemble.origin(config)
-    labels = episodes.labels_of(config, inputs.train)
-    if last is not None:
-        vocabulary = last.vocabulary
-    elif origin is not None:
-        origin = assemble.with_labels(origin, origin.vocabulary.with_labels(labels).classes)
-        vocabulary = origin.vocabulary
-    else:
-        running = config.task == "model_language"
-        vocabulary = yield from built(inputs.train, config.tokens, cache=cache, running=running)
-        vocabulary = assemble.with_carried(vocabulary, config).with_labels(labels)
-    labelled = config.episodes is None or config.episodes.ways is None
-    full = {}
-    for name, part in inputs.parts.items():
-        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled)
-    lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
-    checked = check.check(inputs.parts, lengths)
-    yield Checked(checked)
-    for remark in check.remarks(checked):
-        yield Noted(remark)
-    parts = assemble.fresh(config, vocabulary, where)
-    if origin is not None:
-        assemble.begin(parts, origin)
-    elif config.model.vectors is not None and last is None:
-        yield Progress("reading vectors")
-        yield Noted(assemble.place_vectors(parts, full["train"].ids))
-    return parts, full
 
 
 class Trainer:
@@ -191,7 +157,9 @@ class Trainer:
 
     def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
         progress = asdict(self.at) | {"data": self.fingerprint, "shares": self.shares}
-        return Checkpoint(self.parts.config, self.parts.vocabulary, tensors, progress=progress)
+        return Checkpoint(
+            self.parts.config, self.parts.vocabulary, tensors, progress=progress, context=self.parts.context
+        )
 
     def save_last(self) -> None:
         """Write all that going on needs: weights, moments, random states, position."""

@@ -125,8 +125,8 @@ def _together(batch: Batch) -> Batch:
     if spelling is not None:
         tasks, forms = spelling.casing.shape
         first = forms * torch.arange(tasks, device=spelling.forms.device)[:, None, None]
-        parts = (spelling.forms + first, spelling.characters, spelling.casing)
-        spelling = Spelling(*(part.flatten(0, 1) for part in parts))
+        forms, *own = vars(spelling).values()
+        spelling = Spelling(*(part.flatten(0, 1) for part in (forms + first, *own)))
     return Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1), spelling=spelling)
 
 

@@ -4,6 +4,9 @@ Pooling: the last hidden states (forward at the end, backward at the start), the
 beside mean (the concat pooling of Howard & Ruder 2018, section 3.3, without the last state), or attention with a
 learned query (Yang et al. 2016, section 2.2).
 
+With ``context`` what a language model makes of each word in its context stands beside the word's vector (Peters et al.
+2018); it reads the same tokens.
+
 With ``bag`` the pooled states stand beside a bag of the words themselves: a fixed random vector a word (Achlioptas
 2003: products of such sums are nearly those of the counts), weighted, summed and brought to one length. A word's weight
 is learned and begins with what Zipf's law makes of its rank for an inverse document frequency: frequent words say
@@ -17,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Classifier as Config
+from lstmcli.models.context import Context
+from lstmcli.models.language_model import LanguageModel
 from lstmcli.models.layers import reader, wide, with_unknowns, word_vectors
 from lstmcli.types import Batch, ClassScores
 
@@ -26,11 +31,12 @@ GAIN = 3.0  # length of the bag at the start: about that of the pooled states
 class Classifier(nn.Module):
     """``Batch -> ClassScores``."""
 
-    def __init__(self, config: Config, *, words: int, labels: int) -> None:
+    def __init__(self, config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> None:
         super().__init__()
         self.config = config
         self.embedding = word_vectors(words, config.embedding)
-        self.lstm = reader(config, config.embedding)
+        self.context = None if context is None else Context(context)
+        self.lstm = reader(config, config.embedding + (0 if self.context is None else self.context.features))
         features = config.hidden * (2 if config.bidirectional else 1)
         if config.pooling == "attention":
             self.attend = nn.Linear(features, features)
@@ -47,7 +53,10 @@ class Classifier(nn.Module):
         tokens = batch.tokens
         if self.training and self.config.word_dropout > 0:
             tokens = with_unknowns(batch, self.config.word_dropout)
-        embedded = F.dropout(self.embedding(tokens), self.config.dropout, self.training)  # [batch, time, embedding]
+        embedded = self.embedding(tokens)  # [batch, time, embedding]
+        if self.context is not None:
+            embedded = torch.cat((embedded, self.context(batch)), dim=-1)
+        embedded = F.dropout(embedded, self.config.dropout, self.training)
         hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
         pooled = F.dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
         if self.config.bag:
@@ -76,6 +85,6 @@ class Classifier(nn.Module):
         return torch.cat(pooled, dim=-1)
 
 
-def build(config: Config, *, words: int, labels: int) -> Classifier:
+def build(config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> Classifier:
     """A model with fresh weights; what it draws comes from torch's global generator."""
-    return Classifier(config, words=words, labels=labels)
+    return Classifier(config, words=words, labels=labels, context=context)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import LanguageModel as Config
-from lstmcli.models.layers import locked, wide, word_vectors
+from lstmcli.models.layers import END, locked, wide, word_vectors
 from lstmcli.models.lstm import LSTM, State, reverse
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.types import Batch, TokenScores
@@ -70,18 +70,22 @@ class LanguageModel(nn.Module):
     def contexts(self, batch: Batch) -> Tensor:
         """Each word in the light of all others: word vectors and hidden states, ``[layer + 1, batch, time, feature]``.
 
-        Of the batch's tokens alone, without what follows the last. A layer's features are both directions' side by
-        side; the word vectors come twice, so that all layers are as wide as the widest and the rest is zero.
+        Each text stands between two ends, as in running text. A layer's features are both directions' side by side; the
+        word vectors come twice, so that all layers are as wide as the widest and the rest is zero.
         """
+        time = batch.tokens.shape[1]
+        position = torch.arange(time + 2, device=batch.tokens.device)
+        ended = F.pad(batch.tokens, (1, 1), value=END).where(position <= batch.lengths[:, None], END)
+        lengths = batch.lengths + 2
         layers = []
         for direction in range(len(self.readers)):
-            tokens = reverse(batch.tokens[:, :, None], batch.lengths)[:, :, 0] if direction else batch.tokens
+            tokens = reverse(ended[:, :, None], lengths)[:, :, 0] if direction else ended
             embedded = self.embedding(tokens)
-            hidden, _ = self._read(direction, embedded, batch.lengths, None)
+            hidden, _ = self._read(direction, embedded, lengths, None)
             size = max(self.config.hidden, self.config.embedding)
             side = torch.stack([F.pad(wide(layer), (0, size - layer.shape[-1])) for layer in (embedded, *hidden)])
-            layers.append(torch.stack([reverse(layer, batch.lengths) for layer in side]) if direction else side)
-        return torch.cat(layers, dim=-1) * batch.mask[None, :, :, None]
+            layers.append(torch.stack([reverse(layer, lengths) for layer in side]) if direction else side)
+        return torch.cat(layers, dim=-1)[:, :, 1:-1] * batch.mask[None, :, :, None]
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         """Word vectors ``[batch, time, embedding]``; a word that is dropped is dropped wherever it stands."""

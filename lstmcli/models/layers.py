@@ -8,7 +8,7 @@ from lstmcli.config import Classifier, Tagger
 from lstmcli.models.lstm import LSTM
 from lstmcli.types import Batch
 
-PADDING, UNKNOWN = 0, 1
+PADDING, UNKNOWN, END = 0, 1, 2
 
 
 def word_vectors(words: int, dimensions: int) -> nn.Embedding:

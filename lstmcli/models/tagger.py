@@ -2,16 +2,20 @@
 
 Letters by an LSTM (Lample et al. 2016, section 4.1) or by a convolution of width 3 and a maximum (Ma & Hovy 2016,
 section 2.1); a vector for how a word is capitalised (Collobert et al. 2011); dropout that keeps the same features at
-every word of a text (Gal & Ghahramani 2016; Reimers & Gurevych 2017, section 7.4); tags by a conditional random field
-or each by itself.
+every word of a text (Gal & Ghahramani 2016; Reimers & Gurevych 2017, section 7.4); what a language model makes of each
+word in its context (Peters et al. 2018); tags by a conditional random field or each by itself.
 """
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Tagger as Config
+from lstmcli.models.context import Context
 from lstmcli.models.crf import FORBIDDEN
+from lstmcli.models.language_model import LanguageModel
 from lstmcli.models.layers import PADDING, locked, reader, wide, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
@@ -29,7 +33,7 @@ class Tagger(nn.Module):
     first: Tensor
     last: Tensor
 
-    def __init__(self, config: Config, *, words: int, labels: int) -> None:
+    def __init__(self, config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> None:
         super().__init__()
         self.config = config
         self.words = words
@@ -46,6 +50,8 @@ class Tagger(nn.Module):
             inputs -= config.character_features % 2
         if config.casing:
             self.casing = nn.Embedding(CASINGS, config.casing)
+        self.context = None if context is None else Context(context)
+        inputs += 0 if self.context is None else self.context.features
         self.lstm = reader(config, inputs)
         self.head = nn.Linear(config.hidden * (2 if config.bidirectional else 1), labels)
         if config.head == "crf":
@@ -66,9 +72,10 @@ class Tagger(nn.Module):
         tokens = batch.tokens
         if self.training and self.config.word_dropout > 0:
             tokens = with_unknowns(batch, self.config.word_dropout)
-        features = torch.cat((self._vectors(tokens), *self._written(batch.spelling)), dim=-1)
-        features = self._drop(features)  # [batch, time, feature]
-        hidden, _ = self.lstm(features, batch.lengths)
+        features = [self._vectors(tokens), *self._written(batch.spelling)]
+        if self.context is not None:
+            features.append(self.context(replace(batch, tokens=batch.spelling.context[batch.spelling.forms])))
+        hidden, _ = self.lstm(self._drop(torch.cat(features, dim=-1)), batch.lengths)
         embedding = self._drop(hidden)
         emissions = wide(self.head(embedding))  # [batch, time, label]
         if self.config.head == "softmax":
@@ -111,6 +118,6 @@ class Tagger(nn.Module):
         return locked(features, self.config.dropout, self.training)
 
 
-def build(config: Config, *, words: int, labels: int) -> Tagger:
+def build(config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> Tagger:
     """A model with fresh weights; what it draws comes from torch's global generator."""
-    return Tagger(config, words=words, labels=labels)
+    return Tagger(config, words=words, labels=labels, context=context)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lstmcli import registry
-from lstmcli.config import Finetune, Maml, Reptile, Section, Tagger
+from lstmcli.config import Finetune, LanguageModel, Maml, Reptile, Section, Tagger
+from lstmcli.models import language_model
 from lstmcli.models.tagger import build
 from lstmcli.tasks.tag import loss
 from lstmcli.types import Batch, Episode, Spelling
@@ -28,7 +29,8 @@ def model(characters: str = "cnn") -> nn.Module:
     torch.manual_seed(0)
     config = Tagger(embedding=3, hidden=3, dropout=0.0, word_dropout=0.0, casing=2, characters=characters,
                     character_embedding=2, character_features=4)  # fmt: skip
-    made = build(config, words=8, labels=LABELS).double()
+    beside = language_model.build(LanguageModel(embedding=2, hidden=3, bidirectional=True), words=6, labels=0)
+    made = build(config, words=8, labels=LABELS, context=beside).double()
     for value in made.parameters():
         value.data += 0.3 * torch.randn_like(value)
     return made.eval()
@@ -39,7 +41,9 @@ def batch(seed: int) -> Batch:
     lengths = torch.randint(1, TIME + 1, (TASKS, TEXTS))
     inside = torch.arange(TIME) < lengths[:, :, None]
     letters = torch.randint(1, 257, (TASKS, FORMS, 4)) * (torch.arange(4) < torch.randint(1, 5, (TASKS, FORMS, 1)))
-    spelling = Spelling(torch.randint(0, FORMS, inside.shape) * inside, letters, torch.randint(0, 8, (TASKS, FORMS)))
+    forms = torch.randint(0, FORMS, inside.shape) * inside
+    casing, context = torch.randint(0, 8, (TASKS, FORMS)), torch.randint(1, 6, (TASKS, FORMS))
+    spelling = Spelling(forms, letters, casing, context)
     singles = torch.tensor([0, 4, 8])[torch.randint(0, 3, inside.shape)]  # O, S of either type: any order is allowed
     return Batch(torch.randint(1, 8, inside.shape) * inside, lengths, singles * inside, spelling)
 

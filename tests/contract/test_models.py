@@ -5,6 +5,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,13 +38,16 @@ EXAMPLES = {  # by task
     ],
 }
 
+CONTEXT = Path("language-model.pt")  # stands for the one below, which no file holds
+BESIDE = LanguageModel(embedding=4, hidden=3, bidirectional=True)
 VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach every branch
     "classifier": [
         Classifier(embedding=6, hidden=5, dropout=0.0, pooling=pooling, bidirectional=both, layers=layers)
         for pooling in ("last", "mean", "max", "max-mean", "attention")
         for both, layers in ((True, 1), (False, 2))
     ]
-    + [Classifier(embedding=6, hidden=5, dropout=0.0, bag=7)],
+    + [Classifier(embedding=6, hidden=5, dropout=0.0, bag=7)]
+    + [Classifier(embedding=6, hidden=5, dropout=0.0, context=CONTEXT)],
     "language-model": [
         LanguageModel(embedding=12, hidden=16, dropout=0.0, softmax=softmax, bidirectional=both, layers=layers)
         for softmax in ("full", "adaptive")
@@ -56,6 +60,12 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
         )
         for characters, casing, head in (("cnn", 2, "crf"), ("lstm", 0, "crf"), ("none", 2, "softmax"))
         for both, layers in ((True, 1), (False, 2))
+    ]
+    + [
+        Tagger(
+            embedding=6, hidden=5, dropout=0.0, word_dropout=0.0, character_embedding=3, character_features=4,
+            casing=0, context=CONTEXT,
+        )
     ],
 }  # fmt: skip
 CASES = [pytest.param(name, config, id=f"{name}-{number}")
@@ -67,7 +77,13 @@ def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
     torch.manual_seed(seed)
     examples = EXAMPLES[config.task]
     vocabulary = finish(built(examples, config.tokens, cache=None, running=config.task == "model_language"))
-    parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
+    beside = None if getattr(config.model, "context", None) is None else BESIDE
+    if beside is not None:
+        texts = [example.text if isinstance(example.text, str) else " ".join(example.text) for example in examples]
+        words = finish(built(list(map(Example, texts)), Tokens(min_count=1, kind="spaces"), cache=None, running=True))
+        tagging = config.task == "tag"
+        vocabulary = vocabulary.with_context(words) if tagging else words.with_labels(vocabulary.labels)
+    parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32), beside)
     return parts, finish(encode(vocabulary, examples, cache=None))
 
 
@@ -178,7 +194,7 @@ def test_substituted_weights_are_honoured(name: str, model_config: Section) -> N
     other, _ = parts_of(config_of(model_config), seed=1)
     batch = batching.collate(store, np.arange(len(store)))
     before = copy.deepcopy(parts.model.state_dict())
-    substituted = flat(functional_call(parts.model, dict(other.model.named_parameters()), (batch,)))
+    substituted = flat(functional_call(parts.model, other.model.state_dict(), (batch,)))
     torch.testing.assert_close(substituted, scores(other.model, batch), rtol=0, atol=0)
     assert all(torch.equal(value, before[name]) for name, value in parts.model.state_dict().items())
     for name, _ in parts.model.named_parameters():  # each by itself: one read from elsewhere would not show above
@@ -192,17 +208,16 @@ def test_saved_and_loaded_it_predicts_the_same_bytes(
 ) -> None:
     parts, store = parts_of(config_of(model_config))
     path = tmp_path_factory.mktemp("saved") / "model.pt"
-    save(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())), path)
+    tensors = grouped("model", parts.model.state_dict())
+    save(Checkpoint(parts.config, parts.vocabulary, tensors, context=parts.context), path)
     again = assemble.restored(load(path), parts.runtime)
     one, other = (
         json.dumps(parts.task.describe(finish(assemble.outputs(side, store)), parts.vocabulary.labels, 1.0))
         for side in (parts, again)
     )
     assert one == other
-    save(
-        Checkpoint(again.config, again.vocabulary, grouped("model", again.model.state_dict())),
-        path.with_name("again.pt"),
-    )
+    tensors = grouped("model", again.model.state_dict())
+    save(Checkpoint(again.config, again.vocabulary, tensors, context=again.context), path.with_name("again.pt"))
     assert path.read_bytes() == path.with_name("again.pt").read_bytes()
 
 

@@ -18,6 +18,7 @@ from lstmcli.data.store import Store, built, encode
 from lstmcli.data.tokens import END, UNKNOWN
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.listening import Listening
+from lstmcli.models.context import Context
 from lstmcli.models.language_model import build
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.tasks import model_language, ngrams
@@ -87,25 +88,48 @@ def test_a_text_cut_in_two_scores_as_it_does_whole() -> None:
     torch.testing.assert_close(torch.cat((first.logs[0], second.logs[0]), dim=1), whole)
 
 
-def test_contexts_are_the_hidden_states_of_both_directions() -> None:
+def test_contexts_are_the_hidden_states_of_both_directions_between_two_ends() -> None:
     model = model_of(bidirectional=True, layers=2)
     tokens, lengths = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([4, 2])
     found = model.contexts(Batch(tokens, lengths))
     assert found.shape == (3, 2, 4, 12)
-    embedded = model.embedding(tokens)
     for row, length in enumerate(lengths.tolist()):
+        embedded = model.embedding(torch.tensor([END, *tokens[row, :length], END]))
         for direction in range(2):
-            inputs = embedded[row, :length]
-            inputs = inputs.flip(0) if direction else inputs
+            inputs = embedded.flip(0) if direction else embedded
             for layer in range(3):
                 width = inputs.shape[-1]
                 own = found[layer, row, :length, 6 * direction : 6 * direction + width]
-                torch.testing.assert_close(own.flip(0) if direction else own, inputs)
+                torch.testing.assert_close(own.flip(0) if direction else own, inputs[1:-1])
                 if layer < 2:
                     reader = nn.LSTM(width, 5).double()
                     reader.load_state_dict(model.readers[direction][layer].state_dict())
                     inputs = reader(inputs)[0]
         assert not found[:, row, length:].any()
+
+
+def test_contexts_are_mixed_as_the_equation_says_and_the_language_model_stays_as_it_is() -> None:
+    model = model_of(bidirectional=True, layers=2)
+    batch = Batch(torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([4, 2]))
+    layers = model.contexts(batch).detach()
+    context = Context(model).double()
+    with torch.no_grad():
+        context.mix.copy_(torch.tensor([0.3, -1.0, 2.0]))
+        context.gain.fill_(1.7)
+    powers = [math.exp(power) for power in (0.3, -1.0, 2.0)]
+    expected = 1.7 * sum(power / sum(powers) * layer for power, layer in zip(powers, layers, strict=True))
+    for training in (False, True):
+        torch.testing.assert_close(context.train(training)(batch), expected)
+    before = {name: value.clone() for name, value in context.model.state_dict().items()}
+    optimizer = torch.optim.AdamW(context.parameters(), lr=0.1, weight_decay=0.5)
+    context(batch).square().sum().backward()
+    optimizer.step()
+    assert [name for name, _ in context.named_parameters()] == ["mix", "gain"]
+    assert not context.model.training
+    assert before
+    for name, value in context.model.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert value.grad is None
 
 
 def test_large_and_changing_states_cost_what_the_paper_says() -> None:

@@ -1,0 +1,158 @@
+"""What a run begins with: words and weights of its own, of pretrained vectors, or of other models."""
+
+from pathlib import Path
+
+from lstmcli.config import RunConfig
+from lstmcli.data import check
+from lstmcli.data.store import Store, built, encode
+from lstmcli.data.tokens import UNKNOWN, Vocabulary
+from lstmcli.engine import assemble, episodes, runtime
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.assemble import WORDS, Parts
+from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.events import Checked, Noted, Telling
+from lstmcli.engine.inputs import Inputs
+from lstmcli.errors import ConfigError
+from lstmcli.types import Progress, Work
+
+CONTEXT = "context.model"  # where a model holds the language model that reads with it
+OF_WORDS = ("embedding", "hidden")  # that a classifier and the language model it begins with share
+SHAPE = (
+    "name",
+    "embedding",
+    "characters",
+    "character_embedding",
+    "character_features",
+    "casing",
+    "head",
+    "hidden",
+    "layers",
+    "bidirectional",
+    "pooling",
+    "bag",
+    "context",
+)  # of a model, that its weights decide
+
+
+def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[tuple[Parts, dict[str, Store]]]:
+    """The parts before the first step, and the encoded texts.
+
+    last: of a run that goes on, whose words and shape are taken over.
+    """
+    where = runtime.prepare(config)
+    cache = assemble.cache_of(config)
+    episodes.check(config)
+    origin = None if config.model.init is None or last is not None else _origin(config)
+    labels = episodes.labels_of(config, inputs.train)
+    if origin is not None:
+        origin = assemble.with_labels(origin, origin.vocabulary.with_labels(labels).classes)
+    begun = last or origin
+    beside = _beside(config) if begun is None else None  # else it is inside
+    if begun is not None:
+        vocabulary = begun.vocabulary
+    else:
+        vocabulary = (yield from _words(config, inputs, beside)).with_labels(labels)
+    labelled = config.episodes is None or config.episodes.ways is None
+    full = {}
+    for name, part in inputs.parts.items():
+        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled)
+    lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
+    checked = check.check(inputs.parts, lengths)
+    yield Checked(checked)
+    for remark in check.remarks(checked):
+        yield Noted(remark)
+    context = begun.context if begun is not None else None if beside is None else beside.language_model
+    parts = assemble.fresh(config, vocabulary, where, context)
+    if beside is not None:
+        unread = parts.model.get_submodule(CONTEXT).load_state_dict(beside.group("model"), strict=False)
+        assert not unread.missing_keys
+        yield Noted(_covered(full["train"], config))
+    if origin is not None:
+        _begin(parts, origin)
+    elif config.model.vectors is not None and last is None:
+        yield Progress("reading vectors")
+        yield Noted(assemble.place_vectors(parts, full["train"].ids))
+    return parts, full
+
+
+def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:
+    """The vocabulary of the training texts. With a language model a tagger has its vocabulary too, a classifier no
+    other."""
+    if beside is not None and config.task == "classify":
+        return beside.vocabulary
+    running = config.task == "model_language"
+    vocabulary = yield from built(inputs.train, config.tokens, cache=assemble.cache_of(config), running=running)
+    vocabulary = assemble.with_carried(vocabulary, config)
+    return vocabulary if beside is None else vocabulary.with_context(beside.vocabulary)
+
+
+def _beside(config: RunConfig) -> Checkpoint | None:
+    """The language model that is to read with the model.
+
+    Raises:
+        CheckpointError: it is not there.
+        ConfigError: it is of another kind, or has no words for a tagger.
+    """
+    path = _context(config)
+    if path is None:
+        return None
+    found = checkpoints.load(path)
+    fix = "train one: lstmcli train lm --data TEXTS --set model.bidirectional=true"
+    if found.config.task != "model_language":
+        raise ConfigError("not a language model", where=f"model.context: {path}", fix=fix)
+    if config.task == "tag" and found.config.tokens.kind == "bpe":
+        what = "the language model reads pieces of words, a tagger whole ones"
+        raise ConfigError(what, where=f"model.context: {path}", fix=f"{fix} --set tokens.kind=spaces")
+    return found
+
+
+def _context(config: RunConfig) -> Path | None:
+    return getattr(config.model, "context", None)
+
+
+def _covered(train: Store, config: RunConfig) -> str:
+    """How much of the training texts the language model knows."""
+    ids = train.ids if train.forms is None or train.written is None else train.forms.context[train.written]
+    return f"context ({_context(config)}): {(ids != UNKNOWN).mean():.1%} of the tokens are words of the language model"
+
+
+def _origin(config: RunConfig) -> Checkpoint:
+    """The checkpoint whose weights and words a run begins with.
+
+    Raises:
+        CheckpointError: it is not there.
+        ConfigError: its model is of another shape.
+    """
+    assert config.model.init is not None
+    found = checkpoints.load(config.model.init)
+    if _reads_on(config.model.name, found) and _context(config) is not None:
+        what = "a language model to begin with, and one to read with it: one alone can be had"
+        where = f"model.init: {config.model.init}, model.context: {_context(config)}"
+        raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
+    for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
+        its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
+        if its != ours:
+            raise ConfigError(
+                f"the model to begin with has {key} {its}, the recipe {ours}",
+                where=f"model.init: {config.model.init}",
+                fix=f"--set model.{key}={its}",
+            )
+    return found
+
+
+def _begin(parts: Parts, origin: Checkpoint) -> None:
+    """Give the model the origin's weights: a classifier after a language model its word vectors and first layer."""
+    given = origin.group("model")
+    if _reads_on(parts.config.model.name, origin):
+        read = {f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
+                for direction, suffix in enumerate(("", "_reverse"))
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
+        own = parts.model.state_dict()
+        given = {ours: given[its] for ours, its in read.items() if ours in own and its in given} | {WORDS: given[WORDS]}
+    unknown = parts.model.load_state_dict({name: value.float() for name, value in given.items()}, strict=False)
+    assert not unknown.unexpected_keys
+
+
+def _reads_on(name: str, origin: Checkpoint) -> bool:
+    """True where a classifier begins with a language model."""
+    return name == "classifier" and origin.config.model.name == "language-model"

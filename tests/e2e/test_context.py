@@ -1,0 +1,146 @@
+"""Vectors in context: a tagger and a classifier beside a language model that reads along, as a user meets them."""
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lstmcli import recipes
+from lstmcli.data.store import encode
+from lstmcli.data.tokens import UNKNOWN
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import folder, inputs
+from lstmcli.engine.compact import compacted
+from lstmcli.engine.events import Finished, Noted
+from lstmcli.engine.train import run as train
+from lstmcli.types import Example, finish
+from tests.conftest import SMALL as SMALL_CLASSIFIER
+from tests.conftest import write_table
+from tests.e2e.test_entities import SMALL as SMALL_TAGGER
+from tests.e2e.test_entities import write
+
+Run = Callable[..., int]
+LANGUAGE = ["model.embedding=6", "model.hidden=8", "model.bidirectional=true", "train.batch_tokens=64",
+            "train.window=8", "train.epochs=2"]  # fmt: skip
+TEXTS = "Ada Byron saw Turin .\nGrace Byron left Oslo .\nsaw Lima .\na warm film\na cold film\n" * 4
+
+
+def begun(recipe: str, out: Path, *overrides: str) -> list:
+    config = recipes.load(recipe, overrides=overrides)
+    return list(train(config, finish(inputs.read(config)), out))
+
+
+@pytest.fixture
+def language_model(tmp_path: Path) -> Path:
+    (tmp_path / "texts.txt").write_text(TEXTS, "utf-8")
+    begun("lm", tmp_path / "lm", f"data.path={tmp_path / 'texts.txt'}", "tokens.kind=spaces", *LANGUAGE)
+    return tmp_path / "lm" / folder.MODEL
+
+
+@pytest.fixture
+def noisy(language_model: Path, tmp_path: Path) -> list[str]:
+    """The recipe of a tagger that reads with the language model."""
+    return [*SMALL_TAGGER, "model.vectors=none", f"data.path={write(tmp_path / 'mine')}", "data.limit=20",
+            f"model.context={language_model}", "train.epochs=2", "precision=float32", "train.save_every=0",
+            "train.adversarial=0.1", "train.average=0.8"]  # fmt: skip
+
+
+def test_a_tagger_needs_the_language_model_s_file_no_more(
+    noisy: list[str], language_model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = begun("conll2003", tmp_path / "run", *noisy)
+    assert any("are words of the language model" in event.text for event in events if isinstance(event, Noted))
+    path, origin = tmp_path / "run" / folder.MODEL, checkpoints.load(language_model).group("model")
+    found = checkpoints.load(path).group("model")
+    inside = {name.removeprefix("context.model."): value for name, value in found.items() if "context.model" in name}
+    assert set(inside) == {name for name in origin if name.startswith(("embedding", "readers"))}
+    assert all(torch.equal(value, origin[name]) for name, value in inside.items())  # it has not learned
+    assert float(found["context.mix"].abs().max()) > 0
+    said = []
+    for _ in range(2):
+        assert run("predict", "-c", path, "--json", "-q", "Ada Byron saw Lima .") == 0
+        said.append(capsys.readouterr().out)
+        language_model.unlink(missing_ok=True)
+    assert said[0] == said[1]
+    assert run("evaluate", "-c", path, "--json", "-q") == 0
+    assert run("adapt", "-c", path, "--shots", "2", "--data", tmp_path / "mine", "--out", tmp_path / "a.pt", "-q") == 0
+    assert run("predict", "-c", tmp_path / "a.pt", "-q", "Ada") == 0
+    small = compacted(checkpoints.load(path), words=6)
+    checkpoints.save(small, tmp_path / "small.pt")
+    assert run("predict", "-c", tmp_path / "small.pt", "-q", "Ada") == 0
+    begun("conll2003", tmp_path / "again", *noisy, f"model.init={path}", "train.epochs=1")
+    again = checkpoints.load(tmp_path / "again" / folder.MODEL).group("model")
+    assert all(torch.equal(again[f"context.model.{name}"], value) for name, value in inside.items())
+
+
+def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_file(
+    noisy: list[str], language_model: Path, tmp_path: Path
+) -> None:
+    config = recipes.load("conll2003", overrides=noisy)
+    data = finish(inputs.read(config))
+    events = list(train(config, data, tmp_path / "straight"))
+    assert isinstance(events[-1], Finished)
+    stops = range(4, len(events), 4)
+    for stop in stops:
+        list(itertools.islice(train(config, data, tmp_path / f"stopped{stop}"), stop))
+    language_model.unlink()
+    resumed = 0
+    for out in (tmp_path / f"stopped{stop}" for stop in stops):
+        if (out / folder.LAST).is_file():
+            list(train(config, data, out, resume=True))
+            resumed += 1
+            for name in (folder.MODEL, folder.LAST):
+                assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), out
+    assert resumed >= 2
+
+
+def test_words_that_the_language_model_does_not_have_are_its_unknown(noisy: list[str], tmp_path: Path) -> None:
+    begun("conll2003", tmp_path / "run", *noisy, "train.epochs=1")
+    loaded = checkpoints.load(tmp_path / "run" / folder.MODEL)
+    beside = loaded.vocabulary.context
+    assert beside is not None
+    examples = [Example(("ADA", "film", "Alan", "nobody"))]  # Alan is a word of the tagger's alone, film of the other's
+    store = finish(encode(loaded.vocabulary, examples, cache=None, labelled=False))
+    known = [beside.words.index("ada"), beside.words.index("film"), UNKNOWN, UNKNOWN]
+    assert store.forms.context[store.written].tolist() == known
+    assert [token == UNKNOWN for token in store.ids] == [False, True, False, True]
+
+
+def test_a_classifier_reads_the_language_model_s_words(
+    language_model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path / "mine.csv")
+    sets = [*SMALL_CLASSIFIER, f"model.context={language_model}", "model.bag=5", "train.epochs=2"]
+    begun(str(table), tmp_path / "run", *sets)
+    path = tmp_path / "run" / folder.MODEL
+    origin, found = checkpoints.load(language_model), checkpoints.load(path)
+    assert found.vocabulary.words == origin.vocabulary.words
+    assert found.vocabulary.labels == ("bad", "good")
+    language_model.unlink()
+    checkpoints.save(compacted(found, words=9), tmp_path / "small.pt")
+    for each in (path, tmp_path / "small.pt"):
+        assert run("predict", "-c", each, "--json", "-q", "a warm film") == 0
+        assert json.loads(capsys.readouterr().out)["label"] in ("bad", "good")
+    assert run("adapt", "-c", path, "--shots", "2", "--data", table, "--out", tmp_path / "a.pt", "-q") == 0
+
+
+def test_mistakes_with_context_are_told(
+    language_model: Path, trained: Path, run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pieces = tmp_path / "pieces"
+    begun("lm", pieces, f"data.path={tmp_path / 'texts.txt'}", "tokens.kind=bpe", *LANGUAGE, "train.epochs=1")
+    corpus = ["train", write(tmp_path / "mine"), "--set", "model.vectors=none"]
+    for arguments, said in (
+        ([*corpus, "--set", f"model.context={tmp_path / 'none.pt'}"], "there is no such checkpoint"),
+        ([*corpus, "--set", f"model.context={trained}"], "not a language model"),
+        ([*corpus, "--set", f"model.context={pieces / folder.MODEL}"], "the language model reads pieces of words"),
+        (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={language_model}"],
+         "one alone can be had"),
+        (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={trained}", "--set",
+          "model.embedding=8", "--set", "model.hidden=8"], "the model to begin with has context None"),
+    ):  # fmt: skip
+        assert run(*arguments, "--out", tmp_path / "x") == 2
+        assert said in " ".join(capsys.readouterr().err.split()), arguments
