@@ -61,7 +61,7 @@ class Classifier(Section):
     task: ClassVar = "classify"
     name: Literal["classifier"] = "classifier"
     embedding: int = Field(100, ge=1, le=4096, description="Dimensions of a token's vector.")
-    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
+    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, bin, zip, npy or .pt file.")
     hidden: int = Field(128, ge=1, le=8192, description="Cells a direction.")
     layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
     bidirectional: bool = Field(True, description="Read in both directions.")
@@ -81,7 +81,7 @@ class Tagger(Section):
     task: ClassVar = "tag"
     name: Literal["tagger"] = "tagger"
     embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
-    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
+    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, bin, zip, npy or .pt file.")
     carried: int = Field(400_000, ge=0, description="Pretrained vectors kept for words that training does not have.")
     characters: Literal["none", "cnn", "lstm"] = Field("cnn", description="What reads the letters of a word.")
     character_embedding: int = Field(25, ge=1, le=1024, description="Dimensions of a letter's vector.")
@@ -105,7 +105,7 @@ class LanguageModel(Section):
     task: ClassVar = "model_language"
     name: Literal["language-model"] = "language-model"
     embedding: int = Field(256, ge=1, le=4096, description="Dimensions of a word's vector, as input and as output.")
-    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, zip, npy or .pt file.")
+    vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, bin, zip, npy or .pt file.")
     hidden: int = Field(512, ge=1, le=8192, description="Cells a layer.")
     layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
     bidirectional: bool = Field(False, description="Another LSTM reads backwards; they share the word vectors.")

@@ -1,24 +1,28 @@
 """Pretrained word vectors: the ``glove`` extra, or a file of your own.
 
-Formats: GloVe text (``the 0.418 0.249 …``), word2vec text (the same under a line ``count dimensions``), either inside a
-zip, and ``.npy`` ``[word, dimension]`` beside a ``.txt`` of the same name with a word a line.
+Formats: GloVe text (``the 0.418 0.249 …``), word2vec text (the same under a line ``count dimensions``) and binary
+(``.bin``), each also in a zip or ``.gz``, and ``.npy`` ``[word, dimension]`` beside a ``.txt`` of the same name with a
+word a line. Where a word comes twice, its first vector counts.
 Pennington et al. (2014), "GloVe"; Mikolov et al. (2013), "Efficient Estimation of Word Representations".
 """
 
-import io
+import gzip
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from lstmcli.data import word2vec
 from lstmcli.errors import DataError
 
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Row = tuple[int, str, list[str] | Matrix, int]  # number, word, its numbers, how many a vector has
 FORMAT = "each line is a word and its numbers, parted by spaces"
 
 
@@ -36,8 +40,8 @@ def load(source: str, words: Sequence[str], *, limit: int) -> tuple[Matrix, Mask
     path = _present(source)
     if path.suffix == ".npy":
         return _npy(path, words, limit)
-    with _open(path) as lines:
-        return _text(lines, words, limit, source)
+    with _open(path) as rows:
+        return _found(rows, words, limit, source)
 
 
 def _present(source: str) -> Path:
@@ -46,7 +50,7 @@ def _present(source: str) -> Path:
         raise DataError(
             "there is no such file of vectors",
             where=f"model.vectors: {source}",
-            fix="give a text, zip or npy file, 'glove', or none: --set model.vectors=none",
+            fix="give a text, bin, zip, gz or npy file, 'glove', or none: --set model.vectors=none",
         )
     return path
 
@@ -58,8 +62,8 @@ def words_of(source: str, count: int) -> list[str]:
     path = _present(source)
     if path.suffix == ".npy":
         return _names(path)[:count]
-    with _open(path) as lines:
-        return [word for _, word, _, _ in islice(_vectors(lines), count)]
+    with _open(path) as rows:
+        return [word for _, word, _, _ in islice(rows, count)]
 
 
 def _glove() -> tuple[list[str], Matrix]:
@@ -117,19 +121,34 @@ def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[IO[str]]:
-    if path.suffix != ".zip":
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            yield lines
-        return
+def _open(path: Path) -> Iterator[Iterator[Row]]:
+    """The rows of the file, or of the first in a zip."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
-            yield io.TextIOWrapper(file, "utf-8", errors="replace")
-    except (zipfile.BadZipFile, IndexError) as error:
-        raise DataError("not a zip that can be read", where=str(path), fix="fetch the file again") from error
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                name = next(iter(archive.namelist()), "")
+                if not name:
+                    raise zipfile.BadZipFile("empty")
+                with archive.open(name) as file:
+                    yield _rows(file, name, path)
+        elif path.suffix == ".gz":
+            with gzip.open(path) as file:
+                yield _rows(file, path.stem, path)
+        else:
+            with path.open("rb") as file:
+                yield _rows(file, path.name, path)
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        what = f"not a {path.suffix.removeprefix('.')} that can be read"
+        raise DataError(what, where=str(path), fix="fetch the file again") from error
 
 
-def _text(lines: IO[str], words: Sequence[str], limit: int, source: str) -> tuple[Matrix, Mask]:
+def _rows(file: word2vec.Bytes, name: str, path: Path) -> Iterator[Row]:
+    if name.endswith(".bin"):
+        return word2vec.rows(file, str(path))
+    return _vectors(file)
+
+
+def _found(rows: Iterator[Row], words: Sequence[str], limit: int, source: str) -> tuple[Matrix, Mask]:
     exact: dict[str, int] = {word: place for place, word in enumerate(words)}
     folded: dict[str, list[int]] = {}  # words with capitals take the small word's vector where they have none
     for place, word in enumerate(words):
@@ -137,13 +156,13 @@ def _text(lines: IO[str], words: Sequence[str], limit: int, source: str) -> tupl
             folded.setdefault(word.lower(), []).append(place)
     mask = np.zeros(len(words), bool)
     vectors = np.zeros((len(words), 0), np.float32)
-    for number, word, numbers, dimensions in _vectors(lines):
+    for number, word, numbers, dimensions in rows:
         if not vectors.shape[1]:
             _check(dimensions, limit, source)
             vectors = np.zeros((len(words), dimensions), np.float32)
         places = [place for place in folded.get(word, ()) if not mask[place]]
         if word in exact:
-            places.append(exact[word])
+            places.append(exact.pop(word))
         if not places:
             continue
         try:
@@ -156,10 +175,11 @@ def _text(lines: IO[str], words: Sequence[str], limit: int, source: str) -> tupl
     return vectors, mask
 
 
-def _vectors(lines: IO[str]) -> Iterator[tuple[int, str, list[str], int]]:
+def _vectors(file: word2vec.Bytes) -> Iterator[Row]:
     """Of each line its number, the word, its numbers as they stand, and how many the file's vectors have."""
     dimensions = 0
-    for number, line in enumerate(lines, 1):
+    for number, row in enumerate(file, 1):
+        line = row.decode("utf-8", "replace")
         if not dimensions:  # the first line: word2vec's header, count and dimensions, or a vector
             parts = line.split()
             header = len(parts) == 2 and all(part.isdigit() for part in parts)
