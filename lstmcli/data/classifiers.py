@@ -2,7 +2,7 @@
 
 A problem is 48 reviews, half of them positive, and a network of one hidden layer of 20 units that is to tell them
 apart, after the networks on MNIST of Andrychowicz et al. (2016), section 3.2. What it reads of a review is its TF-IDF
-under a random projection to 32 numbers, another in each problem. Training problems have reviews of the train part,
+under a random projection to 16 numbers, another in each problem. Training problems have reviews of the train part,
 problems to choose by those of the validation part, fresh ones those of the test part.
 """
 
@@ -16,7 +16,7 @@ from lstmcli.data import reviews
 from lstmcli.data.tokens import SPECIAL, Vocabulary
 from lstmcli.types import Batch, Example
 
-SIZES = (32, 20, 2)  # of the layers
+SIZES = (16, 20, 2)  # of the layers
 COUNT = 100  # problems to validate on, and fresh ones to race on
 TEXTS = 48
 LABELS = ("negative", "positive")

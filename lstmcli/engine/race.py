@@ -34,7 +34,7 @@ from lstmcli.types import Batch, ClassScores, Mean, Progress, Work
 
 OPTIMIZER = "optimizer.pt"  # not model.pt: no command should take it for a model of texts
 LEARNED = "learned"
-WORST = 1e30  # a loss that has grown beyond all bounds
+WORST, LEAST = 1e30, 1e-12  # losses that have grown beyond all bounds, or cannot be told from none
 SOLVED = 1e-6  # losses below count little: else the easiest problems would outweigh all others
 TRIED = 3  # steps of a dry run
 RATES = tuple(10 ** (power / 4) for power in range(-16, 3))  # 0.0001 to 3.2, four a decade
@@ -160,8 +160,8 @@ class Problems:
 
 
 def _bounded(curve: Tensor) -> Losses:
-    """At most ``WORST`` where it diverges."""
-    return curve.double().nan_to_num(nan=WORST).clamp_max(WORST).numpy()
+    """At most ``WORST`` where it diverges, and no less than ``LEAST``, which rounding makes of less."""
+    return curve.double().nan_to_num(nan=WORST).clamp(LEAST, WORST).numpy()
 
 
 def rehearse(config: RunConfig) -> Iterator[Event]:

@@ -14,7 +14,7 @@ from lstmcli import recipes, registry
 from lstmcli.data import classifiers, quadratics
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import plot
-from lstmcli.engine.race import HANDMADE, OPTIMIZER, RATES, Problems
+from lstmcli.engine.race import HANDMADE, LEAST, OPTIMIZER, RATES, WORST, Problems, _bounded
 from lstmcli.types import Batch
 
 SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
@@ -84,6 +84,10 @@ def test_an_untrained_optimiser_is_momentum() -> None:
     problems = quadratics.draw(20, "test", 7)
     ours, theirs = race.curves(problems), race.by_hand("momentum", 0.005, problems)
     np.testing.assert_allclose(ours[:20], theirs[:20], rtol=1e-3)
+
+
+def test_a_loss_that_is_none_or_beyond_all_bounds_can_be_compared() -> None:
+    assert _bounded(torch.tensor([0.0, 1.0, float("inf"), float("nan")])).tolist() == [LEAST, 1, WORST, WORST]
 
 
 def test_the_best_rate_is_the_best_of_the_grid() -> None:
