@@ -37,7 +37,7 @@ LEARNED = "learned"
 WORST, LEAST = 1e30, 1e-12  # losses that have grown beyond all bounds, or cannot be told from none
 SOLVED = 1e-6  # losses below count little: else the easiest problems would outweigh all others
 TRIED = 3  # steps of a dry run
-RATES = tuple(10 ** (power / 4) for power in range(-16, 3))  # 0.0001 to 3.2, four a decade
+RATES = tuple(10 ** (power / 4) for power in range(-16, 9))  # 0.0001 to 100, four a decade
 HANDMADE: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
     "sgd": lambda weights, lr: torch.optim.SGD(weights, lr),
     "momentum": lambda weights, lr: torch.optim.SGD(weights, lr, momentum=0.9),

@@ -49,11 +49,12 @@ class Part:
     metric: str = "accuracy"
     start: str = "prototypes"  # of learners that take steps, and their first rate, as in the part's recipes
     lr: float = 0.01
+    own: float = 0.3  # the rate of steps from a head that knows nothing: best on validation of 0.01, 0.1, 0.3 and 1
     sets: tuple[str, ...] = ()
 
 
 PARTS = {
-    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="own", lr=0.05,
+    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="own", lr=0.05, own=0.05,
                  sets=("tokens.max_tokens=128",)),
     "banking77": Part("banking77-prototypical", "banking77-maml", 160, sets=("tokens.max_tokens=32",)),
     "clinc150": Part("clinc150-prototypical", "clinc150-maml", 160, sets=("tokens.max_tokens=32",)),
@@ -70,7 +71,13 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "prototypical": {"name": "prototypical"},
     "ridge": {"name": "ridge"},
 }
-BESIDE = {"finetune": "fine-tuning of the head", "centroid": "TF-IDF centroid", "support linear": "TF-IDF + LR"}
+BESIDE = {
+    "centroid": "TF-IDF centroid",
+    "support linear": "TF-IDF + LR",
+    "linear": "TF-IDF + LR, pooled, no adaptation",
+    "before": "the encoder, no adaptation",
+    "finetune": "fine-tuning of the head",
+}
 
 
 def trained(config: RunConfig, out: Path) -> Path:
@@ -105,10 +112,10 @@ def scored(path: Path, *, data: str, seed: int, alone: bool) -> Figures:
 def learner_sets(name: str, part: Part) -> list[str]:
     """The overrides that choose the learner, beginning as the part says."""
     settings = dict(LEARNERS[name])
-    if "steps" in settings:
-        settings["lr"] = part.lr
     if settings["name"] in ("maml", "lstm-optimizer", "meta-lstm"):
-        settings["start"] = part.start
+        settings |= {"start": part.start, "lr": part.lr}
+    elif "steps" in settings:
+        settings["lr"] = part.own
     return [f"learner={json.dumps(settings)}"]
 
 
@@ -135,7 +142,7 @@ def beside(encoder: Path, data: str) -> Figures:
     """What the learners are to be read beside; the encoder's own learner is one of them, trained for longer."""
     figures = scored(encoder, data=data, seed=0, alone=False)
     own = {"finetune": figures["model"]} | figures  # of an encoder of plain texts the model's own is fine-tuning
-    return {who: own[who] for who in BESIDE}
+    return {who: own[who] for who in BESIDE if who in own}
 
 
 def summary(found: dict[str, Figures], metric: str) -> dict[str, dict[str, Any]]:
@@ -158,12 +165,18 @@ def summary(found: dict[str, Figures], metric: str) -> dict[str, dict[str, Any]]
 
 
 def markdown(tables: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """A column a data set; per cent, with half the width of the 95 % interval. The best of a column is bold."""
+    """A column a data set; per cent, with half the width of the 95 % interval. The best of a column is bold.
+
+    Without adaptation nothing can be said of new classes: cells are empty there.
+    """
     best = {data: max(rows, key=lambda name, rows=rows: rows[name]["value"]["value"]) for data, rows in tables.items()}
     lines = ["| learner | " + " | ".join(tables) + " |", "| --- |" + " --- |" * len(tables)]
-    for name in next(iter(tables.values())):
+    for name in [*BESIDE.values(), *LEARNERS]:
         cells = []
         for data, rows in tables.items():
+            if name not in rows:
+                cells.append("")
+                continue
             figure = rows[name]["value"]
             value = f"{100 * figure['value']:.1f}"
             shown = f"**{value}**" if name == best[data] else value
