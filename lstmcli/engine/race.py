@@ -121,8 +121,8 @@ class Problems:
         """The logarithm of the losses after the last step."""
         problems = self._draw(self._batch, "train", self.config.seed, *item)
         *_, end = self.learner.trajectory(self.net, problems, loss)
-        logs = (self.learner.losses(self.net, problems, loss)(end).clamp_max(WORST) + SOLVED).log()
-        return Mean(logs.mean(), self._batch), 0
+        losses = self.learner.losses(self.net, problems, loss)(end).nan_to_num(nan=WORST).clamp_max(WORST)
+        return Mean((losses + SOLVED).log().mean(), self._batch), 0
 
     def evaluate(self) -> Work[dict[str, float]]:
         """Of the loss after the last step the median logarithm, lower is better."""

@@ -14,8 +14,8 @@ from lstmcli import recipes, registry
 from lstmcli.data import classifiers, quadratics
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import plot
-from lstmcli.engine.race import HANDMADE, LEAST, OPTIMIZER, RATES, WORST, Problems, _bounded
-from lstmcli.types import Batch
+from lstmcli.engine.race import HANDMADE, LEAST, OPTIMIZER, RATES, WORST, Problems, _bounded, _learned
+from lstmcli.types import Batch, finish
 
 SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
          "episodes.count=8"]  # fmt: skip
@@ -88,6 +88,20 @@ def test_an_untrained_optimiser_is_momentum() -> None:
 
 def test_a_loss_that_is_none_or_beyond_all_bounds_can_be_compared() -> None:
     assert _bounded(torch.tensor([0.0, 1.0, float("inf"), float("nan")])).tolist() == [LEAST, 1, WORST, WORST]
+
+
+def test_a_gradient_that_is_not_a_number_moves_nothing() -> None:
+    value = next(problems_of(*SMALL).learner.parameters())
+    (value * float("nan")).sum().backward()
+    assert not value.grad.any()
+
+
+def test_a_learner_that_only_got_worse_is_left_as_it_began() -> None:
+    race = problems_of(*SMALL, "train.lr=3", "train.epochs=1")
+    race.validation = quadratics.draw(20, "validation", 0)
+    before = race.curves(race.validation)
+    finish(_learned(race))
+    np.testing.assert_array_equal(race.curves(race.validation), before)
 
 
 def test_the_best_rate_is_the_best_of_the_grid() -> None:
