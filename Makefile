@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo format lint types test test-slow bench pretrained check clean
+.PHONY: setup demo format lint types test test-slow bench table pretrained check clean
 
 setup: .venv/.done
 
@@ -39,6 +39,9 @@ test-slow: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+table: setup
+	$(BIN)/python -m tests.bench.table
 
 check: lint types test
 

@@ -199,6 +199,7 @@ class LstmOptimizer(Stepping):
     hidden: int = Field(20, ge=1, le=1024, description="Cells a layer, for each weight.")
     layers: int = Field(2, ge=1, le=8, description="LSTM layers.")
     sees_weights: bool = Field(False, description="It sees the weight too, not its gradient alone.")
+    sees_task: bool = Field(False, description="It sees the task's gradient as a whole, and goes by the curvature.")
     truncate: int = Field(20, ge=1, le=100_000, description="Steps that a derivative goes back.")
 
 

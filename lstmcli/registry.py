@@ -21,6 +21,10 @@ DATASETS = {
     "table": "lstmcli.data.table",
     "texts": "lstmcli.data.texts",
 }
+PROBLEMS = {  # drawn, not read: what learned optimisers are raced on
+    "classifiers": "lstmcli.data.classifiers",
+    "quadratics": "lstmcli.data.quadratics",
+}
 TASKS = {
     "classify": "lstmcli.tasks.classify",
     "model_language": "lstmcli.tasks.model_language",

@@ -11,7 +11,7 @@ from lstmcli.cli.render import Screen
 if TYPE_CHECKING:
     from lstmcli.engine.evaluate import Figures
     from lstmcli.engine.few_shot import FewShot
-    from lstmcli.engine.quadratics import Race
+    from lstmcli.engine.race import Race
 
 SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
 

@@ -126,9 +126,10 @@ class Screen:
 
     def _planned(self, event: "Planned") -> None:
         minutes = "" if event.seconds is None else f", about {duration(event.seconds)}"
+        tokens = f" ({event.tokens:,} tokens)" if event.tokens else ""
         self.err.print(
-            f"training {event.parameters:,} weights for {event.steps:,} steps "
-            f"({event.tokens:,} tokens) on {event.device} in {event.precision}{minutes}"
+            f"training {event.parameters:,} weights for {event.steps:,} steps{tokens} "
+            f"on {event.device} in {event.precision}{minutes}"
         )
         self._plan = event
 

@@ -45,7 +45,7 @@ def train(
     quiet: options.Quiet = False,
 ) -> None:
     """Train a model and keep the best checkpoint."""
-    from lstmcli import recipes
+    from lstmcli import recipes, registry
     from lstmcli.cli import render
 
     screen = render.Screen(json=json, quiet=quiet)
@@ -71,13 +71,16 @@ def train(
     target = out or folder.RUNS / Path(recipe).absolute().stem
     if not dry_run:
         folder.claim(target, resume=resume, force=force)
-    if config.data.name == "quadratics":  # problems that are drawn, not read
+    if config.data.name in registry.PROBLEMS:
         from lstmcli.cli import few_shot
-        from lstmcli.engine import quadratics
+        from lstmcli.engine import race
 
-        if dry_run or resume:
-            raise ConfigError("a race takes minutes: it is run whole", fix="leave out --dry-run and --resume")
-        few_shot.show_race(screen, screen.watch(quadratics.run(config, target)))
+        if resume:
+            raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume")
+        if dry_run:
+            screen.rehearsal(config, race.rehearse(config))
+        else:
+            few_shot.show_race(screen, screen.watch(race.run(config, target)))
         return
     examples = screen.watch(inputs.read(config))
 

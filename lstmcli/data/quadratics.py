@@ -9,12 +9,19 @@ import torch
 
 from lstmcli.types import Batch
 
-SIZE = 10  # dimensions
+SIZES = (10, 1)  # of the layers that solve a problem, dimensions first
+COUNT = 1000  # problems to validate on, and fresh ones to race on
+PARTS = {"train": 1, "validation": 2, "test": 3}  # beside the seed of a run
 
 
-def draw(count: int, *seed: int) -> Batch:
-    """``count`` problems; the seed decides all. tokens: W, ``[task, row, dimension]``; targets: y, ``[task, row]``."""
-    random = np.random.default_rng(seed)
+def draw(count: int, part: str, *seed: int) -> Batch:
+    """``count`` problems; part and seed decide all.
+
+    tokens: W, ``[task, row, dimension]``; targets: y, ``[task, row]``.
+    """
+    first, *more = seed
+    random = np.random.default_rng((first, PARTS[part], *more))
+    size = SIZES[0]
     rows, targets = (torch.from_numpy(random.standard_normal((count, *shape))).float()
-                     for shape in ((SIZE, SIZE), (SIZE,)))  # fmt: skip
-    return Batch(rows, torch.full((count, SIZE), SIZE), targets)
+                     for shape in ((size, size), (size,)))  # fmt: skip
+    return Batch(rows, torch.full((count, size), size), targets)

@@ -70,12 +70,36 @@ class FewShot:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "below"}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Figures by who says so, of each episode; seconds: of the model's adapting and scoring."""
+
+    task: Any
+    figures: dict[str, list[dict[str, float]]]
+    drawn: list[Draw]
+    seconds: float
+
+
 def run(
     checkpoint: Checkpoint, examples: Sequence[Example], support: Sequence[Example], asked: Asked, path: Path
 ) -> Telling[FewShot]:
-    """Adapt the checkpoint to many small tasks and score the rest of each.
+    """Adapt the checkpoint to many small tasks and score the rest of each; raises as ``measured``.
 
     support: the fixed supports of the data's tasks, if it has such; then each is scored once, on all its examples.
+    """
+    found = yield from measured(checkpoint, examples, support, asked)
+    return _report(checkpoint, found, asked, path)
+
+
+def measured(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    support: Sequence[Example],
+    asked: Asked,
+    *,
+    alone: bool = False,
+) -> Telling[Measured]:
+    """What each episode comes to, of the model and, unless it is ``alone``, of what it must be read beside.
 
     Raises:
         ConfigError: the model does not label whole texts.
@@ -94,12 +118,13 @@ def run(
     if "shares" not in checkpoint.progress and not drawn_anew:
         yield Noted("the checkpoint does not say the shares of its classes: they are taken for equal")
     begun = time.perf_counter()
-    chances = yield from _of_the_model(parts, full, drawn, asked, checkpoint)
+    chances = yield from _of_the_model(parts, full, drawn, asked, checkpoint, alone=alone)
     seconds = time.perf_counter() - begun
-    chances |= yield from _of_baselines(parts, checkpoint, full, together, drawn, asked)
+    if not alone:
+        chances |= yield from _of_baselines(parts, checkpoint, full, together, drawn, asked)
     figures = {who: [parts.task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
                for who, said in chances.items()}  # fmt: skip
-    return _report(checkpoint, parts.task, figures, drawn, asked, seconds, path)
+    return Measured(parts.task, figures, drawn, seconds)
 
 
 def _drawn(support: Sequence[Example], examples: Sequence[Example], asked: Asked, labels: Sequence[str]) -> list[Draw]:
@@ -129,12 +154,12 @@ def _fixed(support: Pool, rest: Pool, shots: int, *, offset: int, labels: Sequen
 
 
 def _of_the_model(
-    parts: assemble.Parts, full: Store, drawn: Sequence[Draw], asked: Asked, checkpoint: Checkpoint
+    parts: assemble.Parts, full: Store, drawn: Sequence[Draw], asked: Asked, checkpoint: Checkpoint, *, alone: bool
 ) -> Telling[Chances]:
-    """What the model says after adaptation, and what it would have said before and after plain fine-tuning."""
+    """What the model says after adaptation; unless ``alone`` what it would have said before, and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
     learners = {MODEL: parts}
-    if parts.config.learner.name != "finetune":
+    if parts.config.learner.name != "finetune" and not alone:
         learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
     trained = checkpoint.config.episodes
     trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
@@ -143,7 +168,7 @@ def _of_the_model(
     logits = {}
     for who, its in learners.items():
         logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")
-    if asked.shape.ways is None:
+    if asked.shape.ways is None and not alone:
         places = np.concatenate([one.query for one in drawn])
         before = yield from assemble.outputs(parts, store.part(places), "scoring before adaptation")
         logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
@@ -216,10 +241,9 @@ def _shifted(chances: Array, shift: Array) -> Array:
     return moved
 
 
-def _report(
-    checkpoint: Checkpoint, task: Any, figures: dict[str, list[dict[str, float]]], drawn: Sequence[Draw],
-    asked: Asked, seconds: float, path: Path,
-) -> FewShot:  # fmt: skip
+def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -> FewShot:
+    task, drawn, figures = found.task, found.drawn, dict(found.figures)
+
     def mean(each: Sequence[dict[str, float]]) -> Figures:
         return {name: asdict(measure) for name, measure in task.over_episodes(each, seed=asked.seed).items()}
 
@@ -251,7 +275,7 @@ def _report(
         baselines=beside,
         gains=gains,
         tasks=rows,
-        seconds=seconds,
+        seconds=found.seconds,
         checkpoint=str(path),
         below=tuple(who for who, its in beside.items() if means[primary]["value"] < its[primary]["value"]),
     )

@@ -20,6 +20,7 @@ from lstmcli.types import Batch, ClassScores, Episode, Headed, Loss, Scores, Spe
 
 HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
 EMBEDDING = "embedding"
+PIECES = 6  # that texts are parted into by length, where all are read at the same weights
 
 Weights = dict[str, Tensor]  # by name, each ``[task, ...]``
 Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one task
@@ -102,8 +103,23 @@ def classes(scores: Scores) -> ClassScores:
 
 def embedded(model: nn.Module, batch: Batch) -> tuple[Headed, Tensor]:
     """The scores of the texts of all tasks, read in one pass, and their embeddings ``[task, batch, ..., feature]``."""
-    scores: Headed = model(_together(batch))
+    together = _together(batch)
+    scores: Headed = model(together) if batch.spelling is not None else _read(model, together)
     return scores, scores.embedding.view(len(batch.tokens), -1, *scores.embedding.shape[1:])
+
+
+def _read(model: nn.Module, batch: Batch) -> ClassScores:
+    """The scores of whole texts, read with others of like length: most texts are far shorter than the longest."""
+    if int(batch.lengths.min()) == batch.tokens.shape[1]:
+        return classes(model(batch))
+    order = batch.lengths.argsort()
+    parts = []
+    for places in order.chunk(PIECES):
+        lengths = batch.lengths[places]
+        parts.append(classes(model(Batch(batch.tokens[places, : int(lengths[-1])], lengths))))
+    back = order.argsort()
+    logits, embedding = (torch.cat([getattr(part, name) for part in parts])[back] for name in ("logits", "embedding"))
+    return ClassScores(logits, embedding)
 
 
 def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
@@ -158,7 +174,7 @@ def descend(
     start = {name: value.detach() for name, value in weights.items()}
 
     def anchored(at: Weights) -> Tensor:
-        pulls = [(value - start[name]).square().flatten(1).sum(dim=1) for name, value in at.items()]
+        pulls = [in_rows(value - start[name]).square().sum(dim=1) for name, value in at.items()]
         return losses(at) + anchor * torch.stack(pulls).sum(dim=0)
 
     for step in range(steps):
@@ -178,7 +194,12 @@ def sloping(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: boo
 
 def packed(weights: Weights) -> Tensor:
     """All weights of each task in a row, ``[task, coordinate]``."""
-    return torch.cat([value.flatten(1) for value in weights.values()], dim=1)
+    return torch.cat([in_rows(value) for value in weights.values()], dim=1)
+
+
+def in_rows(value: Tensor) -> Tensor:
+    """A weight of each task in a row, ``[task, coordinate]``; a single number too."""
+    return value.reshape(len(value), -1)
 
 
 def unpacked(rows: Tensor, like: Weights) -> Weights:

@@ -6,7 +6,12 @@
 Andrychowicz et al. (2016), "Learning to learn by gradient descent by gradient descent", sections 2 and 2.1: one small
 LSTM for all coordinates of all weights, each with a state of its own, trained through its steps by the loss after them.
 What it sees of a gradient is its size on a logarithmic scale and its sign (their appendix A), so that coordinates of
-all sizes look alike; with ``sees_weights`` θ too.
+all sizes look alike; with ``sees_weights`` θ too. With ``sees_task`` every coordinate also sees what concerns its task
+as a whole: the length of the gradient, its angle with the last step, how much that step has changed it, which is the
+curvature (Barzilai & Borwein 1988, "Two-Point Step Size Gradient Methods"), and how far it has come. Wichrowska et al.
+(2017) too let coordinates know of each other. After the first step the rate is then REACH over the largest curvature
+met so far, so that a step is neither too long nor too short, whatever the task; and what is seen is taken for a
+constant by every meta-gradient, which would else grow beyond all bounds.
 
 There the step is a linear function of h_t. Here h_t says how fast to go and how much of the last step to keep (as the
 gates of Wichrowska et al. 2017 do): a step is as large as gradients are, whatever their size, where a sum of logarithms
@@ -18,6 +23,7 @@ steps. All coordinates of all weights of all tasks are one batch of the LSTM: a 
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +33,28 @@ from lstmcli.meta.inner import Weights, moving, packed, sloping, unpacked
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
-State = tuple[Tensor, Tensor, Tensor]  # hidden and cell [layer, coordinate, hidden]; the last step [task, coordinate]
 SPAN = 10.0  # smaller gradients than e^-SPAN are seen as they are
+OWN, TASK = 2, 5  # numbers that tell of a coordinate's gradient, and of the task's
+TINY = 1e-20  # kept from logarithms and denominators
+FLAT = 1e-4  # curvatures below are taken for this, and as far above one
+REACH = 1.5  # twice as much, and momentum 0, would overshoot as far as it came from
+
+
+class State(NamedTuple):
+    """hidden, cell: ``[layer, coordinate, hidden]``; moved, gradients: the last of each; curvature: the largest so
+    far, ``[task, 1]``; taken: steps so far."""
+
+    hidden: Tensor
+    cell: Tensor
+    moved: Tensor
+    gradients: Tensor
+    curvature: Tensor
+    taken: int
+
+    def cut(self) -> "State":
+        """The same, through which no derivative goes back."""
+        hidden, cell, moved, gradients, curvature = (part.detach() for part in self[:5])
+        return State(hidden, cell, moved, gradients, curvature, self.taken)
 
 
 class LstmOptimizer(Stepping):
@@ -39,8 +65,9 @@ class LstmOptimizer(Stepping):
         self.config = config
         like = next(model.parameters())
         self.rate = nn.Parameter(like.new_tensor(math.log(config.lr)))  # log a
-        self.over_steps = nn.LSTM(3 if config.sees_weights else 2, config.hidden, config.layers)
+        self.over_steps = nn.LSTM(OWN + config.sees_weights + TASK * config.sees_task, config.hidden, config.layers)
         self.kept = nn.Parameter(like.new_tensor(math.log(config.momentum / (1 - config.momentum))))  # b
+        self.reach = nn.Parameter(like.new_tensor(math.log(REACH))) if config.sees_task else None
         self.to_step = nn.Linear(config.hidden, 2, bias=False)  # u and v
         nn.init.zeros_(self.to_step.weight)
         self.to(like)
@@ -54,24 +81,33 @@ class LstmOptimizer(Stepping):
         for step in range(self.config.steps):
             if state is not None and step % self.config.truncate == 0:
                 weights = {name: value.detach().requires_grad_(exact) for name, value in weights.items()}
-                state = (state[0].detach(), state[1].detach(), state[2].detach())
+                state = state.cut()
             _, gradients = sloping(losses, weights, exact=exact)
             rows = packed(weights)
             state = self.step(packed(gradients), rows, state)
-            weights = unpacked(rows + state[-1], weights)
+            weights = unpacked(rows + state.moved, weights)
             yield weights
 
     def step(self, gradients: Tensor, weights: Tensor, state: State | None) -> State:
-        """The state of each coordinate, last in it what to add to the weights. gradients, weights: of any one shape."""
+        """The state after a step, whose ``moved`` is to be added to the weights. All are ``[task, coordinate]``."""
+        last, taken = (torch.zeros_like(gradients), 0) if state is None else (state.moved, state.taken)
+        curvature = gradients.new_zeros(len(gradients), 1) if state is None else state.curvature
+        rate: Tensor = self.rate
         seen = [seen_of(gradients)]
         if self.config.sees_weights:
             seen.append(weights[..., None])
-        *before, last = state or (torch.zeros_like(gradients),)
+        if self.reach is not None:
+            whole = seen_of_task(gradients, last, gradients if state is None else state.gradients).detach()
+            curvature = torch.maximum(curvature, (whole[:, -1:] * SPAN).exp() if taken else curvature)
+            rate = self.reach - curvature.log() if taken else rate
+            done = gradients.new_full(gradients.shape, taken / max(1, self.config.steps))
+            seen = [part.detach() for part in seen]
+            seen += [whole[:, None].expand(*gradients.shape, TASK - 1), done[..., None]]
         inputs = torch.cat(seen, dim=-1).flatten(0, -2)[None]  # [1, coordinate, seen]
-        output, (hidden, cell) = self.over_steps(inputs, tuple(before) or None)
+        output, (hidden, cell) = self.over_steps(inputs, None if state is None else (state.hidden, state.cell))
         faster, longer = self.to_step(output).view(*gradients.shape, 2).unbind(dim=-1)
-        moved = (self.kept + longer).sigmoid() * last - (self.rate + faster).exp() * gradients
-        return hidden, cell, moved
+        moved = (self.kept + longer).sigmoid() * last - (rate + faster).exp() * gradients
+        return State(hidden, cell, moved, gradients, curvature, taken + 1)
 
 
 def seen_of(values: Tensor) -> Tensor:
@@ -79,6 +115,24 @@ def seen_of(values: Tensor) -> Tensor:
     large = values.abs() >= math.exp(-SPAN)
     size = values.abs().clamp_min(math.exp(-SPAN)).log() / SPAN
     return torch.stack((size, torch.where(large, values.sign(), math.exp(SPAN) * values)), dim=-1)
+
+
+def seen_of_task(gradients: Tensor, moved: Tensor, before: Tensor) -> Tensor:
+    """Of all coordinates of a task together, ``[..., TASK - 1]``; each ``[..., coordinate]``.
+
+    before: the gradients where the step ``moved`` began; y: their change. Seen are the length of g, its angle with the
+    step Δ, and the curvatures y·Δ / Δ·Δ and |y| / |Δ| along it, all but the angle as logarithms over SPAN.
+    """
+
+    def dot(one: Tensor, other: Tensor) -> Tensor:
+        return (one * other).sum(dim=-1)
+
+    change = gradients - before
+    length, way = dot(gradients, gradients) + TINY, dot(moved, moved) + TINY
+    along = (dot(change, moved) / way).clamp(FLAT, 1 / FLAT)  # it may be negative, where the loss is not convex
+    steepest = (dot(change, change) / way).clamp(FLAT**2, FLAT**-2)
+    angle = dot(gradients, moved) / (length * way).sqrt()
+    return torch.stack((length.log() / 2 / SPAN, angle, along.log() / SPAN, steepest.log() / 2 / SPAN), dim=-1)
 
 
 def build(config: Config, model: nn.Module) -> LstmOptimizer:

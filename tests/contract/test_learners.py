@@ -24,6 +24,7 @@ from lstmcli.config import (
 from lstmcli.models.classifier import build
 from lstmcli.tasks.classify import loss
 from lstmcli.types import Batch, Episode
+from tests.contract.slopes import slope
 
 TASKS, WAYS, SHOTS, TIME, WORDS = 3, 3, 2, 5, 12
 VARIANTS: dict[str, list[Section]] = {
@@ -37,6 +38,7 @@ VARIANTS: dict[str, list[Section]] = {
         *(LstmOptimizer(moves=moves, steps=3, lr=0.3, hidden=4) for moves in ("all", "head")),
         LstmOptimizer(moves="lstm+head", steps=2, lr=1.0, hidden=4, layers=1, sees_weights=True, multi_step=0.3),
         LstmOptimizer(start="prototypes", steps=2, lr=0.3, hidden=4),
+        LstmOptimizer(moves="head", steps=3, lr=0.3, hidden=4, sees_task=True),
     ],
     "matching": [Matching(distance=distance, reads=reads, hidden=3, nearness=2.0)
                  for distance in ("cosine", "squared") for reads in (0, 2)],
@@ -53,7 +55,8 @@ DESCENDING = ("finetune", "maml", "reptile")  # by plain gradient steps
 META_LOSS = [pytest.param(name, config.model_copy(update={"order": "second"} if hasattr(config, "order") else {}),
                           id=f"{name}-{number}")
              for name in sorted(registry.LEARNERS) if name not in ("finetune", "reptile")  # Reptile's is no gradient
-             for number, config in enumerate(VARIANTS[name])]  # fmt: skip
+             for number, config in enumerate(VARIANTS[name])
+             if not getattr(config, "sees_task", False)]  # which is taken for a constant  # fmt: skip
 EXACT = [case.values[1] for case in META_LOSS if case.values[0] == "maml"]
 
 
@@ -126,6 +129,14 @@ def test_an_adapted_model_is_the_model_at_other_weights(name: str, config: Secti
         if own.keys() <= its.state_dict().keys():  # else the learner remembers the support itself
             alone = functional_call(its, own, (one_task(query, task),)).logits
             torch.testing.assert_close(said[task], alone, rtol=0, atol=1e-12)
+
+
+@battery
+def test_a_model_with_a_bag_of_words_is_adapted_too(name: str, config: Section) -> None:
+    """One of its weights is a single number."""
+    its = build(Classifier(embedding=4, hidden=3, dropout=0.0, bag=5), words=WORDS, labels=WAYS).double()
+    learner = learner_for(name, config, its)
+    assert learner.meta_loss(its, episode(), loss).isfinite().all()
 
 
 @battery
@@ -229,38 +240,17 @@ def test_without_steps_prototypes_are_those_of_a_prototypical_network(moves: str
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
 
 
-def slope(learner: Any, its: nn.Module, given: Episode) -> tuple[float, float]:
-    """Of the meta-loss along a random direction in all that is learned: by autograd, and by a central difference."""
-    learned = [*its.parameters(), *learner.parameters()]
-    torch.manual_seed(3)
-    direction = [torch.randn_like(value) for value in learned]
-    gradients = torch.autograd.grad(learner.meta_loss(its, given, loss).sum(), learned, allow_unused=True)
-    exact = sum(float((part * way).sum()) for part, way in zip(gradients, direction, strict=True) if part is not None)
-
-    def shifted(size: float) -> float:
-        with torch.no_grad():
-            for value, way in zip(learned, direction, strict=True):
-                value += size * way
-            reached = learner.meta_loss(its, given, loss).sum().item()
-            for value, way in zip(learned, direction, strict=True):
-                value -= size * way
-        return reached
-
-    size = 1e-6  # small: the logarithm of a small gradient bends much
-    return exact, (shifted(size) - shifted(-size)) / (2 * size)
-
-
 @pytest.mark.parametrize(("name", "config"), META_LOSS)
 def test_the_exact_meta_gradient_equals_the_finite_difference(name: str, config: Section) -> None:
     its = model("mean")  # no maximum, whose kinks a difference may straddle
-    exact, numeric = slope(learner_for(name, config, its), its, episode())
+    exact, numeric = slope(learner_for(name, config, its), its, episode(), loss)
     assert exact == pytest.approx(numeric, rel=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["last", "attention"])
 def test_the_exact_meta_gradient_holds_for_other_poolings(pooling: str) -> None:
     its = model(pooling)
-    exact, numeric = slope(learner_for("maml", EXACT[0], its), its, episode())
+    exact, numeric = slope(learner_for("maml", EXACT[0], its), its, episode(), loss)
     assert exact == pytest.approx(numeric, rel=1e-6)
 
 

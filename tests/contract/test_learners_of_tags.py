@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import functional_call
 
 from lstmcli import registry
@@ -13,6 +13,7 @@ from lstmcli.models import language_model
 from lstmcli.models.tagger import build
 from lstmcli.tasks.tag import loss
 from lstmcli.types import Batch, Episode, Spelling
+from tests.contract.slopes import slope
 
 TASKS, TEXTS, TIME, FORMS, LABELS = 2, 4, 5, 6, 9
 CASES: list[tuple[str, Section]] = [
@@ -82,20 +83,5 @@ def test_the_exact_meta_gradient_through_the_chain_equals_the_finite_difference(
     its = model(characters)
     learner = learner_for("maml", Maml(order="second", moves=moves, steps=2, lr=0.2), its)
     given = Episode(batch(1), batch(2), ())
-    learned = list(its.parameters())
-    torch.manual_seed(3)
-    direction = [torch.randn_like(value) for value in learned]
-    gradients = torch.autograd.grad(learner.meta_loss(its, given, loss).sum(), learned, allow_unused=True)
-    exact = sum(float((part * way).sum()) for part, way in zip(gradients, direction, strict=True) if part is not None)
-
-    def shifted(size: float) -> Tensor:
-        with torch.no_grad():
-            for value, way in zip(learned, direction, strict=True):
-                value += size * way
-            reached = learner.meta_loss(its, given, loss).sum()
-            for value, way in zip(learned, direction, strict=True):
-                value -= size * way
-        return reached
-
-    numeric = (shifted(1e-5) - shifted(-1e-5)) / 2e-5
-    assert exact == pytest.approx(numeric.item(), rel=1e-6)
+    exact, numeric = slope(learner, its, given, loss)
+    assert exact == pytest.approx(numeric, rel=1e-6)

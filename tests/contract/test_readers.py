@@ -75,7 +75,7 @@ def test_there_are_recipes() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_recipe_loads_and_says_what_it_is_for(path: Path) -> None:
     config = recipes.load(path.stem)
-    assert config.data.name in {*registry.DATASETS, "quadratics"}  # these are drawn, not read
+    assert config.data.name in {*registry.DATASETS, *registry.PROBLEMS}
     first, second = path.read_text("utf-8").splitlines()[:2]
     assert first.startswith("# ")
     assert second.startswith("# lstmcli train ")

@@ -16,7 +16,7 @@ from lstmcli.data.store import built
 from lstmcli.engine import assemble, compact, inputs, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
+from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts, measured
 from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
@@ -155,6 +155,15 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
     drawn = json.loads(capsys.readouterr().out)
     assert set(drawn["baselines"]) == {"majority", "centroid", "support linear"}
     assert run("evaluate", "-c", learned, "--ways", "2") == 2
+
+
+def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
+    kept = checkpoints.load(learned)
+    name, examples = finish(inputs.to_score(kept.config.data, None, kept.config))
+    asked = Asked("mine", name, Episodes(shots=2, queries=2), 4, "support", 0)
+    whole, alone = (finish(measured(kept, examples, [], asked, alone=alone)) for alone in (False, True))
+    assert set(whole.figures) == {"model", "finetune", "before", "majority", "linear", "centroid", "support linear"}
+    assert alone.figures == {"model": whole.figures["model"]}
 
 
 def test_a_prior_is_what_it_says() -> None:

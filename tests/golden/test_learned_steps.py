@@ -33,7 +33,7 @@ def loss(scores: ClassScores, batch: Batch) -> Mean:
 def problems() -> Batch:
     torch.manual_seed(1)
     rows = torch.randn(TASKS, SIZE, SIZE, dtype=torch.float64)
-    return Batch(rows, torch.ones(TASKS, SIZE), torch.randn(TASKS, SIZE, dtype=torch.float64))
+    return Batch(rows, torch.full((TASKS, SIZE), SIZE), torch.randn(TASKS, SIZE, dtype=torch.float64))
 
 
 def shaken(learner: nn.Module) -> nn.Module:
@@ -157,3 +157,58 @@ def test_a_derivative_goes_back_as_far_as_it_is_told(truncate: int, reaches: boo
     *_, last = shaken(lstm_optimizer.build(config, model)).trajectory(model, problems(), loss)
     (gradient,) = torch.autograd.grad(last["head.weight"].sum(), [model.head.weight], allow_unused=True)
     assert (gradient is not None) == reaches
+
+
+def test_what_is_seen_of_a_task_is_its_gradient_its_angle_and_its_curvature() -> None:
+    """On a quadratic with Hessian H the gradient changes by HΔ: both curvatures lie among the eigenvalues."""
+    torch.manual_seed(5)
+    half = torch.randn(4, 4, dtype=torch.float64)
+    hessian = half @ half.T
+    before, moved = torch.randn(2, 3, 4, dtype=torch.float64).unbind()  # three tasks
+    gradients = before + moved @ hessian
+    ours = lstm_optimizer.seen_of_task(gradients, moved, before).numpy()
+    low, *_, high = np.linalg.eigvalsh(hessian.numpy())
+    for task in range(3):
+        g, step = gradients[task].numpy(), moved[task].numpy()
+        along = step @ hessian.numpy() @ step / (step @ step)
+        steepest = np.linalg.norm(hessian.numpy() @ step) / np.linalg.norm(step)
+        assert low <= along <= steepest <= high
+        angle = g @ step / np.linalg.norm(g) / np.linalg.norm(step)
+        expected = [math.log(np.linalg.norm(g)) / 10, angle, math.log(along) / 10, math.log(steepest) / 10]
+        np.testing.assert_allclose(ours[task], expected, rtol=1e-9)
+
+
+def test_before_the_first_step_a_task_is_seen_too_and_can_be_differentiated() -> None:
+    still = torch.zeros(2, 3, requires_grad=True)
+    seen = lstm_optimizer.seen_of_task(still, still, still)
+    assert seen.isfinite().all()
+    (slope,) = torch.autograd.grad(seen.sum(), still)
+    assert slope.isfinite().all()
+
+
+def test_how_far_it_has_come_is_seen_beside_the_task() -> None:
+    learner = shaken(lstm_optimizer.build(LstmOptimizer(steps=STEPS, hidden=4, sees_task=True), Least())).double()
+    told: list[torch.Tensor] = []
+    learner.over_steps.register_forward_pre_hook(lambda _, inputs: told.append(inputs[0].detach()))
+    path(learner, Least())
+    assert [float(each[0, 0, -1]) for each in told] == [step / STEPS for step in range(STEPS)]
+    assert all(each.shape == (1, TASKS * SIZE, lstm_optimizer.OWN + lstm_optimizer.TASK) for each in told)
+    for each in told:  # all coordinates of a task see the same of it
+        whole = each.view(TASKS, SIZE, -1)[..., lstm_optimizer.OWN :]
+        torch.testing.assert_close(whole, whole[:, :1].expand_as(whole))
+
+
+def test_untrained_and_seeing_the_task_it_is_momentum_at_a_rate_over_the_largest_curvature() -> None:
+    config = LstmOptimizer(steps=STEPS, hidden=4, sees_task=True, lr=RATE, momentum=0.9)
+    ours = path(lstm_optimizer.build(config, Least()).double(), Least())
+    for task in range(TASKS):
+        at, step, before, curvature = start(Least()), np.zeros(SIZE), np.zeros(SIZE), 0.0
+        for number in range(STEPS):
+            gradient = slope(task, at)[1]
+            rate = RATE
+            if number:
+                curvature = max(curvature, np.linalg.norm(gradient - before) / np.linalg.norm(step))
+                rate = lstm_optimizer.REACH / curvature
+            step, before = 0.9 * step - rate * gradient, gradient
+            at = at + step
+            np.testing.assert_allclose(ours[number + 1, task], at, rtol=1e-6)

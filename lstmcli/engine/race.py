@@ -1,0 +1,243 @@
+"""Train a learned optimiser on problems that are drawn, and race it against those made by hand on fresh ones.
+
+The learner, its loop and its inner loop are those that learn texts; here a task is a problem, and what is minimised is
+the logarithm of its loss after the last step, so that the last digits count as the first. Hand-made optimisers have the
+rate that is best on validation problems; all are compared on problems seen by none.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lstmcli import registry
+from lstmcli.config import RunConfig
+from lstmcli.data.tokens import Vocabulary
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import folder, plot, runtime
+from lstmcli.engine.checkpoint import Checkpoint, grouped
+from lstmcli.engine.events import Evaluated, Event, Noted, Planned, Stepped, Telling
+from lstmcli.engine.fit import Job, Position, fit, optimizer_for
+from lstmcli.errors import ConfigError
+from lstmcli.types import Batch, ClassScores, Mean, Progress, Work
+
+OPTIMIZER = "optimizer.pt"  # not model.pt: no command should take it for a model of texts
+LEARNED = "learned"
+WORST, LEAST = 1e30, 1e-12  # losses that have grown beyond all bounds, or cannot be told from none
+SOLVED = 1e-6  # losses below count little: else the easiest problems would outweigh all others
+TRIED = 3  # steps of a dry run
+RATES = tuple(10 ** (power / 4) for power in range(-16, 9))  # 0.0001 to 100, four a decade
+HANDMADE: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
+    "sgd": lambda weights, lr: torch.optim.SGD(weights, lr),
+    "momentum": lambda weights, lr: torch.optim.SGD(weights, lr, momentum=0.9),
+    "rmsprop": lambda weights, lr: torch.optim.RMSprop(weights, lr),
+    "adam": lambda weights, lr: torch.optim.Adam(weights, lr),
+}
+
+Losses = np.ndarray[Any, np.dtype[Any]]  # [step, problem], the start among them
+
+
+class Net(nn.Module):
+    """The weights of a problem, and what they make of its rows: linear layers with tanh between them.
+
+    A single layer begins at zero, so that all coordinates start alike; of more each row of weights is random.
+    """
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        *between, last = pairwise(sizes)
+        layers = [part for size in between for part in (nn.Linear(*size), nn.Tanh())]
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(*last, bias=bool(between))
+        if not between:
+            nn.init.zeros_(self.head.weight)
+
+    def forward(self, batch: Batch) -> ClassScores:
+        embedding = self.layers(batch.tokens)
+        return ClassScores(self.head(embedding), embedding)
+
+
+def loss(scores: ClassScores, batch: Batch) -> Mean:
+    """Of one problem: the sum of squares where targets are numbers, the mean cross-entropy where they are labels."""
+    assert batch.targets is not None
+    if batch.targets.is_floating_point():
+        return Mean((scores.logits[:, 0] - batch.targets).square().sum(), 1)
+    return Mean(F.cross_entropy(scores.logits, batch.targets), 1)
+
+
+@dataclass(frozen=True)
+class Race:
+    """Loss after the last step on fresh problems. factors: of each one's loss over the learned one's, paired."""
+
+    problems: int
+    steps: int
+    medians: dict[str, float]
+    rates: dict[str, float]
+    factors: dict[str, dict[str, float]]
+    curves: dict[str, list[float]]  # medians
+    seconds: float
+    folder: str
+
+    def plain(self) -> dict[str, Any]:
+        """The race as JSON has it."""
+        return asdict(self)
+
+
+class Problems:
+    """What the loop works on: problems of the kind that the recipe names."""
+
+    def __init__(self, config: RunConfig) -> None:
+        assert config.episodes is not None
+        if not hasattr(config.learner, "steps"):
+            fix = "choose one that does: --set learner.name=lstm-optimizer"
+            raise ConfigError("the learner takes no steps", where=f"learner.name={config.learner.name}", fix=fix)
+        kind = registry.find(registry.PROBLEMS, config.data.name)
+        self.config = config
+        self.net = Net(kind.SIZES)
+        self.learner = registry.find(registry.LEARNERS, config.learner.name).build(config.learner, self.net)
+        for value in self.learner.parameters():  # a problem that has grown beyond all bounds says nothing
+            value.register_hook(partial(torch.nan_to_num, nan=0.0, posinf=0.0, neginf=0.0))
+        self.steps = config.learner.steps
+        self._draw = kind.draw
+        self._batch, self._count = config.episodes.batch, config.episodes.count
+        self.validation, self.fresh = (kind.draw(kind.COUNT, part, config.seed) for part in ("validation", "test"))
+
+    def items(self, epoch: int) -> list[tuple[int, int]]:
+        """The epoch and number of each meta-batch."""
+        return [(epoch, number) for number in range(self._count // self._batch)]
+
+    def loss(self, item: tuple[int, int]) -> tuple[Mean, int]:
+        """The logarithm of the losses after the last step."""
+        problems = self._draw(self._batch, "train", self.config.seed, *item)
+        *_, end = self.learner.trajectory(self.net, problems, loss)
+        losses = self.learner.losses(self.net, problems, loss)(end).nan_to_num(nan=WORST).clamp_max(WORST)
+        return Mean((losses + SOLVED).log().mean(), self._batch), 0
+
+    def evaluate(self) -> Work[dict[str, float]]:
+        """Of the loss after the last step the median logarithm, lower is better."""
+        yield Progress("validating")
+        log = float(np.median(np.log(self.curves(self.validation)[-1])))
+        return {"score": -log, "loss": log}
+
+    def curves(self, problems: Batch) -> Losses:
+        """The losses of the learned optimiser's steps."""
+        losses = self.learner.losses(self.net, problems, loss)
+        with torch.no_grad():
+            path = self.learner.trajectory(self.net, problems, loss)
+            return _bounded(torch.stack([losses(weights) for weights in path]))
+
+    def by_hand(self, name: str, rate: float, problems: Batch) -> Losses:
+        """The losses of a hand-made optimiser's steps."""
+        losses = self.learner.losses(self.net, problems, loss)
+        start = next(self.learner.trajectory(self.net, problems, loss))
+        weights = {key: value.detach().clone().requires_grad_() for key, value in start.items()}
+        optimizer = HANDMADE[name](list(weights.values()), rate)  # one for all: coordinates do not touch
+        curve = []
+        for step in range(self.steps + 1):
+            optimizer.zero_grad()
+            reached = losses(weights)
+            curve.append(reached.detach())
+            if step < self.steps:
+                reached.sum().backward()
+                optimizer.step()
+        return _bounded(torch.stack(curve))
+
+    def best_rate(self, name: str) -> float:
+        """That of the grid with the lowest median loss after the last step, on validation problems."""
+        ends = [np.median(self.by_hand(name, rate, self.validation)[-1]) for rate in RATES]
+        return RATES[int(np.argmin(ends))]
+
+
+def _bounded(curve: Tensor) -> Losses:
+    """At most ``WORST`` where it diverges, and no less than ``LEAST``, which rounding makes of less."""
+    return curve.double().nan_to_num(nan=WORST).clamp(LEAST, WORST).numpy()
+
+
+def rehearse(config: RunConfig) -> Iterator[Event]:
+    """How long ``run`` would learn; writes nothing."""
+    runtime.prepare(config)
+    work = Problems(config)
+    planned = _plan(work)
+    begun = time.perf_counter()
+    for _ in zip(range(TRIED), fit(_job(work), config.train, Position()), strict=False):
+        pass
+    yield replace(planned, seconds=(time.perf_counter() - begun) / TRIED * planned.steps)
+
+
+def run(config: RunConfig, out: Path) -> Telling[Race]:
+    """Train the optimiser, race it on fresh problems, and write optimizer.pt, race.json and race.svg."""
+    begun = time.perf_counter()
+    runtime.prepare(config)
+    work = Problems(config)
+    yield _plan(work)
+    yield from _learned(work)
+    curves, rates = {}, {}
+    for name in HANDMADE:
+        yield Progress(f"trying rates of {name}")
+        rates[name] = work.best_rate(name)
+        curves[name] = work.by_hand(name, rates[name], work.fresh)
+    ours = work.curves(work.fresh)
+    medians = {name: np.median(curve, axis=1).tolist() for name, curve in ({LEARNED: ours} | curves).items()}
+    race = Race(
+        problems=len(work.fresh.tokens),
+        steps=work.steps,
+        medians={name: curve[-1] for name, curve in medians.items()},
+        rates=rates,
+        factors={name: _factor(curve[-1], ours[-1], config.seed) for name, curve in curves.items()},
+        curves=medians,
+        seconds=time.perf_counter() - begun,
+        folder=str(out),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = grouped("learner", work.learner.state_dict())
+    checkpoints.save(Checkpoint(config, Vocabulary.build([], [], config.tokens), tensors), out / OPTIMIZER)
+    for name, content in (("race.json", json.dumps(race.plain(), indent=1)), ("race.svg", plot.of(medians))):
+        with folder.whole(out / name) as file:
+            file.write(content.encode())
+    return race
+
+
+def _job(work: Problems) -> Job[tuple[int, int]]:
+    return Job(work.learner, optimizer_for(work.learner, work.config.train), work.items, work.loss, work.evaluate)
+
+
+def _plan(work: Problems) -> Planned:
+    parameters = sum(value.numel() for value in work.learner.parameters())
+    steps = work.config.train.epochs * len(work.items(0))
+    return Planned(steps, tokens=0, parameters=parameters, device="cpu", precision="float32")
+
+
+def _learned(work: Problems) -> Telling[None]:
+    """Train the learner, and leave it at its best on validation problems; its beginning counts too."""
+    total = _plan(work).steps
+    best = copy.deepcopy(work.learner.state_dict())
+    at = Position(best=((yield from work.evaluate())["score"], -math.inf))
+    for event in fit(_job(work), work.config.train, at):
+        if isinstance(event, Stepped):
+            yield Progress("learning to optimise", event.step, total)
+        elif isinstance(event, Evaluated):
+            yield Noted(f"epoch {event.epoch}: median loss on validation {math.exp(event.metrics['loss']):.3g}")
+            if event.is_best:
+                best = copy.deepcopy(work.learner.state_dict())
+        else:
+            yield event
+    work.learner.load_state_dict(best)
+
+
+def _factor(theirs: Losses, ours: Losses, seed: int) -> dict[str, float]:
+    """The median over problems of how many times ours their loss is, with a bootstrapped 95 % interval."""
+    ratios = theirs / ours
+    drawn = np.random.default_rng(seed).integers(len(ratios), size=(1000, len(ratios)))
+    low, high = np.percentile(np.median(ratios[drawn], axis=1), (2.5, 97.5))
+    return {"value": float(np.median(ratios)), "low": float(low), "high": float(high)}

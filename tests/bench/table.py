@@ -1,0 +1,201 @@
+"""Every learner on the same small tasks, from the same encoder: ``make table``.
+
+Of each data set one encoder is trained, as its recipe says. Each learner goes on from it for the same number of tasks,
+and is scored on the same episodes of the test part: 600 of five classes never seen in training, and of ARSC its twelve
+target tasks, once for each of three seeds. TF-IDF learns from the same supports.
+
+Runs lie in runs/table/. What is there is not made anew, so that an interrupted table goes on. It comes out
+as Markdown and as JSON. ``python -m tests.bench.table [data set ...]`` makes a part of it.
+"""
+
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as lstmcli itself sets it
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli import recipes
+from lstmcli.config import RunConfig
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import few_shot, folder, inputs, train
+from lstmcli.engine.events import Noted
+from lstmcli.engine.few_shot import Asked, Measured
+from lstmcli.tasks.few_shot import over_episodes
+from lstmcli.types import finish
+
+OUT = folder.RUNS / "table"
+SHOTS, EPISODES = 5, 600
+GOES_ON = ["train.epochs=1", "train.lr=0.0005", "episodes.batch=4", "episodes.validation=40"]
+Figures = dict[str, list[dict[str, float]]]  # by who says so, an episode each
+
+
+@dataclass(frozen=True)
+class Part:
+    """A data set. encoder: the recipe of where all begin; recipe: of episodes; tasks: that a learner goes on for."""
+
+    encoder: str
+    recipe: str
+    tasks: int
+    seeds: tuple[int, ...] = (0,)
+    metric: str = "accuracy"
+    start: str = "prototypes"  # of learners that take steps, and their first rate, as in the part's recipes
+    lr: float = 0.01
+    own: float = 0.3  # the rate of steps from a head that knows nothing: best on validation of 0.01, 0.1, 0.3 and 1
+    sets: tuple[str, ...] = ()
+
+
+PARTS = {
+    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="own", lr=0.05, own=0.05,
+                 sets=("tokens.max_tokens=128",)),
+    "banking77": Part("banking77-prototypical", "banking77-maml", 160, sets=("tokens.max_tokens=32",)),
+    "clinc150": Part("clinc150-prototypical", "clinc150-maml", 160, sets=("tokens.max_tokens=32",)),
+}  # fmt: skip
+LEARNERS: dict[str, dict[str, Any]] = {
+    "MAML, first order": {"name": "maml", "moves": "all", "steps": 3},
+    "MAML, second order": {"name": "maml", "moves": "all", "steps": 3, "order": "second"},
+    "ANIL": {"name": "maml", "moves": "head", "steps": 3, "order": "second"},
+    "Meta-SGD": {"name": "maml", "moves": "all", "steps": 3, "rates": "weight"},
+    "Reptile": {"name": "reptile", "moves": "all", "steps": 5},
+    "LSTM optimiser": {"name": "lstm-optimizer", "moves": "head", "steps": 5},
+    "meta-LSTM": {"name": "meta-lstm", "moves": "head", "steps": 5},
+    "matching": {"name": "matching"},
+    "prototypical": {"name": "prototypical"},
+    "ridge": {"name": "ridge"},
+}
+BESIDE = {
+    "centroid": "TF-IDF centroid",
+    "support linear": "TF-IDF + LR",
+    "linear": "TF-IDF + LR, pooled, no adaptation",
+    "before": "the encoder, no adaptation",
+    "finetune": "fine-tuning of the head",
+}
+
+
+def trained(config: RunConfig, out: Path) -> Path:
+    """The model that the recipe makes, made unless it lies there whole."""
+    if not (out / folder.RECIPE).is_file():
+        tell(f"training {out}")
+        for event in train.run(config, finish(inputs.read(config)), out):
+            if isinstance(event, Noted):
+                tell(event.text)
+    return out / folder.MODEL
+
+
+def scored(path: Path, *, data: str, seed: int, alone: bool) -> Figures:
+    """The figures of a model's episodes on the test part, measured unless they lie beside it."""
+    kept = path.with_name("episodes.json")
+    if not kept.is_file():
+        tell(f"scoring {path.parent}")
+        begun = time.perf_counter()
+        model = checkpoints.load(path)
+        name, examples = finish(inputs.to_score(model.config.data, "test", model.config))
+        fixed = finish(inputs.supports(model.config.data))
+        shape = recipes.load(PARTS[data].recipe).episodes
+        assert shape is not None
+        asked = Asked(data, name, shape.model_copy(update={"shots": SHOTS}), EPISODES, "support", 0)
+        found: Measured = finish(few_shot.measured(model, examples, fixed, asked, alone=alone))
+        tell(f"{time.perf_counter() - begun:.0f} s")
+        kept.write_text(json.dumps(found.figures))
+    figures: Figures = json.loads(kept.read_text())
+    return figures
+
+
+def learner_sets(name: str, part: Part) -> list[str]:
+    """The overrides that choose the learner, beginning as the part says."""
+    settings = dict(LEARNERS[name])
+    if settings["name"] in ("maml", "lstm-optimizer", "meta-lstm"):
+        settings |= {"start": part.start, "lr": part.lr}
+    elif "steps" in settings:
+        settings["lr"] = part.own
+    return [f"learner={json.dumps(settings)}"]
+
+
+def measured(data: str) -> dict[str, Figures]:
+    """By seed the figures of every learner and of what needs none."""
+    part = PARTS[data]
+    threads = f"threads={torch.get_num_threads()}"
+    base = recipes.load(part.encoder, overrides=[threads])
+    encoder = trained(base, OUT / data / "encoder")
+    found = {}
+    for seed in part.seeds:
+        figures = {BESIDE[who]: its for who, its in beside(encoder, data).items()}
+        for name in LEARNERS:
+            sets = [f"model={base.model.model_dump_json()}", f"model.init={encoder}", *part.sets, *GOES_ON, threads,
+                    f"episodes.count={part.tasks}", f"seed={seed}", *learner_sets(name, part)]  # fmt: skip
+            out = OUT / data / f"{name.replace(', ', '-').replace(' ', '-').lower()}-{seed}"
+            path = trained(recipes.load(part.recipe, overrides=sets), out)
+            figures[name] = scored(path, data=data, seed=seed, alone=True)["model"]
+        found[str(seed)] = figures
+    return found
+
+
+def beside(encoder: Path, data: str) -> Figures:
+    """What the learners are to be read beside; the encoder's own learner is one of them, trained for longer."""
+    figures = scored(encoder, data=data, seed=0, alone=False)
+    own = {"finetune": figures["model"]} | figures  # of an encoder of plain texts the model's own is fine-tuning
+    return {who: own[who] for who in BESIDE if who in own}
+
+
+def summary(found: dict[str, Figures], metric: str) -> dict[str, dict[str, Any]]:
+    """By name the mean with its interval, and the gain over the centroid, paired; of seeds the mean of each task."""
+
+    def each(name: str) -> list[dict[str, float]]:
+        values = np.mean([[one[metric] for one in figures[name]] for figures in found.values()], axis=0)
+        return [{metric: float(value)} for value in values]
+
+    others = each(BESIDE["centroid"])
+    rows = {}
+    for name in next(iter(found.values())):
+        ours = each(name)
+        gains = [{metric: one[metric] - other[metric]} for one, other in zip(ours, others, strict=True)]
+        rows[name] = {
+            "value": asdict(over_episodes(ours)[metric]),
+            "over centroid": asdict(over_episodes(gains)[metric]),
+        }
+    return rows
+
+
+def markdown(tables: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """A column a data set; per cent, with half the width of the 95 % interval. The best of a column is bold.
+
+    Without adaptation nothing can be said of new classes: cells are empty there.
+    """
+    best = {data: max(rows, key=lambda name, rows=rows: rows[name]["value"]["value"]) for data, rows in tables.items()}
+    lines = ["| learner | " + " | ".join(tables) + " |", "| --- |" + " --- |" * len(tables)]
+    for name in [*BESIDE.values(), *LEARNERS]:
+        cells = []
+        for data, rows in tables.items():
+            if name not in rows:
+                cells.append("")
+                continue
+            figure = rows[name]["value"]
+            value = f"{100 * figure['value']:.1f}"
+            shown = f"**{value}**" if name == best[data] else value
+            cells.append(f"{shown} ± {50 * (figure['high'] - figure['low']):.1f}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tell(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def main(chosen: Sequence[str]) -> None:
+    torch.set_num_threads(1)
+    tables = {data: summary(measured(data), PARTS[data].metric) for data in chosen or PARTS}
+    (OUT / "table.json").write_text(json.dumps(tables, indent=1))
+    (OUT / "table.md").write_text(markdown(tables) + "\n")
+    print(markdown(tables))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

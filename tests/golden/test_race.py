@@ -1,0 +1,139 @@
+"""The race of optimisers, against plain numpy and on small things."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcli import recipes, registry
+from lstmcli.data import classifiers, quadratics
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import plot
+from lstmcli.engine.race import HANDMADE, LEAST, OPTIMIZER, RATES, WORST, Problems, _bounded, _learned
+from lstmcli.types import Batch, finish
+
+SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
+         "episodes.count=8"]  # fmt: skip
+
+
+def problems_of(*sets: str) -> Problems:
+    return Problems(recipes.load("quadratics-lstm-optimizer", overrides=[*sets, "threads=1"]))
+
+
+@pytest.mark.parametrize("name", sorted(registry.PROBLEMS))
+def test_problems_are_drawn_by_part_and_seed(name: str) -> None:
+    kind = registry.find(registry.PROBLEMS, name)
+    one, two = kind.draw(3, "train", 0, 1), kind.draw(3, "train", 0, 1)
+    assert one.tokens.equal(two.tokens)
+    assert one.targets.equal(two.targets)
+    for other in (kind.draw(3, "train", 0, 2), kind.draw(3, "train", 1, 1), kind.draw(3, "test", 0, 1)):
+        assert not one.tokens.equal(other.tokens)
+    assert one.tokens.shape[0::2] == (3, kind.SIZES[0])
+
+
+def test_classifiers_read_reviews_of_their_part_alone_and_as_many_of_each_label() -> None:
+    drawn = classifiers.draw(4, "test", 0)
+    assert drawn.targets.tolist() == [[0] * (classifiers.TEXTS // 2) + [1] * (classifiers.TEXTS // 2)] * 4
+    gram = {part: classifiers._features(part)[0] for part in classifiers.PARTS}
+    assert {part: len(rows) for part, rows in gram.items()} == {"train": 312, "validation": 72, "test": 96}
+    for rows in gram.values():
+        np.testing.assert_allclose(np.square(rows).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_gradient_descent_by_hand_is_gradient_descent() -> None:
+    problems = quadratics.draw(3, "test", 7)
+    ours = problems_of("learner.steps=20").by_hand("sgd", 0.005, problems)
+    assert ours.shape == (21, 3)
+    for place in range(3):
+        w, y = problems.tokens[place].double().numpy(), problems.targets[place].double().numpy()
+        at = np.zeros(quadratics.SIZES[0])
+        for step in range(21):
+            assert ours[step, place] == pytest.approx(np.square(w @ at - y).sum(), rel=1e-4)
+            at -= 0.005 * 2 * w.T @ (w @ at - y)
+
+
+@pytest.mark.parametrize("name", HANDMADE)
+def test_one_optimiser_by_hand_for_all_problems_is_one_for_each(name: str) -> None:
+    """Of a network too, whose weights have several shapes."""
+    sets = ["data.name=classifiers", "learner.steps=5", "threads=1"]
+    race = Problems(recipes.load("quadratics-lstm-optimizer", overrides=sets))
+    drawn = classifiers.draw(2, "test", 0)
+    ours = race.by_hand(name, 0.01, drawn)
+    for place in range(2):
+        its = copy.deepcopy(race.net)
+        optimizer = HANDMADE[name](list(its.parameters()), 0.01)
+        for step in range(6):
+            optimizer.zero_grad()
+            reached = torch.nn.functional.cross_entropy(its(one(drawn, place)).logits, drawn.targets[place])
+            assert ours[step, place] == pytest.approx(reached.item(), rel=1e-4)
+            reached.backward()
+            optimizer.step()
+
+
+def one(drawn: Batch, place: int) -> Batch:
+    return Batch(drawn.tokens[place], drawn.lengths[place], drawn.targets[place])
+
+
+def test_an_untrained_optimiser_is_momentum() -> None:
+    race = problems_of("learner.lr=0.005", "learner.momentum=0.9", "learner.sees_task=false")
+    problems = quadratics.draw(20, "test", 7)
+    ours, theirs = race.curves(problems), race.by_hand("momentum", 0.005, problems)
+    np.testing.assert_allclose(ours[:20], theirs[:20], rtol=1e-3)
+
+
+def test_a_loss_that_is_none_or_beyond_all_bounds_can_be_compared() -> None:
+    assert _bounded(torch.tensor([0.0, 1.0, float("inf"), float("nan")])).tolist() == [LEAST, 1, WORST, WORST]
+
+
+def test_a_gradient_that_is_not_a_number_moves_nothing() -> None:
+    value = next(problems_of(*SMALL).learner.parameters())
+    (value * float("nan")).sum().backward()
+    assert not value.grad.any()
+
+
+def test_a_learner_that_only_got_worse_is_left_as_it_began() -> None:
+    race = problems_of(*SMALL, "train.lr=3", "train.epochs=1")
+    race.validation = quadratics.draw(20, "validation", 0)
+    before = race.curves(race.validation)
+    finish(_learned(race))
+    np.testing.assert_array_equal(race.curves(race.validation), before)
+
+
+def test_the_best_rate_is_the_best_of_the_grid() -> None:
+    race = problems_of("learner.steps=30")
+    race.validation = quadratics.draw(50, "test", 7)
+    ends = {rate: np.median(race.by_hand("adam", rate, race.validation)[-1]) for rate in RATES}
+    assert race.best_rate("adam") == min(ends, key=ends.__getitem__)
+
+
+@pytest.mark.parametrize("recipe", ["quadratics-lstm-optimizer", "classifiers-lstm-optimizer"])
+def test_a_race_is_run_and_written(
+    recipe: str, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [part for override in SMALL for part in ("--set", override)]
+    arguments = ["train", recipe, *sets, "--out", tmp_path / "race", "--threads", "1"]
+    assert run(*arguments, "--json", "--dry-run") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 4
+    assert not (tmp_path / "race").exists()
+    assert run(*arguments, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said["medians"]) == {"learned", *HANDMADE}
+    assert all(len(curve) == 13 for curve in said["curves"].values())
+    for factor in said["factors"].values():
+        assert 0 < factor["low"] <= factor["value"] <= factor["high"]
+    assert json.loads((tmp_path / "race" / "race.json").read_text())["medians"] == said["medians"]
+    assert {name.split("/")[0] for name in checkpoints.load(tmp_path / "race" / OPTIMIZER).tensors} == {"learner"}
+    assert run("predict", "-c", tmp_path / "race" / OPTIMIZER, "fine") == 2
+    assert "a learned optimiser" in capsys.readouterr().err
+    assert run(*arguments, "--resume") == 2
+
+
+def test_a_picture_leaves_out_what_it_cannot_show() -> None:
+    picture = ElementTree.fromstring(plot.of({"one": [1.0, 0.1, 0.0], "two": [1.0, float("inf"), 0.01]}))
+    lines = [each.get("points") for each in picture.iter() if each.get("stroke-width")]
+    assert [len(line.split()) for line in lines] == [2, 2]
