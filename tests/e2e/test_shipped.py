@@ -116,12 +116,17 @@ def test_readmes_commands_are_understood(line: str, run: Run, tmp_path: Path, tr
     Path("my.csv").write_text(
         "text,label\n" + "".join(f"a {word} thing {n},{word}\n" for n in range(20) for word in ("good", "bad"))
     )
+    Path("my-texts.txt").write_text("a fine film\na dull one\n" * 20)
     if command == "train":
         arguments += ["--dry-run"] if arguments else []
-        if {"imdb", "conll2003", "my/conll/folder"} & set(arguments):
+        if {"imdb", "imdb-lm", "ptb", "conll2003", "my/conll/folder", "model.init=runs/lm/model.pt"} & set(arguments):
             pytest.skip("needs data that is not here")
+    model = trained
+    if "--dynamic" in arguments:
+        assert run("train", "lm", "--data", "my-texts.txt", "--epochs", "1", "--out", tmp_path / "lm", "-q") == 0
+        model = tmp_path / "lm" / "model.pt"
     if command == "evaluate":
-        arguments += ["-c", str(trained)]
+        arguments += ["-c", str(model)]
     if "--shots" in arguments and command == "evaluate":
         words = ("good", "bad", "odd", "dull", "kind")[: 5 if "--ways" in arguments else 2]
         Path("few.csv").write_text("text,label\n" + "".join(f"{w} {n},{w}\n" for n in range(9) for w in words))

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +15,7 @@ from lstmcli.data import classifiers, quadratics
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import plot
 from lstmcli.engine.race import HANDMADE, LEAST, OPTIMIZER, RATES, WORST, Problems, _bounded, _learned
-from lstmcli.types import Batch, finish
+from lstmcli.types import Batch, Progress, finish
 
 SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
          "episodes.count=8"]  # fmt: skip
@@ -96,12 +96,24 @@ def test_a_gradient_that_is_not_a_number_moves_nothing() -> None:
     assert not value.grad.any()
 
 
-def test_a_learner_that_only_got_worse_is_left_as_it_began() -> None:
-    race = problems_of(*SMALL, "train.lr=3", "train.epochs=1")
-    race.validation = quadratics.draw(20, "validation", 0)
-    before = race.curves(race.validation)
+@pytest.mark.parametrize(("scores", "kept"), [((0.0, -1.0, -2.0), 0), ((0.0, 2.0, 1.0), 1), ((0.0, 1.0, 2.0), 2)])
+def test_a_learner_is_left_as_it_was_at_its_best_and_that_may_be_the_beginning(
+    scores: tuple[float, ...], kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    race = problems_of(*SMALL)
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def evaluate() -> Iterator[Progress]:
+        yield Progress("validating")
+        seen.append(copy.deepcopy(race.learner.state_dict()))
+        return {"score": scores[len(seen) - 1], "loss": -scores[len(seen) - 1]}
+
+    monkeypatch.setattr(race, "evaluate", evaluate)
     finish(_learned(race))
-    np.testing.assert_array_equal(race.curves(race.validation), before)
+    assert len(seen) == 3
+    now = race.learner.state_dict()
+    same = [all(torch.equal(state[name], now[name]) for name in now) for state in seen]
+    assert same == [place == kept for place in range(3)]
 
 
 def test_the_best_rate_is_the_best_of_the_grid() -> None:
