@@ -119,7 +119,9 @@ def test_readmes_commands_are_understood(line: str, run: Run, tmp_path: Path, tr
     Path("my-texts.txt").write_text("a fine film\na dull one\n" * 20)
     if command == "train":
         arguments += ["--dry-run"] if arguments else []
-        if {"imdb", "imdb-lm", "ptb", "conll2003", "my/conll/folder", "model.init=runs/lm/model.pt"} & set(arguments):
+        if {"imdb", "imdb-lm", "ptb", "conll2003", "news.txt", "my/conll/folder", "model.init=runs/lm/model.pt"} & set(
+            arguments
+        ):
             pytest.skip("needs data that is not here")
     model = trained
     if "--dynamic" in arguments:
