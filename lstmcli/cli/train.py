@@ -82,6 +82,8 @@ def train(
         else:
             few_shot.show_race(screen, screen.watch(race.run(config, target)))
         return
+    if not resume:
+        inputs.check_models(config)
     examples = screen.watch(inputs.read(config))
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught

@@ -119,6 +119,15 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
     return rows.examples
 
 
+def check_models(config: RunConfig) -> None:
+    """Raises ConfigError where a model that the recipe begins with, or reads with, is not there."""
+    for key in ("init", "context"):
+        path = getattr(config.model, key, None)
+        if path is not None and not path.is_file():
+            fix = f"train it first ('lstmcli train' says which recipes begin with others), or: --set model.{key}=FILE"
+            raise ConfigError("there is no such model", where=f"model.{key}: {path}", fix=fix)
+
+
 def read(config: RunConfig) -> Telling[Inputs]:
     """All parts that training looks at; validation is held out of train where the data set has none.
 

@@ -160,6 +160,8 @@ def test_mistakes_with_language_models_are_told(
         (("evaluate", "--dynamic", "--data", "reviews"), "--dynamic"),
         (("train", table, "--set", f"model.init={model}", "--out", tmp_path / "x"), "the model to begin with has"),
         (("train", "lm", "--data", tmp_path / "none.txt"), "there is no such file or folder"),
+        (("train", table, "--set", "model.init=none.pt", "--out", tmp_path / "z"), "model.init: none.pt"),
+        (("train", table, "--set", "model.context=none.pt", "--out", tmp_path / "z"), "model.context: none.pt"),
         (("train", "lm", "--data", write(tmp_path / "m.txt"), "--set", "tokens.kind=given", "--out", tmp_path / "y"),
          "does not fit the task"),
     ):  # fmt: skip
