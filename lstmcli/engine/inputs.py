@@ -125,7 +125,7 @@ def check_models(config: RunConfig) -> None:
         path = getattr(config.model, key, None)
         if path is not None and not path.is_file():
             fix = f"train it first ('lstmcli train' says which recipes begin with others), or: --set model.{key}=FILE"
-            raise ConfigError("there is no such model", where=f"model.{key}: {path}", fix=fix)
+            raise ConfigError("there is no such checkpoint", where=f"model.{key}: {path}", fix=fix)
 
 
 def read(config: RunConfig) -> Telling[Inputs]:
