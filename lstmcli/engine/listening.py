@@ -9,25 +9,23 @@ from lstmcli.data import stream
 from lstmcli.data.store import Store
 from lstmcli.data.stream import Windows
 from lstmcli.engine.assemble import Parts
-from lstmcli.engine.evaluate import Figures, baseline_figures
+from lstmcli.engine.held_out import Validated
 from lstmcli.engine.stream import outputs
-from lstmcli.types import Mean, Work
+from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Listening:
+class Listening(Validated):
     """The stream of a run, a window at a time; what was read goes on into the next.
 
     state: hidden and cell where the last window ended.
     """
 
     def __init__(self, parts: Parts, stores: dict[str, Store]) -> None:
-        self._parts = parts
-        self._stores = stores
+        super().__init__(parts, stores, stores, outputs)
         self._windows: tuple[int, Windows | None] = (-1, None)  # of the epoch at hand
         self.state: dict[str, Tensor] = {}
-        self.precision = str(parts.runtime.dtype).removeprefix("torch.")
 
     def items(self, epoch: int) -> list[tuple[int, int]]:
         """The epoch, and the number of each window."""
@@ -50,22 +48,6 @@ class Listening:
         self.state = {name: part.detach() for name, part in zip(("hidden", "cell"), scores.state, strict=True)}
         mean: Mean = parts.task.loss(scores, batch)
         return mean, int(batch.lengths.sum())
-
-    def evaluate(self, parts: Parts) -> Work[dict[str, float]]:
-        """Figures on the validation part."""
-        found, targets = yield from self.outputs(parts, "validating")
-        figures: dict[str, float] = self._parts.task.summary(found, targets)
-        return figures
-
-    def outputs(self, parts: Parts, what: str) -> Work[tuple[Array, Array]]:
-        """Of all validation texts: what the model says of each, and the targets."""
-        store = self._stores["validation"]
-        found = yield from outputs(parts, store, what)
-        return found, store.known_targets
-
-    def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:
-        """The figures of the baselines on the validation part."""
-        return baseline_figures(self._parts.task, fitted, self._stores["validation"])
 
     def _of(self, epoch: int) -> Windows:
         if self._windows[0] != epoch:

@@ -10,27 +10,21 @@ from lstmcli.data.store import Store
 from lstmcli.engine import assemble
 from lstmcli.engine.adversary import Adversary
 from lstmcli.engine.assemble import Parts
-from lstmcli.engine.evaluate import Figures, baseline_figures
-from lstmcli.types import Mean, Work
+from lstmcli.engine.held_out import Validated
+from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Reading:
-    """The texts of a run, a batch at a time.
-
-    whole: the texts as they are; stores: as the model reads them.
-    """
+class Reading(Validated):
+    """The texts of a run, a batch at a time."""
 
     def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
-        self._parts = parts
-        self._whole = whole
-        self._stores = stores
+        super().__init__(parts, whole, stores, assemble.outputs)
         self._cropped = (-1, stores["train"])  # the texts of the epoch at hand
         size = parts.config.train.adversarial
         self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
         self.state: dict[str, Tensor] = {}
-        self.precision = str(parts.runtime.dtype).removeprefix("torch.")
 
     def items(self, epoch: int) -> list[tuple[int, Any]]:
         """The epoch, and the places of the texts, of each batch."""
@@ -57,22 +51,6 @@ class Reading:
 
         mean = loss_of() if self._adversary is None else self._adversary.loss(loss_of)
         return mean, int(batch.lengths.sum())
-
-    def evaluate(self, parts: Parts) -> Work[dict[str, float]]:
-        """Figures on the validation part."""
-        outputs, targets = yield from self.outputs(parts, "validating")
-        figures: dict[str, float] = self._parts.task.summary(outputs, targets)
-        return figures
-
-    def outputs(self, parts: Parts, what: str) -> Work[tuple[Array, Array]]:
-        """Of all validation texts: what the model says of each, and the targets."""
-        store = self._stores["validation"]
-        outputs = yield from assemble.outputs(parts, store, what)
-        return outputs, store.known_targets
-
-    def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:
-        """The figures of the baselines on the validation part."""
-        return baseline_figures(self._parts.task, fitted, self._whole["validation"])
 
     def _texts(self, epoch: int) -> Store:
         """The training texts as the epoch reads them."""
