@@ -7,7 +7,7 @@ and 82,430 to test, each line's end counted as one, in a vocabulary of 10,000.
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import texts
+from lstmcli.data import table, texts
 from lstmcli.types import Rows
 
 HUB = ""
@@ -20,9 +20,13 @@ SPECIMEN = {
 
 def splits(root: Path) -> tuple[str, ...]:
     """The splits at hand."""
-    return tuple(texts.files(root, prefix="ptb."))
+    return tuple(_files(root))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
     """The lines of the split. Raises DataError where it is not there."""
-    return texts.read_file(texts.named(texts.files(root, prefix="ptb."), split, root), options)
+    return texts.read_file(table.file_of(_files(root), split, root), options)
+
+
+def _files(root: Path) -> dict[str, Path]:
+    return table.files(root, endings=(".txt",), prefix="ptb.")

@@ -3,6 +3,7 @@
 A file of any name is the split ``train``. Any number of classes; labels are words or numbers.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lstmcli.config import Data
@@ -20,7 +21,7 @@ NAMES = {"train": "train", "validation": "validation", "valid": "validation", "d
 
 def splits(root: Path) -> tuple[str, ...]:
     """The splits that the file or folder holds."""
-    return tuple(_files(root))
+    return tuple(files(root))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
@@ -29,12 +30,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
     Raises:
         DataError: no such split, a file that cannot be read, or a column that is missing.
     """
-    files = _files(root)
-    if split not in files:
-        raise DataError(
-            f"no split '{split}'", where=str(root), fix=f"it has: {', '.join(files) or 'none'}; name the file itself"
-        )
-    path = files[split]
+    path = file_of(files(root), split, root)
     found, bad = [], []
     columns: list[str] = []
     for row in rows.stream(path, need=options.text_column):
@@ -51,12 +47,21 @@ def read(root: Path, split: str, options: Data) -> Rows:
     return Rows(found, bad)
 
 
-def _files(root: Path) -> dict[str, Path]:
+def files(root: Path, *, endings: Sequence[str] = rows.TABLES, prefix: str = "") -> dict[str, Path]:
+    """The file of each split; a file alone is ``train``. prefix: what the files' names begin with."""
     if not root.is_dir():
         return {"train": root}
-    files: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for stem, split in NAMES.items():
-        for ending in rows.TABLES:
-            if (root / f"{stem}{ending}").is_file():
-                files.setdefault(split, root / f"{stem}{ending}")
-    return files
+        for ending in endings:
+            if (root / f"{prefix}{stem}{ending}").is_file():
+                found.setdefault(split, root / f"{prefix}{stem}{ending}")
+    return found
+
+
+def file_of(found: dict[str, Path], split: str, root: Path) -> Path:
+    """The split's file. Raises DataError where there is none."""
+    if split not in found:
+        fix = f"it has: {', '.join(found) or 'none'}; name the file itself"
+        raise DataError(f"no split '{split}'", where=str(root), fix=fix)
+    return found[split]

@@ -6,9 +6,7 @@ One file, or a folder with train, validation and test files.
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import rows
-from lstmcli.data.table import NAMES
-from lstmcli.errors import DataError
+from lstmcli.data import rows, table
 from lstmcli.types import Example, Rows
 
 HUB = ""
@@ -20,33 +18,12 @@ SPECIMEN = {
 
 def splits(root: Path) -> tuple[str, ...]:
     """The splits that the file or folder holds."""
-    return tuple(files(root))
+    return tuple(table.files(root, endings=rows.ENDINGS))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
     """The texts of the split. Raises DataError where it is not there or cannot be read."""
-    return read_file(named(files(root), split, root), options)
-
-
-def files(root: Path, *, prefix: str = "") -> dict[str, Path]:
-    """The file of each split."""
-    if not root.is_dir():
-        return {"train": root}
-    found: dict[str, Path] = {}
-    for stem, split in NAMES.items():
-        for ending in rows.ENDINGS:
-            path = root / f"{prefix}{stem}{ending}"
-            if path.is_file():
-                found.setdefault(split, path)
-    return found
-
-
-def named(found: dict[str, Path], split: str, root: Path) -> Path:
-    """The split's file. Raises DataError where there is none."""
-    if split not in found:
-        fix = f"it has: {', '.join(found) or 'none'}; name the file itself"
-        raise DataError(f"no split '{split}'", where=str(root), fix=fix)
-    return found[split]
+    return read_file(table.file_of(table.files(root, endings=rows.ENDINGS), split, root), options)
 
 
 def read_file(path: Path, options: Data) -> Rows:
