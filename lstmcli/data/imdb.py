@@ -21,8 +21,6 @@ SPECIMEN = {
 }
 LABELS = {"neg": "negative", "pos": "positive"}
 SPLITS = ("train", "test")
-
-
 UNLABELLED = "unlabelled"  # 50,000 reviews more, for language models
 
 
@@ -58,28 +56,37 @@ def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (reader
 
 def _unlabelled(root: Path) -> Rows:
     path = root / "unsupervised.parquet"
-    if path.is_file():
-        texts = [(rows.text_of(row, "text"), row.line) for row in rows.stream(path, need="text")]
-        return Rows(
-            [Example(text, None, "films", f"{path}:{line}") for (text, problem), line in texts if not problem], []
-        )
-    files = sorted((root / "train" / "unsup").glob("*.txt"))
-    return Rows([Example(file.read_text("utf-8", "replace"), None, "films", str(file)) for file in files], [])
+    if not path.is_file():
+        return _texts(root / "train" / "unsup", None)
+    found, bad = [], []
+    for row in rows.stream(path, need="text"):
+        text, problem = rows.text_of(row, "text")
+        if problem:
+            bad.append((f"{path}:{row.line}", problem))
+        else:
+            found.append(Example(text, None, "films", f"{path}:{row.line}"))
+    return Rows(found, bad)
 
 
 def _folder(folder: Path) -> Rows:
-    found, bad = [], []
-    for short, label in LABELS.items():
-        for path in sorted((folder / short).glob("*.txt")):
-            try:
-                text = path.read_text("utf-8")
-            except UnicodeDecodeError:
-                bad.append((str(path), "bytes that are not UTF-8"))
-                continue
-            if text.strip():
-                found.append(Example(text, label, "films", str(path)))
-            else:
-                bad.append((str(path), "empty text"))
+    parts = [_texts(folder / short, label) for short, label in LABELS.items()]
+    found, bad = ([one for part in parts for one in getattr(part, name)] for name in ("examples", "bad"))
     if not found:
         raise DataError("no reviews under neg/ and pos/", where=str(folder), fix="unpack aclImdb_v1.tar.gz whole")
+    return Rows(found, bad)
+
+
+def _texts(folder: Path, label: str | None) -> Rows:
+    """A text a file."""
+    found, bad = [], []
+    for path in sorted(folder.glob("*.txt")):
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            bad.append((str(path), "bytes that are not UTF-8"))
+            continue
+        if text.strip():
+            found.append(Example(text, label, "films", str(path)))
+        else:
+            bad.append((str(path), "empty text"))
     return Rows(found, bad)

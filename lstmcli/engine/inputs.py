@@ -101,9 +101,16 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
     Raises:
         DataError: nothing usable, or bad rows where the recipe says stop.
     """
-    root = root_of(data)
+    examples = yield from _usable(data, name)
+    if not examples:
+        where = f"{root_of(data)} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
+        raise DataError("no examples", where=where, fix="give a file with at least one row of text and label")
+    return examples
+
+
+def _usable(data: Data, name: str) -> Telling[list[Example]]:
     yield Progress(f"reading {name}")
-    rows: Rows = registry.find(registry.DATASETS, data.name).read(root, name, data)
+    rows: Rows = registry.find(registry.DATASETS, data.name).read(root_of(data), name, data)
     if rows.bad:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
@@ -113,9 +120,6 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     for note in rows.notes:
         yield Noted(note)
-    if not rows.examples:
-        where = f"{root} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
-        raise DataError("no examples", where=where, fix="give a file with at least one row of text and label")
     return rows.examples
 
 
@@ -169,10 +173,8 @@ def _larger(count: int) -> str:
 def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[list[Example]]:
     """The training texts and those without labels, each once and none that is also in test; labels fall away."""
     reader = registry.find(registry.DATASETS, data.name)
-    more: list[Example] = []
     if hasattr(reader, "UNLABELLED"):
-        yield Progress("reading unlabelled texts")
-        more = reader.read(root_of(data), reader.UNLABELLED, data).examples
+        more = yield from _usable(data, reader.UNLABELLED)
         scored = {example.text for example in (yield from split(data, "test"))} if "test" in found else set()
         together = {example.text: example for example in (*train, *more)}
         kept = [replace(example, target=None) for text, example in together.items() if text not in scored]
