@@ -59,10 +59,12 @@ def _learning(parts: Parts, windows: Windows) -> Iterator[tuple[Array, Array]]:
     try:
         for number in range(len(windows)):
             batch = windows.batch(number).to(parts.runtime.device)
-            with parts.runtime.autocast():
-                scores = parts.model(batch, state)
+            # cuDNN's LSTM has a derivative in training only, where there would be dropout.
+            with torch.backends.cudnn.flags(enabled=False):
+                with parts.runtime.autocast():
+                    scores = parts.model(batch, state)
+                gradients = torch.autograd.grad(parts.task.loss(scores, batch).value, weights)
             state = tuple(part.detach() for part in scores.state)
-            gradients = torch.autograd.grad(parts.task.loss(scores, batch).value, weights)
             with torch.no_grad():
                 torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 / (number + 1))
                 scales = torch._foreach_sqrt(squares)
