@@ -14,7 +14,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Mean, Work
 
 Item = TypeVar("Item")
-BODY = ("embedding.", "lstm.")  # of a model: what may have been learned before
+BODY = ("embedding.", "lstm.", "readers.")  # of a model: word vectors and LSTM
 START, END = 1 / 25, 1 / 1000  # of a one-cycle run's largest rate (Smith & Topin 2018)
 
 
@@ -72,13 +72,18 @@ def learning_rate(config: Train, done: float) -> float:
     return config.lr * (end + (begin - end) * (1 + math.cos(math.pi * min(part, 1.0))) / 2)
 
 
+def steps_of(items: int, config: Train) -> int:
+    """How many steps a run takes whose epochs have so many items."""
+    return config.epochs * -(-items // config.accumulate)
+
+
 def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
     """Train from the position to the end. ``at`` is true to the weights whenever an event comes out.
 
     Raises:
         ConfigError: the loss is no longer a number.
     """
-    total = config.epochs * -(-len(job.items(0)) // config.accumulate)
+    total = steps_of(len(job.items(0)), config)
     while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
         job.model.train()
         items = job.items(at.epoch)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from lstmcli.data.store import Store
 from lstmcli.engine.assemble import Parts
@@ -17,6 +18,7 @@ class Validated:
     """A run whose validation part is a store of texts.
 
     whole: the texts as they are; stores: as the model reads them; read: what the model says of each text of a store.
+    state: what goes on from one item to the next, beside the weights.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Validated:
         self._whole = whole
         self._stores = stores
         self._read = read
+        self.state: dict[str, Tensor] = {}
         self.precision = str(parts.runtime.dtype).removeprefix("torch.")
 
     def evaluate(self, parts: Parts) -> Work[dict[str, float]]:

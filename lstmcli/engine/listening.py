@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from lstmcli.data import stream
 from lstmcli.data.store import Store
@@ -25,7 +24,6 @@ class Listening(Validated):
     def __init__(self, parts: Parts, stores: dict[str, Store]) -> None:
         super().__init__(parts, stores, stores, outputs)
         self._windows: tuple[int, Windows | None] = (-1, None)  # of the epoch at hand
-        self.state: dict[str, Tensor] = {}
 
     def items(self, epoch: int) -> list[tuple[int, int]]:
         """The epoch, and the number of each window."""

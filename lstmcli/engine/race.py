@@ -28,7 +28,7 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder, plot, runtime
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.events import Evaluated, Event, Noted, Planned, Stepped, Telling
-from lstmcli.engine.fit import Job, Position, fit, optimizer_for
+from lstmcli.engine.fit import Job, Position, fit, optimizer_for, steps_of
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, ClassScores, Mean, Progress, Work
 
@@ -214,7 +214,7 @@ def _job(work: Problems) -> Job[tuple[int, int]]:
 
 def _plan(work: Problems) -> Planned:
     parameters = sum(value.numel() for value in work.learner.parameters())
-    steps = work.config.train.epochs * len(work.items(0))
+    steps = steps_of(len(work.items(0)), work.config.train)
     return Planned(steps, tokens=0, parameters=parameters, device="cpu", precision="float32")
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from lstmcli.data import batching
 from lstmcli.data.store import Store
@@ -24,7 +23,6 @@ class Reading(Validated):
         self._cropped = (-1, stores["train"])  # the texts of the epoch at hand
         size = parts.config.train.adversarial
         self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
-        self.state: dict[str, Tensor] = {}
 
     def items(self, epoch: int) -> list[tuple[int, Any]]:
         """The epoch, and the places of the texts, of each batch."""

@@ -23,7 +23,7 @@ from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.episodes import Course
 from lstmcli.engine.evaluate import baseline_figures
 from lstmcli.engine.events import Evaluated, Event, Finished, Interrupted, Planned, Stepped
-from lstmcli.engine.fit import Job, Position, fit, optimizer_for
+from lstmcli.engine.fit import Job, Position, fit, optimizer_for, steps_of
 from lstmcli.engine.inputs import Inputs
 from lstmcli.engine.interrupt import Stop
 from lstmcli.engine.listening import Listening
@@ -129,7 +129,7 @@ class Trainer:
     def plan(self) -> Planned:
         config = self.parts.config
         return Planned(
-            steps=-(-len(self.work.items(0)) // config.train.accumulate) * config.train.epochs,
+            steps=steps_of(len(self.work.items(0)), config.train),
             tokens=self.work.tokens(0) * config.train.epochs,
             parameters=sum(parameter.numel() for parameter in self.learned.parameters()),
             device=self.parts.runtime.device,
@@ -235,7 +235,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     before = task.summary(logits, targets)
     after = task.summary(logits, targets, temperature)
 
-    yield Progress("fitting the linear baseline")
+    yield Progress("fitting the baselines")
     train = trainer.whole["train"]
     arrays = {}
     if train.targets is not None:  # classes that are drawn anew leave nothing to fit
