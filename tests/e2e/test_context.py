@@ -1,6 +1,5 @@
 """Vectors in context: a tagger and a classifier beside a language model that reads along, as a user meets them."""
 
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +13,14 @@ from lstmcli.data.tokens import UNKNOWN
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder, inputs
 from lstmcli.engine.compact import compacted
-from lstmcli.engine.events import Finished, Noted
+from lstmcli.engine.events import Noted
 from lstmcli.engine.train import run as train
 from lstmcli.types import Example, finish
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.conftest import write_table
 from tests.e2e.test_entities import SMALL as SMALL_TAGGER
 from tests.e2e.test_entities import write
+from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
 LANGUAGE = ["model.embedding=6", "model.hidden=8", "model.bidirectional=true", "train.batch_tokens=64",
@@ -80,21 +80,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_file(
     noisy: list[str], language_model: Path, tmp_path: Path
 ) -> None:
     config = recipes.load("conll2003", overrides=noisy)
-    data = finish(inputs.read(config))
-    events = list(train(config, data, tmp_path / "straight"))
-    assert isinstance(events[-1], Finished)
-    stops = range(4, len(events), 4)
-    for stop in stops:
-        list(itertools.islice(train(config, data, tmp_path / f"stopped{stop}"), stop))
-    language_model.unlink()
-    resumed = 0
-    for out in (tmp_path / f"stopped{stop}" for stop in stops):
-        if (out / folder.LAST).is_file():
-            list(train(config, data, out, resume=True))
-            resumed += 1
-            for name in (folder.MODEL, folder.LAST):
-                assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), out
-    assert resumed >= 2
+    ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path, before_resuming=language_model.unlink)
 
 
 def test_words_that_the_language_model_does_not_have_are_its_unknown(noisy: list[str], tmp_path: Path) -> None:

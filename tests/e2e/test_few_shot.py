@@ -3,20 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
 from lstmcli import recipes
 from lstmcli.config import Episodes
-from lstmcli.data.episodes import Draw
 from lstmcli.data.store import built
 from lstmcli.engine import assemble, compact, inputs, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts, measured
+from lstmcli.engine.few_shot import Asked, measured
 from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
@@ -164,26 +161,6 @@ def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
     whole, alone = (finish(measured(kept, examples, [], asked, alone=alone)) for alone in (False, True))
     assert set(whole.figures) == {"model", "finetune", "before", "majority", "linear", "centroid", "support linear"}
     assert alone.figures == {"model": whole.figures["model"]}
-
-
-def test_a_prior_is_what_it_says() -> None:
-    one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 0, 1]), np.arange(2), np.arange(2))
-    known = {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}
-    assert np.exp(_log_shares(one, known, "source")) == pytest.approx([0.2, 0.8])
-    assert np.exp(_log_shares(one, known, "uniform")) == pytest.approx([0.5, 0.5])
-    assert np.exp(_log_shares(one, known, "support")) == pytest.approx([0.75, 0.25])
-    other = Draw("books.t9", one.labels, one.support, one.support_targets, one.query, one.query_targets)
-    assert np.exp(_log_shares(other, known, "source")) == pytest.approx([0.5, 0.5])
-
-
-def test_a_prior_moves_the_chances_from_what_they_were_to_what_is_asked() -> None:
-    one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 1, 1]), np.arange(2), np.arange(2))
-    checkpoint = SimpleNamespace(progress={"shares": {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}})
-    chances = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
-    for own, other in (("uniform", "source"), ("source", "uniform")):
-        asked = Asked("mine", "test", Episodes(), 2, other, 0)
-        (shift,) = _shifts(checkpoint, [one], asked, own)
-        assert _shifted(chances[own], shift) == pytest.approx(chances[other])
 
 
 def three_classes(path: Path, rows: list[tuple[str, str]] | None = None) -> Path:

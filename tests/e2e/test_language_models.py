@@ -11,12 +11,12 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import Data
-from lstmcli.engine import assemble, folder, inputs, runtime, stream
+from lstmcli.engine import assemble, inputs, runtime, stream
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.events import Finished
 from lstmcli.engine.train import run as train
 from lstmcli.types import finish
 from tests.conftest import SMALL as SMALL_CLASSIFIER
+from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
 SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8"]
@@ -107,20 +107,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None
     sets = ["train.epochs=2", "train.save_every=0", "precision=float32", "train.accumulate=2"]
     sets += [*SMALL, *(f"model.{noise}" for noise in noisy)]
     config = recipes.load("lm", overrides=[*sets, f"data.path={write(tmp_path / 'mine.txt')}"])
-    data = finish(inputs.read(config))
-    events = list(train(config, data, tmp_path / "straight"))
-    assert isinstance(events[-1], Finished)
-    expected = {name: (tmp_path / "straight" / name).read_bytes() for name in (folder.MODEL, folder.LAST)}
-    resumed = 0
-    for stop in range(4, len(events), 3):
-        out = tmp_path / f"stopped{stop}"
-        list(itertools.islice(train(config, data, out), stop))
-        if (out / folder.LAST).is_file():
-            list(train(config, data, out, resume=True))
-            resumed += 1
-            for name, content in expected.items():
-                assert (out / name).read_bytes() == content, (stop, name)
-    assert resumed >= 3
+    ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path)
 
 
 def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp_path: Path) -> None:

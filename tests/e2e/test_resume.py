@@ -1,6 +1,5 @@
 """Ctrl-C, kill and resume: nothing is lost, and the end is the same to the byte."""
 
-import itertools
 import json
 import os
 import signal
@@ -15,10 +14,11 @@ import pytest
 from lstmcli import recipes
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder, inputs
-from lstmcli.engine.events import Evaluated, Finished, Stepped
+from lstmcli.engine.events import Evaluated, Stepped
 from lstmcli.engine.train import run
 from lstmcli.types import finish
 from tests.conftest import SMALL, train_arguments
+from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
 NOISY = [
@@ -38,23 +38,8 @@ NOISY = [
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
     data = finish(inputs.read(config))
-    events = list(run(config, data, tmp_path / "straight"))
-    assert isinstance(events[-1], Finished)
-    steps = sum(isinstance(event, Stepped) for event in events)
-    assert steps >= 9
-    expected = {
-        name: (tmp_path / "straight" / name).read_bytes() for name in (folder.MODEL, folder.LAST, folder.METRICS)
-    }
-    resumed = 0
-    for stop in range(1, len(events), 3):
-        out = tmp_path / f"stopped{stop}"
-        list(itertools.islice(run(config, data, out), stop))  # as a kill would leave it: what was saved is there
-        if (out / folder.LAST).is_file():
-            list(run(config, data, out, resume=True))
-            resumed += 1
-            for name, content in expected.items():
-                assert (out / name).read_bytes() == content, (stop, name)
-    assert resumed >= 3
+    events = ends_with_the_same_bytes(config, data, tmp_path)
+    assert sum(isinstance(event, Stepped) for event in events) >= 9
 
 
 def test_resume_goes_on_where_it_stood(table: Path, tmp_path: Path) -> None:

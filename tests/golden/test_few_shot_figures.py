@@ -1,8 +1,13 @@
 """Figures over episodes, and baselines that learn from a support alone, against plain computations."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from lstmcli.config import Episodes
+from lstmcli.data.episodes import Draw
+from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_chances, text_features
 
 
@@ -52,3 +57,23 @@ def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
     said = support_chances(features[:10], targets, features[10:])
     whole = LogisticRegression(C=10, max_iter=300).fit(features[:10], targets).predict_proba(features[10:])
     np.testing.assert_allclose(said["support linear"], whole, atol=1e-3)
+
+
+def test_a_prior_is_what_it_says() -> None:
+    one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 0, 1]), np.arange(2), np.arange(2))
+    known = {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}
+    assert np.exp(_log_shares(one, known, "source")) == pytest.approx([0.2, 0.8])
+    assert np.exp(_log_shares(one, known, "uniform")) == pytest.approx([0.5, 0.5])
+    assert np.exp(_log_shares(one, known, "support")) == pytest.approx([0.75, 0.25])
+    other = Draw("books.t9", one.labels, one.support, one.support_targets, one.query, one.query_targets)
+    assert np.exp(_log_shares(other, known, "source")) == pytest.approx([0.5, 0.5])
+
+
+def test_a_prior_moves_the_chances_from_what_they_were_to_what_is_asked() -> None:
+    one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 1, 1]), np.arange(2), np.arange(2))
+    checkpoint = SimpleNamespace(progress={"shares": {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}})
+    chances = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
+    for own, other in (("uniform", "source"), ("source", "uniform")):
+        asked = Asked("mine", "test", Episodes(), 2, other, 0)
+        (shift,) = _shifts(checkpoint, [one], asked, own)
+        assert _shifted(chances[own], shift) == pytest.approx(chances[other])

@@ -1,0 +1,56 @@
+"""The softmaxes of a language model, held against each other."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
+
+
+def test_a_drawn_softmax_tends_to_the_full_one() -> None:
+    torch.manual_seed(0)
+    words, rows = 60, 8
+    vectors, features = torch.randn(words, 5), torch.randn(rows, 5, requires_grad=True)
+    targets = torch.randint(3, words, (rows,))
+    full = TiedSoftmax(words, 0)
+    full.bias.data.normal_()
+    likely = (features @ vectors.T + full.bias).argmax(dim=1)  # what is both drawn and the target counts once
+    targets = torch.where(torch.arange(rows) < rows // 2, likely, targets)
+    exact = full(features, targets, vectors)
+    (wanted,) = torch.autograd.grad(exact.sum(), features)
+    drawn = TiedSoftmax(10_000, 5000)
+    drawn.words = words  # more draws than words: a test alone asks for that
+    drawn.bias = full.bias
+    values, gradients = [], []
+    for _ in range(40):
+        found = drawn(features, targets, vectors)
+        values.append(found.detach())
+        gradients.append(torch.autograd.grad(found.sum(), features)[0])
+    torch.testing.assert_close(torch.stack(values).mean(0), exact.detach(), atol=0.02, rtol=0.02)
+    torch.testing.assert_close(torch.stack(gradients).mean(0), wanted, atol=0.02, rtol=0.05)
+
+
+def test_drawn_words_are_as_frequent_as_their_correction_expects() -> None:
+    softmax = TiedSoftmax(20, 10)
+    expected = softmax._expected(torch.arange(20)).exp() / 10
+    assert float(expected.sum()) == pytest.approx(1, abs=1e-6)
+    torch.manual_seed(0)
+    draw = (torch.rand(200_000) * math.log(21)).exp().long() - 1
+    torch.testing.assert_close(draw.bincount(minlength=20) / 200_000, expected, atol=5e-3, rtol=0)
+
+
+def test_out_of_training_all_words_are_scored_whatever_the_softmax() -> None:
+    torch.manual_seed(0)
+    vectors, features = torch.randn(60, 5), torch.randn(2100, 5)
+    targets = torch.randint(0, 60, (2100,))
+    drawn = TiedSoftmax(60, 7).eval()
+    with torch.no_grad():
+        wanted = -F.cross_entropy(features @ vectors.T, targets, reduction="none")
+        torch.testing.assert_close(drawn(features, targets, vectors), wanted)
+    adaptive = AdaptiveSoftmax(60, 5)
+    chances = adaptive.groups.log_prob(features[:3]).exp()
+    torch.testing.assert_close(chances.sum(dim=1), torch.ones(3))
+    everything = torch.stack([adaptive(features[:3], torch.full((3,), word), vectors) for word in range(60)], dim=1)
+    torch.testing.assert_close(everything.exp(), chances)
