@@ -37,6 +37,7 @@ class Data(Section):
     domains: tuple[str, ...] = Field((), description="Only these domains of the data set; none named: all.")
     validation: float = Field(0.1, gt=0, lt=0.9, description="Part of train held out where no validation split is.")
     limit: int | None = Field(None, ge=2, description="A seeded, stratified sample of this many training examples.")
+    unlabelled: Path | None = Field(None, description="More texts, without labels: lines, or a column text.")
     bad_rows: Literal["stop", "skip"] = Field("stop", description="What to do with rows that cannot be used.")
     cache: bool = Field(True, description="Keep encoded texts in the user's cache folder.")
 
@@ -137,6 +138,7 @@ class Train(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
     crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
     adversarial: float | None = Field(None, gt=0, description="Size of a worst-case shift of each text's embedding.")
+    teacher: Path | None = Field(None, description="The model.pt whose word on unlabelled texts is learned too.")
     average: float | None = Field(
         None, gt=0, lt=1, description="Share of the past in a running mean of the weights, which is what is kept."
     )

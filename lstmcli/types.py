@@ -60,8 +60,8 @@ class Batch:
     """Texts of one padded batch.
 
     tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
-    targets: ``[batch]`` label ids, ``[batch, time]`` tag ids, or the ids of the words that follow, or none; spelling:
-    for tagging.
+    targets: ``[batch]`` label ids, ``[batch, label]`` chances, ``[batch, time]`` tag ids, or the ids of the words that
+    follow, or none; spelling: for tagging.
     """
 
     tokens: Tensor

@@ -10,10 +10,15 @@ from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError, did_you_mean
 
 UNFIT = {  # by task: what it leaves unread
-    "tag": {"train.crop": "is for texts with labels: a tag belongs to its word"},
+    "tag": {
+        "train.crop": "is for texts with labels: a tag belongs to its word",
+        "train.teacher": "is for texts with labels",
+        "data.unlabelled": "are texts for a classifier or a language model",
+    },
     "model_language": {
         "train.crop": "is for texts with labels: running text is read in windows, train.window",
         "train.adversarial": "is for texts with labels",
+        "train.teacher": "is for texts with labels",
         "episodes": "are drawn of texts with labels",
     },
 }
@@ -43,6 +48,10 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         section, _, name = key.rpartition(".")
         if getattr(getattr(config, section) if section else config, name) is not None:
             raise ConfigError(f"{key} {why}", where=where, fix=f"leave it out: --set {key}=none")
+    if config.data.unlabelled is not None and config.task == "classify" and config.train.teacher is None:
+        what = "data.unlabelled: texts without labels are learned by what a teacher says of them"
+        fix = "--set train.teacher=FILE, a model.pt; or leave them out: --set data.unlabelled=none"
+        raise ConfigError(what, where=where, fix=fix)
     models = _kinds(RunConfig.model_fields["model"].annotation)
     fits = {
         "model.name": [name for name, section in models.items() if getattr(section, "task", "") == config.task],

@@ -27,7 +27,8 @@ CHUNK = 1000  # texts handed to Rust at once
 
 @dataclass(frozen=True)
 class Store:
-    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none.
+    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; where a teacher
+    spoke, the chances of each label, ``[text, label]``.
 
     Of running text, which a language model reads, each text opens with the end of the one before, and targets are the
     words that follow, ``[token]``.
@@ -74,6 +75,13 @@ class Store:
         ids = self.ids[runs(self.offsets[:-1][places], lengths)]
         offsets = np.concatenate(([0], lengths.cumsum()))
         return Store(ids, offsets, None if self.targets is None else self.targets[places])
+
+    def and_taught(self, more: "Store") -> "Store":
+        """These labelled texts, certain of their labels, and after them those that have chances for targets."""
+        labels = more.known_targets.shape[1]
+        certain = np.eye(labels, dtype=np.float32)[self.known_targets]
+        offsets = np.concatenate((self.offsets, self.offsets[-1] + more.offsets[1:]))
+        return Store(np.concatenate((self.ids, more.ids)), offsets, np.concatenate((certain, more.known_targets)))
 
     def truncated(self, config: Tokens) -> "Store":
         """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.

@@ -1,17 +1,22 @@
 """What a run begins with: words and weights of its own, of pretrained vectors, or of other models."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lstmcli.config import RunConfig
 from lstmcli.data import check
 from lstmcli.data.store import Store, built, encode
 from lstmcli.data.tokens import UNKNOWN, Vocabulary
-from lstmcli.engine import assemble, episodes, runtime
+from lstmcli.engine import assemble, episodes, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import WORDS, Parts
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.events import Checked, Noted, Telling
-from lstmcli.engine.inputs import Inputs
+from lstmcli.engine.inputs import UNLABELLED, Inputs
+from lstmcli.engine.supervised import TAUGHT
 from lstmcli.errors import ConfigError
 from lstmcli.types import Progress, Work
 
@@ -55,12 +60,14 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     labelled = config.episodes is None or config.episodes.ways is None
     full = {}
     for name, part in inputs.parts.items():
-        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled)
+        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED)
     lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
     yield Checked(checked)
     for remark in check.remarks(checked):
         yield Noted(remark)
+    if UNLABELLED in full:
+        full[UNLABELLED] = replace(full[UNLABELLED], targets=(yield from _taught(config, inputs, labels, last)))
     context = begun.context if begun is not None else None if beside is None else beside.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
     if beside is not None:
@@ -75,13 +82,24 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     return parts, full
 
 
+def _taught(
+    config: RunConfig, inputs: Inputs, labels: tuple[str, ...], last: Checkpoint | None
+) -> Telling[np.ndarray[Any, np.dtype[Any]]]:
+    """What the teacher says of the unlabelled texts, or said before the run was stopped."""
+    if last is not None:
+        return last.group("state")[TAUGHT].numpy()
+    assert config.train.teacher is not None
+    return (yield from teaching.chances(config.train.teacher, inputs.unlabelled, labels, runtime.prepare(config)))
+
+
 def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:
     """The vocabulary of the training texts. With a language model a tagger has its vocabulary too, a classifier no
     other."""
     if beside is not None and config.task == "classify":
         return beside.vocabulary
     running = config.task == "model_language"
-    vocabulary = yield from built(inputs.train, config.tokens, cache=assemble.cache_of(config), running=running)
+    texts = [*inputs.train, *inputs.unlabelled]
+    vocabulary = yield from built(texts, config.tokens, cache=assemble.cache_of(config), running=running)
     vocabulary = assemble.with_carried(vocabulary, config)
     return vocabulary if beside is None else vocabulary.with_context(beside.vocabulary)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import platformdirs
@@ -15,21 +15,28 @@ from lstmcli.errors import ConfigError, DataError, did_you_mean
 from lstmcli.types import Example, Option, Progress, Rows
 
 SHOWN = 5  # bad rows listed one by one
+UNLABELLED = "unlabelled"  # the part without labels
 FEWEST = 4  # examples of which two can be held out
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Examples of each part; test may be empty."""
+    """Examples of each part; test and unlabelled may be empty."""
 
     train: list[Example]
     validation: list[Example]
     test: list[Example]
+    unlabelled: list[Example] = field(default_factory=list)  # to learn as a teacher says
 
     @property
     def parts(self) -> dict[str, list[Example]]:
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        named = {
+            "train": self.train,
+            UNLABELLED: self.unlabelled,
+            "validation": self.validation,
+            "test": self.test,
+        }
         return {name: part for name, part in named.items() if part}
 
 
@@ -111,6 +118,10 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
 def _usable(data: Data, name: str) -> Telling[list[Example]]:
     yield Progress(f"reading {name}")
     rows: Rows = registry.find(registry.DATASETS, data.name).read(root_of(data), name, data)
+    return (yield from _good(rows, data, name))
+
+
+def _good(rows: Rows, data: Data, name: str) -> Telling[list[Example]]:
     if rows.bad:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
@@ -124,12 +135,13 @@ def _usable(data: Data, name: str) -> Telling[list[Example]]:
 
 
 def check_models(config: RunConfig) -> None:
-    """Raises ConfigError where a model that the recipe begins with, or reads with, is not there."""
-    for key in ("init", "context"):
-        path = getattr(config.model, key, None)
+    """Raises ConfigError where a model that the recipe begins with, reads with, or learns from, is not there."""
+    for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
+        path = getattr(getattr(config, section), key, None)
         if path is not None and not path.is_file():
-            fix = f"train it first ('lstmcli train' says which recipes begin with others), or: --set model.{key}=FILE"
-            raise ConfigError("there is no such checkpoint", where=f"model.{key}: {path}", fix=fix)
+            where = f"{section}.{key}"
+            fix = f"train it first ('lstmcli train' says which recipes begin with others), or: --set {where}=FILE"
+            raise ConfigError("there is no such checkpoint", where=f"{where}: {path}", fix=fix)
 
 
 def read(config: RunConfig) -> Telling[Inputs]:
@@ -158,9 +170,12 @@ def read(config: RunConfig) -> Telling[Inputs]:
     test: list[Example] = []
     if "test" in found:
         test = yield from split(config.data, "test")
+    more: list[Example] = []
+    if config.train.teacher is not None:
+        more = yield from _to_be_taught(config.data, [*train, *validation, *test])
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
-    return Inputs(train, validation, test)
+    return Inputs(train, validation, test, more)
 
 
 def _larger(count: int) -> str:
@@ -172,16 +187,50 @@ def _larger(count: int) -> str:
 
 def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[list[Example]]:
     """The training texts and those without labels, each once and none that is also in test; labels fall away."""
+    more = yield from _without_labels(data)
+    if not more:
+        return [replace(example, target=None) for example in train]
+    test = (yield from split(data, "test")) if "test" in found else []
+    kept = _apart([*train, *more], test)
+    left = len(train) + len(more) - len(kept)
+    yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} repeat another or stand in test: left out")
+    return kept
+
+
+def _to_be_taught(data: Data, labelled: Sequence[Example]) -> Telling[list[Example]]:
+    """The texts without labels, each once and none that also has one.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    more = yield from _without_labels(data)
+    kept = _apart(more, labelled)
+    if not kept:
+        fix = "say where they are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
+        raise ConfigError("no unlabelled texts that a teacher could speak on", where="train.teacher", fix=fix)
+    if left := len(more) - len(kept):
+        yield Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out")
+    return kept
+
+
+def _without_labels(data: Data) -> Telling[list[Example]]:
+    """The texts without labels that the data set has, and those that the recipe names."""
     reader = registry.find(registry.DATASETS, data.name)
+    found: list[Example] = []
     if hasattr(reader, "UNLABELLED"):
-        more = yield from _usable(data, reader.UNLABELLED)
-        scored = {example.text for example in (yield from split(data, "test"))} if "test" in found else set()
-        together = {example.text: example for example in (*train, *more)}
-        kept = [replace(example, target=None) for text, example in together.items() if text not in scored]
-        left = len(train) + len(more) - len(kept)
-        yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} repeat another or stand in test: left out")
-        return kept
-    return [replace(example, target=None) for example in train]
+        found += yield from _usable(data, reader.UNLABELLED)
+    if data.unlabelled is not None:
+        yield Progress("reading unlabelled texts")
+        rows: Rows = registry.find(registry.DATASETS, "texts").read_file(data.unlabelled, data)
+        found += yield from _good(rows, data, str(data.unlabelled))
+    return found
+
+
+def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
+    """The texts, each once and none of the others'; labels fall away."""
+    known = {example.text for example in others}
+    once = {example.text: example for example in examples}
+    return [replace(example, target=None) for text, example in once.items() if text not in known]
 
 
 def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple[str, list[Example]]]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 
 from lstmcli.data import batching
 from lstmcli.data.store import Store
@@ -10,9 +11,11 @@ from lstmcli.engine import assemble
 from lstmcli.engine.adversary import Adversary
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.held_out import Validated
+from lstmcli.engine.inputs import UNLABELLED
 from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
+TAUGHT = "taught"  # of a run's state: what the teacher said of the unlabelled texts
 
 
 class Reading(Validated):
@@ -20,7 +23,10 @@ class Reading(Validated):
 
     def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
         super().__init__(parts, whole, stores, assemble.outputs)
-        self._cropped = (-1, stores["train"])  # the texts of the epoch at hand
+        self._to_crop, self._to_read = _learned(whole), _learned(stores)
+        self._cropped = (-1, self._to_read)  # the texts of the epoch at hand
+        if UNLABELLED in whole:
+            self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
         size = parts.config.train.adversarial
         self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
 
@@ -54,7 +60,12 @@ class Reading(Validated):
         """The training texts as the epoch reads them."""
         config = self._parts.config
         if config.train.crop is None:
-            return self._stores["train"]
+            return self._to_read
         if self._cropped[0] != epoch:
-            self._cropped = (epoch, self._whole["train"].cropped(config.train.crop, seed=(config.seed, epoch)))
+            self._cropped = (epoch, self._to_crop.cropped(config.train.crop, seed=(config.seed, epoch)))
         return self._cropped[1]
+
+
+def _learned(stores: dict[str, Store]) -> Store:
+    """All that is learned: the labelled texts, and those that a teacher spoke on."""
+    return stores["train"].and_taught(stores[UNLABELLED]) if UNLABELLED in stores else stores["train"]

@@ -88,7 +88,7 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
         of_adaptation = key.startswith("learner.") and now.episodes is None  # not what the run itself is made by
         if value != after.get(key) and key not in MAY_CHANGE and not of_adaptation:
             raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
-    if last.progress["data"] != fingerprint(inputs.train):
+    if last.progress["data"] != fingerprint([*inputs.train, *inputs.unlabelled]):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
 
 
@@ -97,7 +97,7 @@ class Trainer:
 
     def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None, inputs: Inputs) -> None:
         self.parts = parts
-        self.fingerprint = fingerprint(inputs.train)
+        self.fingerprint = fingerprint([*inputs.train, *inputs.unlabelled])
         self.shares = shares(inputs.train)
         self.whole = whole  # what the baselines read
         self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}

@@ -1,0 +1,63 @@
+"""What a teacher says of unlabelled texts, for a model to learn.
+
+    log q(y | x)  =  (log p(y | x) + log b(y | x)) / 2  +  constant
+
+where p are the chances of the teacher, a trained classifier, and b those of the linear baseline that it carries: the
+two err on different texts, and together are right more often than either. The pupil learns q by cross-entropy, beside
+the true labels of the labelled texts. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network",
+equation 1, with unlabelled texts; Xie et al. (2020), "Self-training with Noisy Student", for a pupil of the same kind
+that learns under noise.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli.data.store import encode
+from lstmcli.engine import assemble, runtime
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.events import Noted, Telling
+from lstmcli.errors import ConfigError
+from lstmcli.types import Example
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SURE = 0.9  # of a label's chance, from which on a teacher counts as sure
+
+
+def chances(path: Path, examples: list[Example], labels: tuple[str, ...], where: runtime.Runtime) -> Telling[Array]:
+    """``[text, label]``, in the order of the labels; rows sum to one.
+
+    Raises:
+        CheckpointError: there is no such teacher.
+        ConfigError: it is not a classifier of these labels.
+    """
+    teacher = _teacher(path, labels)
+    parts = assemble.restored(teacher, where)
+    store = yield from encode(teacher.vocabulary, examples, cache=assemble.cache_of(teacher.config), labelled=False)
+    logits = yield from assemble.outputs(parts, store.truncated(teacher.config.tokens), "asking the teacher")
+    said = [parts.task.probabilities(logits, teacher.temperature)]
+    fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}
+    if "terms" in fitted:
+        said.append(parts.task.baseline_chances(fitted, store.ids, store.offsets)["linear"])
+    logs = np.log(np.maximum(said, 1e-12)).mean(axis=0)  # [text, label]
+    together = torch.from_numpy(logs).softmax(dim=1).numpy()
+    sure = (together.max(axis=1) >= SURE).mean()
+    beside = f", its linear baseline agrees on {(said[0].argmax(1) == said[-1].argmax(1)).mean():.1%}" * (len(said) - 1)
+    yield Noted(f"teacher ({path}): sure of {sure:.1%} of {len(examples):,} unlabelled texts{beside}")
+    places = [teacher.vocabulary.labels.index(label) for label in labels]
+    return np.asarray(together[:, places], np.float32)
+
+
+def _teacher(path: Path, labels: tuple[str, ...]) -> Checkpoint:
+    found = checkpoints.load(path)
+    if found.config.task != "classify":
+        fix = "train one: lstmcli train FILE"
+        raise ConfigError("the teacher does not label whole texts", where=f"train.teacher: {path}", fix=fix)
+    if set(found.vocabulary.labels) != set(labels):
+        what = f"the teacher knows {', '.join(found.vocabulary.labels)}; the data has {', '.join(labels)}"
+        fix = "give a teacher that was trained on data with these labels"
+        raise ConfigError(what, where=f"train.teacher: {path}", fix=fix)
+    return found

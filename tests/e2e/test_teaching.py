@@ -1,0 +1,126 @@
+"""Unlabelled texts learned from a teacher, as a user meets them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcli import recipes
+from lstmcli.data.batching import collate
+from lstmcli.data.store import Store
+from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import folder, inputs, runtime, teaching
+from lstmcli.engine.predict import Predictions
+from lstmcli.engine.train import run as train
+from lstmcli.tasks import classify
+from lstmcli.types import ClassScores, Example, finish
+from tests.conftest import BAD, GOOD, SMALL, write_table
+from tests.stopping import ends_with_the_same_bytes
+
+Run = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+
+
+def begun(recipe: Path, out: Path, *overrides: str) -> Path:
+    config = recipes.load(str(recipe), overrides=[*SMALL, *overrides])
+    list(train(config, finish(inputs.read(config)), out))
+    return out / folder.MODEL
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    """Texts without labels whose last word the labelled ones do not have."""
+    lines = [f"{text} splendid {n}" for n in range(5) for text in GOOD]
+    lines += [f"{text} ghastly {n}" for n in range(5) for text in BAD]
+    (tmp_path / "more.txt").write_text("\n".join([*lines, lines[0], "a warm and quiet film 0"]) + "\n", "utf-8")
+    return tmp_path / "more.txt"
+
+
+@pytest.fixture
+def taught(trained: Path, more: Path) -> list[str]:
+    return [f"train.teacher={trained}", f"data.unlabelled={more}"]
+
+
+def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_logs(trained: Path) -> None:
+    checkpoint = checkpoints.load(trained)
+    texts = ["a warm film", "dull and cold", "film"]
+    examples = [Example(text) for text in texts]
+    where = runtime.prepare(checkpoint.config)
+    said = finish(teaching.chances(trained, examples, ("bad", "good"), where))
+    model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
+                      for one in Predictions(checkpoint).of([texts])])  # fmt: skip
+    store = finish(teaching.encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
+    fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
+    linear = classify.baseline_chances(fitted, store.ids, store.offsets)["linear"]
+    together = np.sqrt(model * linear)
+    np.testing.assert_allclose(said, together / together.sum(axis=1, keepdims=True), atol=1e-4)
+    turned = finish(teaching.chances(trained, examples, ("good", "bad"), where))
+    np.testing.assert_array_equal(turned, said[:, ::-1])
+
+
+def test_the_loss_on_chances_is_the_cross_entropy_with_them() -> None:
+    labelled = Store(np.array([2, 3, 4], np.int32), np.array([0, 1, 3]), np.array([1, 0]))
+    said = Store(np.array([5, 6, 7], np.int32), np.array([0, 2, 3]), np.array([[0.3, 0.7], [0.9, 0.1]], np.float32))
+    both = labelled.and_taught(said)
+    assert [both.ids[begin:end].tolist() for begin, end in zip(both.offsets, both.offsets[1:], strict=False)] == [
+        [2], [3, 4], [5, 6], [7]]  # fmt: skip
+    batch = collate(both, np.array([3, 0]))
+    logits = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
+    logs = logits.log_softmax(dim=1)
+    expected = -(0.9 * logs[0, 0] + 0.1 * logs[0, 1] + logs[1, 1]) / 2
+    torch.testing.assert_close(classify.loss(ClassScores(logits, logits), batch).value, expected)
+
+
+def test_a_pupil_learns_words_that_no_labelled_text_has(
+    table: Path, taught: list[str], run: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    path = begun(table, tmp_path / "pupil", *taught, "train.epochs=15")
+    assert {"splendid", "ghastly"} <= set(checkpoints.load(path).vocabulary.words)
+    assert run("predict", "-c", path, "splendid", "ghastly") == 0
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
+
+
+def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) -> None:
+    read = finish(inputs.read(recipes.load(str(table), overrides=taught)))
+    assert len(read.unlabelled) == 40  # one more repeats another, and one is in the table
+    assert all(example.target is None for example in read.unlabelled)
+
+
+def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
+    table: Path, more: Path, trained: Path, tmp_path: Path
+) -> None:
+    teacher = tmp_path / "teacher.pt"
+    teacher.write_bytes(trained.read_bytes())
+    noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "precision=float32"]
+    config = recipes.load(str(table), overrides=[*SMALL, *noisy, f"train.teacher={teacher}", f"data.unlabelled={more}"])
+    ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
+
+
+def test_mistakes_with_teachers_are_told(
+    table: Path, more: Path, trained: Path, run: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    other = write_table(tmp_path / "other.csv")
+    other.write_text(other.read_text("utf-8").replace(",bad", ",poor"), "utf-8")
+    language = begun_language(more, tmp_path / "lm")
+    told = {
+        ("train.teacher=missing.pt", f"data.unlabelled={more}"): "no such checkpoint",
+        (f"train.teacher={trained}",): "no unlabelled texts",
+        (f"train.teacher={trained}", f"data.unlabelled={tmp_path / 'none.txt'}"): "none.txt",
+        (f"data.unlabelled={more}",): "train.teacher=FILE",
+        (f"train.teacher={begun(other, tmp_path / 'other')}", f"data.unlabelled={more}"): "good, poor",
+        (f"train.teacher={language}", f"data.unlabelled={more}"): "does not label",
+    }
+    for sets, words in told.items():
+        assert run("train", table, "--out", tmp_path / "run", "-q", *(f"--set={one}" for one in sets)) == 2
+        error = " ".join(capsys.readouterr().err.split())
+        assert words.replace("good, poor", "bad, good") in error, (sets, error)
+        assert "Traceback" not in error
+    sets = [f"--set=train.teacher={trained}", f"--set=data.unlabelled={more}"]
+    assert run("train", "reviews-maml", "--out", tmp_path / "run", "-q", *sets) == 2
+    assert "no effect on episodes" in capsys.readouterr().err
+
+
+def begun_language(texts: Path, out: Path) -> Path:
+    return begun("lm", out, f"data.path={texts}", "train.epochs=1", "train.window=8")  # type: ignore[arg-type]
