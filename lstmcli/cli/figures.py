@@ -1,5 +1,7 @@
 """Figures as a person reads them."""
 
+from typing import Any
+
 NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
@@ -8,6 +10,7 @@ NAMES = {
     "dynamic_perplexity": "dynamic perplexity",
     "ece": "calibration error",
 }
+ENDING = 100  # characters of a text shown before what may follow
 NO_SHARES = ("perplexity", "dynamic_perplexity")
 
 
@@ -29,6 +32,14 @@ def shown(name: str, value: float) -> str:
 
 def with_interval(figure: "dict[str, float] | None") -> str:
     return "" if figure is None else f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
+
+
+def foretold(said: dict[str, Any]) -> str:
+    """The end of a text, the words that may follow, and how well the text itself was foretold."""
+    words = ", ".join(f"{word} {chance:.1%}" for word, chance in said["next"].items())
+    text = " ".join(said["text"].split())
+    shortened = text if len(text) <= ENDING else f"… {text[-ENDING:]}"
+    return f"{shortened} → {words}  (perplexity {said['perplexity']:.1f})"
 
 
 def duration(seconds: float) -> str:

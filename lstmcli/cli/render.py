@@ -17,7 +17,7 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_interval
+from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.errors import LstmcliError
 from lstmcli.types import Option
@@ -40,9 +40,7 @@ SHOWN = 200  # characters of a text on a terminal
 
 def failure(error: LstmcliError) -> None:
     """A panel that says what is wrong, where, and how to mend it."""
-    parts = [f"[bold]{escape(error.what)}[/bold]"]
-    if error.where:
-        parts.append(escape(error.where))
+    parts = [f"[bold]{escape(error.what)}[/bold]", *([escape(error.where)] if error.where else [])]
     if error.fix:
         parts.append(f"[green]→[/green] {escape(error.fix)}")
     console = Console(stderr=True)
@@ -252,8 +250,10 @@ class Screen:
             raise KeyboardInterrupt
 
     def _said(self, said: "Said", *, flush: bool) -> None:
-        if self.json or "perplexity" in said or ("entities" in said and not self.out.is_terminal):
+        if self.json or ("label" not in said and not self.out.is_terminal):
             self.print_json(said)
+        elif "next" in said:
+            self.out.print(foretold(said))
         elif "entities" in said:
             self.out.print(entities.marked(said["text"], said["entities"]))
         elif self.out.is_terminal:

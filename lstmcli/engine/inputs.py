@@ -126,7 +126,7 @@ def _good(rows: Rows, data: Data, name: str) -> Telling[list[Example]]:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
-            fix = "mend the rows, or train without them: --set data.bad_rows=skip"
+            fix = "mend the rows; training can also pass over them: --set data.bad_rows=skip"
             raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     for note in rows.notes:

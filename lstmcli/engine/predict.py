@@ -1,24 +1,27 @@
-"""Labels or entities for a stream of texts: order is kept, memory does not grow."""
+"""Labels, entities or next words for a stream of texts: order is kept, memory does not grow."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from lstmcli.data import words
+from lstmcli.data import batching, words
 from lstmcli.data.store import Store, encode
-from lstmcli.data.tokens import UNKNOWN
+from lstmcli.data.tokens import END, UNKNOWN
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.types import Example, finish
+
+NEXT = 5  # words told that may follow a text
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model says of one text."""
 
-    said: dict[str, Any]  # text, and label, probability, probabilities; or entities
+    said: dict[str, Any]  # text, and label, probability, probabilities; or entities; or perplexity, words, next
     truncated: bool
     unknown: bool  # no word of the text is known
 
@@ -71,9 +74,22 @@ class Predictions:
         store = full.truncated(checkpoint.config.tokens)
         logits = finish(assemble.outputs(parts, store))
         described = parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature)
+        if parts.vocabulary.running:
+            described = [its | {"next": next_} for its, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > checkpoint.config.tokens.max_tokens).tolist()
         for text, said, cut, lost in zip(texts, described, truncated, _unknown(full), strict=True):
             yield Prediction({"text": text} | said, cut, lost)
+
+    def _next(self, store: Store) -> Iterator[dict[str, float]]:
+        """The likeliest words after each text, and their chances."""
+        parts = self._parts
+        for text in range(len(store)):
+            batch = batching.collate(store, np.array([text])).to(parts.runtime.device)
+            with torch.inference_mode(), parts.runtime.autocast():
+                chances = parts.model.following(batch)[0].exp()[END:]  # type: ignore[operator]  # no padding, no unknown
+                best = chances.topk(min(NEXT, len(chances)))
+            yield {parts.vocabulary.words[END + place]: round(chance, 6)
+                   for place, chance in zip(best.indices.tolist(), best.values.tolist(), strict=True)}  # fmt: skip
 
 
 def _in_text(entity: dict[str, Any], sentence: list[words.Span], text: str) -> dict[str, Any]:
@@ -83,5 +99,6 @@ def _in_text(entity: dict[str, Any], sentence: list[words.Span], text: str) -> d
 
 
 def _unknown(store: Store) -> list[bool]:
-    known = np.add.reduceat((store.ids != UNKNOWN).astype(np.int64), store.offsets[:-1])
+    nothing = (UNKNOWN, END) if store.running else (UNKNOWN,)
+    known = np.add.reduceat((~np.isin(store.ids, nothing)).astype(np.int64), store.offsets[:-1])
     return [bool(count == 0) for count in known]

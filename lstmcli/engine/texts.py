@@ -137,9 +137,11 @@ def _write(file: Any, text: str) -> None:
 
 
 def _flat(said: Said) -> Said:
-    """One column a value: the probability of each label becomes a column of its own, entities one of JSON."""
-    if "entities" in said:
-        return said | {"entities": json.dumps(said["entities"], ensure_ascii=False)}
+    """One column a value: the probability of each label becomes a column of its own, entities and next words one of
+    JSON."""
+    for key in ("entities", "next"):
+        if key in said:
+            return said | {key: json.dumps(said[key], ensure_ascii=False)}
     shares = {f"probability_{label}": share for label, share in said["probabilities"].items()}
     return {key: value for key, value in said.items() if key != "probabilities"} | shares
 

@@ -67,6 +67,12 @@ class LanguageModel(nn.Module):
             logs.append(reverse(side[:, :, None], lengths)[:, :, 0] if direction else side)
         return TokenScores(torch.stack(logs), lengths, torch.stack(penalties).mean(), last)
 
+    def following(self, batch: Batch) -> Tensor:
+        """Log chances of the word after the last of each text, forwards: ``[batch, word]``."""
+        hidden, _ = self._read(0, self.embedding(batch.tokens), batch.lengths, None)
+        last = hidden[-1][torch.arange(len(batch.lengths), device=batch.lengths.device), batch.lengths - 1]
+        return self.softmax.all(self.maps[0](last), self.embedding.weight)
+
     def contexts(self, batch: Batch) -> Tensor:
         """Each word in the light of all others: word vectors and hidden states, ``[layer + 1, batch, time, feature]``.
 

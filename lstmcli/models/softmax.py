@@ -43,6 +43,10 @@ class TiedSoftmax(nn.Module):
         ]
         return torch.cat(parts)
 
+    def all(self, features: Tensor, vectors: Tensor) -> Tensor:
+        """Log chances of all words, ``[row, word]``."""
+        return (wide(F.linear(features, vectors)) + self.bias).log_softmax(dim=-1)
+
     def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         draw = torch.rand(self.samples, device=features.device) * math.log(self.words + 1)
         others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [sample]
@@ -74,4 +78,10 @@ class AdaptiveSoftmax(nn.Module):
         """As of ``TiedSoftmax``."""
         with torch.autocast(features.device.type, enabled=False):
             logs: Tensor = self.groups(wide(features), targets).output
+        return logs
+
+    def all(self, features: Tensor, vectors: Tensor) -> Tensor:  # noqa: ARG002
+        """As of ``TiedSoftmax``."""
+        with torch.autocast(features.device.type, enabled=False):
+            logs: Tensor = self.groups.log_prob(wide(features))
         return logs

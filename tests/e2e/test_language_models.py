@@ -1,5 +1,6 @@
 """Language models from a file of texts to a classifier that begins with one, as a user meets them."""
 
+import csv
 import itertools
 import json
 from collections.abc import Callable
@@ -57,6 +58,24 @@ def test_texts_in_the_wrong_order_are_less_likely(model: Path, run: Run, capsys:
     right, wrong = map(json.loads, capsys.readouterr().out.splitlines())
     assert right["words"] == wrong["words"] == 8
     assert right["perplexity"] * 5 < wrong["perplexity"]
+
+
+def test_the_words_that_may_follow_are_told(
+    model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("predict", "the cat sat on a", "the old", "unheard", "-c", model) == 0
+    told = capsys.readouterr()
+    words = [json.loads(line)["next"] for line in told.out.splitlines()]
+    assert [next(iter(its)) for its in words[:2]] == ["mat", "hen"]
+    for its in words:
+        assert list(its.values()) == sorted(its.values(), reverse=True)
+        assert sum(its.values()) <= 1.00001
+        assert not {"<pad>", "<unk>"} & set(its)
+    assert "1 of 3 texts hold no word that the model knows" in told.err
+    for kind in ("csv", "parquet"):
+        assert run("predict", "the old", "-c", model, "-q", "-o", tmp_path / f"out.{kind}") == 0
+    (row,) = csv.DictReader((tmp_path / "out.csv").read_text("utf-8").splitlines())
+    assert json.loads(row["next"]) == words[1]
 
 
 def test_learning_on_as_it_reads_leaves_the_model_and_lowers_perplexity(

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -42,6 +43,17 @@ def test_each_word_is_scored_from_those_before_it_by_an_lstm_and_a_softmax() -> 
     logits = model.maps[0](hidden) @ model.embedding.weight.T + model.softmax.bias
     wanted = -F.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none") * batch.mask
     torch.testing.assert_close(model(batch).logs[0], wanted)
+
+
+@pytest.mark.parametrize("settings", [{}, {"softmax": "adaptive"}, {"bidirectional": True, "layers": 2}])
+def test_the_next_word_s_chances_are_those_of_each_word_in_its_place(settings: dict[str, object]) -> None:
+    model = model_of(**settings)
+    rows = [[2, 5, 6, 7], [2, 9]]
+    chances = model.following(batch_of([[*row, 0] for row in rows])).exp()  # whatever the target
+    torch.testing.assert_close(chances.sum(dim=1), torch.ones(2, dtype=chances.dtype))
+    for word in range(WORDS):
+        logs = model(batch_of([[*row, word] for row in rows])).logs[0]
+        torch.testing.assert_close(chances[:, word], torch.stack([logs[0, 3], logs[1, 1]]).exp().to(chances.dtype))
 
 
 def test_backwards_it_reads_what_follows_from_its_end() -> None:

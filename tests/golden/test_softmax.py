@@ -49,8 +49,10 @@ def test_out_of_training_all_words_are_scored_whatever_the_softmax() -> None:
     with torch.no_grad():
         wanted = -F.cross_entropy(features @ vectors.T, targets, reduction="none")
         torch.testing.assert_close(drawn(features, targets, vectors), wanted)
+        torch.testing.assert_close(drawn.all(features, vectors).gather(1, targets[:, None])[:, 0], wanted)
     adaptive = AdaptiveSoftmax(60, 5)
     chances = adaptive.groups.log_prob(features[:3]).exp()
     torch.testing.assert_close(chances.sum(dim=1), torch.ones(3))
     everything = torch.stack([adaptive(features[:3], torch.full((3,), word), vectors) for word in range(60)], dim=1)
     torch.testing.assert_close(everything.exp(), chances)
+    torch.testing.assert_close(adaptive.all(features[:3], vectors).exp(), chances)
