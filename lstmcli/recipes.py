@@ -54,10 +54,9 @@ def _with_options(values: dict[str, Any], options: Sequence[Option], where: str,
         _set(values, option.key, option.value, option.flag)
         origins[option.key] = option.flag
     config = validated(values, where=where, options=origins)
-    if config.data.path is None:
-        return config
-    data = config.data.model_copy(update={"path": config.data.path.absolute()})  # the run may be used from elsewhere
-    return config.model_copy(update={"data": data})
+    named = {key: getattr(config.data, key) for key in ("path", "unlabelled")}
+    found = {key: path.absolute() for key, path in named.items() if path is not None}  # a run is used from elsewhere
+    return config.model_copy(update={"data": config.data.model_copy(update=found)}) if found else config
 
 
 def _find(recipe: str) -> tuple[dict[str, Any], str]:

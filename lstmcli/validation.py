@@ -52,6 +52,10 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         what = "data.unlabelled: texts without labels are learned by what a teacher says of them"
         fix = "--set train.teacher=FILE, a model.pt; or leave them out: --set data.unlabelled=none"
         raise ConfigError(what, where=where, fix=fix)
+    softmax = getattr(config.model, "softmax", "full")
+    if config.tokens.kind == "bpe" and softmax != "full":
+        what = f"model.softmax '{softmax}' goes by words' ranks, which pieces of words (tokens.kind 'bpe') do not have"
+        raise ConfigError(what, where=where, fix="--set model.softmax=full")
     models = _kinds(RunConfig.model_fields["model"].annotation)
     fits = {
         "model.name": [name for name, section in models.items() if getattr(section, "task", "") == config.task],

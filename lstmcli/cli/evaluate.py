@@ -70,6 +70,8 @@ def evaluate(
     source = inputs.named(data, loaded.config, columns)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
 
+    if shots is not None and dynamic:
+        raise ConfigError("two ways to adapt at once", where="--dynamic and --shots", fix="leave out one of them")
     if shots is not None:
         from lstmcli.cli import few_shot
         from lstmcli.engine.few_shot import Asked, run

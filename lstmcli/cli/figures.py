@@ -8,10 +8,11 @@ NAMES = {
     "f1": "F1",
     "auc": "AUC",
     "dynamic_perplexity": "dynamic perplexity",
+    "bits_per_character": "bits a character",
     "ece": "calibration error",
 }
 ENDING = 100  # characters of a text shown before what may follow
-NO_SHARES = ("perplexity", "dynamic_perplexity")
+DIGITS = {"perplexity": 1, "dynamic_perplexity": 1, "bits_per_character": 3}  # of figures that are no shares
 
 
 def headed(metrics: dict[str, float]) -> str:
@@ -27,7 +28,7 @@ def headline(metrics: dict[str, float]) -> str:
 
 def shown(name: str, value: float) -> str:
     """A share in per cent, any other figure as it is."""
-    return f"{value:.1f}" if name in NO_SHARES else f"{value:.1%}"
+    return f"{value:.{DIGITS[name]}f}" if name in DIGITS else f"{value:.1%}"
 
 
 def with_interval(figure: "dict[str, float] | None") -> str:

@@ -22,6 +22,7 @@ from lstmcli.data.tokens import END, MARK, SPECIAL, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import CASINGS, Example, Progress, Work
 
+MADE = "2"  # how vocabularies are made; what was made otherwise is left in the cache unused
 CHUNK = 1000  # texts handed to Rust at once
 
 
@@ -124,7 +125,7 @@ def built(
     """
     path = None
     if cache is not None:
-        name = fingerprint(examples, config.model_dump_json(), *SPECIAL, MARK * running)
+        name = fingerprint(examples, config.model_dump_json(), *SPECIAL, MARK * running, MADE)
         path = cache / "vocabularies" / f"{name}.json"
         try:
             return Vocabulary.from_json(path.read_text("utf-8"))

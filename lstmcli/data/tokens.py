@@ -63,18 +63,20 @@ class Vocabulary:
             tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         elif not given:
             tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
-        kind = trainers.BpeTrainer if config.kind == "bpe" else trainers.WordLevelTrainer
         first = SPECIAL + [MARK] * running
+        pieces = config.kind == "bpe"
+        kind = trainers.BpeTrainer if pieces else trainers.WordLevelTrainer
+        size = config.size if pieces else config.size + len(first)  # texts that hold a mark themselves take its place
         tokenizer.train_from_iterator(
             texts,
-            kind(vocab_size=config.size, min_frequency=config.min_count, special_tokens=first, show_progress=False),
+            kind(vocab_size=size, min_frequency=config.min_count, special_tokens=first, show_progress=False),
         )
         built = cls(tokenizer, labels)
-        if [tokenizer.token_to_id(word) for word in first] == list(range(len(first))):
+        if len(built) <= config.size and [tokenizer.token_to_id(word) for word in first] == list(range(len(first))):
             return built
         # Texts that hold <unk> themselves: the trainer counts it as a word too, and moves it to that word's place.
-        words = dict.fromkeys((*first, *built.words))
-        return built._of(dict(zip(words, range(len(words)), strict=True)))
+        words = list(dict.fromkeys((*first, *built.words)))[: config.size]
+        return built._of({word: place for place, word in enumerate(words)})
 
     def with_labels(self, labels: Sequence[str]) -> "Vocabulary":
         """The same words with other labels."""

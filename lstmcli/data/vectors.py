@@ -87,7 +87,7 @@ def gather(
 ) -> tuple[Matrix, Mask]:
     """As ``load``, out of a matrix ``[name, dimension]``."""
     _check(matrix.shape[1], limit, source)
-    places = dict(zip(names, range(len(names)), strict=True))
+    places = dict(zip(reversed(names), reversed(range(len(names))), strict=True))  # the first of each counts
     found = np.array([places.get(word, places.get(word.lower(), -1)) for word in words])
     mask = found >= 0
     vectors = np.zeros((len(words), matrix.shape[1]), np.float32)

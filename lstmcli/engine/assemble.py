@@ -20,7 +20,7 @@ from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.inputs import cache_folder
-from lstmcli.errors import CheckpointError, ConfigError
+from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
@@ -67,14 +67,7 @@ def fresh(
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
-    """Parts with the checkpoint's weights, ready to be used.
-
-    Raises:
-        CheckpointError: it holds no model, but a learned optimiser.
-    """
-    if not checkpoint.group("model"):
-        fix = "give a model.pt: -c FILE"
-        raise CheckpointError("a learned optimiser, not a model of texts", where=checkpoint.config.data.name, fix=fix)
+    """Parts with the checkpoint's weights, ready to be used."""
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where, checkpoint.context)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()

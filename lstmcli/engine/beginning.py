@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from lstmcli.config import RunConfig
 from lstmcli.data import check
@@ -23,7 +20,6 @@ from lstmcli.types import Progress, Work
 CONTEXT = "context.model"  # where a model holds the language model that reads with it
 OF_WORDS = ("embedding", "hidden")  # that a classifier and the language model it begins with share
 SHAPE = (
-    "name",
     "embedding",
     "characters",
     "character_embedding",
@@ -36,6 +32,7 @@ SHAPE = (
     "pooling",
     "bag",
     "context",
+    "softmax",
 )  # of a model, that its weights decide
 
 
@@ -67,7 +64,12 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     for remark in check.remarks(checked):
         yield Noted(remark)
     if UNLABELLED in full:
-        full[UNLABELLED] = replace(full[UNLABELLED], targets=(yield from _taught(config, inputs, labels, last)))
+        if last is None:
+            assert config.train.teacher is not None
+            said = yield from teaching.chances(config.train.teacher, inputs.unlabelled, labels, where, cache=cache)
+        else:
+            said = last.group("state")[TAUGHT].numpy()
+        full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
     context = begun.context if begun is not None else None if beside is None else beside.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
     if beside is not None:
@@ -80,16 +82,6 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
     return parts, full
-
-
-def _taught(
-    config: RunConfig, inputs: Inputs, labels: tuple[str, ...], last: Checkpoint | None
-) -> Telling[np.ndarray[Any, np.dtype[Any]]]:
-    """What the teacher says of the unlabelled texts, or said before the run was stopped."""
-    if last is not None:
-        return last.group("state")[TAUGHT].numpy()
-    assert config.train.teacher is not None
-    return (yield from teaching.chances(config.train.teacher, inputs.unlabelled, labels, runtime.prepare(config)))
 
 
 def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:
@@ -147,9 +139,13 @@ def _origin(config: RunConfig) -> Checkpoint:
         what = "a language model to begin with, and one to read with it: one alone can be had"
         where = f"model.init: {config.model.init}, model.context: {_context(config)}"
         raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
+    kinds = found.config.model.name, config.model.name
+    if kinds[0] != kinds[1] and not _reads_on(config.model.name, found):
+        what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
+        raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
     for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
         its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
-        if its != ours:
+        if its != ours and {its, ours} != {"full", "sampled"}:  # two ways to learn the same weights
             raise ConfigError(
                 f"the model to begin with has {key} {its}, the recipe {ours}",
                 where=f"model.init: {config.model.init}",

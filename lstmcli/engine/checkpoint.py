@@ -81,7 +81,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint of this or an older version.
 
     Raises:
-        CheckpointError: the file is not there, is cut short, or is something else.
+        CheckpointError: the file is not there, is cut short, or is something else, a learned optimiser, say.
     """
     if not path.is_file():
         fix = "give a model.pt: -c FILE, or train one: lstmcli train reviews"
@@ -103,6 +103,9 @@ def load(path: Path) -> Checkpoint:
         raise damaged from error
     if not intact:
         raise damaged
+    if not any(name.startswith("model/") for name in content["tensors"]):
+        fix = "give a model.pt: -c FILE"
+        raise CheckpointError("a learned optimiser, not a model of texts", where=str(path), fix=fix)
     header = json.loads(content["header"])
     return Checkpoint(
         config=validated(header["config"], where=str(path)),

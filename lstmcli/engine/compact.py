@@ -9,7 +9,7 @@ from lstmcli.engine.checkpoint import Checkpoint
 
 WORDS = 20_000
 KEPT = ("model/", "learner/", "memory/")
-BY_WORD = ("model/embedding.weight", "model/projection", "model/salience")  # [word, ...]
+BY_WORD = ("model/embedding.weight", "model/projection", "model/salience", "model/softmax.bias")  # [word, ...]
 CONTEXT = "model/context.model.embedding.weight"  # of a language model, which has these words or its own
 PRIOR = "baseline/prior"
 

@@ -63,6 +63,9 @@ def run(
         DataError: a label that the model does not know.
         ConfigError: dynamic, and the model is none of language.
     """
+    if dynamic and not checkpoint.vocabulary.running:
+        fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
+        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(checkpoint.config))
@@ -75,8 +78,8 @@ def run(
     yield Progress("resampling for the intervals")
     chances = parts.task.probabilities(logits, checkpoint.temperature)
     metrics = _plain(parts.task.measure(chances, store.known_targets, seed=seed))
-    if dynamic:
-        metrics |= yield from _dynamic(parts, store, seed)
+    if parts.vocabulary.running:
+        metrics |= yield from _of_language(parts, examples, logits, store, seed, dynamic=dynamic)
     baselines = yield from _baselines(checkpoint, parts, examples, full)
     details = {}
     if hasattr(parts.task, "details"):
@@ -96,14 +99,17 @@ def run(
     )
 
 
-def _dynamic(parts: Parts, store: Store, seed: int) -> Telling[Figures]:
-    """The figures while the model goes on learning."""
-    if not parts.vocabulary.running:
-        fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
-        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+def _of_language(
+    parts: Parts, examples: Sequence[Example], outputs: Array, store: Store, seed: int, *, dynamic: bool
+) -> Telling[Figures]:
+    """Figures of a language model alone: a character, and while it goes on learning."""
+    characters = np.array([len(example.text) + 1 for example in examples])
+    found = _plain(parts.task.by_character(outputs, characters, seed=seed))
+    if not dynamic:
+        return found
     outputs = yield from stream.outputs(parts, store, "scoring and learning", dynamic=True)
     figures = _plain(parts.task.measure(outputs, store.known_targets, seed=seed))
-    return {f"dynamic_{name}": figure for name, figure in figures.items()}
+    return found | {f"dynamic_{name}": figure for name, figure in figures.items()}
 
 
 def _baselines(

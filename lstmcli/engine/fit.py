@@ -92,7 +92,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             for group in job.optimizer.param_groups:
                 group["lr"] = group.get("share", 1.0) * learning_rate(config, at.step / total)
             job.optimizer.zero_grad(set_to_none=True)
-            tokens = 0
+            tokens, total_loss = 0, 0.0
             for item in some:
                 mean, its = job.loss_of(item)
                 loss = mean.value.item()
@@ -100,7 +100,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
                     fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
                     raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
                 mean.value.backward()  # type: ignore[no-untyped-call]
-                tokens += its
+                tokens, total_loss = tokens + its, total_loss + loss
                 at.loss_sum += loss * int(mean.count)
                 at.loss_count += int(mean.count)
             if len(some) > 1:
@@ -112,7 +112,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             job.optimizer.step()
             at.batch += len(some)
             at.step += 1
-            yield Stepped(at.step, loss, tokens)
+            yield Stepped(at.step, total_loss / len(some), tokens)
         metrics = yield from job.evaluate()
         rank = (metrics["score"], -metrics["loss"])
         is_best = rank > at.best

@@ -13,7 +13,8 @@ from typing import IO, Any
 from lstmcli.errors import ConfigError, RuntimeSetupError
 
 MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.yaml"
-WRITTEN = (MODEL, LAST, METRICS, RECIPE)
+OPTIMIZER = "optimizer.pt"  # of a race; not model.pt: no command should take it for a model of texts
+WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER)
 ADAPTED = "adapted.pt"
 RUNS = Path("runs")
 

@@ -111,7 +111,7 @@ def split(data: Data, name: str) -> Telling[list[Example]]:
     examples = yield from _usable(data, name)
     if not examples:
         where = f"{root_of(data)} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
-        raise DataError("no examples", where=where, fix="give a file with at least one row of text and label")
+        raise DataError("no examples", where=where, fix="give a file with at least one row that can be used")
     return examples
 
 
@@ -150,6 +150,20 @@ def read(config: RunConfig) -> Telling[Inputs]:
     Raises:
         DataError: as ``split``; or too few examples to hold any out.
     """
+    train, validation = yield from _held_out(config)
+    test: list[Example] = []
+    if "test" in splits(config.data):
+        test = yield from split(config.data, "test")
+    more: list[Example] = []
+    if config.train.teacher is not None:
+        more = yield from _to_be_taught(config.data, [*train, *validation, *test])
+    if config.data.limit is not None and config.data.limit < len(train):
+        _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
+    return Inputs(train, validation, test, more)
+
+
+def _held_out(config: RunConfig) -> Telling[tuple[list[Example], list[Example]]]:
+    """What is learned from, and what is held out of it for validation where the data set has no such split."""
     found = splits(config.data)
     train = yield from split(config.data, "train")
     if config.task == "model_language":
@@ -167,15 +181,7 @@ def read(config: RunConfig) -> Telling[Inputs]:
                 where=str(root_of(config.data)),
                 fix=_larger(len(train)),
             )
-    test: list[Example] = []
-    if "test" in found:
-        test = yield from split(config.data, "test")
-    more: list[Example] = []
-    if config.train.teacher is not None:
-        more = yield from _to_be_taught(config.data, [*train, *validation, *test])
-    if config.data.limit is not None and config.data.limit < len(train):
-        _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
-    return Inputs(train, validation, test, more)
+    return train, validation
 
 
 def _larger(count: int) -> str:
@@ -186,14 +192,17 @@ def _larger(count: int) -> str:
 
 
 def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[list[Example]]:
-    """The training texts and those without labels, each once and none that is also in test; labels fall away."""
+    """The training texts and those without labels, each once and none that the model is scored on; labels fall away."""
     more = yield from _without_labels(data)
     if not more:
         return [replace(example, target=None) for example in train]
-    test = (yield from split(data, "test")) if "test" in found else []
-    kept = _apart([*train, *more], test)
+    scored: list[Example] = []
+    for name in ("validation", "test"):
+        scored += (yield from split(data, name)) if name in found else []
+    kept = _apart([*train, *more], scored)
     left = len(train) + len(more) - len(kept)
-    yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} repeat another or stand in test: left out")
+    what = "repeat another, or stand in validation or test: left out"
+    yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} {what}")
     return kept
 
 
@@ -219,6 +228,8 @@ def _without_labels(data: Data) -> Telling[list[Example]]:
     found: list[Example] = []
     if hasattr(reader, "UNLABELLED"):
         found += yield from _usable(data, reader.UNLABELLED)
+        if not found:
+            yield Noted(f"the unlabelled texts of {data.name} are not at hand")
     if data.unlabelled is not None:
         yield Progress("reading unlabelled texts")
         rows: Rows = registry.find(registry.DATASETS, "texts").read_file(data.unlabelled, data)
@@ -244,8 +255,8 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
     found = splits(data)
     own = data == config.data
     if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
-        held_out = yield from read(config)
-        return "validation", held_out.validation
+        _, held_out = yield from _held_out(config)
+        return "validation", held_out
     name = wanted or ("test" if "test" in found else found[-1] if found else "test")
     if own and name == "train":
         yield Noted("the model has learned from these texts: their score says nothing about others")

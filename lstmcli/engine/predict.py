@@ -76,7 +76,7 @@ class Predictions:
         described = parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature)
         if parts.vocabulary.running:
             described = [its | {"next": next_} for its, next_ in zip(described, self._next(store), strict=True)]
-        truncated = (full.lengths > checkpoint.config.tokens.max_tokens).tolist()
+        truncated = (full.lengths > store.lengths).tolist()
         for text, said, cut, lost in zip(texts, described, truncated, _unknown(full), strict=True):
             yield Prediction({"text": text} | said, cut, lost)
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,13 +29,14 @@ from lstmcli.engine import folder, plot, runtime
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.events import Evaluated, Event, Noted, Planned, Stepped, Telling
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for, steps_of
+from lstmcli.engine.interrupt import Stop
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, ClassScores, Mean, Progress, Work
 
-OPTIMIZER = "optimizer.pt"  # not model.pt: no command should take it for a model of texts
 LEARNED = "learned"
 WORST, LEAST = 1e30, 1e-12  # losses that have grown beyond all bounds, or cannot be told from none
 SOLVED = 1e-6  # losses below count little: else the easiest problems would outweigh all others
+LEARNERS = "choose one that does: --set learner.name=lstm-optimizer"
 TRIED = 3  # steps of a dry run
 RATES = tuple(10 ** (power / 4) for power in range(-16, 9))  # 0.0001 to 100, four a decade
 HANDMADE: dict[str, Callable[[list[Tensor], float], torch.optim.Optimizer]] = {
@@ -95,20 +96,28 @@ class Race:
 
 
 class Problems:
-    """What the loop works on: problems of the kind that the recipe names."""
+    """What the loop works on: problems of the kind that the recipe names.
+
+    best: the learner as it was at its best.
+
+    Raises:
+        ConfigError: the recipe asks for what a race cannot do.
+    """
 
     def __init__(self, config: RunConfig) -> None:
+        _check(config)
         assert config.episodes is not None
-        if not hasattr(config.learner, "steps"):
-            fix = "choose one that does: --set learner.name=lstm-optimizer"
-            raise ConfigError("the learner takes no steps", where=f"learner.name={config.learner.name}", fix=fix)
         kind = registry.find(registry.PROBLEMS, config.data.name)
         self.config = config
         self.net = Net(kind.SIZES)
         self.learner = registry.find(registry.LEARNERS, config.learner.name).build(config.learner, self.net)
+        if not list(self.learner.parameters()):
+            what = "the learner has nothing to learn from problems"
+            raise ConfigError(what, where=f"learner.name={config.learner.name}", fix=LEARNERS)
+        self.best = copy.deepcopy(self.learner.state_dict())
         for value in self.learner.parameters():  # a problem that has grown beyond all bounds says nothing
             value.register_hook(partial(torch.nan_to_num, nan=0.0, posinf=0.0, neginf=0.0))
-        self.steps = config.learner.steps
+        self.steps: int = getattr(config.learner, "steps", 0)
         self._draw = kind.draw
         self._batch, self._count = config.episodes.batch, config.episodes.count
         self.validation, self.fresh = (kind.draw(kind.COUNT, part, config.seed) for part in ("validation", "test"))
@@ -159,6 +168,28 @@ class Problems:
         return RATES[int(np.argmin(ends))]
 
 
+def _check(config: RunConfig) -> None:
+    """Raises ConfigError where the recipe asks for what a race cannot do, or does not read."""
+    learner, episodes = config.learner, config.episodes
+    where = f"learner.name={learner.name}"
+    if not hasattr(learner, "steps"):
+        raise ConfigError("the learner takes no steps", where=where, fix=LEARNERS)
+    if episodes is None or episodes.count < episodes.batch:
+        fix = "--set episodes.count=1600"
+        raise ConfigError("too few problems to learn from: not one meta-batch", where="episodes.count", fix=fix)
+    unread = {
+        "learner.start=own": getattr(learner, "start", "own") != "own",
+        "learner.multi_step=0": getattr(learner, "multi_step", 0) > 0,
+        "device=cpu": config.device not in ("auto", "cpu"),
+        "precision=float32": config.precision == "bfloat16",
+        "data.path=none": config.data.path is not None,
+        "data.limit=none": config.data.limit is not None,
+    }
+    for fix in (key for key, asked in unread.items() if asked):
+        what = "a race draws its problems, solves them on the CPU in float32, and learns from each one's last loss"
+        raise ConfigError(what, where=fix.partition("=")[0], fix=f"--set {fix}")
+
+
 def _bounded(curve: Tensor) -> Losses:
     """At most ``WORST`` where it diverges, and no less than ``LEAST``, which rounding makes of less."""
     return curve.double().nan_to_num(nan=WORST).clamp(LEAST, WORST).numpy()
@@ -176,10 +207,27 @@ def rehearse(config: RunConfig) -> Iterator[Event]:
 
 
 def run(config: RunConfig, out: Path) -> Telling[Race]:
-    """Train the optimiser, race it on fresh problems, and write optimizer.pt, race.json and race.svg."""
-    begun = time.perf_counter()
+    """Train the optimiser, race it on fresh problems, and write optimizer.pt, race.json and race.svg.
+
+    Ctrl-C saves the optimiser as it was at its best, says so, and raises KeyboardInterrupt.
+    """
     runtime.prepare(config)
     work = Problems(config)
+    events = _raced(work, out)
+    with Stop() as stop:
+        while True:
+            try:
+                yield next(events)
+            except StopIteration as end:
+                return cast("Race", end.value)
+            if stop.asked:
+                _save(work, out)
+                yield Noted(f"interrupted; the optimiser as far as it has learned is in {out / folder.OPTIMIZER}")
+                raise KeyboardInterrupt
+
+
+def _raced(work: Problems, out: Path) -> Telling[Race]:
+    begun = time.perf_counter()
     yield _plan(work)
     yield from _learned(work)
     curves, rates = {}, {}
@@ -194,18 +242,23 @@ def run(config: RunConfig, out: Path) -> Telling[Race]:
         steps=work.steps,
         medians={name: curve[-1] for name, curve in medians.items()},
         rates=rates,
-        factors={name: _factor(curve[-1], ours[-1], config.seed) for name, curve in curves.items()},
+        factors={name: _factor(curve[-1], ours[-1], work.config.seed) for name, curve in curves.items()},
         curves=medians,
         seconds=time.perf_counter() - begun,
         folder=str(out),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    tensors = grouped("learner", work.learner.state_dict())
-    checkpoints.save(Checkpoint(config, Vocabulary.build([], [], config.tokens), tensors), out / OPTIMIZER)
+    _save(work, out)
     for name, content in (("race.json", json.dumps(race.plain(), indent=1)), ("race.svg", plot.of(medians))):
         with folder.whole(out / name) as file:
             file.write(content.encode())
     return race
+
+
+def _save(work: Problems, out: Path) -> None:
+    tensors = grouped("learner", work.best)
+    vocabulary = Vocabulary.build([], [], work.config.tokens)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoints.save(Checkpoint(work.config, vocabulary, tensors), out / folder.OPTIMIZER)
 
 
 def _job(work: Problems) -> Job[tuple[int, int]]:
@@ -221,7 +274,6 @@ def _plan(work: Problems) -> Planned:
 def _learned(work: Problems) -> Telling[None]:
     """Train the learner, and leave it at its best on validation problems; its beginning counts too."""
     total = _plan(work).steps
-    best = copy.deepcopy(work.learner.state_dict())
     at = Position(best=((yield from work.evaluate())["score"], -math.inf))
     for event in fit(_job(work), work.config.train, at):
         if isinstance(event, Stepped):
@@ -229,10 +281,10 @@ def _learned(work: Problems) -> Telling[None]:
         elif isinstance(event, Evaluated):
             yield Noted(f"epoch {event.epoch}: median loss on validation {math.exp(event.metrics['loss']):.3g}")
             if event.is_best:
-                best = copy.deepcopy(work.learner.state_dict())
+                work.best = copy.deepcopy(work.learner.state_dict())
         else:
             yield event
-    work.learner.load_state_dict(best)
+    work.learner.load_state_dict(work.best)
 
 
 def _factor(theirs: Losses, ours: Losses, seed: int) -> dict[str, float]:

@@ -21,7 +21,7 @@ class Runtime:
     dtype: torch.dtype
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Products and LSTM kernels in bfloat16 where that was chosen; losses stay float32."""
+        """Products, and on a CPU LSTM kernels, in bfloat16 where that was chosen; losses stay float32."""
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 

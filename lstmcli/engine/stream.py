@@ -13,6 +13,7 @@ from lstmcli.engine.assemble import Parts
 from lstmcli.types import Progress, Work
 
 Array = np.ndarray[Any, np.dtype[Any]]
+WINDOW = 400  # words scored at once: what is read backwards begins anew with each window, and should not do so often
 RATE, PULL, EPSILON = 3e-4, 1e-2, 1e-5  # of dynamic evaluation; the best of four pairs on PTB's validation part
 
 
@@ -21,7 +22,7 @@ def outputs(parts: Parts, store: Store, what: str = "scoring", *, dynamic: bool 
 
     dynamic: each window is learned from after it was scored; the model's own weights are put back at the end.
     """
-    windows = stream.to_score(store, window=parts.config.train.window)
+    windows = stream.to_score(store, window=parts.config.train.window if dynamic else WINDOW)
     losses: Array = np.zeros((1, len(store.ids)))  # [direction, token]
     parts.model.eval()
     for number, (places, logs) in enumerate((_learning if dynamic else _logs)(parts, windows)):
@@ -63,7 +64,8 @@ def _learning(parts: Parts, windows: Windows) -> Iterator[tuple[Array, Array]]:
             with torch.backends.cudnn.flags(enabled=False):
                 with parts.runtime.autocast():
                     scores = parts.model(batch, state)
-                gradients = torch.autograd.grad(parts.task.loss(scores, batch).value, weights)
+                cost = parts.task.loss(scores, batch).value  # an adaptive softmax leaves out groups that no word is of
+                gradients = torch.autograd.grad(cost, weights, allow_unused=True, materialize_grads=True)
             state = tuple(part.detach() for part in scores.state)
             with torch.no_grad():
                 torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 / (number + 1))

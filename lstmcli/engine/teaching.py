@@ -27,8 +27,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SURE = 0.9  # of a label's chance, from which on a teacher counts as sure
 
 
-def chances(path: Path, examples: list[Example], labels: tuple[str, ...], where: runtime.Runtime) -> Telling[Array]:
-    """``[text, label]``, in the order of the labels; rows sum to one.
+def chances(
+    path: Path, examples: list[Example], labels: tuple[str, ...], where: runtime.Runtime, *, cache: Path | None
+) -> Telling[Array]:
+    """``[text, label]``, in the order of the labels; rows sum to one. cache: for encoded texts.
 
     Raises:
         CheckpointError: there is no such teacher.
@@ -36,7 +38,7 @@ def chances(path: Path, examples: list[Example], labels: tuple[str, ...], where:
     """
     teacher = _teacher(path, labels)
     parts = assemble.restored(teacher, where)
-    store = yield from encode(teacher.vocabulary, examples, cache=assemble.cache_of(teacher.config), labelled=False)
+    store = yield from encode(teacher.vocabulary, examples, cache=cache, labelled=False)
     logits = yield from assemble.outputs(parts, store.truncated(teacher.config.tokens), "asking the teacher")
     said = [parts.task.probabilities(logits, teacher.temperature)]
     fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}

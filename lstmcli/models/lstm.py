@@ -14,6 +14,8 @@ through time undiminished, hence the positive forget bias at the start (Jozefowi
 The gates are stacked in the order i, f, g, o and the parameters named as in ``torch.nn.LSTM``, so weights interchange.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -154,9 +156,10 @@ class LSTM(nn.Module):
         hidden, cell = state
         own_hidden, own_cell = state
         for begin, end in zip([0, *stops[:-1]], stops, strict=True):
-            piece, hidden, cell = torch.lstm(
-                inputs[:, begin:end], (hidden, cell), weights, True, 1, 0.0, self.training, False, True
-            )
+            with _unhalved(inputs):
+                piece, hidden, cell = torch.lstm(
+                    inputs[:, begin:end], (hidden, cell), weights, True, 1, 0.0, self.training, False, True
+                )
             outputs.append(piece)
             if carry:
                 here = (lengths == end)[None, :, None]
@@ -192,6 +195,12 @@ class LSTM(nn.Module):
         turned = [reverse(output, lengths) if suffix else output
                   for output, suffix in zip(outputs, self.suffixes, strict=True)]  # fmt: skip
         return torch.cat(turned, dim=-1), list(ends)
+
+
+def _unhalved(inputs: Tensor) -> AbstractContextManager[object]:
+    """Out of autocast on a GPU, which hands cuDNN's LSTM float16 whatever it is asked for, and small gradients to zero;
+    float32 goes through tensor cores too (TF32)."""
+    return torch.autocast("cuda", enabled=False) if inputs.is_cuda else nullcontext()
 
 
 def _many(*tensors: Tensor) -> bool:

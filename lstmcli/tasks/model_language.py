@@ -4,6 +4,7 @@ What is kept of a text is ``[direction + 1]``: minus the log chance of its words
 are, its end counted as one. Perplexity is exp of the mean a word over all texts and directions.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "LESS_IS_BETTER",
     "PRIMARY",
     "baseline_chances",
+    "by_character",
     "calibrate",
     "describe",
     "fit_baselines",
@@ -67,12 +69,25 @@ def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[
 
 def measure(outputs: Array, targets: Array, *, seed: int = 0) -> Metrics:  # noqa: ARG001 (one signature)
     """Perplexity, with its 95 % interval over resampled texts."""
+    return {PRIMARY: Measure(*(float(np.exp(rate)) for rate in _resampled(outputs, outputs[:, -1], seed)))}
+
+
+def by_character(outputs: Array, characters: Array, *, seed: int = 0) -> Metrics:
+    """Bits a character, which can be compared where words are cut differently; as ``measure``.
+
+    characters: ``[text]``, the end of each counted as one. An unknown word counts with the chance of its being unknown,
+    which flatters a small vocabulary.
+    """
+    return {"bits_per_character": Measure(*(rate / math.log(2) for rate in _resampled(outputs, characters, seed)))}
+
+
+def _resampled(outputs: Array, counts: Array, seed: int) -> tuple[float, float, float]:
+    """Minus the log chance of all texts over their counts, and its 95 % interval over resampled texts."""
     random = np.random.default_rng(seed)
     totals = outputs[:, :-1].mean(axis=1)
-    draws = [random.integers(0, len(outputs), len(outputs)) for _ in range(DRAWS)]
-    found = [float(np.exp(totals[draw].sum() / outputs[draw, -1].sum())) for draw in draws]
-    low, high = np.quantile(found, (0.025, 0.975))
-    return {PRIMARY: Measure(float(np.exp(_rate(outputs))), float(low), float(high))}
+    draws = (random.integers(0, len(outputs), len(outputs)) for _ in range(DRAWS))
+    low, high = np.quantile([totals[draw].sum() / counts[draw].sum() for draw in draws], (0.025, 0.975))
+    return float(totals.sum() / counts.sum()), float(low), float(high)
 
 
 def summary(outputs: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:  # noqa: ARG001

@@ -3,7 +3,9 @@
 import csv
 import itertools
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import Data
+from lstmcli.data.store import encode
 from lstmcli.engine import assemble, inputs, runtime, stream
 from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine.compact import compacted
 from lstmcli.engine.train import run as train
-from lstmcli.types import finish
+from lstmcli.types import Example, Option, finish
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
 
@@ -99,7 +103,6 @@ def test_learning_on_as_it_reads_leaves_the_model_and_lowers_perplexity(
 
 
 def stream_store(parts: assemble.Parts, examples: list) -> object:
-    from lstmcli.data.store import encode
 
     return encode(parts.vocabulary, examples, cache=None)
 
@@ -189,3 +192,88 @@ def test_unlabelled_reviews_are_read_once_and_none_that_is_scored(tmp_path: Path
     assert texts == ["bad", "good", "new"]
     assert {example.target for example in found.train} == {None}
     assert sorted(example.text for example in found.test) == ["other", "tested"]
+
+
+def begun(texts: Path, out: Path, *sets: str) -> Path:
+    config = recipes.load("lm", overrides=[*SMALL, "train.epochs=1", f"data.path={texts}", *sets])
+    list(train(config, finish(inputs.read(config)), out))
+    return out / "model.pt"
+
+
+def test_an_adaptive_softmax_learns_on_though_no_word_of_a_group_comes(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = begun(write(tmp_path / "mine.txt"), tmp_path / "run", "model.softmax=adaptive")
+    assert run("evaluate", "-c", path, "--dynamic", "--json", "-q") == 0
+    assert "dynamic_perplexity" in json.loads(capsys.readouterr().out)["metrics"]
+
+
+def test_a_language_model_goes_on_from_one_of_its_kind(
+    model: Path, trained: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = write(tmp_path / "mine.txt")
+    begun(texts, tmp_path / "on", f"model.init={model}", "model.bidirectional=true", "model.softmax=sampled",
+          "model.samples=5")  # fmt: skip
+    for init, more, told in (
+        (model, ["model.bidirectional=true", "model.softmax=adaptive"], "has softmax sampled, the recipe adaptive"),
+        (trained, [], "a language-model cannot begin with a classifier"),
+    ):
+        sets = [f"--set={one}" for one in (*SMALL, *more, f"model.init={init}")]
+        assert run("train", "lm", "--data", texts, "--out", tmp_path / "no", "-q", *sets) == 2
+        assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_how_long_training_s_windows_are_does_not_move_the_score(model: Path) -> None:
+    loaded = checkpoints.load(model)
+    store = finish(encode(loaded.vocabulary, [Example("the cat sat on a mat .")] * 20, cache=None))
+    found = []
+    for window in (4, 60):
+        config = recipes.adjusted(loaded.config, [Option("train.window", "--set", window)])
+        parts = assemble.restored(replace(loaded, config=config), runtime.prepare(config))
+        found.append(finish(stream.outputs(parts, store)))
+    np.testing.assert_array_equal(*found)
+
+
+def test_bits_a_character_are_the_same_chances_over_characters(
+    model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.txt").write_text("the cat sat\n\na dog slept well .\n", "utf-8")
+    assert run("evaluate", "-c", model, "--data", tmp_path / "other.txt", "--json", "-q") == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    words, characters = 4 + 6, len("the cat sat.a dog slept well ..")
+    bits = math.log2(metrics["perplexity"]["value"]) * words / characters
+    assert metrics["bits_per_character"]["value"] == pytest.approx(bits)
+    own = metrics["bits_per_character"]
+    assert own["low"] <= own["value"] <= own["high"]
+
+
+def test_texts_to_validate_on_are_not_learned(tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name, lines in (("train", "one\ntwo\n"), ("validation", "three\nfour\n"), ("more", "two\nthree\nfive\n")):
+        ((tmp_path if name == "more" else texts) / f"{name}.txt").write_text(lines, "utf-8")
+    config = recipes.load("lm", overrides=[f"data.path={texts}", f"data.unlabelled={tmp_path / 'more.txt'}"])
+    assert [example.text for example in finish(inputs.read(config)).train] == ["one", "two", "five"]
+
+
+def test_pieces_of_words_have_no_ranks(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = ["--set=tokens.kind=bpe", "--set=model.softmax=sampled"]
+    assert run("train", "lm", "--data", write(tmp_path / "mine.txt"), "-q", *sets) == 2
+    assert "model.softmax=full" in capsys.readouterr().err
+
+
+def test_a_long_text_is_read_whole_and_learning_on_twice_is_refused(
+    model: Path, trained: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("predict", "-c", model, "the cat sat . " * 300, "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["words"] == 1201
+    assert "longer than" not in told.err
+    assert run("evaluate", "-c", trained, "--dynamic") == 2
+    assert run("evaluate", "-c", trained, "--dynamic", "--shots", "2") == 2
+    assert "two ways to adapt" in capsys.readouterr().err
+
+
+def test_a_language_model_can_be_made_small(model: Path, run: Run, tmp_path: Path) -> None:
+    checkpoints.save(compacted(checkpoints.load(model), words=9), tmp_path / "small.pt")
+    assert run("predict", "-c", tmp_path / "small.pt", "the cat", "-q") == 0

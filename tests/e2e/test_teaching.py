@@ -48,7 +48,7 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     texts = ["a warm film", "dull and cold", "film"]
     examples = [Example(text) for text in texts]
     where = runtime.prepare(checkpoint.config)
-    said = finish(teaching.chances(trained, examples, ("bad", "good"), where))
+    said = finish(teaching.chances(trained, examples, ("bad", "good"), where, cache=None))
     model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
                       for one in Predictions(checkpoint).of([texts])])  # fmt: skip
     store = finish(teaching.encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
@@ -56,7 +56,7 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     linear = classify.baseline_chances(fitted, store.ids, store.offsets)["linear"]
     together = np.sqrt(model * linear)
     np.testing.assert_allclose(said, together / together.sum(axis=1, keepdims=True), atol=1e-4)
-    turned = finish(teaching.chances(trained, examples, ("good", "bad"), where))
+    turned = finish(teaching.chances(trained, examples, ("good", "bad"), where, cache=None))
     np.testing.assert_array_equal(turned, said[:, ::-1])
 
 
@@ -96,6 +96,25 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "precision=float32"]
     config = recipes.load(str(table), overrides=[*SMALL, *noisy, f"train.teacher={teacher}", f"data.unlabelled={more}"])
     ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
+
+
+def test_a_pupil_is_scored_where_the_unlabelled_texts_are_no_more(
+    table: Path, more: Path, trained: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = begun(table, tmp_path / "pupil", f"train.teacher={trained}", "data.unlabelled=more.txt", "train.epochs=1")
+    assert checkpoints.load(path).config.data.unlabelled == more
+    more.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run("evaluate", "-c", path, "-q") == 0
+
+
+def test_a_rehearsal_leaves_nothing_in_the_cache(table: Path, taught: list[str], run: Run) -> None:
+    sets = [f"--set={one}" for one in (*SMALL, *taught)]
+    before = {path for path in inputs.cache_folder().rglob("*") if path.is_file()}
+    assert run("train", table, "--dry-run", "--no-cache", "-q", *sets) == 0
+    assert {path for path in inputs.cache_folder().rglob("*") if path.is_file()} == before
 
 
 def test_mistakes_with_teachers_are_told(

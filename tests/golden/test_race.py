@@ -2,6 +2,7 @@
 
 import copy
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,9 +13,10 @@ import torch
 
 from lstmcli import recipes, registry
 from lstmcli.data import classifiers, quadratics
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import plot
-from lstmcli.engine.race import HANDMADE, LEAST, OPTIMIZER, RATES, WORST, Problems, _bounded, _learned
+from lstmcli.engine import folder, plot, race
+from lstmcli.engine.events import Noted
+from lstmcli.engine.race import HANDMADE, LEAST, RATES, WORST, Problems, _bounded, _learned
+from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Progress, finish
 
 SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
@@ -139,10 +141,61 @@ def test_a_race_is_run_and_written(
     for factor in said["factors"].values():
         assert 0 < factor["low"] <= factor["value"] <= factor["high"]
     assert json.loads((tmp_path / "race" / "race.json").read_text())["medians"] == said["medians"]
-    assert {name.split("/")[0] for name in checkpoints.load(tmp_path / "race" / OPTIMIZER).tensors} == {"learner"}
-    assert run("predict", "-c", tmp_path / "race" / OPTIMIZER, "fine") == 2
-    assert "a learned optimiser" in capsys.readouterr().err
+    assert {name.split("/")[0] for name in torch.load(tmp_path / "race" / folder.OPTIMIZER)["tensors"]} == {"learner"}
+    optimizer = tmp_path / "race" / folder.OPTIMIZER
+    init = ("train", "reviews", "--out", tmp_path / "other", "--set")
+    for command in (["predict", "fine", "-c", optimizer], ["evaluate", "-c", optimizer], ["adapt", "-c", optimizer],
+                    [*init, f"model.init={optimizer}"], [*init, f"model.vectors={optimizer}"]):  # fmt: skip
+        assert run(*command) == 2
+        assert "a learned optimiser" in " ".join(capsys.readouterr().err.split())
     assert run(*arguments, "--resume") == 2
+
+
+def test_a_race_that_was_run_is_not_written_over(run: Callable[..., int], tmp_path: Path) -> None:
+    folder.claim(tmp_path, resume=False, force=False)
+    (tmp_path / folder.OPTIMIZER).write_bytes(b"of an hour")
+    assert run("train", "quadratics-lstm-optimizer", "--out", tmp_path, "-q") == 2
+    assert (tmp_path / folder.OPTIMIZER).read_bytes() == b"of an hour"
+
+
+def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
+    config = recipes.load("quadratics-lstm-optimizer", overrides=[*SMALL, "threads=1"])
+    events = race.run(config, tmp_path)
+    next(event for event in events if isinstance(event, Noted))  # of the first epoch
+    signal.raise_signal(signal.SIGINT)
+    assert str(tmp_path / folder.OPTIMIZER) in next(event.text for event in events if isinstance(event, Noted))
+    with pytest.raises(KeyboardInterrupt):
+        next(events)
+    kept = torch.load(tmp_path / folder.OPTIMIZER)["tensors"]
+    assert {name.split("/")[0] for name in kept} == {"learner"}
+    assert not (tmp_path / "race.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (["episodes=none"], "not one meta-batch"),
+        (["episodes.batch=9"], "not one meta-batch"),
+        (["learner.start=prototypes"], "--set learner.start=own"),
+        (["learner.multi_step=0.5"], "--set learner.multi_step=0"),
+        (["device=cuda"], "--set device=cpu"),
+        (["precision=bfloat16"], "--set precision=float32"),
+        (["data.limit=9"], "--set data.limit=none"),
+    ],
+)
+def test_what_a_race_cannot_do_is_told(sets: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        problems_of(*SMALL, *sets)
+    assert told in f"{caught.value.what} {caught.value.fix}"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("ridge", "no steps"), ("reptile", "nothing to learn"), ("finetune", "nothing to learn")]
+)
+def test_a_learner_that_learns_nothing_of_problems_is_told(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "race.yaml").write_text(f"{{data: {{name: quadratics}}, episodes: {{}}, learner: {{name: {name}}}}}")
+    with pytest.raises(ConfigError, match=told):
+        Problems(recipes.load(str(tmp_path / "race.yaml")))
 
 
 def test_a_picture_leaves_out_what_it_cannot_show() -> None:

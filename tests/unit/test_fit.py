@@ -65,6 +65,8 @@ def test_gradients_of_some_batches_make_one_step() -> None:
     events = list(fit(summed, config, Position()))
     assert [event.tokens for event in events if isinstance(event, Stepped)] == [3, 3]
     after = 1 - 0.01 * 5
+    told = [event.loss for event in events if isinstance(event, Stepped)]
+    assert told == pytest.approx([(1 + 4) / 2, 9 * after**2])
     assert next(one.model.parameters()).item() == pytest.approx(after - 0.01 * 18 * after)
 
 

@@ -65,6 +65,13 @@ def test_marks_that_the_texts_hold_keep_their_numbers(text: str, kind: str) -> N
         assert [words[place] for place in ids] == text.split()
 
 
+@pytest.mark.parametrize("held", ["", "<unk>", "<unk> <eos> <pad>"])
+def test_marks_that_the_texts_hold_take_no_word_s_place(held: str) -> None:
+    text = " ".join(f"{held} " * 20 + f"word{rank} " * (15 - rank) for rank in range(10))
+    built = Vocabulary.build([text], [], Tokens(kind="spaces", min_count=1, size=10), running=True)
+    assert built.words == ["<pad>", "<unk>", "<eos>", *(f"word{rank}" for rank in range(7))]
+
+
 def test_byte_pairs_spell_words_they_have_not_seen() -> None:
     vocabulary = Vocabulary.build(["low lower lowest newest"] * 5, [], Tokens(kind="bpe", size=60, min_count=1))
     assert UNKNOWN not in vocabulary.encode(["slowest"])[0]
@@ -183,19 +190,19 @@ def test_a_batch_holds_the_texts_it_was_asked_for(lengths: list[int], data: st.D
         assert row.tolist() == text + [0] * (batch.tokens.shape[1] - len(text))
 
 
-TEXT = "the 0.1 0.2\nfilm 1 2\nunused 5 6\n"
+TEXT = "the 0.1 0.2\nfilm 1 2\nunused 5 6\nfilm 7 8\n"  # the first vector of a word counts
 
 
 def vector_file(folder: Path, kind: str) -> Path:
     if kind == "npy":
-        np.save(folder / "v.npy", np.array([[0.1, 0.2], [1, 2]], np.float32))
-        (folder / "v.txt").write_text("the\nfilm\n")
+        np.save(folder / "v.npy", np.array([[0.1, 0.2], [1, 2], [7, 8]], np.float32))
+        (folder / "v.txt").write_text("the\nfilm\nfilm\n")
         return folder / "v.npy"
     if kind == "zip":
         with zipfile.ZipFile(folder / "v.zip", "w") as archive:
             archive.writestr("v.txt", TEXT)
         return folder / "v.zip"
-    (folder / "v.txt").write_text(("3 2\n" if kind == "word2vec" else "") + TEXT)
+    (folder / "v.txt").write_text(("4 2\n" if kind == "word2vec" else "") + TEXT)
     return folder / "v.txt"
 
 
