@@ -117,7 +117,15 @@ def test_mistakes_with_context_are_told(
     language_model: Path, trained: Path, run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pieces = tmp_path / "pieces"
-    begun("lm", pieces, f"data.path={tmp_path / 'texts.txt'}", "tokens.kind=bpe", *LANGUAGE, "train.epochs=1")
+    begun(
+        "lm",
+        pieces,
+        f"data.path={tmp_path / 'texts.txt'}",
+        "tokens.kind=bpe",
+        "model.softmax=full",
+        *LANGUAGE,
+        "train.epochs=1",
+    )
     corpus = ["train", write(tmp_path / "mine"), "--set", "model.vectors=none"]
     for arguments, said in (
         ([*corpus, "--set", f"model.context={tmp_path / 'none.pt'}"], "there is no such checkpoint"),
