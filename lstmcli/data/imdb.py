@@ -21,6 +21,7 @@ SPECIMEN = {
 }
 LABELS = {"neg": "negative", "pos": "positive"}
 SPLITS = ("train", "test")
+TOGETHER = True  # reviews of one film stand side by side, in each class
 UNLABELLED = "unlabelled"  # 50,000 reviews more, for language models
 
 
@@ -76,10 +77,16 @@ def _folder(folder: Path) -> Rows:
     return Rows(found, bad)
 
 
+def _number(path: Path) -> tuple[int, str]:
+    """Where a review stands in the order of films: ``1000_4.txt`` comes after ``999_7.txt``."""
+    number = path.stem.partition("_")[0]
+    return (int(number) if number.isdigit() else 0, path.name)
+
+
 def _texts(folder: Path, label: str | None) -> Rows:
     """A text a file."""
     found, bad = [], []
-    for path in sorted(folder.glob("*.txt")):
+    for path in sorted(folder.glob("*.txt"), key=_number):
         try:
             text = path.read_text("utf-8")
         except UnicodeDecodeError:

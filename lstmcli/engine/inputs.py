@@ -174,7 +174,9 @@ def _held_out(config: RunConfig) -> Telling[tuple[list[Example], list[Example]]]
     else:
         count = round(config.data.validation * len(train))
         if count >= 2:
-            validation, train = sampling.stratified(train, count, seed=config.seed)
+            together = getattr(registry.find(registry.DATASETS, config.data.name), "TOGETHER", False)
+            draw = sampling.stretches if together and config.task == "classify" else sampling.stratified
+            validation, train = draw(train, count, seed=config.seed)
         if not validation:
             raise DataError(
                 f"{len(train)} examples are too few to hold {config.data.validation:.0%} out for validation",

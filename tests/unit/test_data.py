@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lstmcli import recipes
 from lstmcli.config import Data
 from lstmcli.data import check, rows, sampling, sources, table
+from lstmcli.engine import inputs
 from lstmcli.errors import DataError
-from lstmcli.types import Example
+from lstmcli.types import Example, finish
 
 BAD_ROWS = [  # file              content                                           problem
     ("a.csv", b"text,label\n\xff\xfe,good\nfine,good\n", "not UTF-8"),
@@ -176,6 +178,40 @@ def test_a_stratified_part_keeps_the_shares() -> None:
     assert len(rest) == 80
     assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=0)[0] == chosen
     assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=1)[0] != chosen
+
+
+def test_neighbours_are_held_out_together_as_far_through_each_class() -> None:
+    starts = set()
+    for seed in range(20):
+        chosen, rest = sampling.stretches(examples(a=200, b=100), 30, seed=seed)
+        numbers = {label: [int(str(example.text).split()[1]) for example in chosen if example.target == label]
+                   for label in "ab"}  # fmt: skip
+        assert {label: len(own) for label, own in numbers.items()} == {"a": 20, "b": 10}
+        for own in numbers.values():
+            assert own == list(range(own[0], own[0] + len(own)))
+        assert abs(numbers["a"][0] - 2 * numbers["b"][0]) <= 2
+        assert len(rest) == 270
+        starts.add(numbers["a"][0])
+    assert len(starts) > 10
+
+
+def test_reviews_of_other_films_validate_imdb(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for short in ("pos", "neg"):
+            (tmp_path / part / short).mkdir(parents=True)
+    order = [*range(100, 110), *range(1000, 1040)]  # sorted as text, 101_8.txt stands amid the thousands
+    for number in order:
+        for short, stars in (("pos", 8), ("neg", 2)):
+            (tmp_path / "train" / short / f"{number}_{stars}.txt").write_text(f"{short} {number}", "utf-8")
+    (tmp_path / "test" / "pos" / "0_9.txt").write_text("fine", "utf-8")
+    config = recipes.load("imdb", overrides=[f"data.path={tmp_path}", "data.validation=0.2"])
+    read = finish(inputs.read(config))
+    held = [str(example.text).split() for example in read.validation]
+    assert [number for short, number in held if short == "pos"] == [number for short, number in held if short == "neg"]
+    numbers = [int(number) for short, number in held if short == "pos"]
+    begin = order.index(numbers[0])
+    assert numbers == order[begin : begin + 10]
+    assert len(read.train) == 80
 
 
 def test_the_only_example_of_a_class_is_never_held_out() -> None:
