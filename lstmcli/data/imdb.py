@@ -8,7 +8,7 @@ Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis". Three layout
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import rows
+from lstmcli.data import rows, texts
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
@@ -30,14 +30,15 @@ def splits(root: Path) -> tuple[str, ...]:
     return tuple(split for split in SPLITS if (root / split).is_dir() or (root / f"{split}.parquet").is_file())
 
 
-def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (readers share one signature)
+def read(root: Path, split: str, options: Data) -> Rows:
     """All reviews of the split; of the unlabelled ones, if they are at hand, their texts.
 
     Raises:
         DataError: the split is not there.
     """
     if split == UNLABELLED:
-        return _unlabelled(root)
+        whole = root / "unsupervised.parquet"
+        return texts.read_file(whole, options) if whole.is_file() else _texts(root / "train" / "unsup", None)
     if (root / split).is_dir():
         return _folder(root / split)
     path = root / f"{split}.parquet"
@@ -52,20 +53,6 @@ def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (reader
             bad.append((f"{path}:{row.line}", problem or f"label {row.values.get('label')!r} is neither 0 nor 1"))
         else:
             found.append(Example(text, label, "films", f"{path}:{row.line}"))
-    return Rows(found, bad)
-
-
-def _unlabelled(root: Path) -> Rows:
-    path = root / "unsupervised.parquet"
-    if not path.is_file():
-        return _texts(root / "train" / "unsup", None)
-    found, bad = [], []
-    for row in rows.stream(path, need="text"):
-        text, problem = rows.text_of(row, "text")
-        if problem:
-            bad.append((f"{path}:{row.line}", problem))
-        else:
-            found.append(Example(text, None, "films", f"{path}:{row.line}"))
     return Rows(found, bad)
 
 
