@@ -17,7 +17,7 @@ from lstmcli.cli.train import train
 from lstmcli.errors import LstmcliError
 
 app = typer.Typer(
-    help="Small private text models from the shell: LSTM sentiment classification and few-shot adaptation.",
+    help="Small private text models from the shell: LSTMs that label texts, find names, model language, and adapt.",
     epilog="First steps: lstmcli predict 'a fine film'  ·  lstmcli train reviews  ·  lstmcli adapt --shots 5",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -36,7 +36,7 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
     for who, gains in report.gains.items():
         _gain(screen, who, gains)
     for name in report.below:
-        screen.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
+        screen.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
 
 
 def show_race(screen: Screen, race: "Race") -> None:

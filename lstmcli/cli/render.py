@@ -188,7 +188,7 @@ class Screen:
                 self.out.print()
                 self.out.print(more)
         for name in report.below:
-            self.note(f"the model is below the {name} baseline here: use it only if something else speaks for it")
+            self.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
 
     def adaptation(self, result: "Adaptation", data: str) -> None:
         if self.json:

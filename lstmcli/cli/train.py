@@ -69,21 +69,21 @@ def train(
     from lstmcli.engine import folder, inputs
 
     target = out or folder.RUNS / Path(recipe).absolute().stem
+    if resume and config.data.name in registry.PROBLEMS:
+        raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume; to begin anew: --force")
     if not dry_run:
         folder.claim(target, resume=resume, force=force)
     if config.data.name in registry.PROBLEMS:
         from lstmcli.cli import few_shot
         from lstmcli.engine import race
 
-        if resume:
-            raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume")
         if dry_run:
             screen.rehearsal(config, race.rehearse(config))
         else:
             few_shot.show_race(screen, screen.watch(race.run(config, target)))
         return
     if not resume:
-        inputs.check_models(config)
+        inputs.check_models(config, target)
     examples = screen.watch(inputs.read(config))
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught

@@ -77,6 +77,10 @@ def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> li
         if enough:
             kept.append(Pool(pool.domain, rich))
     if not kept:
+        there = sorted({label for pool in found for label in pool.places})
+        if config.ways is None and not set(there) & set(labels):
+            what = f"the data has {', '.join(there)}; the model tells {', '.join(labels)} apart"
+            raise DataError(what, where=f"{len(found)} domains", fix="draw classes anew for each task: --ways 2")
         ways = f"{config.ways} classes" if config.ways else f"all of {', '.join(labels)}"
         raise DataError(
             f"no domain has {config.shots} + {config.queries} different texts of each of {ways}",

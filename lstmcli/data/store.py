@@ -219,6 +219,13 @@ def fingerprint(examples: Sequence[Example], *more: str) -> str:
     return digest.hexdigest()
 
 
+def marks(examples: Sequence[Example]) -> Ints:
+    """A number of eight bytes a text, by which it is known again; sorted."""
+    digests = b"".join(hashlib.blake2b(f"{one.text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+                       for one in examples)  # fmt: skip
+    return np.unique(np.frombuffer(digests, np.int64))
+
+
 def _keep(path: Path, write: Callable[[Path], object]) -> None:
     """A cache that cannot be written is no reason to stop."""
     partial = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")

@@ -136,6 +136,9 @@ class Vocabulary:
         ids = {label: number for number, label in enumerate(self.labels)}
         found: list[int] = []
         for example in examples:
+            if example.target is None:
+                fix = "give texts with labels; to label these: lstmcli predict"
+                raise DataError("texts without labels", where=example.where, fix=fix)
             wanted = example.target if isinstance(example.target, tuple) else (str(example.target),)
             for label in wanted:
                 if label not in ids and isinstance(example.target, tuple):

@@ -92,6 +92,9 @@ def gather(
     mask = found >= 0
     vectors = np.zeros((len(words), matrix.shape[1]), np.float32)
     vectors[mask] = matrix[found[mask]]
+    if not np.isfinite(vectors).all():
+        word = words[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
+        raise DataError(f"the vector of '{word}' is not all numbers", where=f"model.vectors: {source}", fix=FORMAT)
     return vectors, mask
 
 
@@ -166,7 +169,10 @@ def _found(rows: Iterator[Row], words: Sequence[str], limit: int, source: str) -
         if not places:
             continue
         try:
-            vectors[places] = np.array(numbers, np.float32).reshape(dimensions)
+            vector = np.array(numbers, np.float32).reshape(dimensions)
+            if not np.isfinite(vector).all():
+                raise ValueError("not finite")
+            vectors[places] = vector
         except ValueError as error:
             what = f"not a vector of {dimensions} numbers"
             raise DataError(what, where=f"{source}:{number}", fix=FORMAT) from error

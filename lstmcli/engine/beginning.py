@@ -143,14 +143,15 @@ def _origin(config: RunConfig) -> Checkpoint:
     if kinds[0] != kinds[1] and not _reads_on(config.model.name, found):
         what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
         raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
+    wrong = {}
     for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
         its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
         if its != ours and {its, ours} != {"full", "sampled"}:  # two ways to learn the same weights
-            raise ConfigError(
-                f"the model to begin with has {key} {its}, the recipe {ours}",
-                where=f"model.init: {config.model.init}",
-                fix=f"--set model.{key}={its}",
-            )
+            wrong[key] = its, ours
+    if wrong:
+        told = ", ".join(f"{key} {its} (the recipe: {ours})" for key, (its, ours) in wrong.items())
+        fix = " ".join(f"--set model.{key}={its}" for key, (its, _) in wrong.items())
+        raise ConfigError(f"the model to begin with has {told}", where=f"model.init: {config.model.init}", fix=fix)
     return found
 
 

@@ -83,6 +83,7 @@ def load(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: the file is not there, is cut short, or is something else, a learned optimiser, say.
     """
+    path = folder.model_at(path)
     if not path.is_file():
         fix = "give a model.pt: -c FILE, or train one: lstmcli train reviews"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
@@ -129,5 +130,5 @@ def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
 def find(path: Path | None) -> Path:
     """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
     if path is not None:
-        return path / folder.MODEL if path.is_dir() else path
+        return folder.model_at(path)
     return folder.newest() or PRETRAINED

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.checkpoint import Checkpoint, grouped
 
 WORDS = 20_000
 KEPT = ("model/", "learner/", "memory/")
@@ -23,6 +23,7 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     every = len(checkpoint.vocabulary)
     keep = range(every if checkpoint.vocabulary.carried else min(words, every))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
+    tensors |= grouped("learned", checkpoint.group("learned"))
     of_words = {*BY_WORD, CONTEXT} if checkpoint.vocabulary.context is None else {*BY_WORD}
     for name in tensors.keys() & of_words:
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole

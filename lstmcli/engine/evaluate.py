@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.data.store import Store, encode, fingerprint
+from lstmcli.data.store import Store, encode, fingerprint, marks
 from lstmcli.engine import assemble, folder, runtime, stream
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint
@@ -19,6 +19,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Example, Progress
 
 Array = np.ndarray[Any, np.dtype[Any]]
+FEW = 30  # texts, below which a score says little
 UNSAID = ("details", "below", "predictions")  # of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
 
@@ -63,9 +64,7 @@ def run(
         DataError: a label that the model does not know.
         ConfigError: dynamic, and the model is none of language.
     """
-    if dynamic and not checkpoint.vocabulary.running:
-        fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
-        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+    yield from _check(checkpoint, examples, dynamic=dynamic)
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(checkpoint.config))
@@ -97,6 +96,19 @@ def run(
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
         below=_below(parts.task, metrics, baselines),
     )
+
+
+def _check(checkpoint: Checkpoint, examples: Sequence[Example], *, dynamic: bool) -> Telling[None]:
+    """Say how many of the texts the model has learned from, and where they are few. Raises as ``run``."""
+    if dynamic and not checkpoint.vocabulary.running:
+        fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
+        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+    learned = checkpoint.group("learned").get("texts")
+    texts = marks(examples)
+    if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
+        yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts: their score says nothing of others")
+    if len(examples) < FEW:
+        yield Noted(f"only {len(examples)} texts: the figures say little")
 
 
 def _of_language(

@@ -61,6 +61,11 @@ def begin(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
+def model_at(path: Path) -> Path:
+    """The model that is meant by a file, or by the folder of its run."""
+    return path / MODEL if path.is_dir() else path
+
+
 def newest() -> Path | None:
     """The newest model of a finished run under ``./runs``."""
     found = [path for path in RUNS.rglob(MODEL) if path.with_name(RECIPE).is_file()]

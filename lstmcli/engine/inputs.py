@@ -10,6 +10,7 @@ import platformdirs
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import sampling, sources
+from lstmcli.engine import folder
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import ConfigError, DataError, did_you_mean
 from lstmcli.types import Example, Option, Progress, Rows
@@ -134,14 +135,21 @@ def _good(rows: Rows, data: Data, name: str) -> Telling[list[Example]]:
     return rows.examples
 
 
-def check_models(config: RunConfig) -> None:
-    """Raises ConfigError where a model that the recipe begins with, reads with, or learns from, is not there."""
+def check_models(config: RunConfig, target: Path) -> None:
+    """Raises ConfigError where a model that the recipe begins with, reads with or learns from is not there, or lies
+    where the run is written."""
     for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
         path = getattr(getattr(config, section), key, None)
-        if path is not None and not path.is_file():
-            where = f"{section}.{key}"
-            fix = f"train it first ('lstmcli train' says which recipes begin with others), or: --set {where}=FILE"
-            raise ConfigError("there is no such checkpoint", where=f"{where}: {path}", fix=fix)
+        where = f"{section}.{key}: {path}"
+        if path is None:
+            continue
+        if not folder.model_at(path).is_file():
+            known = path.parent.name if path.parent.parent == folder.RUNS else ""
+            fix = f"train it first: lstmcli train {known or 'RECIPE'}; or name another: --set {section}.{key}=FILE"
+            raise ConfigError("there is no such checkpoint", where=where, fix=fix)
+        if folder.model_at(path).resolve().parent == target.resolve():
+            what = "the run would write over a model that it needs"
+            raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
 
 
 def read(config: RunConfig) -> Telling[Inputs]:
@@ -217,8 +225,9 @@ def _to_be_taught(data: Data, labelled: Sequence[Example]) -> Telling[list[Examp
     more = yield from _without_labels(data)
     kept = _apart(more, labelled)
     if not kept:
-        fix = "say where they are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
-        raise ConfigError("no unlabelled texts that a teacher could speak on", where="train.teacher", fix=fix)
+        what = f"no unlabelled texts that a teacher could speak on: {len(more)} texts, and each has a label too"
+        fix = "say where more are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
+        raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
     if left := len(more) - len(kept):
         yield Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out")
     return kept
@@ -260,8 +269,6 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
         _, held_out = yield from _held_out(config)
         return "validation", held_out
     name = wanted or ("test" if "test" in found else found[-1] if found else "test")
-    if own and name == "train":
-        yield Noted("the model has learned from these texts: their score says nothing about others")
     examples = yield from split(data, name)
     return name, examples
 

@@ -33,6 +33,7 @@ from lstmcli.engine.interrupt import Stop
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, ClassScores, Mean, Progress, Work
 
+RACE, PICTURE = "race.json", "race.svg"
 LEARNED = "learned"
 WORST, LEAST = 1e30, 1e-12  # losses that have grown beyond all bounds, or cannot be told from none
 SOLVED = 1e-6  # losses below count little: else the easiest problems would outweigh all others
@@ -222,7 +223,7 @@ def run(config: RunConfig, out: Path) -> Telling[Race]:
                 return cast("Race", end.value)
             if stop.asked:
                 _save(work, out)
-                yield Noted(f"interrupted; the optimiser as far as it has learned is in {out / folder.OPTIMIZER}")
+                yield Noted(f"interrupted; what was learned is in {out / folder.OPTIMIZER}; to begin anew: --force")
                 raise KeyboardInterrupt
 
 
@@ -248,7 +249,7 @@ def _raced(work: Problems, out: Path) -> Telling[Race]:
         folder=str(out),
     )
     _save(work, out)
-    for name, content in (("race.json", json.dumps(race.plain(), indent=1)), ("race.svg", plot.of(medians))):
+    for name, content in ((RACE, json.dumps(race.plain(), indent=1)), (PICTURE, plot.of(medians))):
         with folder.whole(out / name) as file:
             file.write(content.encode())
     return race
@@ -258,6 +259,8 @@ def _save(work: Problems, out: Path) -> None:
     tensors = grouped("learner", work.best)
     vocabulary = Vocabulary.build([], [], work.config.tokens)
     out.mkdir(parents=True, exist_ok=True)
+    for name in (RACE, PICTURE):  # of an optimiser that stood here before
+        (out / name).unlink(missing_ok=True)
     checkpoints.save(Checkpoint(work.config, vocabulary, tensors), out / folder.OPTIMIZER)
 
 

@@ -15,14 +15,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from lstmcli.config import RunConfig
 from lstmcli.data.episodes import shares
-from lstmcli.data.store import Store, fingerprint
+from lstmcli.data.store import Store, fingerprint, marks
 from lstmcli.engine import assemble, beginning, folder
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.episodes import Course
 from lstmcli.engine.evaluate import baseline_figures
-from lstmcli.engine.events import Evaluated, Event, Finished, Interrupted, Planned, Stepped
+from lstmcli.engine.events import Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for, steps_of
 from lstmcli.engine.inputs import Inputs
 from lstmcli.engine.interrupt import Stop
@@ -87,7 +87,8 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
     for key, value in before.items():
         of_adaptation = key.startswith("learner.") and now.episodes is None  # not what the run itself is made by
         if value != after.get(key) and key not in MAY_CHANGE and not of_adaptation:
-            raise ConfigError(f"the recipe has changed: {key}", where="--resume", fix=fix)
+            what = f"the recipe has changed: {key} was {value}, is {after.get(key)}"
+            raise ConfigError(what, where="--resume", fix=fix)
     if last.progress["data"] != fingerprint([*inputs.train, *inputs.unlabelled]):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
 
@@ -144,6 +145,8 @@ class Trainer:
             if self.out is not None:
                 self._keep(event, self.out)
             yield event
+        if self.at.epoch < self.parts.config.train.epochs:
+            yield Noted(f"stopped after {self.at.epoch} epochs: {self.at.stale} without a better one (train.patience)")
 
     def _keep(self, event: Event, out: Path) -> None:
         if isinstance(event, Evaluated):
@@ -250,7 +253,9 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
         config=trainer.parts.config,
         temperature=temperature,
         metrics={fingerprint(inputs.parts[name]): value for name, value in figures.items()},
-        tensors=best.tensors | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()}),
+        tensors=best.tensors
+        | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
+        | grouped("learned", {"texts": torch.from_numpy(marks(inputs.train))}),
     )
     checkpoints.save(model, out / folder.MODEL)
 

@@ -4,6 +4,7 @@ A resample of the examples is a row of weights (how often each was drawn); every
 ``[draw, example]``, and the figure itself is the row of ones. Efron (1979), "Bootstrap Methods".
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,18 @@ def bootstrapped(chances: Array, targets: Array, *, seed: int = 0, draws: int = 
         if name == "ece":  # a sum of absolute values: resampling raises it, by as much as is taken off here
             drawn = np.maximum(drawn - (drawn.mean() - value[0]), 0)
         low, high = np.nanpercentile(drawn, COVERED)
+        if low == high and name != "ece":  # all answers alike: resampling tells nothing of those not seen
+            low, high = wilson(float(value[0]), count)
         metrics[name] = Measure(float(value[0]), float(low), float(high))
     return metrics
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of so many. Wilson (1927), "Probable Inference, the Law of Succession"."""
+    z = 1.96
+    middle, width = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    low, high = ((middle + sign * width) / (1 + z * z / count) for sign in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def weighted(chances: Array, targets: Array, weights: Array) -> dict[str, Array]:

@@ -92,7 +92,7 @@ def test_evaluate_says_when_a_baseline_is_better(run: Run, tmp_path: Path, capsy
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "1", "--set", "train.lr=1e-6")) == 0
     capsys.readouterr()
     assert run("evaluate", "-c", tmp_path / "run" / "model.pt") == 0
-    assert "below the linear baseline" in capsys.readouterr().err
+    assert "worse than the linear baseline" in capsys.readouterr().err
 
 
 def test_adapt_learns_the_new_domain_and_its_checkpoint_is_taken_everywhere(
@@ -184,7 +184,23 @@ def test_the_data_that_a_model_was_trained_on_is_known_again(
         for one in said
     } == {("validation", 4, said[0]["metrics"]["accuracy"]["value"], said[0]["metrics"]["ece"]["value"])}
     assert run("evaluate", "-c", model, "--split", "train") == 0
-    assert "has learned from these texts" in capsys.readouterr().err
+    assert "has learned from 36 of 40 texts" in capsys.readouterr().err
+    copy = tmp_path / "copy.csv"
+    copy.write_text(table.read_text("utf-8") + "never seen,good\n", "utf-8")
+    assert run("evaluate", "-c", model, "--data", copy) == 0
+    assert "has learned from 36 of 41 texts" in capsys.readouterr().err
+    assert run("evaluate", "-c", model, "--split", "validation") == 0
+    told = capsys.readouterr().err
+    assert "has learned" not in told
+    assert "only 4 texts" in told
+
+
+def test_a_run_that_ends_early_says_so(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
+    sets = ["--set", "train.patience=1", "--set", "train.lr=1e-9"]
+    assert run(*train_arguments(table, tmp_path / "run", *sets, "--epochs", "9")) == 0
+    assert "without a better one (train.patience)" in capsys.readouterr().err
+    assert run(*train_arguments(table, tmp_path / "other")) == 0
+    assert "train.patience" not in capsys.readouterr().err
 
 
 def test_what_adapt_was_told_for_once_is_not_kept(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -19,6 +19,7 @@ from lstmcli.engine import assemble, inputs, runtime, stream
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.compact import compacted
 from lstmcli.engine.train import run as train
+from lstmcli.errors import ConfigError
 from lstmcli.types import Example, Option, finish
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
@@ -214,6 +215,10 @@ def test_a_language_model_goes_on_from_one_of_its_kind(
     texts = write(tmp_path / "mine.txt")
     begun(texts, tmp_path / "on", f"model.init={model}", "model.bidirectional=true", "model.softmax=sampled",
           "model.samples=5")  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        begun(texts, tmp_path / "no", f"model.init={model}", "model.embedding=9", "model.layers=2")
+    assert caught.value.fix.split() == ["--set", "model.embedding=16", "--set", "model.layers=1", "--set",
+                                        "model.bidirectional=True"]  # fmt: skip
     for init, more, told in (
         (model, ["model.bidirectional=true", "model.softmax=adaptive"], "has softmax sampled, the recipe adaptive"),
         (trained, [], "a language-model cannot begin with a classifier"),

@@ -135,3 +135,19 @@ def test_odd_texts_are_answered(run: Run, trained: Path, capsys: Captured) -> No
     odd = ["🙂" * 50, "\0", "<br /><br />", "\u202e\ufeff", "ا ب", "a\r\nb\tc", "x" * 100_000, GOOD[0]]
     assert run("predict", "-c", trained, *odd) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(odd)
+
+
+def test_labels_of_other_kinds_are_told(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    rows = "".join(f"text {label} {number},{label}\n" for label in ("login", "refund") for number in range(9))
+    (tmp_path / "other.csv").write_text(f"text,label\n{rows}", "utf-8")
+    assert run("evaluate", "-c", trained, "--data", tmp_path / "other.csv", "--shots", "2") == 2
+    told = capsys.readouterr().err
+    assert "login, refund" in told
+    assert "--ways 2" in told
+    (tmp_path / "ptb").mkdir()
+    for split in ("train", "valid", "test"):
+        (tmp_path / "ptb" / f"ptb.{split}.txt").write_text(" a text \n", "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSTMCLI_DATA", str(tmp_path))
+        assert run("evaluate", "-c", trained, "--data", "ptb") == 2
+    assert "without labels" in capsys.readouterr().err

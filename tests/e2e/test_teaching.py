@@ -136,7 +136,11 @@ def test_mistakes_with_teachers_are_told(
         error = " ".join(capsys.readouterr().err.split())
         assert words.replace("good, poor", "bad, good") in error, (sets, error)
         assert "Traceback" not in error
-    sets = [f"--set=train.teacher={trained}", f"--set=data.unlabelled={more}"]
+    sets = [f"--set=train.teacher={trained.parent}", f"--set=data.unlabelled={more}"]  # the folder of its run
+    assert run("train", table, "--out", trained.parent, "--force", "-q", *sets) == 2
+    assert "a model that it needs" in capsys.readouterr().err
+    assert run("train", table, "--dry-run", "-q", *sets) == 0
+    capsys.readouterr()
     assert run("train", "reviews-maml", "--out", tmp_path / "run", "-q", *sets) == 2
     assert "no effect on episodes" in capsys.readouterr().err
 

@@ -1,5 +1,7 @@
 """Our weighted metrics against scikit-learn, and the intervals against what theory says of them."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from sklearn import metrics as reference
 from lstmcli.config import Tokens
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.tasks import classify
-from lstmcli.tasks.metrics import bootstrapped, weighted
+from lstmcli.tasks.metrics import bootstrapped, weighted, wilson
 
 
 def data(labels: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,3 +161,13 @@ def test_a_text_of_unknown_words_gets_the_linear_baselines_bias() -> None:
     fitted = classify.fit_baselines(np.array([2, 3, 2]), np.array([0, 1, 3]), np.array([0, 1]), labels=2)
     chances = classify.baseline_chances(fitted, np.array([1, 1]), np.array([0, 2]))["linear"]
     assert chances[0, 1] == pytest.approx(1 / (1 + np.exp(-fitted["bias"][1])), rel=1e-6)
+
+
+def test_where_all_answers_are_alike_the_interval_is_wilson_s() -> None:
+    chances = np.tile([0.1, 0.9], (6, 1))
+    accuracy = bootstrapped(chances, np.ones(6, int))["accuracy"]
+    assert (accuracy.value, accuracy.high) == (1, 1)
+    assert accuracy.low == pytest.approx(6 / (6 + 1.96**2))
+    for share, count in ((0.5, 40), (0.9, 10), (0.0, 7)):
+        for bound in wilson(share, count):  # at a bound p the share is 1.96 standard errors of p away
+            assert abs(share - bound) == pytest.approx(1.96 * math.sqrt(bound * (1 - bound) / count), abs=1e-9)

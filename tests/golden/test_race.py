@@ -158,8 +158,14 @@ def test_a_race_that_was_run_is_not_written_over(run: Callable[..., int], tmp_pa
     assert (tmp_path / folder.OPTIMIZER).read_bytes() == b"of an hour"
 
 
+def test_a_race_is_not_resumed(run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "quadratics-lstm-optimizer", "--resume", "--out", tmp_path, "-q") == 2
+    assert "it is run whole" in capsys.readouterr().err
+
+
 def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
     config = recipes.load("quadratics-lstm-optimizer", overrides=[*SMALL, "threads=1"])
+    (tmp_path / race.RACE).write_text("of another optimiser")
     events = race.run(config, tmp_path)
     next(event for event in events if isinstance(event, Noted))  # of the first epoch
     signal.raise_signal(signal.SIGINT)
@@ -168,7 +174,7 @@ def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
         next(events)
     kept = torch.load(tmp_path / folder.OPTIMIZER)["tensors"]
     assert {name.split("/")[0] for name in kept} == {"learner"}
-    assert not (tmp_path / "race.json").exists()
+    assert not (tmp_path / race.RACE).exists()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,18 @@ def test_vectors_are_found_by_word(tmp_path: Path, kind: str) -> None:
     assert not found[0].any()
 
 
+@pytest.mark.parametrize("kind", ["txt", "npy"])
+def test_a_vector_that_is_not_all_numbers_is_told(tmp_path: Path, kind: str) -> None:
+    if kind == "npy":
+        np.save(tmp_path / "v.npy", np.array([[1, 2], [np.nan, 2]], np.float32))
+        (tmp_path / "v.txt").write_text("the\nfilm\n")
+    else:
+        (tmp_path / "v.txt").write_text("the 1 2\nfilm nan 2\n")
+    assert vectors.load(str(tmp_path / f"v.{kind}"), ["the"], limit=2)[1].all()
+    with pytest.raises(DataError, match=r"not a vector of 2 numbers|'film' is not all numbers"):
+        vectors.load(str(tmp_path / f"v.{kind}"), ["the", "film"], limit=2)
+
+
 def test_words_with_spaces_in_a_vector_file(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("the 1 2\n. . . 3 4\nfilm 5 6\n")
     found, mask = vectors.load(str(tmp_path / "v.txt"), ["film", "."], limit=2)
