@@ -220,7 +220,7 @@ def test_a_language_model_goes_on_from_one_of_its_kind(
     assert caught.value.fix.split() == ["--set", "model.embedding=16", "--set", "model.layers=1", "--set",
                                         "model.bidirectional=True"]  # fmt: skip
     for init, more, told in (
-        (model, ["model.bidirectional=true", "model.softmax=adaptive"], "has softmax sampled, the recipe adaptive"),
+        (model, ["model.bidirectional=true", "model.softmax=adaptive"], "has softmax sampled (the recipe: adaptive)"),
         (trained, [], "a language-model cannot begin with a classifier"),
     ):
         sets = [f"--set={one}" for one in (*SMALL, *more, f"model.init={init}")]
