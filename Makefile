@@ -46,9 +46,9 @@ table: setup
 check: lint types test
 
 pretrained: setup
-	$(BIN)/lstmcli train imdb --out runs/pretrained --force
-	$(BIN)/python -m lstmcli.engine.compact runs/pretrained/model.pt lstmcli/pretrained/imdb.pt
-	$(BIN)/lstmcli evaluate -c runs/pretrained/model.pt
+	for recipe in imdb-lm imdb-pretrained imdb-small; do $(BIN)/lstmcli train $$recipe --force || exit 1; done
+	$(BIN)/python -m lstmcli.engine.compact runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
+	$(BIN)/lstmcli evaluate -c runs/imdb-small/model.pt
 	$(BIN)/lstmcli evaluate -c lstmcli/pretrained/imdb.pt
 
 clean:

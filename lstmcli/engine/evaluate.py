@@ -106,7 +106,7 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example], *, dynamic: bool
     learned = checkpoint.group("learned").get("texts")
     texts = marks(examples)
     if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
-        yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts: their score says nothing of others")
+        yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score")
     if len(examples) < FEW:
         yield Noted(f"only {len(examples)} texts: the figures say little")
 

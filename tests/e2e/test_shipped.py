@@ -117,6 +117,9 @@ def test_readmes_commands_are_understood(line: str, run: Run, tmp_path: Path, tr
         "text,label\n" + "".join(f"a {word} thing {n},{word}\n" for n in range(20) for word in ("good", "bad"))
     )
     Path("my-texts.txt").write_text("a fine film\na dull one\n" * 20)
+    Path("more.txt").write_text("a fine thing of another kind\n")
+    Path("runs/teacher").mkdir(parents=True)
+    Path("runs/teacher/model.pt").write_bytes(trained.read_bytes())
     if command == "train":
         arguments += ["--dry-run"] if arguments else []
         if {"imdb", "imdb-lm", "ptb", "conll2003", "news.txt", "my/conll/folder", "model.init=runs/lm/model.pt"} & set(
