@@ -9,7 +9,7 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.data.batching import collate
-from lstmcli.data.store import Store
+from lstmcli.data.store import Store, encode
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder, inputs, runtime, teaching
 from lstmcli.engine.predict import Predictions
@@ -51,7 +51,7 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     said = finish(teaching.chances(trained, examples, ("bad", "good"), where, cache=None))
     model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
                       for one in Predictions(checkpoint).of([texts])])  # fmt: skip
-    store = finish(teaching.encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
+    store = finish(encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     linear = classify.baseline_chances(fitted, store.ids, store.offsets)["linear"]
     together = np.sqrt(model * linear)
