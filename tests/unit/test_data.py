@@ -1,6 +1,5 @@
 """Rows, sources, draws and checks."""
 
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,12 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lstmcli import recipes
 from lstmcli.config import Data
-from lstmcli.data import check, rows, sampling, sources, table
-from lstmcli.engine import inputs
+from lstmcli.data import check, rows, sources, table
 from lstmcli.errors import DataError
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 BAD_ROWS = [  # file              content                                           problem
     ("a.csv", b"text,label\n\xff\xfe,good\nfine,good\n", "not UTF-8"),
@@ -167,92 +164,6 @@ def test_the_hubs_parquet_is_kept_and_read(tmp_path: Path, monkeypatch: pytest.M
     assert [example.target for example in imdb.read(folder, "train", Data()).examples] == ["positive", "negative"]
 
 
-def examples(**counts: int) -> list[Example]:
-    return [Example(f"{label} {number}", label) for label, count in counts.items() for number in range(count)]
-
-
-def test_a_stratified_part_keeps_the_shares() -> None:
-    chosen, rest = sampling.stratified(examples(a=70, b=25, c=5), 20, seed=0)
-    counted = [sum(example.target == label for example in chosen) for label in "abc"]
-    assert counted == [14, 5, 1]
-    assert len(rest) == 80
-    assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=0)[0] == chosen
-    assert sampling.stratified(examples(a=70, b=25, c=5), 20, seed=1)[0] != chosen
-
-
-def test_neighbours_are_held_out_together_as_far_through_each_class() -> None:
-    starts = set()
-    for seed in range(20):
-        chosen, rest = sampling.stretches(examples(a=200, b=100), 30, seed=seed)
-        numbers = {label: [int(str(example.text).split()[1]) for example in chosen if example.target == label]
-                   for label in "ab"}  # fmt: skip
-        assert {label: len(own) for label, own in numbers.items()} == {"a": 20, "b": 10}
-        for own in numbers.values():
-            assert own == list(range(own[0], own[0] + len(own)))
-        assert abs(numbers["a"][0] - 2 * numbers["b"][0]) <= 2
-        assert len(rest) == 270
-        starts.add(numbers["a"][0])
-    assert len(starts) > 10
-
-
-def test_reviews_of_other_films_validate_imdb(tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        for short in ("pos", "neg"):
-            (tmp_path / part / short).mkdir(parents=True)
-    order = [*range(100, 110), *range(1000, 1040)]  # sorted as text, 101_8.txt stands amid the thousands
-    for number in order:
-        for short, stars in (("pos", 8), ("neg", 2)):
-            (tmp_path / "train" / short / f"{number}_{stars}.txt").write_text(f"{short} {number}", "utf-8")
-    (tmp_path / "test" / "pos" / "0_9.txt").write_text("fine", "utf-8")
-    config = recipes.load("imdb", overrides=[f"data.path={tmp_path}", "data.validation=0.2"])
-    read = finish(inputs.read(config))
-    held = [str(example.text).split() for example in read.validation]
-    assert [number for short, number in held if short == "pos"] == [number for short, number in held if short == "neg"]
-    numbers = [int(number) for short, number in held if short == "pos"]
-    begin = order.index(numbers[0])
-    assert numbers == order[begin : begin + 10]
-    assert len(read.train) == 80
-
-
-def test_the_only_example_of_a_class_is_never_held_out() -> None:
-    data = [*examples(a=100), *[Example(f"odd {number}", f"odd{number}") for number in range(10)]]
-    for seed in range(5):
-        held_out, train = sampling.stratified(data, 11, seed=seed)
-        assert {example.target for example in held_out} <= {example.target for example in train}
-        assert len(held_out) == 11
-
-
-def test_a_small_limit_keeps_every_class() -> None:
-    data = [Example(f"{label} {number}", f"c{label}") for label in range(30) for number in range(5)]
-    _, kept = sampling.stratified(data, len(data) - 20, seed=0)
-    assert len({example.target for example in kept}) == 30
-
-
-def test_a_rare_class_is_on_both_sides() -> None:
-    chosen, rest = sampling.stratified(examples(a=98, b=2), 10, seed=0)
-    assert {example.target for example in chosen} == {example.target for example in rest} == {"a", "b"}
-
-
-def test_shots_are_drawn_a_class_and_no_text_is_on_both_sides() -> None:
-    data = [*examples(a=9, b=3), Example("a 0", "a"), Example("b 1", "b")]
-    support, rest = sampling.per_class(data, 4, seed=0)
-    assert [sum(example.target == label for example in support) for label in "ab"] == [4, 3]
-    assert not {example.text for example in support} & {example.text for example in rest}
-
-
-def test_sentences_are_drawn_by_the_types_of_their_entities() -> None:
-    kinds = [("S-A",), ("S-B", "O"), ("O", "O", "S-A"), ("O",)]
-    tails = [(*tags, *("O",) * number) for number, tags in enumerate(kinds * 10)]  # no two texts have the same tags
-    data = [Example(tuple("w" for _ in tags), tags) for tags in tails]
-    held, rest = sampling.stratified(data, 8, seed=0)
-    counts = Counter(" ".join(sorted(set(sampling.labels(example)))) for example in held)
-    assert counts == {"A": 4, "B": 2, "": 2}
-    assert len(rest) == 32
-    support, others = sampling.per_class([Example((str(n),), tags) for n, tags in enumerate(kinds * 3)], 2, seed=0)
-    assert Counter(label for example in support for label in sampling.labels(example)) == {"A": 2, "B": 2}
-    assert len(support) + len(others) == 12
-
-
 def test_the_check_counts_what_would_spoil_the_result() -> None:
     train = [Example("x", "a"), Example("x", "a"), Example("y", "b")]
     test = [Example("x", "a"), Example("z", "b")]
@@ -267,7 +178,7 @@ def test_the_check_counts_what_would_spoil_the_result() -> None:
 
 
 def test_uneven_classes_are_told() -> None:
-    data = examples(a=120, b=20)
+    data = [Example(f"{label} {number}", label) for label, count in (("a", 120), ("b", 20)) for number in range(count)]
     told = check.remarks(check.check({"train": data}, {"train": (np.ones(140, int),) * 2}))
     assert any("uneven: 120 examples against 20" in remark for remark in told)
 
