@@ -225,7 +225,8 @@ def _to_be_taught(data: Data, labelled: Sequence[Example]) -> Telling[list[Examp
     more = yield from _without_labels(data)
     kept = _apart(more, labelled)
     if not kept:
-        what = f"no unlabelled texts that a teacher could speak on: {len(more)} texts, and each has a label too"
+        found = f"all {len(more)} found have a label too" if more else "none found"
+        what = f"no unlabelled texts that a teacher could speak on: {found}"
         fix = "say where more are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
         raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
     if left := len(more) - len(kept):

@@ -205,7 +205,8 @@ def test_an_adaptive_softmax_learns_on_though_no_word_of_a_group_comes(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = begun(write(tmp_path / "mine.txt"), tmp_path / "run", "model.softmax=adaptive")
-    assert run("evaluate", "-c", path, "--dynamic", "--json", "-q") == 0
+    (tmp_path / "frequent.txt").write_text(".\n\n. .\n", "utf-8")  # the most frequent words alone, of no group
+    assert run("evaluate", "-c", path, "--data", tmp_path / "frequent.txt", "--dynamic", "--json", "-q") == 0
     assert "dynamic_perplexity" in json.loads(capsys.readouterr().out)["metrics"]
 
 

@@ -131,6 +131,10 @@ def test_mistakes_with_teachers_are_told(
         (f"train.teacher={begun(other, tmp_path / 'other')}", f"data.unlabelled={more}"): "good, poor",
         (f"train.teacher={language}", f"data.unlabelled={more}"): "does not label",
     }
+    (tmp_path / "blank.txt").write_text("\n\n", "utf-8")
+    (tmp_path / "known.txt").write_text("a warm and quiet film 0\n", "utf-8")
+    told |= {(f"train.teacher={trained}", f"data.unlabelled={tmp_path / name}.txt"): words
+             for name, words in (("blank", "none found"), ("known", "all 1 found have a label too"))}  # fmt: skip
     for sets, words in told.items():
         assert run("train", table, "--out", tmp_path / "run", "-q", *(f"--set={one}" for one in sets)) == 2
         error = " ".join(capsys.readouterr().err.split())
