@@ -154,7 +154,8 @@ def test_a_race_is_run_and_written(
 def test_a_race_that_was_run_is_not_written_over(run: Callable[..., int], tmp_path: Path) -> None:
     folder.claim(tmp_path, resume=False, force=False)
     (tmp_path / folder.OPTIMIZER).write_bytes(b"of an hour")
-    assert run("train", "quadratics-lstm-optimizer", "--out", tmp_path, "-q") == 2
+    sets = [f"--set={one}" for one in SMALL]
+    assert run("train", "quadratics-lstm-optimizer", "--out", tmp_path, "-q", *sets) == 2
     assert (tmp_path / folder.OPTIMIZER).read_bytes() == b"of an hour"
 
 
