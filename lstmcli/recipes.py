@@ -24,7 +24,8 @@ CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / 
 
 def listed() -> dict[str, str]:
     """Every shipped recipe by name, with the first line of its comment."""
-    return {path.stem: path.read_text("utf-8").splitlines()[0].lstrip("# ") for path in sorted(CONFIGS.glob("*.yaml"))}
+    paths = sorted(CONFIGS.glob("*.yaml"), key=lambda path: path.stem)
+    return {path.stem: path.read_text("utf-8").splitlines()[0].lstrip("# ") for path in paths}
 
 
 def load(recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option] = ()) -> RunConfig:

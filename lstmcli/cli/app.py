@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except LstmcliError as error:
-        from lstmcli.cli import render
+        from lstmcli.cli.console import failure
 
-        render.failure(error)
+        failure(error)
         sys.exit(2)

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from rich.console import Console
-from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
+from lstmcli.cli.console import console
 from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
-from lstmcli.errors import LstmcliError
 from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
@@ -38,18 +35,6 @@ LABELS_SHOWN = 12
 SHOWN = 200  # characters of a text on a terminal
 
 
-def failure(error: LstmcliError) -> None:
-    """A panel that says what is wrong, where, and how to mend it."""
-    parts = [f"[bold]{escape(error.what)}[/bold]", *([escape(error.where)] if error.where else [])]
-    if error.fix:
-        parts.append(f"[green]→[/green] {escape(error.fix)}")
-    console = Console(stderr=True)
-    if console.is_terminal:
-        console.print(Panel("\n".join(parts), title="cannot go on", title_align="left", border_style="red"))
-    else:
-        console.print("error: " + "\n".join(parts), soft_wrap=True, highlight=False)
-
-
 class Screen:
     """Where a command shows what happens."""
 
@@ -57,15 +42,15 @@ class Screen:
         self.json = json
         self.quiet = quiet
         # What is shown is the user's own: brackets in labels, texts and paths are no markup.
-        self.out = Console(highlight=False, markup=False, emoji=False)
-        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
+        self.out = console(highlight=False, markup=False, emoji=False)
+        self.err = console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         self._interrupted = False
         self._plan: Planned | None = None
 
     # ---- what every command uses
 
     def note(self, text: str) -> None:
-        self.err.print(Text.assemble(("• ", "yellow"), text), soft_wrap=not self.err.is_terminal)
+        self.err.print(Text.assemble(("• ", "yellow"), text))
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""
@@ -104,7 +89,7 @@ class Screen:
         for name, line in listed.items():
             table.add_row(name, line)
         self.out.print(table)
-        self.out.print("\nstart one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
+        self.err.print("\nstart one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
 
     def rehearsal(self, config: RunConfig, events: "Iterator[Event]") -> None:
         """Show the recipe, then what a run of it would do; with JSON both as one object."""

@@ -31,9 +31,14 @@ def test_train_writes_the_run_and_says_what_comes_next(run: Run, table: Path, tm
 
 def test_train_alone_lists_the_recipes(run: Run, capsys: Captured) -> None:
     assert run("train") == 0
-    assert "reviews" in capsys.readouterr().out
+    shown = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert run("train", "--json") == 0
-    assert set(json.loads(capsys.readouterr().out)) >= {"imdb", "reviews", "table"}
+    recipes = json.loads(capsys.readouterr().out)
+    assert recipes.keys() >= {"imdb", "reviews", "table"}
+    for line, (name, what) in zip(shown[1:], recipes.items(), strict=True):  # a line each, as wide as a terminal
+        assert line.startswith(name)
+        assert line.endswith(what)
+        assert len(line) <= 80
 
 
 def test_a_dry_run_writes_nothing(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
