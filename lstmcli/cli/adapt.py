@@ -46,6 +46,8 @@ def adapt(
     data_config = loaded.config.data
     source = inputs.unseen_domain(data_config) if data is None else inputs.named(data, loaded.config, columns)
     target = folder.beside(path, out)
+    if target.exists():
+        screen.note(f"{target} will be written over; to keep it: --out FILE")
     examples = screen.watch(inputs.everything(source.model_copy(update={"bad_rows": "skip"})))  # told, not learned
     old = screen.watch(inputs.old(loaded.config))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lstmcli.data import batching, sampling
-from lstmcli.data.store import check_kind, encode
+from lstmcli.data.store import check_kind, encode, marks
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
@@ -85,7 +85,8 @@ def run(
         vocabulary=parts.vocabulary,
         tensors=grouped("model", parts.model.state_dict())  # the old data's baselines do not belong to it
         | grouped("learner", parts.learner.state_dict())
-        | grouped("memory", {name: value[0] for name, value in parts.memory.items()}),
+        | grouped("memory", {name: value[0] for name, value in parts.memory.items()})
+        | grouped("learned", {"texts": _learned_texts(checkpoint, support)}),
         metrics={},
         progress={"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)},
     )
@@ -103,6 +104,12 @@ def run(
         seconds=seconds,
         checkpoint=str(out),
     )
+
+
+def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor:
+    """By what the texts are known again that the model has learned from, before and now."""
+    before = checkpoint.group("learned").get("texts", torch.empty(0, dtype=torch.int64))
+    return torch.from_numpy(np.union1d(before.numpy(), marks(support)))
 
 
 def _draw(

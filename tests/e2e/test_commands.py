@@ -122,8 +122,13 @@ def test_adapt_learns_the_new_domain_and_its_checkpoint_is_taken_everywhere(
     assert said["old"]["before"]["accuracy"]["value"] > said["old"]["after"]["accuracy"]["value"]
     assert run("predict", "-c", out, "--json", GOOD[0]) == 0
     assert json.loads(capsys.readouterr().out)["label"] == "bad"
-    assert run("evaluate", "-c", out, "--data", swapped, "--json") == 0
+    capsys.readouterr()
+    assert run("evaluate", "-c", out, "--data", swapped) == 0
+    assert "has learned from" in capsys.readouterr().err  # what it was trained on is still known
     assert run("adapt", "-c", out, "--data", swapped, "--out", tmp_path / "twice.pt") == 0
+    assert "be written over" not in capsys.readouterr().err
+    assert run("adapt", "-c", out, "--data", swapped, "--out", tmp_path / "twice.pt") == 0
+    assert "twice.pt will be written over" in capsys.readouterr().err
 
 
 def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -140,6 +145,8 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     assert said["labels"] == ["calm", "gloom", "joy"]
     assert said["after"]["accuracy"]["value"] > 0.6
     assert said["old"] == {}
+    assert run("evaluate", "-c", tmp_path / "a.pt", "--data", data) == 0
+    assert "has learned from 12 of 27 texts" in capsys.readouterr().err
     data.write_text(data.read_text().replace("joy", "good"))
     assert run("adapt", "-c", trained, "--shots", "4", "--data", data, "--out", tmp_path / "b.pt", "--json") == 0
     assert json.loads(capsys.readouterr().out)["labels"] == ["bad", "good", "calm", "gloom"]
