@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     # Idle OpenMP threads that spin bring a shared machine down by a factor of 40; read when torch is loaded.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # oneDNN keeps a kernel of 0.2 MB for each shape of batch it meets, of which texts make ever new ones.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     try:
         app(arguments)
     except LstmcliError as error:

@@ -154,6 +154,36 @@ def test_idle_threads_do_not_spin_unless_the_user_says_so(given: dict[str, str],
     assert done.stdout.splitlines()[-1] == expected
 
 
+SHAPES = """
+import os
+from pathlib import Path
+import torch
+from lstmcli.models.lstm import LSTM
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+torch.set_num_threads(1)
+reader = LSTM(50, 128, bidirectional=True).eval()
+with torch.inference_mode():
+    for rows in range(1, 25):
+        if rows == 9:
+            before = resident()
+        for time in range(5, 30):
+            reader(torch.zeros(rows, time, 50), torch.full((rows,), time))
+print(resident() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell what memory is resident")
+def test_memory_does_not_grow_with_the_shapes_of_batches() -> None:
+    code = "from lstmcli.cli.app import main\ntry:\n main(['--version'])\nexcept SystemExit:\n pass\n" + SHAPES
+    kept = {key: value for key, value in os.environ.items() if key != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=kept)
+    assert float(done.stdout.splitlines()[-1]) < 20  # MB over 400 shapes; 70 and more if each left a kernel behind
+
+
 def test_importing_changes_nothing() -> None:
     modules = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in FILES]
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
