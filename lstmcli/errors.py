@@ -43,8 +43,11 @@ class RuntimeSetupError(LstmcliError):
     """A device or a folder is not to be had."""
 
 
+MANY = 20  # known words that are more are listed only where none is near
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name the nearest of the known words, then all of them.
+    """Name the nearest of the known words, then all of them unless they are many.
 
     >>> did_you_mean("nam", ["name", "lr"])
     "did you mean 'name'? known: name, lr"
@@ -52,4 +55,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     listed = f"known: {', '.join(known)}"
-    return f"did you mean '{near[0]}'? {listed}" if near else listed
+    if not near:
+        return listed
+    return f"did you mean '{near[0]}'?" + (f" {listed}" if len(known) <= MANY else "")

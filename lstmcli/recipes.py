@@ -75,7 +75,8 @@ def _find(recipe: str) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"cannot be read: {error.strerror}", where=recipe[:200], fix=fix) from error
     raise ConfigError(
         f"there is no recipe, recipe file or data at '{recipe}'",
-        fix=did_you_mean(recipe, listed()) + "\nor give the path of a recipe (.yaml) or of your own data (.csv …)",
+        fix=did_you_mean(recipe, listed())
+        + "\nthe recipes: lstmcli train; or give the path of a recipe (.yaml) or of your own data (.csv …)",
     )
 
 

@@ -129,3 +129,6 @@ def test_a_name_longer_than_a_file_may_have_is_told() -> None:
 
 def test_did_you_mean_names_all_when_nothing_is_near() -> None:
     assert did_you_mean("zzz", ["a", "b"]) == "known: a, b"
+    many = [f"name{number}" for number in range(30)]
+    assert did_you_mean("nam7", many) == "did you mean 'name7'?"
+    assert did_you_mean("zzz", many) == f"known: {', '.join(many)}"
