@@ -31,19 +31,22 @@ def evaluate(
         int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: tasks of N classes drawn anew.")
     ] = None,
     episodes: Annotated[
-        int, typer.Option("--episodes", metavar="M", min=2, help="With --shots: how many tasks to draw.")
-    ] = 100,
+        int | None,
+        typer.Option("--episodes", metavar="M", min=2, help="With --shots: how many tasks to draw; default: 100."),
+    ] = None,
     learner: Annotated[
         str | None, typer.Option("--learner", metavar="NAME", help="With --shots: how to adapt; default: as trained.")
     ] = None,
     prior: Annotated[
-        Prior, typer.Option("--prior", help="With --shots: what is assumed of the classes' shares.")
-    ] = Prior.support,
+        Prior | None,
+        typer.Option("--prior", help="With --shots: what is assumed of the classes' shares; default: support."),
+    ] = None,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Of a language model: also while it goes on learning from what it reads.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json and predictions.jsonl.")
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Also write report.json, without --shots predictions.jsonl."),
     ] = None,
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
@@ -79,11 +82,14 @@ def evaluate(
         fixed = screen.watch(inputs.supports(source))
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
-        asked = Asked(inputs.title(source), name, shape, episodes, prior.value, seed or 0)
+        asked = Asked(inputs.title(source), name, shape, episodes, prior or Prior.support, seed or 0)
+        if report is not None:
+            (report / "predictions.jsonl").unlink(missing_ok=True)  # of another evaluation
         few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
         return
-    if ways is not None or learner is not None:
-        raise ConfigError("--ways and --learner say how to adapt", where="evaluate", fix="add --shots 5")
+    how = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
+    if wrong := [option for option, value in how.items() if value is not None]:
+        raise ConfigError(f"{' and '.join(wrong)}: of adapting first", where="evaluate", fix="add --shots 5")
 
     from lstmcli.engine import evaluate as engine
 

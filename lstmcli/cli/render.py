@@ -132,7 +132,8 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
-        self.err.print("next: lstmcli evaluate    lstmcli predict 'a text of yours'")
+        plain = "next: lstmcli evaluate    lstmcli predict 'a text of yours'"
+        self.err.print(plain if event.headed else "next: lstmcli evaluate --shots 5    lstmcli adapt --shots 5")
 
     def _checked(self, splits: "dict[str, SplitCheck]") -> None:
         columns = ["data", "texts", "labels", "median", "longest"]

@@ -4,9 +4,10 @@ A task is a domain with all labels, each with its own meaning (``positive`` stay
 out of many, numbered anew in each episode. Support and query have no text in common, and no text is in either twice.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,27 @@ def draw(pool: Pool, labels: tuple[str, ...], config: Episodes, random: Any) -> 
     return Draw(pool.domain, labels, *joined(support), *joined(query))
 
 
+def with_support(pool: Pool, support: Pool, shots: int, *, offset: int, labels: Sequence[str]) -> Draw:
+    """All of a domain, to be scored after its own support. offset: of the domain's texts behind those of supports."""
+    learned = [support.places.get(label, np.zeros(0, int))[:shots] for label in labels]
+    scored = [pool.places.get(label, np.zeros(0, int)) + offset for label in labels]
+    return Draw(pool.domain, tuple(labels), *joined(learned), *joined(scored))
+
+
+def behind(one: Draw, offset: int) -> Draw:
+    """The episode where so many texts stand before those that it was drawn of."""
+    return replace(one, support=one.support + offset, query=one.query + offset)
+
+
+def shots(drawn: Sequence[Draw]) -> int:
+    """How many texts a class are learned from, at most."""
+    return max(int(np.bincount(one.support_targets, minlength=1).max()) for one in drawn)
+
+
 def kind(domain: str) -> str:
     """What is asked of a domain: of ``books.t4`` it is ``t4``; of a plain name nothing in particular."""
-    return domain.rpartition(".")[2] if "." in domain else ""
+    ending = domain.rpartition(".")[2]
+    return ending if re.fullmatch(r"t\d", ending) else ""
 
 
 def shares(examples: Sequence[Example]) -> dict[str, dict[str, float]]:

@@ -18,7 +18,8 @@ from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.evaluate import Figures
+from lstmcli.engine.episodes import check_finite
+from lstmcli.engine.evaluate import Figures, tell_learned
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.types import Batch, Example, Spelling
@@ -71,13 +72,14 @@ def run(
         fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
-    parts = yield from _prepare(checkpoint, drawn)
+    parts = yield from _prepare(checkpoint, drawn, query)
     before = yield from _figures(parts, query, checkpoint.temperature)
-    known = [example for example in old if set(sampling.labels(example)) <= set(parts.vocabulary.classes)]
+    known = _known(old, support, parts.vocabulary.classes)
     remembered = yield from _figures(parts, known, checkpoint.temperature)
 
     begun = time.perf_counter()
     weights, steps = yield from _learned(parts, support, wanted)
+    check_finite(weights.values())
     seconds = time.perf_counter() - begun
     parts = assemble.settled(parts, weights)
     adapted = replace(
@@ -104,6 +106,16 @@ def run(
         seconds=seconds,
         checkpoint=str(out),
     )
+
+
+def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence[str]) -> list[Example]:
+    """Of the old examples those of the classes, without what is learned now."""
+    learned = {(str(example.text), str(example.target)) for example in support}
+    return [
+        example
+        for example in old
+        if set(sampling.labels(example)) <= set(classes) and (str(example.text), str(example.target)) not in learned
+    ]
 
 
 def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor:
@@ -137,8 +149,11 @@ def _draw(
     return support, query, drawn
 
 
-def _prepare(checkpoint: Checkpoint, drawn: Counter[str]) -> Telling[Parts]:
+def _prepare(checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Example]) -> Telling[Parts]:
     """The checkpoint's parts, of the labels that were drawn."""
+    yield from tell_learned(checkpoint, query)
+    if not checkpoint.headed:
+        yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
     where = runtime.prepare(checkpoint.config)
     parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
     if parts.learner.whole_texts and parts.vocabulary.given:
@@ -171,7 +186,10 @@ def _learned(parts: Parts, support: Sequence[Example], wanted: Wanted) -> Tellin
     if choose and steps is None:
         yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
     if steps == 0:
-        yield Noted("no step made texts left out of the learning more likely: the model stays as it was")
+        own = parts.model.state_dict()
+        same = all(torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own)
+        left = "the model stays as it was" if same else "the head is the one that the learner begins with"
+        yield Noted(f"no step made texts left out of the learning more likely: {left}")
     return stacked, taken
 
 
@@ -187,7 +205,8 @@ def _best_steps(parts: Parts, support: Batch) -> int | None:
     learned = [[place for place in range(len(support.tokens)) if place not in out] for out in left_out]
     losses = parts.learner.losses(parts.model, _tasks(support, left_out), parts.task.loss)
     path = parts.learner.trajectory(parts.model, _tasks(support, learned), parts.task.loss)
-    return int(torch.stack([losses(weights).mean() for weights in path]).argmin())
+    means = torch.stack([losses(weights).mean() for weights in path])
+    return int(means.nan_to_num(torch.inf).argmin())
 
 
 def _turns(support: Batch) -> list[list[int]]:

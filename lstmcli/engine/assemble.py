@@ -98,11 +98,11 @@ def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     return vocabulary.with_words(word for word in found if not config.tokens.lowercase or word == word.lower())
 
 
-def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
+def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False) -> Checkpoint:
     """The checkpoint with a head for these labels, of a tagger types of entities.
 
-    Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, they
-    take the place of its own.
+    Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, or
+    where they are to be ``alone``, they take the place of its own.
 
     Raises:
         ConfigError: a tagger does not know the type.
@@ -115,11 +115,10 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str]) -> Checkpoint:
             fix = "train one that does: lstmcli train FOLDER"
             raise ConfigError(f"the model has no entities of type {', '.join(foreign)}", where=where, fix=fix)
         return checkpoint
-    if set(labels) <= set(known):
+    if known == tuple(labels) or (set(labels) <= set(known) and not alone):
         return checkpoint
-    together = (
-        [*known, *(label for label in labels if label not in known)] if set(labels) & set(known) else list(labels)
-    )
+    kept = known if set(labels) & set(known) and not alone else ()
+    together = [*kept, *(label for label in labels if label not in kept)]
     tensors = dict(checkpoint.tensors)
     for name, old in checkpoint.group("model").items():
         if name.startswith(HEAD):

@@ -47,14 +47,15 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     origin = None if config.model.init is None or last is not None else _origin(config)
     labels = episodes.labels_of(config, inputs.train)
     if origin is not None:
-        origin = assemble.with_labels(origin, origin.vocabulary.with_labels(labels).classes)
+        classes = origin.vocabulary.with_labels(labels).classes
+        origin = assemble.with_labels(origin, classes, alone=episodes.drawn_anew(config))
     begun = last or origin
     beside = _beside(config) if begun is None else None  # else it is inside
     if begun is not None:
         vocabulary = begun.vocabulary
     else:
         vocabulary = (yield from _words(config, inputs, beside)).with_labels(labels)
-    labelled = config.episodes is None or config.episodes.ways is None
+    labelled = not episodes.drawn_anew(config)
     full = {}
     for name, part in inputs.parts.items():
         full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED)

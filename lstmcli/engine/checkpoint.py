@@ -21,7 +21,7 @@ from torch import Tensor
 from lstmcli.config import LanguageModel, RunConfig
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import folder
-from lstmcli.errors import CheckpointError
+from lstmcli.errors import CheckpointError, ConfigError
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
@@ -45,6 +45,18 @@ class Checkpoint:
         """What the model is like, of a language model's checkpoint."""
         assert isinstance(self.config.model, LanguageModel)
         return self.config.model
+
+    @property
+    def headed(self) -> bool:
+        """False where the model's own head was never learned, since every task makes one anew."""
+        return bool(self.progress.get("headed", True))
+
+    def check_head(self) -> None:
+        """Raises ConfigError where the model's own head says nothing."""
+        if not self.headed:
+            what = "the model makes its head of a few texts, and has none of its own"
+            fix = "give it some: lstmcli adapt --shots 5 --data FILE; or score that: lstmcli evaluate --shots 5"
+            raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
 
     def group(self, name: str) -> dict[str, Tensor]:
         """The tensors under ``name/``."""

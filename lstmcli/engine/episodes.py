@@ -1,7 +1,7 @@
 """Meta-training: what the loop's items, loss and validation are where a run learns to adapt."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -44,11 +44,30 @@ def check(config: RunConfig) -> None:
             raise ConfigError(f"train.{key} has no effect on episodes", where=f"train.{key}", fix="leave it out")
 
 
+def drawn_anew(config: RunConfig) -> bool:
+    """True where each task has classes of its own."""
+    return config.episodes is not None and config.episodes.ways is not None
+
+
 def labels_of(config: RunConfig, examples: Sequence[Example]) -> tuple[str, ...]:
     """What the head tells apart: the data's labels, or where classes are drawn anew their numbers."""
     if config.episodes is not None and config.episodes.ways is not None:
         return tuple(f"class {number}" for number in range(1, config.episodes.ways + 1))
     return store.labels_of(examples)
+
+
+def learns_head(parts: Parts) -> bool:
+    """True where the model's own head is learned. Where every task makes one anew, it stays as it was at the start."""
+    config = parts.config
+    begun = config.model.init is not None
+    return not drawn_anew(config) and (config.episodes is None or begun or not parts.learner.whole_texts)
+
+
+def check_finite(values: Iterable[Tensor]) -> None:
+    """Raises ConfigError where steps led to what is not a number."""
+    if not all(bool(torch.isfinite(value).all()) for value in values):
+        fix = "take fewer: --steps N, or train with a lower rate of the learner: --set learner.lr=0.01"
+        raise ConfigError("the steps lead to weights that are not numbers", where="learner.lr", fix=fix)
 
 
 class Course:

@@ -103,12 +103,18 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example], *, dynamic: bool
     if dynamic and not checkpoint.vocabulary.running:
         fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
         raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+    checkpoint.check_head()
+    yield from tell_learned(checkpoint, examples)
+    if len(examples) < FEW:
+        yield Noted(f"only {len(examples)} texts: the figures say little")
+
+
+def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example]) -> Telling[None]:
+    """Say how many of the texts the model has learned from."""
     learned = checkpoint.group("learned").get("texts")
     texts = marks(examples)
     if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
         yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score")
-    if len(examples) < FEW:
-        yield Noted(f"only {len(examples)} texts: the figures say little")
 
 
 def _of_language(

@@ -59,12 +59,14 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is complete and written. metrics and baselines: on the validation part."""
+    """The run is complete and written. metrics and baselines: on the validation part; headed: it can be used as it is,
+    without texts to adapt to."""
 
     folder: Path
     metrics: dict[str, float]
     baselines: dict[str, float]
     seconds: float
+    headed: bool
 
 
 @dataclass(frozen=True)

@@ -10,37 +10,42 @@ to one again.
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lstmcli.config import Episodes, Finetune
 from lstmcli.data import episodes
-from lstmcli.data.episodes import Draw, Pool
+from lstmcli.data.episodes import Draw
 from lstmcli.data.store import Store, encode
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
-from lstmcli.engine.episodes import check_task, labels_of, outputs
-from lstmcli.engine.evaluate import Array, Figures
+from lstmcli.engine.episodes import check_finite, check_task, labels_of, outputs
+from lstmcli.engine.evaluate import Array, Figures, tell_learned
 from lstmcli.engine.events import Noted, Telling
+from lstmcli.errors import DataError
 from lstmcli.types import Example, Progress
 
 Chances = dict[str, list[Array]]  # by who says so: an episode each, ``[text, label]``
 MODEL = "model"  # after adaptation
 PAIRED: tuple[str, ...] = ("before", "finetune")  # what adaptation must help over
 TOGETHER = 8  # episodes adapted side by side
+EPISODES = 100
+AGAIN = 3  # times that a text is scored, from which on an interval over tasks is not one over texts
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be measured. episodes: how many, where supports are not fixed; prior: support, uniform or source."""
+    """What is to be measured. episodes: how many, where supports are not fixed, none: ``EPISODES``; prior: support,
+    uniform or source."""
 
     data: str
     split: str
     shape: Episodes
-    episodes: int
+    episodes: int | None
     prior: str
     seed: int
 
@@ -102,16 +107,19 @@ def measured(
     """What each episode comes to, of the model and, unless it is ``alone``, of what it must be read beside.
 
     Raises:
-        ConfigError: the model does not label whole texts.
+        ConfigError: the model does not label whole texts, or its steps lead nowhere.
         DataError: no domain has the texts that were asked for.
     """
     check_task(checkpoint.config)
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
     drawn_anew = asked.shape.ways is not None
     labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels
-    parts = assemble.restored(assemble.with_labels(checkpoint, labels), runtime.prepare(checkpoint.config))
+    headed = assemble.with_labels(checkpoint, labels, alone=drawn_anew)
+    parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
-    drawn = _drawn(support, examples, asked, parts.vocabulary.labels)
+    drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)
+    yield from tell_learned(checkpoint, examples)
+    yield from _tell_tasks(drawn)
     full = yield from encode(
         parts.vocabulary, together, cache=assemble.cache_of(checkpoint.config), labelled=not drawn_anew
     )
@@ -127,30 +135,40 @@ def measured(
     return Measured(parts.task, figures, drawn, seconds)
 
 
-def _drawn(support: Sequence[Example], examples: Sequence[Example], asked: Asked, labels: Sequence[str]) -> list[Draw]:
+def _drawn(
+    support: Sequence[Example], examples: Sequence[Example], asked: Asked, labels: Sequence[str]
+) -> Telling[list[Draw]]:
     """The episodes, by places in the supports and the examples that follow them."""
     pools = episodes.pools(examples)
-    fixed = {pool.domain: pool for pool in episodes.pools(support)}
+    fixed = {pool.domain: pool for pool in episodes.pools(support)} if asked.shape.ways is None else {}
     if not any(pool.domain in fixed for pool in pools):
         shape = episodes.with_queries(pools, asked.shape, labels)
         found = episodes.usable(pools, shape, labels)
-        drawn = episodes.draws(found, shape, count=asked.episodes, seed=(asked.seed,))
-        return [_behind(one, len(support)) for one in drawn]
-    return [
-        _fixed(fixed[pool.domain], pool, asked.shape.shots, offset=len(support), labels=labels)
+        drawn = episodes.draws(found, shape, count=asked.episodes or EPISODES, seed=(asked.seed,))
+        return [episodes.behind(one, len(support)) for one in drawn]
+    learned = {(example.domain, example.text) for example in support}
+    if any((example.domain, example.text) in learned for example in examples):
+        fix = "score another split: --split test; or draw supports anew: --ways 2"
+        raise DataError("the texts to score are those that are learned from", where=f"split: {asked.split}", fix=fix)
+    its = [
+        episodes.with_support(pool, fixed[pool.domain], asked.shape.shots, offset=len(support), labels=labels)
         for pool in pools
         if pool.domain in fixed
     ]
+    if (most := episodes.shots(its)) < asked.shape.shots:
+        yield Noted(f"the data's own supports have {most} texts a class, {asked.shape.shots} were asked for")
+    if asked.episodes is not None:
+        yield Noted(f"each of the data's {len(its)} tasks has a support of its own and is scored once: no --episodes")
+    return its
 
 
-def _behind(one: Draw, offset: int) -> Draw:
-    return replace(one, support=one.support + offset, query=one.query + offset)
-
-
-def _fixed(support: Pool, rest: Pool, shots: int, *, offset: int, labels: Sequence[str]) -> Draw:
-    learned = [support.places.get(label, np.zeros(0, int))[:shots] for label in labels]
-    scored = [rest.places.get(label, np.zeros(0, int)) + offset for label in labels]
-    return Draw(rest.domain, tuple(labels), *episodes.joined(learned), *episodes.joined(scored))
+def _tell_tasks(drawn: Sequence[Draw]) -> Telling[None]:
+    """Say where intervals over the tasks tell less than one may think."""
+    scored = np.concatenate([one.query for one in drawn])
+    if len(drawn) == 1:
+        yield Noted("one task alone: no interval can be told")
+    if len(scored) > AGAIN * (texts := len(np.unique(scored))):
+        yield Noted(f"the tasks share {texts:,} texts: intervals tell what other tasks of these would come to")
 
 
 def _of_the_model(
@@ -158,17 +176,19 @@ def _of_the_model(
 ) -> Telling[Chances]:
     """What the model says after adaptation; unless ``alone`` what it would have said before, and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
-    learners = {MODEL: parts}
+    learners, drawn_anew = {MODEL: parts}, asked.shape.ways is not None
     if parts.config.learner.name != "finetune" and not alone:
-        learners["finetune"] = _fine_tuning(parts, drawn_anew=asked.shape.ways is not None)
+        learners["finetune"] = _fine_tuning(parts, drawn_anew=drawn_anew)
     trained = checkpoint.config.episodes
-    trained_on = "uniform" if trained is not None and trained.query == "balanced" else "source"
+    balanced = drawn_anew or (trained is not None and trained.query == "balanced")  # a class by number has no share
+    trained_on = "uniform" if balanced else "source"
     own = {"before": trained_on}
     own |= {who: "support" if its.learner.takes_shares else trained_on for who, its in learners.items()}
     logits = {}
     for who, its in learners.items():
         logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")
-    if asked.shape.ways is None and not alone:
+        check_finite(map(torch.from_numpy, logits[who]))
+    if not drawn_anew and checkpoint.headed and not alone:
         places = np.concatenate([one.query for one in drawn])
         before = yield from assemble.outputs(parts, store.part(places), "scoring before adaptation")
         logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
@@ -221,14 +241,15 @@ def _of_baselines(
     if asked.shape.ways is None and "terms" in fitted:
         yield Progress("scoring the linear baseline")
         shifts = _shifts(checkpoint, drawn, asked, "source")
-        its = [full.part(one.query) for one in drawn]
-        said = [parts.task.baseline_chances(fitted, part.ids, part.offsets)["linear"] for part in its]
+        queries = [full.part(one.query) for one in drawn]
+        said = [parts.task.baseline_chances(fitted, part.ids, part.offsets)["linear"] for part in queries]
         chances["linear"] = [_shifted(each, shift) for each, shift in zip(said, shifts, strict=True)]
     yield Progress("counting words for the baselines")
     features = parts.task.text_features([str(example.text) for example in texts])
     shifts = _shifts(checkpoint, drawn, asked, "support")
     for number, (one, shift) in enumerate(zip(drawn, shifts, strict=True)):
-        said = parts.task.support_chances(features[one.support], one.support_targets, features[one.query])
+        its = features[one.support], one.support_targets, features[one.query]
+        said = parts.task.support_chances(*its, labels=len(one.labels))
         for who, each in said.items():
             chances.setdefault(who, []).append(_shifted(each, shift))
         yield Progress("scoring the baselines", number + 1, len(drawn))
@@ -244,15 +265,16 @@ def _shifted(chances: Array, shift: Array) -> Array:
 def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -> FewShot:
     task, drawn, figures = found.task, found.drawn, dict(found.figures)
 
-    def mean(each: Sequence[dict[str, float]]) -> Figures:
-        return {name: asdict(measure) for name, measure in task.over_episodes(each, seed=asked.seed).items()}
+    def mean(each: Sequence[dict[str, float]], least: float = 0.0) -> Figures:
+        means = task.over_episodes(each, seed=asked.seed, least=least)
+        return {name: asdict(measure) for name, measure in means.items()}
 
     ours = figures.pop(MODEL)
     means = mean(ours)
     beside = {who: mean(its) for who, its in figures.items()}
     gains: dict[str, Figures] = {
         who: mean([{name: mine[name] - other[name] for name in mine if name in other}
-                   for mine, other in zip(ours, figures[who], strict=True)])
+                   for mine, other in zip(ours, figures[who], strict=True)], least=-1.0)
         for who in PAIRED if who in figures
     }  # fmt: skip
     named = len({one.domain for one in drawn}) == len(drawn)
@@ -268,7 +290,7 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
         split=asked.split,
         examples=sum(len(one.query) for one in drawn),
         ways=len(drawn[0].labels),
-        shots=asked.shape.shots,
+        shots=episodes.shots(drawn),
         episodes=len(drawn),
         prior=asked.prior,
         metrics=means,

@@ -27,9 +27,10 @@ class Prediction:
 
 
 class Predictions:
-    """A checkpoint made ready to be asked."""
+    """A checkpoint made ready to be asked. Raises ConfigError where its model has no head of its own."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        checkpoint.check_head()
         self._checkpoint = checkpoint
         self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
 

@@ -20,7 +20,7 @@ from lstmcli.engine import assemble, beginning, folder
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.episodes import Course
+from lstmcli.engine.episodes import Course, learns_head
 from lstmcli.engine.evaluate import baseline_figures
 from lstmcli.engine.events import Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for, steps_of
@@ -159,7 +159,11 @@ class Trainer:
             self.save_last()
 
     def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
-        progress = asdict(self.at) | {"data": self.fingerprint, "shares": self.shares}
+        progress = asdict(self.at) | {
+            "data": self.fingerprint,
+            "shares": self.shares,
+            "headed": learns_head(self.parts),
+        }
         return Checkpoint(
             self.parts.config, self.parts.vocabulary, tensors, progress=progress, context=self.parts.context
         )
@@ -267,4 +271,4 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     with folder.whole(out / folder.RECIPE) as file:
         file.write(yaml.safe_dump(parts.config.model_dump(mode="json"), sort_keys=False).encode())
     beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
-    yield Finished(out, after | calibration, beside, time.perf_counter() - started)
+    yield Finished(out, after | calibration, beside, time.perf_counter() - started, headed=best.headed)

@@ -21,19 +21,30 @@ def episode_figures(chances: Array, targets: Array) -> dict[str, float]:
     return {name: float(value[0]) for name, value in weighted(chances, targets, np.ones((1, len(targets)))).items()}
 
 
-def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0) -> Metrics:
-    """The mean of each metric over the episodes that have it (AUC needs texts of both classes).
+def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0, least: float = 0.0) -> Metrics:
+    """The mean of each metric over the episodes that have it (AUC needs texts of both classes). They lie between
+    ``least`` and 1.
 
-    The 95 % interval is that of drawing the episodes anew (Efron 1979).
+    The 95 % interval is that of drawing the episodes anew (Efron 1979), widened as Student's is over the normal one,
+    since resampling a few episodes shows too little of their spread. Of one episode it is all that there could be.
     """
     random = np.random.default_rng(seed)
     metrics = {}
     for name in dict.fromkeys(name for one in figures for name in one):
         values = np.array([one[name] for one in figures if name in one])
         drawn = random.integers(len(values), size=(DRAWS, len(values)))
-        low, high = np.percentile(values[drawn].mean(axis=1), COVERED)
-        metrics[name] = Measure(float(values.mean()), float(low), float(high))
+        mean = values.mean()
+        spread = np.percentile(values[drawn].mean(axis=1), COVERED) - mean
+        low, high = (least, 1.0) if len(values) == 1 else np.clip(mean + _widening(len(values)) * spread, least, 1)
+        metrics[name] = Measure(float(mean), float(low), float(high))
     return metrics
+
+
+def _widening(count: int) -> float:
+    """By how much more Student's interval spans than the resampled one, which has the spread without n - 1."""
+    from scipy.stats import norm, t
+
+    return float(t.ppf(0.975, count - 1) / norm.ppf(0.975) * np.sqrt(count / (count - 1)))
 
 
 def text_features(texts: Sequence[str]) -> Any:
@@ -43,11 +54,14 @@ def text_features(texts: Sequence[str]) -> Any:
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=200_000)
+    if not any(map(words.build_analyzer(), texts)):  # signs alone
+        return letters.fit_transform(texts).tocsr()
     return FeatureUnion([("words", words), ("letters", letters)]).fit_transform(texts).tocsr()
 
 
-def support_chances(support: Any, targets: Array, query: Any) -> dict[str, Array]:
-    """By baseline that learns from the support alone, ``[text, label]`` of the query. Features as ``text_features``."""
+def support_chances(support: Any, targets: Array, query: Any, *, labels: int) -> dict[str, Array]:
+    """By baseline that learns from the support alone, ``[text, label]`` of the query. Features as ``text_features``;
+    a class of which the support has no text has no chance."""
     from scipy.special import softmax
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import normalize
@@ -55,12 +69,12 @@ def support_chances(support: Any, targets: Array, query: Any) -> dict[str, Array
     held = np.unique(support.indices)  # other terms say nothing: a fit on these alone is the same, and fast
     lengths = np.sqrt(query.multiply(query).sum(axis=1))
     support, query = support[:, held], query[:, held]
-    labels = int(targets.max()) + 1
     member = np.eye(labels)[targets]  # [text, label]
     centres = normalize((support.T @ member).T)
     cosines = (query @ centres.T) / np.maximum(np.asarray(lengths).reshape(-1, 1), 1e-9)
     chances = {"centroid": softmax(SHARPNESS * cosines, axis=1)}
     if len(np.unique(targets)) > 1:
         model = LogisticRegression(C=10, max_iter=300).fit(support, targets)
-        chances["support linear"] = model.predict_proba(query)
+        chances["support linear"] = np.zeros((query.shape[0], labels))
+        chances["support linear"][:, model.classes_] = model.predict_proba(query)
     return chances

@@ -159,7 +159,7 @@ def summary(found: dict[str, Figures], metric: str) -> dict[str, dict[str, Any]]
         gains = [{metric: one[metric] - other[metric]} for one, other in zip(ours, others, strict=True)]
         rows[name] = {
             "value": asdict(over_episodes(ours)[metric]),
-            "over centroid": asdict(over_episodes(gains)[metric]),
+            "over centroid": asdict(over_episodes(gains, least=-1.0)[metric]),
         }
     return rows
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from lstmcli.engine import assemble, compact, inputs, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.few_shot import Asked, measured
+from lstmcli.engine.few_shot import run as run_few_shot
+from lstmcli.errors import DataError
 from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
@@ -151,7 +154,10 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
     assert run(*arguments, "--ways", "2", "--learner", "finetune") == 0
     drawn = json.loads(capsys.readouterr().out)
     assert set(drawn["baselines"]) == {"majority", "centroid", "support linear"}
-    assert run("evaluate", "-c", learned, "--ways", "2") == 2
+    capsys.readouterr()
+    for option, value in (("--ways", "2"), ("--learner", "maml"), ("--episodes", "5"), ("--prior", "source")):
+        assert run("evaluate", "-c", learned, option, value) == 2
+        assert option in capsys.readouterr().err
 
 
 def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
@@ -161,6 +167,52 @@ def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
     whole, alone = (finish(measured(kept, examples, [], asked, alone=alone)) for alone in (False, True))
     assert set(whole.figures) == {"model", "finetune", "before", "majority", "linear", "centroid", "support linear"}
     assert alone.figures == {"model": whole.figures["model"]}
+
+
+def test_texts_that_a_model_has_learned_from_are_told(
+    run: Run, learned: Path, domains: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert run("evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "3") == 0
+    assert "has learned from " in capsys.readouterr().err
+    assert run("adapt", "-c", learned, "--data", domains, "--shots", "2", "--out", tmp_path / "a.pt") == 0
+    assert "has learned from " in capsys.readouterr().err
+
+
+def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
+    kept = checkpoints.load(learned)
+    _, examples = finish(inputs.to_score(kept.config.data, "train", kept.config))
+    one = [example for example in examples if example.domain == "one"]
+    support = [next(example for example in one if example.target == label) for label in ("good", "bad")]
+    rest = [example for example in one if example.text not in {its.text for its in support}]
+    notes, asked = [], Asked("mine", "test", Episodes(shots=5), 7, "support", 0)
+    work = run_few_shot(kept, rest, support, asked, Path("m.pt"))
+    try:
+        while True:
+            notes.append(getattr(next(work), "text", ""))
+    except StopIteration as end:
+        report = end.value
+    assert (report.shots, report.episodes) == (1, 1)
+    assert [report.metrics["accuracy"][end] for end in ("low", "high")] == [0, 1]
+    assert [report.gains["before"]["accuracy"][end] for end in ("low", "high")] == [-1, 1]
+    told = "\n".join(notes)
+    for part in ("have 1 texts a class, 5 were asked for", "no --episodes", "no interval"):
+        assert part in told
+    drawn_anew = Asked("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
+    assert len(finish(measured(kept, rest, support, drawn_anew)).drawn) == 3
+    with pytest.raises(DataError, match="those that are learned from"):
+        finish(measured(kept, one, support, asked))
+
+
+def test_classes_by_number_have_no_shares_of_their_own(learned: Path) -> None:
+    kept = checkpoints.load(learned)
+    uneven = replace(kept, progress=kept.progress | {"shares": {"": {"good": 0.95, "bad": 0.05}}})
+    plain = replace(uneven, config=kept.config.model_copy(update={"episodes": None}))
+    name, examples = finish(inputs.to_score(kept.config.data, "train", kept.config))
+    asked = Asked("mine", name, Episodes(shots=2, queries=2, ways=2), 3, "uniform", 0)
+    assert (
+        finish(measured(plain, examples, [], asked)).figures["model"]
+        == (finish(measured(replace(plain, progress={}), examples, [], asked)).figures["model"])
+    )
 
 
 def three_classes(path: Path, rows: list[tuple[str, str]] | None = None) -> Path:
@@ -268,6 +320,65 @@ def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: P
     arguments = ["-c", out, "--data", domains, "--shots", "2"]
     assert run("evaluate", *arguments, "--episodes", "4") == 0
     assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
+
+
+@pytest.mark.parametrize("name", ["ridge", "maml"])
+def test_tasks_of_fewer_classes_than_it_was_trained_on(
+    run: Run, domains: Path, tmp_path: Path, capsys: Captured, name: str
+) -> None:
+    data = three_classes(tmp_path / "three.csv")
+    out = tmp_path / "run"
+    sets = [
+        "--set",
+        f"learner={json.dumps({'name': name})}",
+        "--set",
+        "episodes.ways=3",
+        "--set",
+        "data.validation=0.5",
+    ]
+    assert run(*training(data, out), *sets) == 0
+    capsys.readouterr()
+    assert run("evaluate", "-c", out, "--data", data, "--shots", "2", "--ways", "2", "--episodes", "3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["ways"] == 2
+    fewer = ["--set", f"model.init={out / 'model.pt'}", "--set", "episodes.ways=2"]
+    assert run(*training(data, tmp_path / "fewer"), *sets, *fewer) == 0
+    assert len(checkpoints.load(tmp_path / "fewer" / "model.pt").group("model")["head.bias"]) == 2
+
+
+def test_a_head_that_was_never_learned_is_not_used(run: Run, domains: Path, tmp_path: Path, capsys: Captured) -> None:
+    out = tmp_path / "run"
+    arguments = [one for one in training(domains, out, "--set", "learner={name: ridge}") if one != "-q"]
+    assert run(*arguments) == 0
+    assert "next: lstmcli evaluate --shots 5" in capsys.readouterr().err
+    for command in (["predict", "fine"], ["evaluate"]):
+        assert run(command[0], "-c", out, *command[1:]) == 2
+        assert "none of its own" in capsys.readouterr().err
+    assert run("evaluate", "-c", out, "--shots", "2", "--episodes", "3", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert "before" not in said["baselines"]
+    assert "before" not in said["gains"]
+    assert run("adapt", "-c", out, "--data", domains, "--shots", "2", "--out", tmp_path / "a.pt") == 0
+    assert "before: by chance" in capsys.readouterr().err
+    assert run("predict", "-c", tmp_path / "a.pt", "fine") == 0
+
+
+def test_steps_that_lead_nowhere_are_not_taken(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    kept = checkpoints.load(trained)
+    wild = tmp_path / "wild.pt"
+    learner = kept.config.learner.model_copy(update={"lr": 90.0, "anchor": 10.0})
+    checkpoints.save(replace(kept, config=kept.config.model_copy(update={"learner": learner})), wild)
+    data, out = (
+        three_classes(tmp_path / "two.csv", [(f"film {n}", "good" if n % 2 else "bad") for n in range(20)]),
+        (tmp_path / "a.pt"),
+    )
+    assert run("adapt", "-c", wild, "--data", data, "--out", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] < 3
+    out.unlink()
+    assert run("adapt", "-c", wild, "--data", data, "--out", out, "--steps", "100") == 2
+    assert "not numbers" in capsys.readouterr().err
+    assert not out.exists()
+    assert run("evaluate", "-c", wild, "--data", data, "--shots", "2", "--episodes", "2") == 2
+    assert "not numbers" in capsys.readouterr().err
 
 
 def test_a_learner_named_again_keeps_its_settings(run: Run, domains: Path, tmp_path: Path, capsys: Captured) -> None:

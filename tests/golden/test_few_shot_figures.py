@@ -38,7 +38,7 @@ def test_the_nearest_centroid_is_the_class_with_the_larger_cosine() -> None:
              "rate of exchange", "???"]  # fmt: skip
     features = text_features(texts)
     targets = np.array([0, 0, 1, 1])
-    said = support_chances(features[:4], targets, features[4:])
+    said = support_chances(features[:4], targets, features[4:], labels=2)
     dense = features.toarray()
     centres = np.stack([dense[:4][targets == label].sum(axis=0) for label in (0, 1)])
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
@@ -54,7 +54,7 @@ def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
 
     texts = [f"{word} {number}" for number in range(5) for word in ("good film", "bad film")]
     features, targets = text_features([*texts, "a good one", "one bad day"]), np.arange(10) % 2
-    said = support_chances(features[:10], targets, features[10:])
+    said = support_chances(features[:10], targets, features[10:], labels=2)
     whole = LogisticRegression(C=10, max_iter=300).fit(features[:10], targets).predict_proba(features[10:])
     np.testing.assert_allclose(said["support linear"], whole, atol=1e-3)
 
@@ -77,3 +77,25 @@ def test_a_prior_moves_the_chances_from_what_they_were_to_what_is_asked() -> Non
         asked = Asked("mine", "test", Episodes(), 2, other, 0)
         (shift,) = _shifts(checkpoint, [one], asked, own)
         assert _shifted(chances[own], shift) == pytest.approx(chances[other])
+
+
+def test_a_class_that_the_support_lacks_has_no_chance() -> None:
+    texts = ["good film", "a good one", "bad film", "so bad", "good", "bad"]
+    features, targets = text_features(texts), np.array([0, 0, 2, 2])
+    said = support_chances(features[:4], targets, features[4:], labels=4)
+    assert said["support linear"].shape == said["centroid"].shape == (2, 4)
+    assert said["support linear"].argmax(axis=1).tolist() == [0, 2]
+    assert said["support linear"][:, [1, 3]].tolist() == [[0, 0], [0, 0]]
+
+
+def test_texts_of_signs_alone_have_features() -> None:
+    assert text_features(["👍👍", "!!", "👍!"]).shape[0] == 3
+
+
+def test_intervals_over_few_episodes_cover_as_often_as_they_say() -> None:
+    random = np.random.default_rng(0)
+    inside = []
+    for number in range(1000):
+        found = over_episodes([{"accuracy": value} for value in random.normal(0.5, 0.1, 12)], seed=number)["accuracy"]
+        inside.append(found.low <= 0.5 <= found.high)
+    assert 0.935 < np.mean(inside) < 0.975  # 0.91 where resampling alone makes the interval
