@@ -172,7 +172,10 @@ def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
 def test_texts_that_a_model_has_learned_from_are_told(
     run: Run, learned: Path, domains: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    assert run("evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "3") == 0
+    (tmp_path / "predictions.jsonl").write_text("of another evaluation")
+    arguments = ["evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "3", "--report", tmp_path]
+    assert run(*arguments) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
     assert "has learned from " in capsys.readouterr().err
     assert run("adapt", "-c", learned, "--data", domains, "--shots", "2", "--out", tmp_path / "a.pt") == 0
     assert "has learned from " in capsys.readouterr().err

@@ -12,7 +12,7 @@ from lstmcli.data.store import encode
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.adapt import _best_steps, _tasks
+from lstmcli.engine.adapt import _best_steps, _known, _tasks
 from lstmcli.engine.assemble import with_labels
 from lstmcli.types import Example, finish
 
@@ -70,3 +70,9 @@ def test_one_text_of_a_class_cannot_be_left_out(trained: Path) -> None:
     examples = [Example("a fine film", "good"), Example("a dull film", "bad"), Example("kind", "good")]
     support = batching.collate(finish(encode(parts.vocabulary, examples, cache=None)), np.arange(3))
     assert _best_steps(parts, support) is None
+
+
+def test_what_was_forgotten_is_not_measured_on_what_is_learned_now() -> None:
+    old = [Example("a", "good"), Example("b", "good"), Example("c", "odd"), Example("d", "bad")]
+    support = [Example("a", "good", where="elsewhere"), Example("b", "bad")]  # b means something else now
+    assert _known(old, support, ("bad", "good")) == [old[1], old[3]]

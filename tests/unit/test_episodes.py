@@ -121,3 +121,8 @@ def test_a_part_of_a_store_has_its_texts_in_their_order() -> None:
     rows = [part.ids[start:end].tolist() for start, end in zip(part.offsets[:-1], part.offsets[1:], strict=True)]
     assert rows == [[4, 5, 6, 7], [0, 1, 2], [4, 5, 6, 7]]
     assert part.known_targets.tolist() == [2, 0, 2]
+
+
+def test_domains_that_ask_alike_share_their_classes_shares() -> None:
+    kinds = [episodes.kind(name) for name in ("books.t4", "films.t4", "books.t2", "films", "shop.com", "")]
+    assert kinds == ["t4", "t4", "t2", "", "", ""]
