@@ -133,6 +133,14 @@ def draw(pool: Pool, labels: tuple[str, ...], config: Episodes, random: Any) -> 
     return Draw(pool.domain, labels, *joined(support), *joined(query))
 
 
+def check_apart(support: Sequence[Example], examples: Sequence[Example], split: str) -> None:
+    """Raises DataError where a domain's own support is among the examples of the split, which are to be scored."""
+    learned = {(example.domain, example.text) for example in support}
+    if any((example.domain, example.text) in learned for example in examples):
+        fix = "score another split: --split test; or draw supports anew: --ways 2"
+        raise DataError("the texts to score are those that are learned from", where=f"split: {split}", fix=fix)
+
+
 def with_support(pool: Pool, support: Pool, shots: int, *, offset: int, labels: Sequence[str]) -> Draw:
     """All of a domain, to be scored after its own support. offset: of the domain's texts behind those of supports."""
     learned = [support.places.get(label, np.zeros(0, int))[:shots] for label in labels]

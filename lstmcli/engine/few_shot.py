@@ -26,7 +26,6 @@ from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.episodes import check_finite, check_task, labels_of, outputs
 from lstmcli.engine.evaluate import Array, Figures, tell_learned
 from lstmcli.engine.events import Noted, Telling
-from lstmcli.errors import DataError
 from lstmcli.types import Example, Progress
 
 Chances = dict[str, list[Array]]  # by who says so: an episode each, ``[text, label]``
@@ -146,10 +145,7 @@ def _drawn(
         found = episodes.usable(pools, shape, labels)
         drawn = episodes.draws(found, shape, count=asked.episodes or EPISODES, seed=(asked.seed,))
         return [episodes.behind(one, len(support)) for one in drawn]
-    learned = {(example.domain, example.text) for example in support}
-    if any((example.domain, example.text) in learned for example in examples):
-        fix = "score another split: --split test; or draw supports anew: --ways 2"
-        raise DataError("the texts to score are those that are learned from", where=f"split: {asked.split}", fix=fix)
+    episodes.check_apart(support, examples, asked.split)
     its = [
         episodes.with_support(pool, fixed[pool.domain], asked.shape.shots, offset=len(support), labels=labels)
         for pool in pools
