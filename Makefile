@@ -17,7 +17,7 @@ demo: setup
 	$(BIN)/lstmcli adapt --shots 5 -c runs/demo/model.pt
 	$(BIN)/lstmcli train reviews-maml --out runs/demo-maml --force
 	$(BIN)/lstmcli evaluate --shots 5 --episodes 50 -c runs/demo-maml/model.pt
-	$(BIN)/lstmcli predict -c lstmcli/pretrained/imdb.pt "The kettle leaks, but the film was a joy." "Never again."
+	$(BIN)/lstmcli predict -c lstmcli/pretrained/imdb.pt "A warm, sharp film that is over far too soon." "Two dull hours that I want back."
 	@echo "Next: source $(BIN)/activate, then  lstmcli predict 'your own text'  or  lstmcli train your.csv"
 
 format:
