@@ -83,13 +83,12 @@ def evaluate(
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
         asked = Asked(inputs.title(source), name, shape, episodes, prior or Prior.support, seed or 0)
-        if report is not None:
-            (report / "predictions.jsonl").unlink(missing_ok=True)  # of another evaluation
         few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
         return
     how = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
     if wrong := [option for option, value in how.items() if value is not None]:
-        raise ConfigError(f"{' and '.join(wrong)}: of adapting first", where="evaluate", fix="add --shots 5")
+        what = f"nothing is adapted here: no use for {' and '.join(wrong)}"
+        raise ConfigError(what, where="evaluate", fix="add --shots 5")
 
     from lstmcli.engine import evaluate as engine
 

@@ -22,6 +22,7 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
         from lstmcli.engine import evaluate
 
         evaluate.write_plain(report.plain(), target)
+        (target / evaluate.PREDICTIONS).unlink(missing_ok=True)  # of another evaluation
     if screen.json:
         screen.print_json(report.plain())
         return

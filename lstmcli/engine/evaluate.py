@@ -19,6 +19,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Example, Progress
 
 Array = np.ndarray[Any, np.dtype[Any]]
+PREDICTIONS = "predictions.jsonl"
 FEW = 30  # texts, below which a score says little
 UNSAID = ("details", "below", "predictions")  # of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
@@ -163,7 +164,7 @@ def write(report: Report, target: Path) -> None:
         RuntimeSetupError: the folder cannot be written.
     """
     write_plain(report.plain(), target)
-    with folder.whole(target / "predictions.jsonl") as file:
+    with folder.whole(target / PREDICTIONS) as file:
         for prediction in report.predictions():
             file.write(json.dumps(prediction, ensure_ascii=False).encode() + b"\n")
 

@@ -174,6 +174,8 @@ def test_texts_that_a_model_has_learned_from_are_told(
 ) -> None:
     (tmp_path / "predictions.jsonl").write_text("of another evaluation")
     arguments = ["evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "3", "--report", tmp_path]
+    assert run(*arguments, "--ways", "9") == 2
+    assert (tmp_path / "predictions.jsonl").exists()  # a mistake loses nothing
     assert run(*arguments) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
     assert "has learned from " in capsys.readouterr().err
