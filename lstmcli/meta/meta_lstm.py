@@ -48,9 +48,9 @@ class MetaLstm(Stepping):
         for _ in range(self.config.steps):
             lost, gradients = sloping(losses, weights, exact=exact)
             slope = packed(gradients)
-            seen = torch.cat((seen_of(slope), seen_of(lost[:, None].expand_as(slope)), cell[..., None]), dim=-1)
-            let_in = self.input_gate(torch.cat((seen, let_in[..., None]), dim=-1))[..., 0].sigmoid()
-            kept = self.forget_gate(torch.cat((seen, kept[..., None]), dim=-1))[..., 0].sigmoid()
+            seen = (*seen_of(slope), *seen_of(lost[:, None].expand_as(slope)), cell)
+            let_in = self.input_gate(torch.stack((*seen, let_in), dim=-1))[..., 0].sigmoid()
+            kept = self.forget_gate(torch.stack((*seen, kept), dim=-1))[..., 0].sigmoid()
             cell = kept * cell - let_in * slope
             weights = unpacked(cell, weights)
             yield weights

@@ -71,13 +71,13 @@ def sigmoid(value: float) -> float:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0, 1e-4, -1e-5, 1e-9, 4.6e-5, 1e30])
 def test_a_gradient_is_seen_by_size_and_sign(value: float) -> None:
-    ours = lstm_optimizer.seen_of(torch.tensor([value], dtype=torch.float64))[0]
-    np.testing.assert_allclose(ours.numpy(), seen(value), rtol=1e-12)
+    ours = lstm_optimizer.seen_of(torch.tensor(value, dtype=torch.float64))
+    np.testing.assert_allclose([part.item() for part in ours], seen(value), rtol=1e-12)
 
 
 def test_a_gradient_of_zero_can_be_differentiated() -> None:
     value = torch.zeros(1, requires_grad=True)
-    lstm_optimizer.seen_of(value).sum().backward()
+    sum(lstm_optimizer.seen_of(value)).sum().backward()
     assert value.grad.isfinite().all()
 
 
@@ -191,11 +191,11 @@ def test_how_far_it_has_come_is_seen_beside_the_task() -> None:
     told: list[torch.Tensor] = []
     learner.over_steps.register_forward_pre_hook(lambda _, inputs: told.append(inputs[0].detach()))
     path(learner, Least())
-    assert [float(each[0, 0, -1]) for each in told] == [step / STEPS for step in range(STEPS)]
-    assert all(each.shape == (1, TASKS * SIZE, lstm_optimizer.OWN + lstm_optimizer.TASK) for each in told)
+    assert [float(each[-1, 0]) for each in told] == [step / STEPS for step in range(STEPS)]
+    assert all(each.shape == (lstm_optimizer.OWN + lstm_optimizer.TASK, TASKS * SIZE) for each in told)
     for each in told:  # all coordinates of a task see the same of it
-        whole = each.view(TASKS, SIZE, -1)[..., lstm_optimizer.OWN :]
-        torch.testing.assert_close(whole, whole[:, :1].expand_as(whole))
+        whole = each[lstm_optimizer.OWN :].view(-1, TASKS, SIZE)
+        torch.testing.assert_close(whole, whole[..., :1].expand_as(whole))
 
 
 def test_untrained_and_seeing_the_task_it_is_momentum_at_a_rate_over_the_largest_curvature() -> None:
