@@ -138,7 +138,9 @@ class Train(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
     crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
     adversarial: float | None = Field(None, gt=0, description="Size of a worst-case shift of each text's embedding.")
-    teacher: Path | None = Field(None, description="The model.pt whose word on unlabelled texts is learned too.")
+    teacher: Literal["linear"] | Path | None = Field(
+        None, description="Whose word on unlabelled texts is learned too: a model.pt; linear: the run's own baseline."
+    )
     average: float | None = Field(
         None, gt=0, lt=1, description="Share of the past in a running mean of the weights, which is what is kept."
     )

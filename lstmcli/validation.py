@@ -50,7 +50,7 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
             raise ConfigError(f"{key} {why}", where=where, fix=f"leave it out: --set {key}=none")
     if config.data.unlabelled is not None and config.task == "classify" and config.train.teacher is None:
         what = "data.unlabelled: texts without labels are learned by what a teacher says of them"
-        fix = "--set train.teacher=FILE, a model.pt; or leave them out: --set data.unlabelled=none"
+        fix = "--set train.teacher=linear, or a model.pt; or leave them out: --set data.unlabelled=none"
         raise ConfigError(what, where=where, fix=fix)
     softmax = getattr(config.model, "softmax", "full")
     if config.tokens.kind == "bpe" and softmax != "full":

@@ -1,8 +1,12 @@
 """What a run begins with: words and weights of its own, of pretrained vectors, or of other models."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.data import check
 from lstmcli.data.store import Store, built, encode
@@ -34,13 +38,20 @@ SHAPE = (
     "context",
     "softmax",
 )  # of a model, that its weights decide
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[tuple[Parts, dict[str, Store]]]:
-    """The parts before the first step, and the encoded texts.
+@dataclass(frozen=True)
+class Beginning:
+    """The parts before the first step, and the encoded texts by part. baseline: fitted already, where it teaches."""
 
-    last: of a run that goes on, whose words and shape are taken over.
-    """
+    parts: Parts
+    texts: dict[str, Store]
+    baseline: dict[str, Array]
+
+
+def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[Beginning]:
+    """What a run begins with. last: of a run that goes on, whose words and shape are taken over."""
     where = runtime.prepare(config)
     cache = assemble.cache_of(config)
     episodes.check(config)
@@ -64,12 +75,17 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     yield Checked(checked)
     for remark in check.remarks(checked):
         yield Noted(remark)
+    baseline: dict[str, Array] = {}
     if UNLABELLED in full:
-        if last is None:
-            assert config.train.teacher is not None
-            said = yield from teaching.chances(config.train.teacher, inputs.unlabelled, labels, where, cache=cache)
-        else:
+        teacher = config.train.teacher
+        if last is not None:
             said = last.group("state")[TAUGHT].numpy()
+        elif isinstance(teacher, Path):
+            said = yield from teaching.chances(teacher, inputs.unlabelled, vocabulary.labels, where, cache=cache)
+        else:
+            baseline = yield from fitted(full["train"], config, labels=len(vocabulary.labels))
+            task = registry.find(registry.TASKS, config.task)
+            said = yield from teaching.linear_chances(task, baseline, full[UNLABELLED])
         full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
     context = begun.context if begun is not None else None if beside is None else beside.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
@@ -82,7 +98,17 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     elif config.model.vectors is not None and last is None:
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
-    return parts, full
+    return Beginning(parts, full, baseline)
+
+
+def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:
+    """The task's baselines on the training texts; none where classes are drawn anew, which leave nothing to fit."""
+    if train.targets is None:
+        return {}
+    yield Progress("fitting the baselines")
+    task = registry.find(registry.TASKS, config.task)
+    arrays: dict[str, Array] = task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
+    return arrays
 
 
 def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:

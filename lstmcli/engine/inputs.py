@@ -141,7 +141,7 @@ def check_models(config: RunConfig, target: Path) -> None:
     for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
         path = getattr(getattr(config, section), key, None)
         where = f"{section}.{key}: {path}"
-        if path is None:
+        if not isinstance(path, Path):
             continue
         if not folder.model_at(path).is_file():
             known = path.parent.name if path.parent.parent == folder.RUNS else ""

@@ -4,7 +4,8 @@
 
 where p are the chances of the teacher, a trained classifier, and b those of the linear baseline that it carries: the
 two err on different texts, and together are right more often than either. The pupil learns q by cross-entropy, beside
-the true labels of the labelled texts. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network",
+the true labels of the labelled texts. A run can also learn what the linear baseline alone says, fitted on its own
+labelled texts before it begins. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network",
 equation 1, with unlabelled texts; Xie et al. (2020), "Self-training with Noisy Student", for a pupil of the same kind
 that learns under noise.
 """
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lstmcli.data.store import encode
+from lstmcli.data.store import Store, encode
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.checkpoint import Checkpoint
@@ -30,7 +31,7 @@ SURE = 0.9  # of a label's chance, from which on a teacher counts as sure
 def chances(
     path: Path, examples: list[Example], labels: tuple[str, ...], where: runtime.Runtime, *, cache: Path | None
 ) -> Telling[Array]:
-    """``[text, label]``, in the order of the labels; rows sum to one. cache: for encoded texts.
+    """What a teacher says, ``[text, label]``, in the order of the labels; rows sum to one. cache: for encoded texts.
 
     Raises:
         CheckpointError: there is no such teacher.
@@ -46,11 +47,22 @@ def chances(
         said.append(parts.task.baseline_chances(fitted, store.ids, store.offsets)["linear"])
     logs = np.log(np.maximum(said, 1e-12)).mean(axis=0)  # [text, label]
     together = torch.from_numpy(logs).softmax(dim=1).numpy()
-    sure = (together.max(axis=1) >= SURE).mean()
     beside = f", its linear baseline agrees on {(said[0].argmax(1) == said[-1].argmax(1)).mean():.1%}" * (len(said) - 1)
-    yield Noted(f"teacher ({path}): sure of {sure:.1%} of {len(examples):,} unlabelled texts{beside}")
+    yield Noted(_sure(path, together) + beside)
     places = [teacher.vocabulary.labels.index(label) for label in labels]
     return np.asarray(together[:, places], np.float32)
+
+
+def linear_chances(task: Any, fitted: dict[str, Array], unlabelled: Store) -> Telling[Array]:
+    """As ``chances``, of the linear baseline alone; where it knows no word, of the majority."""
+    by_name = task.baseline_chances(fitted, unlabelled.codes, unlabelled.offsets)
+    said = by_name.get("linear", by_name["majority"])
+    yield Noted(_sure("linear", said))
+    return np.asarray(said, np.float32)
+
+
+def _sure(teacher: object, said: Array) -> str:
+    return f"teacher ({teacher}): sure of {(said.max(axis=1) >= SURE).mean():.1%} of {len(said):,} unlabelled texts"
 
 
 def _teacher(path: Path, labels: tuple[str, ...]) -> Checkpoint:

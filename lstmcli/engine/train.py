@@ -15,10 +15,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from lstmcli.config import RunConfig
 from lstmcli.data.episodes import shares
-from lstmcli.data.store import Store, fingerprint, marks
+from lstmcli.data.store import fingerprint, marks
 from lstmcli.engine import assemble, beginning, folder
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
+from lstmcli.engine.beginning import Beginning
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.episodes import Course, learns_head
 from lstmcli.engine.evaluate import baseline_figures
@@ -44,8 +45,8 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     last = checkpoints.load(out / folder.LAST) if resume else None
     if last is not None:
         _same_recipe(last, config, inputs)
-    parts, whole = yield from beginning.prepare(config, inputs, last)
-    trainer = Trainer(parts, whole, out, inputs)
+    begun = yield from beginning.prepare(config, inputs, last)
+    trainer = Trainer(begun, out, inputs)
     if last is None:
         folder.begin(out)
     else:
@@ -63,17 +64,17 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
 def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
     data = config.data.model_copy(update={"cache": False})
-    parts, whole = yield from beginning.prepare(config.model_copy(update={"data": data}), inputs, None)
-    trainer = Trainer(parts, whole, None, inputs)
+    begun = yield from beginning.prepare(config.model_copy(update={"data": data}), inputs, None)
+    trainer = Trainer(begun, None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
-    begun, tokens = time.perf_counter(), 0
+    first, tokens = time.perf_counter(), 0
     for number, event in zip(range(TRIED), steps, strict=False):
         if number == 0 and planned.steps > 1:  # the first also sets the kernels up
-            begun = time.perf_counter()
+            first = time.perf_counter()
         else:
             tokens += event.tokens
-    yield replace(planned, seconds=(time.perf_counter() - begun) / tokens * planned.tokens)
+    yield replace(planned, seconds=(time.perf_counter() - first) / tokens * planned.tokens)
 
 
 def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
@@ -96,11 +97,12 @@ def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
 class Trainer:
     """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
 
-    def __init__(self, parts: Parts, whole: dict[str, Store], out: Path | None, inputs: Inputs) -> None:
-        self.parts = parts
+    def __init__(self, begun: Beginning, out: Path | None, inputs: Inputs) -> None:
+        self.parts = parts = begun.parts
         self.fingerprint = fingerprint([*inputs.train, *inputs.unlabelled])
         self.shares = shares(inputs.train)
-        self.whole = whole  # what the baselines read
+        self.whole = whole = begun.texts  # what the baselines read
+        self.baseline = begun.baseline
         self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}
         self.out = out
         self.learned = nn.ModuleList((parts.model, parts.learner))
@@ -242,11 +244,10 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     before = task.summary(logits, targets)
     after = task.summary(logits, targets, temperature)
 
-    yield Progress("fitting the baselines")
-    train = trainer.whole["train"]
-    arrays = {}
-    if train.targets is not None:  # classes that are drawn anew leave nothing to fit
-        arrays = task.fit_baselines(train.codes, train.offsets, train.targets, labels=len(parts.vocabulary.labels))
+    arrays = trainer.baseline
+    if not arrays:
+        labels = len(parts.vocabulary.labels)
+        arrays = yield from beginning.fitted(trainer.whole["train"], parts.config, labels=labels)
     figures = {}
     for name in ("validation", "test"):
         if name in stores and arrays:

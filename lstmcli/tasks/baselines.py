@@ -21,7 +21,8 @@ SHIFT = 2**32  # a pair's code: (first + 1) * SHIFT + second; a word's code is i
 def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) -> dict[str, Array]:
     """prior ``[label]``; terms ``[term]``, sorted codes; idf ``[term]``; weight ``[term, label]``; bias ``[label]``.
 
-    ids, offsets: the encoded texts; targets: ``[text]``. Without any known word only the prior is fitted.
+    ids, offsets: the encoded texts; targets: ``[text]``. Without any known word only the prior is fitted. A label that
+    no text has, as of a model that a run begins with, is never said.
     """
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
@@ -40,9 +41,10 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
     weighting = TfidfTransformer(sublinear_tf=True)
     features = weighting.fit_transform(_counts(ids, offsets, terms))
     model = LogisticRegression(C=10, max_iter=300).fit(features, targets)
-    weight, bias = model.coef_.T, model.intercept_
-    if weight.shape[1] == 1:  # two classes: one column decides for the second
-        weight, bias = np.hstack((np.zeros_like(weight), weight)), np.r_[0, bias]
+    weight, bias = np.zeros((len(terms), labels)), np.full(labels, -np.inf)  # of a class without a text
+    seen = model.classes_[-model.coef_.shape[0] :]  # of two classes one column decides for the second
+    bias[model.classes_] = 0
+    weight[:, seen], bias[seen] = model.coef_.T, model.intercept_
     return fitted | {
         "terms": terms,
         "idf": weighting.idf_.astype(np.float32),

@@ -10,8 +10,8 @@ import torch
 from lstmcli import recipes
 from lstmcli.data.batching import collate
 from lstmcli.data.store import Store, encode
+from lstmcli.engine import beginning, folder, inputs, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import folder, inputs, runtime, teaching
 from lstmcli.engine.predict import Predictions
 from lstmcli.engine.train import run as train
 from lstmcli.tasks import classify
@@ -60,6 +60,51 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     np.testing.assert_array_equal(turned, said[:, ::-1])
 
 
+def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: Path, tmp_path: Path) -> None:
+    """Fitted on the labelled texts before the first step, and kept as the run's baseline."""
+    sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}"]
+    config = recipes.load(str(table), overrides=sets)
+    read = finish(inputs.read(config))
+    begun_with = finish(beginning.prepare(config, read, None))
+    encoded = begun_with.texts
+    train = encoded["train"]
+    expected = classify.fit_baselines(train.ids, train.offsets, train.known_targets, labels=2)
+    assert begun_with.baseline.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(begun_with.baseline[name], value)
+    unlabelled = encoded[inputs.UNLABELLED]
+    linear = classify.baseline_chances(expected, unlabelled.ids, unlabelled.offsets)["linear"]
+    np.testing.assert_array_equal(unlabelled.known_targets, linear.astype(np.float32))
+    kept = checkpoints.load(begun(table, tmp_path / "pupil", *sets[len(SMALL) :], "train.epochs=1")).group("baseline")
+    np.testing.assert_array_equal(kept["weight"].numpy(), expected["weight"])
+
+
+def test_the_linear_baseline_of_texts_without_a_known_word_tells_the_majority(table: Path, more: Path) -> None:
+    sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}", "tokens.min_count=100"]
+    config = recipes.load(str(table), overrides=sets)
+    found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
+    targets = found.texts[inputs.UNLABELLED].known_targets
+    np.testing.assert_allclose(targets, np.tile(found.baseline["prior"], (len(targets), 1)), rtol=1e-6)
+
+
+def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
+    table: Path, trained: Path, more: Path, tmp_path: Path
+) -> None:
+    other = write_table(tmp_path / "other.csv")
+    other.write_text(other.read_text("utf-8").replace(",bad", ",poor"), "utf-8")
+    sets = [f"model.init={trained}", "train.epochs=1"]
+    taught = [*sets, "train.teacher=linear", f"data.unlabelled={more}"]
+    config = recipes.load(str(other), overrides=[*SMALL, *taught])
+    found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
+    assert found.parts.vocabulary.labels == ("bad", "good", "poor")
+    said = found.texts[inputs.UNLABELLED].known_targets
+    assert not said[:, 0].any()
+    texts = [str(example.text) for example in finish(inputs.read(config)).unlabelled]
+    assert all((said[place].argmax() == 1) == ("splendid" in text) for place, text in enumerate(texts))
+    alone = checkpoints.load(begun(other, tmp_path / "alone", *sets))
+    assert [figures["linear"]["accuracy"]["value"] for figures in alone.metrics.values()] == [1.0]
+
+
 def test_the_loss_on_chances_is_the_cross_entropy_with_them() -> None:
     labelled = Store(np.array([2, 3, 4], np.int32), np.array([0, 1, 3]), np.array([1, 0]))
     said = Store(np.array([5, 6, 7], np.int32), np.array([0, 2, 3]), np.array([[0.3, 0.7], [0.9, 0.1]], np.float32))
@@ -88,13 +133,15 @@ def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) 
     assert all(example.target is None for example in read.unlabelled)
 
 
+@pytest.mark.parametrize("by", ["a model", "linear"])
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
-    table: Path, more: Path, trained: Path, tmp_path: Path
+    by: str, table: Path, more: Path, trained: Path, tmp_path: Path
 ) -> None:
     teacher = tmp_path / "teacher.pt"
     teacher.write_bytes(trained.read_bytes())
+    named = by if by == "linear" else teacher
     noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "precision=float32"]
-    config = recipes.load(str(table), overrides=[*SMALL, *noisy, f"train.teacher={teacher}", f"data.unlabelled={more}"])
+    config = recipes.load(str(table), overrides=[*SMALL, *noisy, f"train.teacher={named}", f"data.unlabelled={more}"])
     ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
 
 
@@ -127,7 +174,7 @@ def test_mistakes_with_teachers_are_told(
         ("train.teacher=missing.pt", f"data.unlabelled={more}"): "no such checkpoint",
         (f"train.teacher={trained}",): "no unlabelled texts",
         (f"train.teacher={trained}", f"data.unlabelled={tmp_path / 'none.txt'}"): "none.txt",
-        (f"data.unlabelled={more}",): "train.teacher=FILE",
+        (f"data.unlabelled={more}",): "train.teacher=linear",
         (f"train.teacher={begun(other, tmp_path / 'other')}", f"data.unlabelled={more}"): "good, poor",
         (f"train.teacher={language}", f"data.unlabelled={more}"): "does not label",
     }
