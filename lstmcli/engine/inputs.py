@@ -164,7 +164,7 @@ def read(config: RunConfig) -> Telling[Inputs]:
         test = yield from split(config.data, "test")
     more: list[Example] = []
     if config.train.teacher is not None:
-        more = yield from _to_be_taught(config.data, [*train, *validation, *test])
+        more = yield from _to_be_taught(config, [*train, *validation, *test])
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
     return Inputs(train, validation, test, more)
@@ -216,13 +216,14 @@ def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[
     return kept
 
 
-def _to_be_taught(data: Data, labelled: Sequence[Example]) -> Telling[list[Example]]:
-    """The texts without labels, each once and none that also has one.
-
-    Raises:
-        ConfigError: there are none.
-    """
+def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Telling[list[Example]]:
+    """The texts without labels, each once and none that also has one. Raises ConfigError where there are none, though
+    some were named, or a model was to speak on them."""
+    data = config.data
     more = yield from _without_labels(data)
+    if not more and data.unlabelled is None and config.train.teacher == "linear":
+        yield Noted("no texts without labels: the labels alone are learned; then more epochs are better: --set train.epochs=3")
+        return []
     kept = _apart(more, labelled)
     if not kept:
         found = f"all {len(more)} found have a label too" if more else "none found"

@@ -87,6 +87,14 @@ def test_the_linear_baseline_of_texts_without_a_known_word_tells_the_majority(ta
     np.testing.assert_allclose(targets, np.tile(found.baseline["prior"], (len(targets), 1)), rtol=1e-6)
 
 
+def test_where_no_text_is_without_a_label_the_labels_alone_are_learned(table: Path, run: Run, tmp_path: Path,
+                                                                       capsys: Captured) -> None:  # fmt: skip
+    sets = [f"--set={one}" for one in (*SMALL, "train.teacher=linear")]
+    assert run("train", table, "--out", tmp_path / "run", *sets) == 0
+    assert "the labels alone are learned" in " ".join(capsys.readouterr().err.split())
+    assert "taught" not in checkpoints.load(tmp_path / "run" / folder.LAST).group("state")
+
+
 def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
     table: Path, trained: Path, more: Path, tmp_path: Path
 ) -> None:
