@@ -222,7 +222,7 @@ def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Telling[lis
     data = config.data
     more = yield from _without_labels(data)
     if not more and data.unlabelled is None and config.train.teacher == "linear":
-        yield Noted("no texts without labels: the labels alone are learned; then more epochs are better: --set train.epochs=3")
+        yield Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3")
         return []
     kept = _apart(more, labelled)
     if not kept:
