@@ -55,7 +55,7 @@ def keep_memory() -> None:
     """Have the C library keep what is freed for the next batch.
 
     Tensors of a few megabytes are else mapped anew each time, and the kernel clears page after page: in training a
-    third of the time where that is slow, as in a container. Nothing happens where the library is not glibc.
+    third of the time where that is slow, as in a virtual machine. Nothing happens where the library is not glibc.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator is not None:

@@ -131,6 +131,23 @@ def test_the_lstm_optimiser_is_a_loop_over_coordinates(sees_weights: bool) -> No
             np.testing.assert_allclose(ours[step + 1, task], at, rtol=1e-9)
 
 
+def test_columns_read_some_at_a_time_are_torch_s_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lstm_optimizer, "COLUMNS", 4)
+    torch.manual_seed(6)
+    columns = lstm_optimizer.ColumnLSTM(3, 5, 2).double()
+    rows = nn.LSTM(3, 5, 2).double()
+    rows.load_state_dict(columns.state_dict())
+    inputs, hidden, cell = (torch.randn(*shape, dtype=torch.float64) for shape in ((10, 3), (2, 10, 5), (2, 10, 5)))
+    _, expected = rows(inputs[None], (hidden, cell))
+    ours = columns(inputs.T, (hidden.mT, cell.mT))
+    for mine, theirs in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine, theirs.mT)
+    slopes = [torch.autograd.grad(sum(part.square().sum() for part in parts), list(module.parameters()))
+              for parts, module in ((ours, columns), (expected, rows))]  # fmt: skip
+    for mine, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
 def test_the_meta_lstm_is_its_equations() -> None:
     model = Least()
     learner = shaken(meta_lstm.build(MetaLstm(steps=STEPS, lr=RATE), model))
