@@ -14,5 +14,6 @@ def runs(starts: Ints, lengths: Ints) -> Ints:
     [7, 8, 9, 0, 1]
     """
     ends = np.cumsum(lengths)
-    positions: Ints = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
+    positions: Ints = np.repeat(starts - ends + lengths, lengths)
+    positions += np.arange(len(positions))
     return positions

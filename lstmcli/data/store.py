@@ -74,8 +74,7 @@ class Store:
         """The texts at the places, in their order; one may come more than once."""
         lengths = self.lengths[places]
         ids = self.ids[runs(self.offsets[:-1][places], lengths)]
-        offsets = np.concatenate(([0], lengths.cumsum()))
-        return Store(ids, offsets, None if self.targets is None else self.targets[places])
+        return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[places])
 
     def and_taught(self, more: "Store") -> "Store":
         """These labelled texts, certain of their labels, and after them those that have chances for targets."""
@@ -92,28 +91,23 @@ class Store:
         if self.forms is not None or self.running:
             return self
         over = np.maximum(self.lengths - config.max_tokens, 0)
+        if not over.any():
+            return self
         head = round(config.max_tokens * config.head)
-        return self._without(over, lambda text, position: np.where(position < head, 0, over[text]))
+        ids = np.delete(self.ids, runs(self.offsets[:-1] + head, over))
+        return Store(ids, _offsets(self.lengths - over), self.targets)
 
     def cropped(self, limit: int, *, seed: tuple[int, ...]) -> "Store":
         """Texts over ``limit`` tokens keep one stretch of that length, which the seed draws."""
         over = np.maximum(self.lengths - limit, 0)
         start = np.random.default_rng(seed).integers(0, over + 1)
-        return self._without(over, lambda text, _: start[text])
-
-    def _without(self, over: Ints, skipped: Callable[[Ints, Ints], Ints]) -> "Store":
-        """The texts without some of their tokens.
-
-        over: how many each text loses; skipped: how many of these lie before a token that is kept, given its text and
-        its position among the kept.
-        """
-        if not over.any():
-            return self
         kept = self.lengths - over
-        offsets = np.concatenate(([0], kept.cumsum()))
-        text = np.repeat(np.arange(len(self), dtype=np.int32), kept)
-        position = np.arange(offsets[-1]) - offsets[text]
-        return Store(self.ids[self.offsets[text] + position + skipped(text, position)], offsets, self.targets)
+        return Store(self.ids[runs(self.offsets[:-1] + start, kept)], _offsets(kept), self.targets)
+
+
+def _offsets(lengths: Ints) -> Ints:
+    """Where each text begins, and the end of the last."""
+    return np.concatenate(([0], lengths.cumsum()))
 
 
 def built(
@@ -195,7 +189,7 @@ def encode(
         lengths += [len(text) for text in ids]
         parts.append(np.fromiter((token for text in ids for token in text), np.int32))
         yield Progress("encoding", min(start + CHUNK, len(examples)), len(examples))
-    store = Store(np.concatenate(parts), np.concatenate(([0], np.cumsum(lengths))), targets)
+    store = Store(np.concatenate(parts), _offsets(np.array(lengths)), targets)
     if path is not None:
         _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
     return _continued(store) if vocabulary.running else store

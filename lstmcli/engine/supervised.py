@@ -23,8 +23,8 @@ class Reading(Validated):
 
     def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
         super().__init__(parts, whole, stores, assemble.outputs)
-        self._to_crop, self._to_read = _learned(whole), _learned(stores)
-        self._cropped = (-1, self._to_read)  # the texts of the epoch at hand
+        self._learned = _learned(stores if parts.config.train.crop is None else whole)
+        self._cropped = (-1, self._learned)  # the texts of the epoch at hand
         if UNLABELLED in whole:
             self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
         size = parts.config.train.adversarial
@@ -60,9 +60,9 @@ class Reading(Validated):
         """The training texts as the epoch reads them."""
         config = self._parts.config
         if config.train.crop is None:
-            return self._to_read
+            return self._learned
         if self._cropped[0] != epoch:
-            self._cropped = (epoch, self._to_crop.cropped(config.train.crop, seed=(config.seed, epoch)))
+            self._cropped = (epoch, self._learned.cropped(config.train.crop, seed=(config.seed, epoch)))
         return self._cropped[1]
 
 
