@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import LanguageModel as Config
-from lstmcli.models.layers import END, locked, wide, word_vectors
+from lstmcli.models.dropout import locked
+from lstmcli.models.layers import END, wide, word_vectors
 from lstmcli.models.lstm import LSTM, State, reverse
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.types import Batch, TokenScores

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lstmcli.config import Classifier, Tagger
 from lstmcli.models.lstm import LSTM
@@ -36,14 +35,6 @@ def reader(config: Classifier | Tagger, inputs: int) -> LSTM:
         weight_drop=config.weight_drop,
         forget_bias=config.forget_bias,
     )
-
-
-def locked(features: Tensor, share: float, training: bool) -> Tensor:
-    """Dropout of whole features, the same at every word of a text. features: ``[batch, time, feature]``."""
-    if not training or share == 0:
-        return features
-    kept = F.dropout(features.new_ones(len(features), 1, features.shape[2]), share)
-    return features * kept
 
 
 def wide(tensor: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from lstmcli.config import Tagger as Config
 from lstmcli.models.context import Context
 from lstmcli.models.crf import FORBIDDEN
+from lstmcli.models.dropout import locked
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import PADDING, locked, reader, wide, with_unknowns, word_vectors
+from lstmcli.models.layers import PADDING, reader, wide, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, Spelling, TagScores

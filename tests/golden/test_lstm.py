@@ -127,6 +127,20 @@ def test_reverse_turns_each_row_within_its_own_length() -> None:
     assert turned[:, :, 0].tolist() == [[3, 2, 1, 0], [5, 4, 6, 7]]
 
 
+def test_gradients_of_reverse_are_those_of_a_permutation_twice_and_over_tasks() -> None:
+    def turned(x: Tensor) -> Tensor:
+        return reverse(x, torch.tensor([4, 2]))
+
+    x = torch.randn(2, 4, 1, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(turned, (x,))
+    assert torch.autograd.gradgradcheck(lambda x: turned(x) ** 2, (x,))
+    tasks = torch.randn(3, 2, 4, 1)
+    by_task = torch.stack([torch.func.grad(lambda x: (turned(x) ** 3).sum())(task) for task in tasks])
+    at_once = torch.func.vmap(torch.func.grad(lambda x: (turned(x) ** 3).sum()))(tasks)
+    torch.testing.assert_close(at_once, by_task)
+    torch.testing.assert_close(at_once, 3 * tasks**2)
+
+
 def test_dropout_lies_between_layers_and_weight_drop_on_the_recurrent_weights_alone() -> None:
     torch.manual_seed(4)
     x, lengths = sequences().float(), LENGTHS
