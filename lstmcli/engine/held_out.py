@@ -29,8 +29,7 @@ class Validated:
         read: Callable[[Parts, Store, str], Work[Array]],
     ) -> None:
         self._parts = parts
-        self._whole = whole
-        self._stores = stores
+        self._validation, self._validation_whole = stores["validation"], whole["validation"]
         self._read = read
         self.state: dict[str, Tensor] = {}
         self.precision = str(parts.runtime.dtype).removeprefix("torch.")
@@ -43,10 +42,9 @@ class Validated:
 
     def outputs(self, parts: Parts, what: str) -> Work[tuple[Array, Array]]:
         """Of all validation texts: what the model says of each, and the targets."""
-        store = self._stores["validation"]
-        outputs = yield from self._read(parts, store, what)
-        return outputs, store.known_targets
+        outputs = yield from self._read(parts, self._validation, what)
+        return outputs, self._validation.known_targets
 
     def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:
         """The figures of the baselines on the validation part."""
-        return baseline_figures(self._parts.task, fitted, self._whole["validation"])
+        return baseline_figures(self._parts.task, fitted, self._validation_whole)

@@ -23,6 +23,7 @@ class Listening(Validated):
 
     def __init__(self, parts: Parts, stores: dict[str, Store]) -> None:
         super().__init__(parts, stores, stores, outputs)
+        self._train = stores["train"]
         self._windows: tuple[int, Windows | None] = (-1, None)  # of the epoch at hand
 
     def items(self, epoch: int) -> list[tuple[int, int]]:
@@ -31,7 +32,7 @@ class Listening(Validated):
 
     def tokens(self, epoch: int) -> int:  # noqa: ARG002 (the same in every epoch)
         """How many an epoch reads."""
-        return len(self._stores["train"].ids)
+        return len(self._train.ids)
 
     def loss(self, item: tuple[int, int]) -> tuple[Mean, int]:
         """The loss of a window, and its tokens."""
@@ -52,7 +53,7 @@ class Listening(Validated):
             config = self._parts.config
             seed = (config.seed, epoch)
             train = config.train
-            found = stream.drawn(self._stores["train"], batch_tokens=train.batch_tokens, window=train.window, seed=seed)
+            found = stream.drawn(self._train, batch_tokens=train.batch_tokens, window=train.window, seed=seed)
             self._windows = (epoch, found)
         windows = self._windows[1]
         assert windows is not None

@@ -25,7 +25,7 @@ from lstmcli.engine.episodes import Course, learns_head
 from lstmcli.engine.evaluate import baseline_figures
 from lstmcli.engine.events import Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped
 from lstmcli.engine.fit import Job, Position, fit, optimizer_for, steps_of
-from lstmcli.engine.inputs import Inputs
+from lstmcli.engine.inputs import UNLABELLED, Inputs
 from lstmcli.engine.interrupt import Stop
 from lstmcli.engine.listening import Listening
 from lstmcli.engine.supervised import Reading
@@ -45,8 +45,7 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     last = checkpoints.load(out / folder.LAST) if resume else None
     if last is not None:
         _same_recipe(last, config, inputs)
-    begun = yield from beginning.prepare(config, inputs, last)
-    trainer = Trainer(begun, out, inputs)
+    trainer = Trainer((yield from beginning.prepare(config, inputs, last)), out, inputs)
     if last is None:
         folder.begin(out)
     else:
@@ -63,9 +62,8 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
 
 def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
-    data = config.data.model_copy(update={"cache": False})
-    begun = yield from beginning.prepare(config.model_copy(update={"data": data}), inputs, None)
-    trainer = Trainer(begun, None, inputs)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
+    trainer = Trainer((yield from beginning.prepare(config, inputs, None)), None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
     first, tokens = time.perf_counter(), 0
@@ -101,9 +99,10 @@ class Trainer:
         self.parts = parts = begun.parts
         self.fingerprint = fingerprint([*inputs.train, *inputs.unlabelled])
         self.shares = shares(inputs.train)
-        self.whole = whole = begun.texts  # what the baselines read
+        whole = begun.texts
+        stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
+        self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # what the baselines read
         self.baseline = begun.baseline
-        self.stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items()}
         self.out = out
         self.learned = nn.ModuleList((parts.model, parts.learner))
         self.optimizer = optimizer_for(parts.model, parts.config.train, rates=parts.learner.parameters())
@@ -118,11 +117,11 @@ class Trainer:
         self.saved = time.perf_counter()
         self.work: Reading | Course | Listening
         if parts.vocabulary.running:
-            self.work = Listening(parts, self.stores)
+            self.work = Listening(parts, stores)
         elif parts.config.episodes is None:
-            self.work = Reading(parts, whole, self.stores)
+            self.work = Reading(parts, whole, stores)
         else:
-            self.work = Course(parts, whole, self.stores, inputs)
+            self.work = Course(parts, whole, stores, inputs)
         job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, self._evaluate)
         self._events = fit(job, parts.config.train, self.at)
 
@@ -238,7 +237,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
     """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
     best = checkpoints.load(out / folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
-    task, stores = parts.task, trainer.stores
+    task = parts.task
     logits, targets = yield from trainer.work.outputs(parts, "calibrating")
     temperature = task.calibrate(logits, targets)
     before = task.summary(logits, targets)
@@ -250,7 +249,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
         arrays = yield from beginning.fitted(trainer.whole["train"], parts.config, labels=labels)
     figures = {}
     for name in ("validation", "test"):
-        if name in stores and arrays:
+        if name in trainer.whole and arrays:
             yield Progress(f"scoring the baselines on {name}")
             figures[name] = baseline_figures(task, arrays, trainer.whole[name])
     model = replace(
