@@ -65,7 +65,7 @@ def test_training_reads_on_from_window_to_window() -> None:
     )
     vocabulary = finish(built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True))
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
-    work = Listening(parts, {"train": store})
+    work = Listening(parts, {"train": store, "validation": store})
     for epoch in range(2):
         items = work.items(epoch)
         assert len(items) > 2
