@@ -81,8 +81,8 @@ class Classifier(nn.Module):
             # Added and picked by place, not filled in and shared among equals: half the time, forward and backward.
             outside = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, float("-inf"))
             pooled.append(wide((hidden + outside).max(dim=1).values))
-        if "mean" in self.config.pooling:
-            pooled.append(wide(hidden.sum(dim=1)) / batch.lengths[:, None])  # zero at padding; added up in float32
+        if "mean" in self.config.pooling:  # zero at padding; the sum is as coarse as the states
+            pooled.append(wide(hidden.sum(dim=1)) / batch.lengths[:, None])
         return torch.cat(pooled, dim=-1)
 
 

@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from lstmcli.config import Train
+from lstmcli.config import Classifier, RunConfig, Tokens, Train
+from lstmcli.data.store import built, encode
+from lstmcli.engine import assemble, runtime
 from lstmcli.engine.events import Evaluated, Event, Stepped
 from lstmcli.engine.fit import Job, Position, fit, learning_rate, optimizer_for
+from lstmcli.engine.supervised import Reading
 from lstmcli.errors import ConfigError
-from lstmcli.types import Mean
+from lstmcli.types import Example, Mean, finish
 
 ONE_CYCLE = Train(epochs=1, lr=1.0, warmup=0.25)
 
@@ -126,3 +129,16 @@ def test_clipping_bounds_the_whole_gradient() -> None:
     events = fit(Job(work.model, sgd, work.items, work.loss_of, work.evaluate), config, Position())
     next(events)
     assert work.model.weight.item() == pytest.approx(1 - 0.5e-3)
+
+
+@pytest.mark.parametrize(("crop", "read"), [(None, 4), (6, 6), (20, 10)])
+def test_crops_are_of_the_whole_text_not_of_what_truncation_leaves(crop: int | None, read: int) -> None:
+    examples = [Example("a b c d e f g h i j", label) for label in ("x", "y")]
+    config = RunConfig(
+        model=Classifier(embedding=2, hidden=2), train=Train(crop=crop), tokens=Tokens(max_tokens=4, min_count=1)
+    )
+    vocabulary = finish(built(examples, config.tokens, cache=None))
+    whole = dict.fromkeys(("train", "validation"), finish(encode(vocabulary, examples, cache=None)))
+    cut = {name: store.truncated(config.tokens) for name, store in whole.items()}
+    parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
+    assert Reading(parts, whole, cut).tokens(0) == read * len(examples)
