@@ -88,7 +88,9 @@ def train(
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught
 
+    events = rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume)
+    del examples  # the run lets them go once they are encoded
     if dry_run:
-        screen.rehearsal(config, rehearse(config, examples))
+        screen.rehearsal(config, events)
     else:
-        screen.training(run(config, examples, target, resume=resume))
+        screen.training(events)

@@ -46,13 +46,14 @@ def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -
     if last is not None:
         _same_recipe(last, config, inputs)
     trainer = Trainer((yield from beginning.prepare(config, inputs, last)), out, inputs)
+    del inputs  # encoded by now, texts only take memory
     if last is None:
         folder.begin(out)
     else:
         trainer.restore(last)
     yield trainer.plan()
     with Stop() as stop:
-        for event in chain(trainer.events(), _conclude(trainer, inputs, out, started)):
+        for event in chain(trainer.events(), _conclude(trainer, out, started)):
             yield event
             if stop.asked and not isinstance(event, Finished):
                 trainer.save_last()
@@ -98,6 +99,8 @@ class Trainer:
     def __init__(self, begun: Beginning, out: Path | None, inputs: Inputs) -> None:
         self.parts = parts = begun.parts
         self.fingerprint = fingerprint([*inputs.train, *inputs.unlabelled])
+        self.scored = {name: fingerprint(getattr(inputs, name)) for name in ("validation", "test")}
+        self.marks = marks(inputs.train)
         self.shares = shares(inputs.train)
         whole = begun.texts
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
@@ -233,7 +236,7 @@ def _weights(parts: Parts) -> dict[str, Tensor]:
     return grouped("model", parts.model.state_dict()) | grouped("learner", parts.learner.state_dict())
 
 
-def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> Iterator[Event]:
+def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
     """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
     best = checkpoints.load(out / folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
@@ -248,7 +251,7 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
         labels = len(parts.vocabulary.labels)
         arrays = yield from beginning.fitted(trainer.whole["train"], parts.config, labels=labels)
     figures = {}
-    for name in ("validation", "test"):
+    for name in trainer.scored:
         if name in trainer.whole and arrays:
             yield Progress(f"scoring the baselines on {name}")
             figures[name] = baseline_figures(task, arrays, trainer.whole[name])
@@ -256,10 +259,10 @@ def _conclude(trainer: Trainer, inputs: Inputs, out: Path, started: float) -> It
         best,
         config=trainer.parts.config,
         temperature=temperature,
-        metrics={fingerprint(inputs.parts[name]): value for name, value in figures.items()},
+        metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
-        | grouped("learned", {"texts": torch.from_numpy(marks(inputs.train))}),
+        | grouped("learned", {"texts": torch.from_numpy(trainer.marks)}),
     )
     checkpoints.save(model, out / folder.MODEL)
 

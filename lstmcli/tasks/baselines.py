@@ -6,6 +6,7 @@ text anew. Weights and fit are scikit-learn's. What is fitted is plain arrays, t
 asked about any texts later.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
     ids, offsets: the encoded texts; targets: ``[text]``. Without any known word only the prior is fitted. A label that
     no text has, as of a model that a run begins with, is never said.
     """
+    from scipy.sparse import vstack
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
@@ -39,7 +41,7 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
     if not len(terms):
         return fitted
     weighting = TfidfTransformer(sublinear_tf=True)
-    features = weighting.fit_transform(_counts(ids, offsets, terms))
+    features = weighting.fit_transform(vstack(list(_counts(ids, offsets, terms)), format="csr"))
     model = LogisticRegression(C=10, max_iter=300).fit(features, targets)
     weight, bias = np.zeros((len(terms), labels)), np.full(labels, -np.inf)  # of a class without a text
     seen = model.classes_[-model.coef_.shape[0] :]  # of two classes one column decides for the second
@@ -63,8 +65,8 @@ def baseline_chances(fitted: dict[str, Array], ids: Array, offsets: Array) -> di
 
         weighting = TfidfTransformer(sublinear_tf=True)
         weighting.idf_ = fitted["idf"]
-        features = weighting.transform(_counts(ids, offsets, fitted["terms"]))
-        chances["linear"] = softmax(features @ fitted["weight"] + fitted["bias"], axis=1)
+        scores = [weighting.transform(part) @ fitted["weight"] for part in _counts(ids, offsets, fitted["terms"])]
+        chances["linear"] = softmax(np.concatenate(scores) + fitted["bias"], axis=1)
     return chances
 
 
@@ -83,11 +85,10 @@ def _codes(ids: Array, offsets: Array) -> tuple[Array, Array]:
     return np.concatenate((words[known], second)), np.concatenate((texts[known], texts[:-1][pairs]))
 
 
-def _counts(ids: Array, offsets: Array, terms: Array) -> Any:
-    """A sparse ``[text, term]``: how often each term stands in each text."""
-    from scipy.sparse import csr_array, vstack
+def _counts(ids: Array, offsets: Array, terms: Array) -> Iterator[Any]:
+    """Sparse ``[text, term]``, a part of the texts each: how often each term stands in each text."""
+    from scipy.sparse import csr_array
 
-    counted = []
     for part in _parts(offsets):
         codes, texts = _codes(ids, offsets[part])
         place = np.searchsorted(terms, codes).astype(np.int32)
@@ -96,5 +97,4 @@ def _counts(ids: Array, offsets: Array, terms: Array) -> Any:
         ones = np.ones(int(inside.sum()), np.float32)
         rows = csr_array((ones, (texts[inside], place[inside])), shape=(len(offsets[part]) - 1, len(terms)))
         rows.sum_duplicates()
-        counted.append(rows)
-    return vstack(counted, format="csr")
+        yield rows

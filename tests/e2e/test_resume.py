@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lstmcli import recipes
+from lstmcli.config import RunConfig
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder, inputs
-from lstmcli.engine.events import Evaluated, Stepped
-from lstmcli.engine.train import run
+from lstmcli.engine.events import Evaluated, Event, Planned, Stepped
+from lstmcli.engine.inputs import Inputs
+from lstmcli.engine.train import Trainer, run
 from lstmcli.types import finish
 from tests.conftest import SMALL, train_arguments
 from tests.stopping import ends_with_the_same_bytes
@@ -124,3 +127,24 @@ def test_the_trainer_tells_its_plan_truly(table: Path, tmp_path: Path) -> None:
     stepped = [event for event in events if isinstance(event, Stepped)]
     assert planned.steps == pytest.approx(len(stepped), rel=0.2)
     assert planned.tokens == sum(event.tokens for event in stepped)
+
+
+def test_texts_are_let_go_once_they_are_encoded(
+    run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, plan = inputs.read, Trainer.plan
+    seen: list[weakref.ref[Inputs]] = []
+
+    def watched(config: RunConfig) -> Iterator[Event]:
+        found = yield from read(config)
+        seen.append(weakref.ref(found))
+        return found
+
+    def told(trainer: Trainer) -> Planned:
+        assert seen[-1]() is None
+        return plan(trainer)
+
+    monkeypatch.setattr(inputs, "read", watched)
+    monkeypatch.setattr(Trainer, "plan", told)
+    assert run(*train_arguments(table, tmp_path / "run")) == 0
+    assert seen
