@@ -9,6 +9,7 @@ batch at once, one step a word. Emissions are ``[batch, time, label]``, lengths 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,15 +26,11 @@ class Chain:
     start: Tensor  # [label]
     end: Tensor  # [label]
 
-    def reversed(self) -> "Chain":
-        """The same chain read from the end."""
-        return Chain(self.transitions.T, self.end, self.start)
-
 
 def log_partition(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
     """log Σ_y exp score(y), ``[batch]``."""
-    last = _before(chain, emissions, lengths)[-1]
-    return (last + chain.end).logsumexp(dim=-1).to(emissions.dtype)
+    total, *_ = _LogPartition.apply(emissions, chain.transitions, chain.start, chain.end, lengths)  # type: ignore[no-untyped-call]
+    return total.to(emissions.dtype)  # type: ignore[no-any-return]
 
 
 def score(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
@@ -80,32 +77,64 @@ def chances(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> t
     return marginal.to(emissions.dtype), first.to(emissions.dtype), second.to(emissions.dtype)
 
 
-def _before(chain: Chain, emissions: Tensor, lengths: Tensor) -> list[Tensor]:
-    """The forward scores, ``[batch, label]`` a word: log-sum over all paths that end there, its emission counted.
+class _LogPartition(torch.autograd.Function):
+    """Its gradient is the chance of each tag and of each move, which both directions' scores tell without a loop."""
 
-    After a text's last word they stay as they are. A step is one matrix product of weights relative to the greatest,
-    in float64, where nothing within e^-700 of it is lost, instead of a log-sum-exp over ``[batch, label, label]``.
-    """
-    moves = chain.transitions.double().exp()
-    reached = [(chain.start + emissions[:, 0]).double()]
-    for step, emission in enumerate(emissions.double().unbind(1)[1:], 1):
-        peak = reached[-1].amax(dim=1, keepdim=True).detach()
-        weight = (reached[-1] - peak).exp() @ moves
-        through = peak + weight.clamp_min(SMALLEST).log() + emission
-        reached.append(torch.where((step < lengths)[:, None], through, reached[-1]))
-    return reached
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        before, after, total = _both(Chain(transitions, start, end), emissions, lengths)
+        return total, before, after
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(*inputs, *output)
+        ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        emissions, *chain, lengths, total, before, after = ctx.saved_tensors
+        transitions, start, end = chain
+        if torch.is_grad_enabled():  # a second derivative may be wanted
+            before, after, total = _both(Chain(*chain), emissions, lengths)
+        place = torch.arange(emissions.shape[1], device=emissions.device)
+        share = gradient[:, None, None] * (place < lengths[:, None])[:, :, None]  # [batch, time, 1]
+        tags = (before + after - total[:, None, None]).masked_fill(share == 0, float("-inf")).exp() * share
+        # A move's chance is its part of all that leads to a tag, times the tag's.
+        peak = before[:, :-1].amax(dim=2, keepdim=True).detach()
+        weight = (before[:, :-1] - peak).exp()  # [batch, time - 1, label]
+        led = (before[:, 1:] - emissions[:, 1:] - peak).exp().clamp_min(SMALLEST)
+        moves = transitions.double().exp() * (weight.flatten(0, 1).mT @ (tags[:, 1:] / led).flatten(0, 1))
+        lasts = tags * (place == lengths[:, None] - 1)[:, :, None]
+        parts = (tags, moves, tags[:, 0].sum(dim=0), lasts.sum(dim=(0, 1)))
+        given = (emissions, transitions, start, end)
+        return *(part.to(own.dtype) for part, own in zip(parts, given, strict=True)), None
 
 
 def _both(chain: Chain, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Forward scores and backward scores ``[batch, time, label]`` (the emission counted in the first only), and the
-    log partition ``[batch]``."""
-    forward = _before(chain, emissions, lengths)
+    """Forward scores and backward scores ``[batch, time, label]``, and the log partition ``[batch]``, in float64.
+
+    The log-sum over all paths that end in a tag, its emission counted, and over all that go on from it, not counted;
+    at padding they mean nothing. A step is one matrix product for both, of weights relative to the greatest, where
+    nothing within e^-700 of it is lost, instead of a log-sum-exp over ``[batch, label, label]``.
+    """
+    emissions = emissions.double()
     time = torch.arange(emissions.shape[1], device=emissions.device)
     turned = lengths[:, None] - 1 - time
-    order = torch.where(turned >= 0, turned, time)[:, :, None].expand_as(emissions)
-    turned_emissions = emissions.double().gather(1, order)
-    backward = torch.stack(_before(chain.reversed(), turned_emissions, lengths), dim=1) - turned_emissions
-    return torch.stack(forward, dim=1), backward.gather(1, order), (forward[-1] + chain.end).logsumexp(dim=-1)
+    order = torch.where(turned >= 0, turned, time)[:, :, None].expand_as(emissions)  # each text from its end
+    sides = torch.stack((emissions, emissions.gather(1, order)))  # [direction, batch, time, label]
+    moves = torch.stack((chain.transitions, chain.transitions.T)).double().exp()
+    reached = [torch.stack((chain.start, chain.end)).double()[:, None] + sides[:, :, 0]]
+    for emission in sides.unbind(2)[1:]:
+        peak = reached[-1].amax(dim=2, keepdim=True).detach()
+        weight = (reached[-1] - peak).exp() @ moves
+        reached.append(weight.clamp_min(SMALLEST).log() + (emission + peak))
+    before, after = torch.stack(reached, dim=2).unbind()
+    last = before.gather(1, order[:, :1])[:, 0]
+    return before, after.gather(1, order) - emissions, (last + chain.end).logsumexp(dim=1)
 
 
 def _running(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:

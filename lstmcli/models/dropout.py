@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 LEVELS = 2**16  # a share is a multiple of 1/LEVELS
 
@@ -23,6 +22,4 @@ def locked(features: Tensor, share: float, training: bool) -> Tensor:
 
     features: ``[batch, time, feature]``.
     """
-    if not training or share == 0:
-        return features
-    return features * F.dropout(features.new_ones(len(features), 1, features.shape[2]), share)
+    return features * dropout(features.new_ones(len(features), 1, features.shape[2]), share, training)

@@ -7,6 +7,7 @@ word in its context (Peters et al. 2018); tags by a conditional random field or 
 """
 
 from dataclasses import replace
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -99,19 +100,30 @@ class Tagger(nn.Module):
             features.append(self.casing(spelling.casing))
         if self.config.characters != "none":
             read = self._convolve if self.config.characters == "cnn" else self._read
-            features.append(read(self.letters(spelling.characters), spelling.characters > 0))
+            features.append(read(spelling.characters))
         return [F.embedding(spelling.forms, feature) for feature in features]
 
-    def _convolve(self, letters: Tensor, mask: Tensor) -> Tensor:
-        """letters: ``[form, longest, letter]``; mask: ``[form, longest]``; returns ``[form, feature]``."""
-        padded = F.pad(letters * mask[:, :, None], (0, 0, 1, 1))
-        windows = torch.cat([padded[:, place : place + letters.shape[1]] for place in range(WIDTH)], dim=-1)
-        seen: Tensor = self.convolution(windows).masked_fill(~mask[:, :, None], float("-inf"))
-        return seen.amax(dim=1)
+    def _convolve(self, characters: Tensor) -> Tensor:
+        """characters: ``[form, longest]``; returns ``[form, feature]``.
 
-    def _read(self, letters: Tensor, mask: Tensor) -> Tensor:
+        There are few letters: what each brings to a feature from each place is a table. Where a feature is greatest is
+        found first; only what stands there is differentiated.
+        """
+        known = torch.arange(BYTES, device=characters.device)[:, None] != PADDING
+        weight = self.convolution.weight.view(-1, WIDTH, self.config.character_embedding)
+        table = (self.letters.weight * known) @ weight.permute(2, 1, 0).flatten(1)
+        rows = wide(table).view(BYTES * WIDTH, -1)  # [letter and place, feature]
+        letters = F.pad(characters, (1, 1), value=PADDING)
+        seen = [letters[:, place : place + characters.shape[1]] * WIDTH + place for place in range(WIDTH)]
+        with torch.no_grad():
+            barred = rows.index_fill(0, letters.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
+            brought = reduce(torch.add, (F.embedding(row, barred) for row in seen))  # [form, longest, feature]
+            greatest = brought.max(dim=1).indices  # [form, feature]
+        return reduce(torch.add, (rows.gather(0, row.gather(1, greatest)) for row in seen)) + self.convolution.bias
+
+    def _read(self, characters: Tensor) -> Tensor:
         """As ``_convolve``: the last hidden state of either direction."""
-        _, state = self.reader(letters, mask.sum(dim=1), carry=True)
+        _, state = self.reader(self.letters(characters), (characters != PADDING).sum(dim=1), carry=True)
         assert state is not None
         return torch.cat((state[0][0], state[0][1]), dim=-1)
 

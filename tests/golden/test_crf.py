@@ -132,3 +132,15 @@ def test_zero_transitions_are_a_softmax_a_word() -> None:
     mask = torch.arange(5) < ends[:, None]
     torch.testing.assert_close(crf.marginals(chain, emissions, ends), emissions.softmax(-1) * mask[:, :, None])
     assert torch.equal(crf.best(chain, emissions, ends), emissions.argmax(-1) * mask)
+
+
+@cases
+def test_second_derivatives_equal_finite_differences(labels: int, lengths: list[int], barred: bool) -> None:
+    chain, emissions, ends = drawn(labels, lengths, seed=2, barred=barred)
+
+    def total(emissions: Tensor, *parts: Tensor) -> Tensor:
+        return crf.log_partition(crf.Chain(*parts), emissions, ends)
+
+    inputs = (emissions, chain.transitions, chain.start, chain.end)
+    assert torch.autograd.gradcheck(total, inputs)
+    assert torch.autograd.gradgradcheck(total, inputs)

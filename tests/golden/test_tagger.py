@@ -86,13 +86,20 @@ def test_word_dropout_reads_words_as_unknown_but_not_their_letters() -> None:
 def test_the_convolution_equals_conv1d_and_a_maximum_over_the_letters() -> None:
     parts, _ = tagger()
     model = parts.model
-    letters = torch.randn(3, 5, 2)
     mask = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    characters = torch.tensor([[7, 1, 256, 1, 7], [1, 7, 0, 0, 0], [256, 0, 0, 0, 0]])
+    letters = model.letters(characters)
+    bias = model.convolution.bias
     weight = model.convolution.weight.view(4, 3, 2).permute(0, 2, 1)  # [feature, letter, width]
     for form in range(3):
         own = letters[form, mask[form]].T[None]  # [1, letter, length]
-        expected = nn.functional.conv1d(own, weight, model.convolution.bias, padding=1).amax(dim=2)[0]
-        torch.testing.assert_close(model._convolve(letters, mask)[form], expected)
+        expected = nn.functional.conv1d(own, weight, bias, padding=1).amax(dim=2)[0]
+        torch.testing.assert_close(model._convolve(characters)[form], expected)
+        weights = (model.letters.weight, model.convolution.weight, bias)
+        gradients = (torch.autograd.grad(found.square().sum(), weights, retain_graph=True)
+                     for found in (model._convolve(characters)[form], expected))  # fmt: skip
+        for ours, plain in zip(*gradients, strict=True):
+            torch.testing.assert_close(ours, plain)
 
 
 def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
