@@ -83,6 +83,7 @@ class Classifier(HeadedReader):
     pooling: Literal["last", "mean", "max", "max-mean", "attention"] = Field("max-mean", description="Time to one.")
     dropout: float = Field(0.5, ge=0, lt=1, description="On embeddings, between layers and before the linear layer.")
     word_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens read as unknown in training.")
+    film: bool = Field(False, description="The first word, which says what is asked, scales what is pooled.")
     bag: int = Field(0, ge=0, le=8192, description="Dimensions that tell which words there are, beside the LSTM's.")
 
 

@@ -34,6 +34,7 @@ SHAPE = (
     "layers",
     "bidirectional",
     "pooling",
+    "film",
     "bag",
     "context",
     "softmax",

@@ -7,6 +7,9 @@ learned query (Yang et al. 2016, section 2.2).
 With ``context`` what a language model makes of each word in its context stands beside the word's vector (Peters et al.
 2018); it reads the same tokens.
 
+With ``film`` a text's first word scales each feature that is pooled of the text (Perez et al. 2018, equation 2 without
+its shift): where that word says what is asked, as in ``t5 A fine book.``, the same features count for more or less.
+
 With ``bag`` the pooled states stand beside a bag of the words themselves: a fixed random vector a word (Achlioptas
 2003: products of such sums are nearly those of the counts), weighted, summed and brought to one length. A word's weight
 is learned and begins with what Zipf's law makes of its rank for an inverse document frequency: frequent words say
@@ -43,6 +46,9 @@ class Classifier(nn.Module):
             self.attend = nn.Linear(features, features)
             self.query = nn.Linear(features, 1, bias=False)
         features *= 2 if config.pooling == "max-mean" else 1
+        if config.film:
+            self.film = nn.Linear(config.embedding, features, bias=False)
+            nn.init.zeros_(self.film.weight)  # at the start whatever is asked is read alike
         if config.bag:
             random = torch.Generator().manual_seed(0)  # no weight: the same in every model
             self.register_buffer("projection", torch.randn(words, config.bag, generator=random) / math.sqrt(config.bag))
@@ -55,11 +61,14 @@ class Classifier(nn.Module):
         if self.training and self.config.word_dropout > 0:
             tokens = with_unknowns(batch, self.config.word_dropout)
         embedded = self.embedding(tokens)  # [batch, time, embedding]
+        first = embedded[:, 0]
         if self.context is not None:
             embedded = torch.cat((embedded, self.context(batch)), dim=-1)
         embedded = dropout(embedded, self.config.dropout, self.training)
         hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
         pooled = dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
+        if self.config.film:
+            pooled = pooled * (1 + wide(self.film(first)))
         if self.config.bag:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
             bag = F.normalize((weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1), dim=-1)

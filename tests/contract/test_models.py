@@ -46,6 +46,7 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
         for pooling in ("last", "mean", "max", "max-mean", "attention")
         for both, layers in ((True, 1), (False, 2))
     ]
+    + [Classifier(embedding=6, hidden=5, dropout=0.0, film=True)]
     + [Classifier(embedding=6, hidden=5, dropout=0.0, bag=7)]
     + [Classifier(embedding=6, hidden=5, dropout=0.0, context=CONTEXT)],
     "language-model": [
