@@ -46,7 +46,7 @@ table: setup
 check: lint types test
 
 pretrained: setup
-	for recipe in imdb-lm imdb-pretrained imdb-small; do $(BIN)/lstmcli train $$recipe --force || exit 1; done
+	for recipe in imdb-lm imdb-pretrained imdb-taught imdb-small; do $(BIN)/lstmcli train $$recipe --force || exit 1; done
 	$(BIN)/python -m lstmcli.engine.compact runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
 	$(BIN)/lstmcli evaluate -c runs/imdb-small/model.pt
 	$(BIN)/lstmcli evaluate -c lstmcli/pretrained/imdb.pt
