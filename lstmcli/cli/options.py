@@ -29,7 +29,7 @@ Precision = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all that are granted.")
 ]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Makes the result repeatable.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Makes the result repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
 
