@@ -12,7 +12,14 @@ def adapt(
     shots: Annotated[
         int, typer.Option("--shots", metavar="K", min=1, help="Labelled texts a class to learn from.")
     ] = 5,
-    data: options.Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|PATH",
+            help="What to learn: a data set or a file; default: bundled reviews of a kind that the model has not seen.",
+        ),
+    ] = None,
     learner: Annotated[
         str | None, typer.Option("--learner", metavar="NAME", help="How to learn; default: as the checkpoint says.")
     ] = None,
@@ -35,7 +42,7 @@ def adapt(
 ) -> None:
     """Bend a model to a new domain with a few labelled texts a class."""
     from lstmcli.cli import render
-    from lstmcli.engine import folder, inputs
+    from lstmcli.engine import folder, inputs, naming
 
     screen = render.Screen(json=json, quiet=quiet)
     given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
@@ -43,9 +50,11 @@ def adapt(
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
-    data_config = loaded.config.data
-    source = inputs.unseen_domain(data_config) if data is None else inputs.named(data, loaded.config, columns)
     target = folder.beside(path, out)
+    if data is None:
+        source = naming.unseen_domain(loaded.config.data, loaded.vocabulary.classes)
+    else:
+        source = naming.named(data, loaded.config, columns)
     if target.exists():
         screen.note(f"{target} will be written over; to keep it: --out FILE")
     examples = screen.watch(inputs.everything(source.model_copy(update={"bad_rows": "skip"})))  # told, not learned
@@ -55,4 +64,4 @@ def adapt(
 
     wanted = engine.Wanted(shots, seed or 0, choose=steps is None)
     result = screen.watch(engine.run(loaded, examples, wanted, old=old, out=target))
-    screen.adaptation(result, inputs.title(source))
+    screen.adaptation(result, naming.title(source))

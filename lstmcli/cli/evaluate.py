@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Score a model: 95 % intervals, and baselines beside every score."""
     from lstmcli.cli import render
-    from lstmcli.engine import folder, inputs
+    from lstmcli.engine import folder, inputs, naming
 
     screen = render.Screen(json=json, quiet=quiet)
     if report is not None:
@@ -70,8 +70,12 @@ def evaluate(
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
-    source = inputs.named(data, loaded.config, columns)
+    source = naming.named(data, loaded.config, columns)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
+    labels = loaded.vocabulary.classes
+    if data is None and "adapted_from" in loaded.progress and not {str(one.target) for one in examples} & set(labels):
+        what = f"the model was adapted to other labels than those of {naming.title(source)}: {', '.join(labels)}"
+        raise ConfigError(what, where="evaluate", fix="say on what to score it: --data FILE")
 
     if shots is not None and dynamic:
         raise ConfigError("two ways to adapt at once", where="--dynamic and --shots", fix="leave out one of them")
@@ -82,7 +86,7 @@ def evaluate(
         fixed = screen.watch(inputs.supports(source))
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
-        asked = Asked(inputs.title(source), name, shape, episodes, prior or Prior.support, seed or 0)
+        asked = Asked(naming.title(source), name, shape, episodes, prior or Prior.support, seed or 0)
         few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
         return
     how = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
@@ -93,7 +97,7 @@ def evaluate(
     from lstmcli.engine import evaluate as engine
 
     result = screen.watch(
-        engine.run(loaded, examples, data=inputs.title(source), split=name, path=path, seed=seed or 0, dynamic=dynamic)
+        engine.run(loaded, examples, data=naming.title(source), split=name, path=path, seed=seed or 0, dynamic=dynamic)
     )
     screen.report(result)
     if report is not None:

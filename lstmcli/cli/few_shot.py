@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lstmcli.engine.few_shot import FewShot
     from lstmcli.engine.race import Race
 
+BESIDE = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}
 SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
 
 
@@ -27,6 +28,7 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
         screen.print_json(report.plain())
         return
     shape = f"{report.episodes:,} tasks of {report.ways} classes, {report.shots} texts a class to learn from"
+    shape += "" if report.steps is None else f" in {report.steps} steps"
     screen.out.print(f"{report.data} ({report.split}): {shape}")
     screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")
     table = Table("", *(NAMES.get(name, name) for name in SHOWN), box=None, pad_edge=False, header_style="bold")
@@ -37,7 +39,8 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
     for who, gains in report.gains.items():
         _gain(screen, who, gains)
     for name in report.below:
-        screen.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
+        than = BESIDE.get(name, f"the {name} baseline")
+        screen.note(f"the model is worse than {than} here: use it only if something else speaks for it")
 
 
 def show_race(screen: Screen, race: "Race") -> None:
@@ -71,11 +74,10 @@ def _tasks(screen: Screen, report: "FewShot") -> None:
 
 def _gain(screen: Screen, who: str, gains: "Figures") -> None:
     figure = gains["accuracy"]
-    against = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}[who]
     sure = figure["low"] > 0 or figure["high"] < 0
     verdict = "" if sure else ": no sure difference"
     screen.out.print(
-        f"accuracy against {against}, paired: {100 * figure['value']:+.1f} points "
+        f"accuracy against {BESIDE[who]}, paired: {100 * figure['value']:+.1f} points "
         f"({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f}){verdict}"
     )
 

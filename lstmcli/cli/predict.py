@@ -38,7 +38,7 @@ def predict(
     screen = render.Screen(json=json, quiet=quiet)
     stream = engine_texts.Texts(texts or [], source, column=text_column, strict=strict)
     if output is not None:
-        engine_texts.check_sink(output)
+        engine_texts.check_sink(output, source)
     loaded, _ = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
 
     from lstmcli.engine.predict import Predictions

@@ -1,6 +1,7 @@
-"""Every Rich call: progress, tables and panels. Results go to stdout, all else to stderr."""
+"""What the commands show: tables, notes and JSON. Results go to stdout, all else to stderr."""
 
 import json as jsonlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console
 from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
+from lstmcli.engine.folder import RUNS
 from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
@@ -132,8 +134,12 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
-        plain = "next: lstmcli evaluate    lstmcli predict 'a text of yours'"
-        self.err.print(plain if event.headed else "next: lstmcli evaluate --shots 5    lstmcli adapt --shots 5")
+        unasked = RUNS.resolve() in event.folder.resolve().parents  # the newest there is taken
+        chosen = "" if unasked else f" -c {shlex.quote(str(event.folder))}"
+        commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
+        ends = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
+        self.err.print("next: " + "    ".join(f"lstmcli {its}{chosen}{ends.get(its, '')}" for its in commands),
+                       soft_wrap=True)  # fmt: skip
 
     def _checked(self, splits: "dict[str, SplitCheck]") -> None:
         columns = ["data", "texts", "labels", "median", "longest"]
@@ -187,7 +193,7 @@ class Screen:
         if result.old:
             self._compare(table, "the old data", result.old["before"], result.old["after"])
         self.out.print(table)
-        self.err.print(f"next: lstmcli predict -c {result.checkpoint} 'a text of yours'")
+        self.err.print(f"next: lstmcli predict -c {shlex.quote(result.checkpoint)} 'a text of yours'", soft_wrap=True)
 
     def _compare(self, table: Table, heading: str, before: "Figures", after: "Figures") -> None:
         table.add_row(Text(heading, style="bold"))

@@ -49,9 +49,10 @@ def train(
     from lstmcli.cli import render
 
     screen = render.Screen(json=json, quiet=quiet)
-    if recipe is None:
+    if recipe is None and data is None:
         screen.recipes(recipes.listed())
         return
+    recipe = recipe or str(data)  # data alone: the standard recipe for it
     given = options.given(
         ("data.path", "--data", data),
         ("data.limit", "--limit", limit),

@@ -13,8 +13,8 @@ from lstmcli.types import Example, Rows
 DOCUMENT = "-DOCSTART-"
 LONGEST = 400  # words; a longer sentence is a file without blank lines, and is read in pieces
 STEMS = {"train": "train", "eng.train": "train", "valid": "validation", "validation": "validation",
-         "dev": "validation", "testa": "validation", "eng.testa": "validation", "test": "test", "testb": "test",
-         "eng.testb": "test"}  # fmt: skip
+         "val": "validation", "dev": "validation", "testa": "validation", "eng.testa": "validation", "test": "test",
+         "testb": "test", "eng.testb": "test"}  # fmt: skip
 OWN_ENDINGS = (".conll", ".iob", ".iob2", ".bio", ".iobes")  # files with these are taken at their word
 ENDINGS = ("", ".txt", *OWN_ENDINGS)
 
@@ -56,13 +56,13 @@ def read(path: Path) -> Rows:
 
 
 def looks_like(path: Path) -> bool:
-    """True where the file's first sentences are words and tags in columns."""
+    """True where the file is words and tags in columns: its first sentence can be read, and some tag is not O."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            for (lines, problem), _ in zip(_sentences(file), range(5), strict=False):
-                if problem is not None:
+            for number, (lines, problem) in enumerate(_sentences(file)):
+                if problem is not None and number == 0:
                     return False
-                if any(tag != tags.OUTSIDE for _, _, tag in lines):
+                if problem is None and any(tag != tags.OUTSIDE for _, _, tag in lines):
                     return True
     except OSError:
         return False

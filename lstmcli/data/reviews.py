@@ -11,6 +11,7 @@ from lstmcli.types import Rows
 
 HUB = ""
 BUNDLED = Path(__file__).parent / "bundled" / "reviews"
+LABELS = ("negative", "positive")
 DOMAINS = ("films", "books", "kitchen", "phones", "restaurants", "hotels")
 SPECIMEN = {
     "train.jsonl": '{"text": "A kettle that sings.", "label": "positive", "domain": "kitchen"}\n'
@@ -21,5 +22,6 @@ splits = table.splits
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """As ``table.read``; the columns are known."""
-    return table.read(root, split, options.model_copy(update={"text_column": "text", "label_column": "label"}))
+    """As ``table.read``; the columns of the bundled files are known."""
+    known = {"text_column": "text", "label_column": "label"} if root == BUNDLED else {}
+    return table.read(root, split, options.model_copy(update=known))

@@ -17,6 +17,7 @@ from lstmcli.errors import DataError
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")  # with columns
 ENDINGS = (*TABLES, ".txt")
 PARQUET_ROWS = 1024  # rows held at once
+SOUGHT = 1024  # rows of JSON among which one must have the column
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,25 @@ def _delimited(file: IO[str], need: str) -> Iterator[Row]:
             yield Row(reader.line_num, dict(zip(header, cells, strict=True)))
 
 
-def _json_lines(file: IO[str], _: str) -> Iterator[Row]:
+def _json_lines(file: IO[str], need: str) -> Iterator[Row]:
+    """Rows are held back until one has the column that is needed."""
+    held: list[Row] = []
+    rows = _objects(file)
+    for row in rows:
+        held.append(row)
+        if need in row.values:
+            yield from held
+            yield from rows
+            return
+        if len(held) == SOUGHT:
+            break
+    if found := list(dict.fromkeys(name for row in held for name in row.values)):
+        raise missing_column(need, found, file.name)
+    yield from held
+    yield from rows
+
+
+def _objects(file: IO[str]) -> Iterator[Row]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue

@@ -12,11 +12,11 @@ GROUPS = ("", "fewshot_intents")  # folders under $LSTMCLI_DATA in which a data 
 HUB_SECONDS = 5.0  # to find out whether the hub answers
 
 
-def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cache: Path) -> Path:
+def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cache: Path, fetch: bool = True) -> Path:
     """The file or folder that holds the data set.
 
     path: what the user named; bundled: the folder that ships; hub: the parquet repository on the hub, or "";
-    cache: where files from the hub are kept.
+    cache: where files from the hub are kept; fetch: ask the hub for what is not there.
 
     Raises:
         DataError: none of the places has it; all are named.
@@ -36,7 +36,7 @@ def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cach
         raise DataError(f"'{name}' needs a file", where="--data is not given", fix=f"name it: --data my.csv, {HELP}")
     folder = cache / "hub" / hub.replace("/", "--")
     if not hub or not folder.is_dir():
-        reason = _download(hub, folder) if hub else "it is on none that is known"
+        reason = "it is on none that is known" if not hub else _download(hub, folder) if fetch else "not asked"
         if reason:
             raise DataError(
                 f"the data set '{name}' is not at hand",

@@ -16,7 +16,8 @@ SPECIMEN = {
     "train.csv": 'text,label\n"Warm, and quick to dry.",good\n"The zip broke, twice",bad\n',
     "test.csv": "text,label\nA fine coat.,good\n",
 }
-NAMES = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+         "test": "test"}  # fmt: skip
 
 
 def splits(root: Path) -> tuple[str, ...]:

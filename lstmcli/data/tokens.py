@@ -7,7 +7,7 @@ every unknown word.
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -65,8 +65,8 @@ class Vocabulary:
             tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True)
         first = SPECIAL + [MARK] * running
         pieces = config.kind == "bpe"
-        kind = trainers.BpeTrainer if pieces else trainers.WordLevelTrainer
         size = config.size if pieces else config.size + len(first)  # texts that hold a mark themselves take its place
+        kind = partial(trainers.BpeTrainer, limit_alphabet=size - len(first)) if pieces else trainers.WordLevelTrainer
         tokenizer.train_from_iterator(
             texts,
             kind(vocab_size=size, min_frequency=config.min_count, special_tokens=first, show_progress=False),

@@ -72,29 +72,23 @@ def run(
         fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
-    parts = yield from _prepare(checkpoint, drawn, query)
-    before = yield from _figures(parts, query, checkpoint.temperature)
+    parts, temperature = yield from _prepare(checkpoint, drawn, query)
+    anew = parts.vocabulary.labels != checkpoint.vocabulary.labels
+    before = yield from _figures(parts, query, temperature)
     known = _known(old, support, parts.vocabulary.classes)
-    remembered = yield from _figures(parts, known, checkpoint.temperature)
+    remembered = yield from _figures(parts, known, temperature)
 
     begun = time.perf_counter()
-    weights, steps = yield from _learned(parts, support, wanted)
+    weights, steps = yield from _learned(parts, support, wanted, anew=anew)
     check_finite(weights.values())
     seconds = time.perf_counter() - begun
     parts = assemble.settled(parts, weights)
-    adapted = replace(
-        checkpoint,
-        vocabulary=parts.vocabulary,
-        tensors=grouped("model", parts.model.state_dict())  # the old data's baselines do not belong to it
-        | grouped("learner", parts.learner.state_dict())
-        | grouped("memory", {name: value[0] for name, value in parts.memory.items()})
-        | grouped("learned", {"texts": _learned_texts(checkpoint, support)}),
-        metrics={},
-        progress={"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)},
-    )
-    checkpoints.save(adapted, out)
-    after = yield from _figures(parts, query, checkpoint.temperature)
-    kept = yield from _figures(parts, known, checkpoint.temperature)
+    progress = {"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)}
+    tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
+    adapted = replace(checkpoint, vocabulary=parts.vocabulary, tensors=tensors, progress=progress, metrics={})
+    checkpoints.save(replace(adapted, temperature=temperature), out)
+    after = yield from _figures(parts, query, temperature)
+    kept = yield from _figures(parts, known, temperature)
     return Adaptation(
         support=dict(sorted(drawn.items())),
         labels=parts.vocabulary.labels,
@@ -106,6 +100,13 @@ def run(
         seconds=seconds,
         checkpoint=str(out),
     )
+
+
+def _tensors(parts: Parts) -> dict[str, Tensor]:
+    """What is kept of the parts; the old data's baselines do not belong to them."""
+    memory = {name: value[0] for name, value in parts.memory.items()}
+    learned = {"model": parts.model.state_dict(), "learner": parts.learner.state_dict(), "memory": memory}
+    return {name: value for group, its in learned.items() for name, value in grouped(group, its).items()}
 
 
 def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence[str]) -> list[Example]:
@@ -149,8 +150,8 @@ def _draw(
     return support, query, drawn
 
 
-def _prepare(checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Example]) -> Telling[Parts]:
-    """The checkpoint's parts, of the labels that were drawn."""
+def _prepare(checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Example]) -> Telling[tuple[Parts, float]]:
+    """The checkpoint's parts, of the labels that were drawn, and the temperature of what they say."""
     yield from tell_learned(checkpoint, query)
     if not checkpoint.headed:
         yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
@@ -161,7 +162,9 @@ def _prepare(checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Exampl
         raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
-    return parts
+        if checkpoint.config.episodes is None:
+            return parts, 1.0  # the checkpoint's is of a head that is no more
+    return parts, checkpoint.temperature
 
 
 def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> Telling[Figures]:
@@ -174,27 +177,35 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
-def _learned(parts: Parts, support: Sequence[Example], wanted: Wanted) -> Telling[tuple[dict[str, Tensor], int]]:
-    """The weights that the support leads to, of one task, and after how many steps."""
+def _learned(
+    parts: Parts, support: Sequence[Example], wanted: Wanted, *, anew: bool
+) -> Telling[tuple[dict[str, Tensor], int]]:
+    """The weights that the support leads to, of one task, and after how many steps.
+
+    anew: the head has labels that it knows nothing of yet.
+    """
     full = yield from encode(parts.vocabulary, support, cache=None)
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
     choose = wanted.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
-        steps = _best_steps(parts, batch) if choose else None
+        blank = anew and getattr(parts.config.learner, "start", "own") == "own"
+        steps = _best_steps(parts, batch, least=int(blank)) if choose else None
         path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
     if choose and steps is None:
         yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
     if steps == 0:
         own = parts.model.state_dict()
-        same = all(torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own)
+        same = not anew and all(torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own)
         left = "the model stays as it was" if same else "the head is the one that the learner begins with"
         yield Noted(f"no step made texts left out of the learning more likely: {left}")
     return stacked, taken
 
 
-def _best_steps(parts: Parts, support: Batch) -> int | None:
+def _best_steps(parts: Parts, support: Batch, *, least: int) -> int | None:
     """The number of steps after which texts that were left out are most likely; none where nothing can be left out.
+
+    least: the fewest that come into question, one where the head would else say nothing.
 
     Of each class the texts are left out in turn, one of every class together, so that the classes' shares stay. All
     turns are tasks of one stack, and the fewest steps of the lowest loss are taken.
@@ -206,7 +217,7 @@ def _best_steps(parts: Parts, support: Batch) -> int | None:
     losses = parts.learner.losses(parts.model, _tasks(support, left_out), parts.task.loss)
     path = parts.learner.trajectory(parts.model, _tasks(support, learned), parts.task.loss)
     means = torch.stack([losses(weights).mean() for weights in path])
-    return int(means.nan_to_num(torch.inf).argmin())
+    return least + int(means[least:].nan_to_num(torch.inf).argmin())
 
 
 def _turns(support: Batch) -> list[list[int]]:

@@ -9,7 +9,8 @@ import numpy as np
 from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.data import check
-from lstmcli.data.store import Store, built, encode
+from lstmcli.data.flat import Ints
+from lstmcli.data.store import Store, built, encode, marks
 from lstmcli.data.tokens import UNKNOWN, Vocabulary
 from lstmcli.engine import assemble, episodes, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
@@ -44,11 +45,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Beginning:
-    """The parts before the first step, and the encoded texts by part. baseline: fitted already, where it teaches."""
+    """The parts before the first step, and the encoded texts by part. baseline: fitted already, where it teaches;
+    learned: the marks of what is learned from, by the run itself and by the models that it is made of."""
 
     parts: Parts
     texts: dict[str, Store]
     baseline: dict[str, Array]
+    learned: Ints
 
 
 def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[Beginning]:
@@ -99,7 +102,16 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     elif config.model.vectors is not None and last is None:
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
-    return Beginning(parts, full, baseline)
+    return Beginning(parts, full, baseline, _learned(config, inputs, last, origin, beside))
+
+
+def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others: Checkpoint | None) -> Ints:
+    """By what the texts are known again that are learned from, now or by another model before."""
+    others = (last, *others)
+    if last is None and isinstance(config.train.teacher, Path):
+        others = (*others, checkpoints.load(config.train.teacher))
+    known = [other.group("learned")["texts"].numpy() for other in others if other and other.group("learned")]
+    return np.unique(np.concatenate([marks(inputs.train), marks(inputs.unlabelled), *known]))
 
 
 def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:

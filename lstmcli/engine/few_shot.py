@@ -59,6 +59,7 @@ class FewShot:
     examples: int
     ways: int
     shots: int
+    steps: int | None
     episodes: int
     prior: str
     metrics: Figures
@@ -279,7 +280,6 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
          "baselines": {who: its[place] for who, its in figures.items()}}
         for place, one in enumerate(drawn)
     ] if named else []  # fmt: skip
-    primary = task.PRIMARY
     return FewShot(
         task=checkpoint.config.task,
         data=asked.data,
@@ -287,6 +287,7 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
         examples=sum(len(one.query) for one in drawn),
         ways=len(drawn[0].labels),
         shots=episodes.shots(drawn),
+        steps=getattr(checkpoint.config.learner, "steps", None),
         episodes=len(drawn),
         prior=asked.prior,
         metrics=means,
@@ -295,5 +296,5 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
         tasks=rows,
         seconds=found.seconds,
         checkpoint=str(path),
-        below=tuple(who for who, its in beside.items() if means[primary]["value"] < its[primary]["value"]),
+        below=tuple(who for who, its in beside.items() if means[task.PRIMARY]["value"] < its[task.PRIMARY]["value"]),
     )

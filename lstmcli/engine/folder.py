@@ -131,5 +131,5 @@ def _unwritable(path: Path, error: OSError) -> RuntimeSetupError:
     return RuntimeSetupError(
         f"cannot be written: {error.strerror}",
         where=f"{path} ({free:,.0f} MB free)",
-        fix="make room, or choose another place: --out",
+        fix="make room, or choose another place",
     )

@@ -12,8 +12,8 @@ from lstmcli.config import Data, RunConfig
 from lstmcli.data import sampling, sources
 from lstmcli.engine import folder
 from lstmcli.engine.events import Noted, Telling
-from lstmcli.errors import ConfigError, DataError, did_you_mean
-from lstmcli.types import Example, Option, Progress, Rows
+from lstmcli.errors import ConfigError, DataError
+from lstmcli.types import Example, Progress, Rows
 
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
@@ -47,54 +47,13 @@ def cache_folder() -> Path:
 
 def root_of(data: Data) -> Path:
     """The file or folder that holds the data set. Raises DataError where none does."""
-    return _located(data, hub=registry.find(registry.DATASETS, data.name).HUB)
+    return _located(data, fetch=True)
 
 
-def _located(data: Data, *, hub: str) -> Path:
+def _located(data: Data, *, fetch: bool) -> Path:
     reader = registry.find(registry.DATASETS, data.name)
-    bundled = getattr(reader, "BUNDLED", None)
-    return sources.locate(data.name, path=data.path, bundled=bundled, hub=hub, cache=cache_folder())
-
-
-def named(text: str | None, config: RunConfig, columns: Sequence[Option] = ()) -> Data:
-    """The data that ``--data`` names; none: the data that the model was trained on.
-
-    text: NAME or NAME:DOMAIN of a known data set, or a PATH, read as the model's own data set where it has its layout,
-    else as a table, by a language model as texts. config: the model's.
-
-    Raises:
-        ConfigError: the data set has no such domain.
-    """
-    data = config.data
-    if text is not None:
-        name, colon, domain = text.partition(":")
-        name = registry.ALIASES.get(name, name)
-        if name in registry.DATASETS and name != "table" and not Path(text).exists():
-            known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
-            if colon and domain not in known:
-                fix = did_you_mean(domain, known) if known else f"--data {name}"
-                raise ConfigError(f"'{name}' has no domain '{domain}'", where=f"--data {text}", fix=fix)
-            data = Data(name=name, domains=(domain,) if colon else ())
-        elif Path(text).absolute() != data.path:
-            other = "texts" if config.task == "model_language" else "table"
-            own = data.name != other and registry.find(registry.DATASETS, data.name).splits(Path(text))
-            data = Data(name=data.name if own else other, path=Path(text))
-    return data.model_copy(update={option.key: option.value for option in columns})
-
-
-def unseen_domain(data: Data) -> Data:
-    """A domain of the bundled reviews that a model of this data has not learned from; of names, the bundled ones."""
-    if data.name in ("conll2003", "entities"):
-        return Data(name="entities")
-    reviews = registry.find(registry.DATASETS, "reviews")
-    seen = {"imdb": ("films",), "reviews": data.domains or reviews.DOMAINS}.get(data.name, ())
-    domain = next((domain for domain in reversed(reviews.DOMAINS) if domain not in seen), reviews.DOMAINS[-1])
-    return Data(name="reviews", domains=(domain,))
-
-
-def title(data: Data) -> str:
-    """How to name the data to the user: as ``--data`` would."""
-    return str(data.path) if data.path else ":".join([data.name, *(data.domains if len(data.domains) == 1 else ())])
+    known = {"path": data.path, "bundled": getattr(reader, "BUNDLED", None), "hub": reader.HUB}
+    return sources.locate(data.name, **known, cache=cache_folder(), fetch=fetch)
 
 
 def splits(data: Data) -> tuple[str, ...]:
@@ -293,7 +252,7 @@ def everything(data: Data) -> Telling[list[Example]]:
 def old(config: RunConfig) -> Telling[list[Example]]:
     """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
     try:
-        _located(config.data, hub="")
+        _located(config.data, fetch=False)
         _, examples = yield from to_score(config.data, None, config)
     except DataError:
         return []

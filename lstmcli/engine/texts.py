@@ -64,9 +64,11 @@ class Texts:
             yield window
 
     def _rows(self) -> Iterator[str]:
+        good = 0
         for row in rows.stream(self._path, need=self._column):
             text, problem = rows.text_of(row, self._column)
             if not problem:
+                good += 1
                 yield text
                 continue
             where = f"{self._path or 'standard input'}:{row.line}"
@@ -74,6 +76,9 @@ class Texts:
                 raise DataError(problem, where=where, fix="mend the row, or leave out --strict to skip it")
             self.skipped += 1
             self.tell(f"{where}: {problem}; skipped")
+        if self.skipped and not good:
+            where = str(self._path or "standard input")
+            raise DataError(f"none of the {self.skipped} rows can be used", where=where, fix="mend the rows")
 
 
 def _as_they_come(stream: Iterator[str]) -> Iterator[list[str]]:
@@ -123,8 +128,10 @@ def sink(path: Path) -> Iterator[Callable[[Said], None]]:
                 yield put
 
 
-def check_sink(path: Path) -> None:
-    """Raises as ``sink``, before any work is done."""
+def check_sink(path: Path, source: Path | None) -> None:
+    """Raises as ``sink``, before any work is done, and ConfigError where the texts themselves would be lost."""
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise ConfigError("the texts would be written over", where=f"--output {path}", fix="choose another file")
     if path.suffix not in KINDS:
         raise ConfigError(
             f"'{path.suffix}' cannot be written", where=f"--output {path}", fix=f"give {', '.join(KINDS)}"

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from lstmcli.config import RunConfig
 from lstmcli.data.episodes import shares
-from lstmcli.data.store import fingerprint, marks
+from lstmcli.data.store import fingerprint
 from lstmcli.engine import assemble, beginning, folder
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
@@ -100,7 +100,7 @@ class Trainer:
         self.parts = parts = begun.parts
         self.fingerprint = fingerprint([*inputs.train, *inputs.unlabelled])
         self.scored = {name: fingerprint(getattr(inputs, name)) for name in ("validation", "test")}
-        self.marks = marks(inputs.train)
+        self.marks = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
         self.shares = shares(inputs.train)
         whole = begun.texts
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
@@ -188,7 +188,7 @@ class Trainer:
         tensors = _weights(self.parts) | grouped("optimizer", moments)
         if self._mean is not None:
             tensors |= grouped("mean", self._mean.state_dict())
-        tensors |= grouped("random", random) | grouped("state", self.work.state)
+        tensors |= grouped("random", random) | grouped("state", self.work.state) | self.marks
         checkpoints.save(self._checkpoint(tensors), self.out / folder.LAST)
         self.saved = time.perf_counter()
 
@@ -262,7 +262,7 @@ def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
         metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
-        | grouped("learned", {"texts": torch.from_numpy(trainer.marks)}),
+        | trainer.marks,
     )
     checkpoints.save(model, out / folder.MODEL)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli.tags import spans
-from lstmcli.tasks.metrics import COVERED, DRAWS
+from lstmcli.tasks.metrics import COVERED, DRAWS, wilson
 from lstmcli.types import Measure, Metrics
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -85,16 +85,26 @@ def compared(tags: Array, targets: Array, lengths: Array) -> Compared:
 
 
 def resampled(counts: Array, *, seed: int = 0) -> Metrics:
-    """Precision, recall and F1 with percentile intervals. counts: ``[text, 3]``."""
+    """Precision, recall and F1 with percentile intervals. counts: ``[text, 3]``.
+
+    Where all resamples agree they tell nothing of entities not seen: the interval is then that of a share of so many
+    entities, and from 0 to 1 where there are none.
+    """
     random = np.random.default_rng(seed)
     texts = len(counts)
     held = counts[counts.any(axis=1)]  # texts without any entity change nothing but how often the others are drawn
     shares = np.append(np.full(len(held), 1 / texts), 1 - len(held) / texts)
     draws = random.multinomial(texts, shares, size=DRAWS)[:, :-1] @ held
-    values, sampled = _figures(held.sum(axis=0)[None]), _figures(draws)
+    if len(held):
+        draws = draws[draws.any(axis=1)]  # one without any entity tells nothing
+    total = held.sum(axis=0)
+    values, sampled = _figures(total[None]), _figures(draws)
+    of = {"precision": total[FOUND], "recall": total[TRUE], "f1": (total[FOUND] + total[TRUE]) / 2}
     metrics = {}
     for name, value in values.items():
         low, high = np.percentile(sampled[name], COVERED)
+        if low == high:
+            low, high = wilson(float(value[0]), of[name]) if of[name] else (0.0, 1.0)
         metrics[name] = Measure(float(value[0]), float(low), float(high))
     return metrics
 

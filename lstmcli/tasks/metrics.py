@@ -40,7 +40,7 @@ def bootstrapped(chances: Array, targets: Array, *, seed: int = 0, draws: int = 
     return metrics
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
+def wilson(share: float, count: float) -> tuple[float, float]:
     """The 95 % interval of a share of so many. Wilson (1927), "Probable Inference, the Law of Succession"."""
     z = 1.96
     middle, width = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import BAD, GOOD, train_arguments, write_table
+from lstmcli.engine import checkpoint as checkpoints
+from tests.conftest import BAD, GOOD, SMALL, train_arguments, write_table
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -145,6 +147,8 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     assert said["labels"] == ["calm", "gloom", "joy"]
     assert said["after"]["accuracy"]["value"] > 0.6
     assert said["old"] == {}
+    kept = checkpoints.load(tmp_path / "a.pt")
+    assert kept.temperature == 1 != checkpoints.load(trained).temperature  # which is of the head that is no more
     assert run("evaluate", "-c", tmp_path / "a.pt", "--data", data) == 0
     assert "has learned from 12 of 27 texts" in capsys.readouterr().err
     data.write_text(data.read_text().replace("joy", "good"))
@@ -152,11 +156,40 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     assert json.loads(capsys.readouterr().out)["labels"] == ["bad", "good", "calm", "gloom"]
 
 
+def test_a_head_of_new_labels_takes_a_step_though_nothing_can_be_told(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    data = tmp_path / "odd.csv"
+    data.write_text("text,label\n" + "".join(f"film {n},{'odd' if n % 2 else 'even'}\n" for n in range(30)))
+    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "--json") == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["steps"] >= 1
+    assert "stays as it was" not in shown.err
+    assert checkpoints.load(tmp_path / "a.pt").group("model")["head.weight"].any()
+
+
+def test_a_run_elsewhere_is_named_in_what_comes_next(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert run(*train_arguments(table, tmp_path / "my run")) == 0
+    assert f"lstmcli evaluate -c '{tmp_path / 'my run'}'" in capsys.readouterr().err
+    assert run(*train_arguments(table, Path("runs") / "mine")) == 0
+    assert "next: lstmcli evaluate    lstmcli predict 'a text of yours'" in capsys.readouterr().err
+
+
+def test_data_alone_is_trained_by_the_standard_recipe(run: Run, table: Path, capsys: Captured) -> None:
+    sets = [part for override in SMALL for part in ("--set", override)]
+    assert run("train", "--data", table, *sets, "--epochs", "1") == 0
+    assert "runs/mine/model.pt" in capsys.readouterr().out
+
+
 def test_adapt_by_default_takes_a_domain_the_model_has_not_seen(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
+    kept = checkpoints.load(trained)
+    known = tmp_path / "known.pt"
+    vocabulary = kept.vocabulary.with_labels(("negative", "positive"))
+    checkpoints.save(replace(kept, vocabulary=vocabulary), known)
     out = tmp_path / "adapted.pt"
-    assert run("adapt", "-c", trained, "--shots", "50", "--out", out) == 0
+    assert run("adapt", "-c", known, "--shots", "50", "--out", out) == 0
     shown = capsys.readouterr()
     assert "reviews:hotels" in shown.out
     assert "has only 40 different texts, 50 were asked for" in shown.err

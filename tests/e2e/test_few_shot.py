@@ -136,8 +136,8 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
     arguments = ["evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "6", "--json"]
     assert run(*arguments) == 0
     said = json.loads(capsys.readouterr().out)
-    assert {"task", "data", "split", "examples", "ways", "shots", "episodes", "prior", "metrics", "baselines", "gains",
-            "tasks", "seconds", "checkpoint"} == said.keys()  # fmt: skip
+    assert {"task", "data", "split", "examples", "ways", "shots", "steps", "episodes", "prior", "metrics", "baselines",
+            "gains", "tasks", "seconds", "checkpoint"} == said.keys()  # fmt: skip
     assert (said["ways"], said["shots"], said["episodes"], said["prior"]) == (2, 2, 6, "support")
     assert set(said["baselines"]) == {"finetune", "before", "majority", "linear", "centroid", "support linear"}
     for figures in (said["metrics"], *said["baselines"].values()):
@@ -150,7 +150,9 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
     again = json.loads(capsys.readouterr().out)
     assert again["metrics"] == said["metrics"]
     assert run(*arguments[:-1]) == 0
-    assert "paired" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "paired" in shown
+    assert "2 texts a class to learn from in 2 steps" in shown
     assert run(*arguments, "--ways", "2", "--learner", "finetune") == 0
     drawn = json.loads(capsys.readouterr().out)
     assert set(drawn["baselines"]) == {"majority", "centroid", "support linear"}

@@ -141,6 +141,8 @@ def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp
     origin, begun = checkpoints.load(model), checkpoints.load(tmp_path / "run" / "model.pt")
     assert begun.vocabulary.words == origin.vocabulary.words
     assert begun.vocabulary.labels == ("bad", "good")
+    read, learned = (its.group("learned")["texts"].tolist() for its in (origin, begun))
+    assert set(read) < set(learned)
     its, ours = origin.group("model"), begun.group("model")
     torch.testing.assert_close(ours["embedding.weight"], its["embedding.weight"])
     for direction, suffix in enumerate(("", "_reverse")):

@@ -151,3 +151,50 @@ def test_labels_of_other_kinds_are_told(run: Run, trained: Path, tmp_path: Path,
         patch.setenv("LSTMCLI_DATA", str(tmp_path))
         assert run("evaluate", "-c", trained, "--data", "ptb") == 2
     assert "without labels" in capsys.readouterr().err
+
+
+def test_texts_are_not_written_over_by_what_is_said_of_them(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    table = write_table(tmp_path / "mine.csv")
+    before = table.read_bytes()
+    assert run("predict", "-c", trained, "-i", table, "-o", tmp_path / "." / "mine.csv") == 2
+    assert "the texts would be written over" in capsys.readouterr().err
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.jsonl", '{"body": "fine"}\n' * 3, "no column 'text'"),
+        ("a.jsonl", '{"text": 3}\n' * 3, "none of the 3 rows can be used"),
+        ("a.csv", "text,label\n,good\n", "none of the 1 rows can be used"),
+    ],
+)
+def test_where_no_text_can_be_used_the_old_answers_stay(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str, content: str, told: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    (tmp_path / "said.jsonl").write_text("of before")
+    assert run("predict", "-c", trained, "-i", tmp_path / name, "-o", tmp_path / "said.jsonl") == 2
+    assert told in capsys.readouterr().err
+    assert (tmp_path / "said.jsonl").read_text() == "of before"
+
+
+def test_a_model_of_other_labels_is_not_bent_to_reviews_unasked(run: Run, trained: Path, capsys: Captured) -> None:
+    assert run("adapt", "-c", trained) == 2
+    told = capsys.readouterr().err
+    assert "labels: bad, good" in told
+    assert "--data FILE" in told
+
+
+def test_an_adapted_model_is_not_scored_on_labels_that_it_has_no_more(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    data = tmp_path / "other.csv"
+    data.write_text("text,label\n" + "".join(f"film {n},{'odd' if n % 2 else 'even'}\n" for n in range(30)))
+    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "-q") == 0
+    assert run("evaluate", "-c", tmp_path / "a.pt") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "the model was adapted to other labels" in told
+    assert "--data FILE" in told

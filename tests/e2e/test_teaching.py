@@ -9,7 +9,7 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.data.batching import collate
-from lstmcli.data.store import Store, encode
+from lstmcli.data.store import Store, encode, marks
 from lstmcli.engine import beginning, folder, inputs, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.predict import Predictions
@@ -139,6 +139,18 @@ def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) 
     read = finish(inputs.read(recipes.load(str(table), overrides=taught)))
     assert len(read.unlabelled) == 40  # one more repeats another, and one is in the table
     assert all(example.target is None for example in read.unlabelled)
+
+
+def test_what_a_teacher_and_its_pupil_have_seen_is_known_again(table: Path, taught: list[str], trained: Path,
+                                                               more: Path, tmp_path: Path) -> None:  # fmt: skip
+    other = tmp_path / "other.csv"
+    other.write_text(table.read_text("utf-8").replace("film", "play"), "utf-8")
+    learned = checkpoints.load(begun(other, tmp_path / "pupil", *taught, "train.epochs=1")).group("learned")["texts"]
+    seen = [marks(finish(inputs.read(recipes.load(str(other), overrides=taught))).unlabelled)]
+    seen.append(checkpoints.load(trained).group("learned")["texts"].numpy())
+    for part in seen:
+        assert len(part) > 20
+        assert np.isin(part, learned.numpy()).all()
 
 
 @pytest.mark.parametrize("by", ["a model", "linear"])

@@ -15,7 +15,8 @@ from lstmcli import recipes, registry
 from lstmcli.data import classifiers, quadratics
 from lstmcli.engine import folder, plot, race
 from lstmcli.engine.events import Noted
-from lstmcli.engine.race import HANDMADE, LEAST, RATES, WORST, Problems, _bounded, _learned
+from lstmcli.engine.problems import HANDMADE, LEAST, RATES, WORST, Problems, _bounded
+from lstmcli.engine.race import _learned
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Progress, finish
 
@@ -188,6 +189,11 @@ def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
         (["device=cuda"], "--set device=cpu"),
         (["precision=bfloat16"], "--set precision=float32"),
         (["data.limit=9"], "--set data.limit=none"),
+        (["data.text_column=body"], "--set data.text_column=text"),
+        (["model.hidden=9"], "--set model.hidden=128"),
+        (["train.average=0.9"], "--set train.average=none"),
+        (["train.crop=9"], "--set train.crop=none"),
+        (["episodes.shots=9"], "--set episodes.shots=5"),
     ],
 )
 def test_what_a_race_cannot_do_is_told(sets: list[str], told: str) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from lstmcli import recipes
 from lstmcli.config import RunConfig, Tagger, Tokens
 from lstmcli.data import batching
-from lstmcli.data.store import built, encode
+from lstmcli.data.store import built, encode, marks
 from lstmcli.engine import assemble, inputs, runtime
 from lstmcli.engine.beginning import Beginning
 from lstmcli.engine.checkpoint import Checkpoint, grouped
@@ -109,7 +109,7 @@ def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
     vocabulary = finish(built(data.train, config.tokens, cache=None))
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     stores = {name: finish(encode(vocabulary, part, cache=None)) for name, part in data.parts.items()}
-    trainer = Trainer(Beginning(parts, stores, {}), None, data)
+    trainer = Trainer(Beginning(parts, stores, {}, marks(data.train)), None, data)
     mean, steps = torch.zeros(()), 0
     for event in trainer.events():
         if isinstance(event, Stepped):

@@ -8,6 +8,8 @@ import torch
 
 from lstmcli import tags
 from lstmcli.tasks import tag, tag_baselines
+from lstmcli.tasks.entities import resampled
+from lstmcli.tasks.metrics import wilson
 from lstmcli.types import CASINGS, Batch, TagScores
 
 LABELS = tags.layout(["LOC", "PER"])
@@ -112,3 +114,13 @@ def test_the_linear_baseline_sees_neighbours_within_the_text_alone() -> None:
     targets = np.where(before == 10, 4, 0)  # what stands before decides; at a text's start nothing does
     fitted = tag_baselines.fit_baselines(word * CASINGS, offsets, targets, labels=9)
     assert (tag_baselines.baseline_tags(fitted, word * CASINGS, offsets)["linear"] == targets).all()
+
+
+def test_where_all_entities_are_right_the_interval_is_that_of_a_share() -> None:
+    right = resampled(np.array([[2, 2, 2], [3, 3, 3], [0, 0, 0]]))
+    for measure in right.values():
+        assert (measure.value, measure.high) == (1, 1)
+        assert measure.low == pytest.approx(wilson(1.0, 5)[0])
+    missed = resampled(np.array([[0, 0, 4]]))
+    assert (missed["precision"].low, missed["precision"].high) == (0, 1)  # nothing was found: nothing is known
+    assert missed["recall"].high == pytest.approx(wilson(0.0, 4)[1])

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lstmcli.config import Data
-from lstmcli.data import check, rows, sources, table
+from lstmcli.config import Data, Tokens
+from lstmcli.data import check, conll2003, reviews, rows, sources, table
+from lstmcli.data.tokens import UNKNOWN, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import Example
 
@@ -226,3 +227,59 @@ def test_rows_of_plain_text(tmp_path: Path) -> None:
     assert [rows.text_of(row, "text") for row in read] == [
         ("one", ""), ("", "bytes that are not UTF-8"), ("", "empty 'text'"), ("three", ""),
     ]  # fmt: skip
+
+
+def test_reviews_of_one_s_own_have_the_columns_that_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("body,mood\nfine,good\n")
+    own = Data(name="reviews", path=tmp_path / "mine.csv", text_column="body", label_column="mood")
+    (example,) = reviews.read(tmp_path / "mine.csv", "train", own).examples
+    assert (example.text, example.target) == ("fine", "good")
+    assert len(reviews.read(reviews.BUNDLED, "train", own).examples) > 100  # of which the columns are known
+
+
+def test_rows_of_json_may_lack_a_column_but_not_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"label": "a"}\n{"text": "fine", "label": "b"}\n')
+    assert [row.line for row in rows.stream(path, need="text")] == [1, 2]
+    path.write_text('{"body": "x"}\n' * rows.SOUGHT + '{"text": "fine"}\n')
+    with pytest.raises(DataError, match="no column 'text'") as caught:
+        next(rows.stream(path, need="text"))
+    assert "body" in caught.value.where
+    path.write_text("[1]\n[2]\n")
+    assert [row.problem for row in rows.stream(path, need="text")] == ["not a JSON object"] * 2
+
+
+def test_val_is_a_name_of_validation(tmp_path: Path) -> None:
+    for name in ("train.csv", "val.csv"):
+        (tmp_path / name).write_text("text,label\nfine,good\n")
+    assert table.splits(tmp_path) == ("train", "validation")
+    for name in ("train.txt", "val.txt"):
+        (tmp_path / name).write_text("Ada B-PER\n")
+    assert conll2003.splits(tmp_path) == ("train", "validation")
+
+
+def test_columns_are_known_by_the_first_tag_however_late_it_comes(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("rain O\n\n" * 50 + "broken\n\n" + "Ada B-PER\n")
+    assert conll2003.fits(tmp_path)
+    path.write_text("rain O\n\n" * 50)
+    assert not conll2003.fits(tmp_path)
+    path.write_text("It rained all day.\n\nAda B-PER\n")
+    assert not conll2003.fits(tmp_path)
+
+
+def test_what_is_kept_of_the_hub_is_found_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"path": None, "bundled": None, "hub": "a/b", "cache": tmp_path, "fetch": False}
+    monkeypatch.setattr(sources, "_download", None)
+    with pytest.raises(DataError, match="not at hand"):
+        sources.locate("imdb", **where)
+    (tmp_path / "hub" / "a--b").mkdir(parents=True)
+    assert sources.locate("imdb", **where) == tmp_path / "hub" / "a--b"
+
+
+def test_pieces_of_more_letters_than_there_is_room_for_are_the_most_frequent(tmp_path: Path) -> None:
+    texts = ["abcdefghij", "abcdefgh", "ab", "ab"]
+    vocabulary = Vocabulary.build(texts, ["x"], Tokens(kind="bpe", size=10, min_count=1))
+    assert len(vocabulary) == 10
+    assert set("abcdefgh") <= set(vocabulary.words)
+    assert vocabulary.encode(["j"]) == [[UNKNOWN]]
