@@ -160,12 +160,15 @@ def test_a_head_of_new_labels_takes_a_step_though_nothing_can_be_told(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     data = tmp_path / "odd.csv"
-    data.write_text("text,label\n" + "".join(f"film {n},{'odd' if n % 2 else 'even'}\n" for n in range(30)))
-    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "--json") == 0
-    shown = capsys.readouterr()
-    assert json.loads(shown.out)["steps"] >= 1
-    assert "stays as it was" not in shown.err
-    assert checkpoints.load(tmp_path / "a.pt").group("model")["head.weight"].any()
+    texts = {"odd": ("warm film", "cold tale"), "even": ("cold film", "warm tale")}  # what is left out speaks against
+    data.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, two in texts.items() for text in two))
+    for seed in range(4):
+        arguments = ["--data", data, "--shots", "2", "--out", tmp_path / "a.pt", "--seed", seed, "--json"]
+        assert run("adapt", "-c", trained, *arguments) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["steps"] >= 1
+        assert "stays as it was" not in shown.err
+        assert checkpoints.load(tmp_path / "a.pt").group("model")["head.weight"].any()
 
 
 def test_a_run_elsewhere_is_named_in_what_comes_next(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
