@@ -139,6 +139,10 @@ class Train(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
     crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
     adversarial: float | None = Field(None, gt=0, description="Size of a worst-case shift of each text's embedding.")
+    virtual: float | None = Field(
+        None, gt=0, description="Size of a shift that changes most what is said of a text, labelled or not (VAT)."
+    )
+    entropy: float | None = Field(None, gt=0, description="What doubt about a text costs, labelled or not.")
     teacher: Literal["linear"] | Path | None = Field(
         None, description="Whose word on unlabelled texts is learned too: a model.pt; linear: the run's own baseline."
     )
@@ -146,6 +150,11 @@ class Train(Section):
         None, gt=0, lt=1, description="Share of the past in a running mean of the weights, which is what is kept."
     )
     save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
+
+    @property
+    def unlabelled(self) -> bool:
+        """True where a classifier learns from texts without labels too."""
+        return any(value is not None for value in (self.teacher, self.virtual, self.entropy))
 
 
 Moving = Literal["all", "lstm+head", "biases+head", "head"]  # lstm+head: all but the embedding

@@ -155,6 +155,9 @@ class Mean:
     value: Tensor
     count: int | Tensor
 
+    def __add__(self, more: Tensor) -> Mean:
+        return Mean(self.value + more, self.count)
+
 
 @dataclass(frozen=True)
 class Option:

@@ -13,12 +13,16 @@ UNFIT = {  # by task: what it leaves unread
     "tag": {
         "train.crop": "is for texts with labels: a tag belongs to its word",
         "train.teacher": "is for texts with labels",
+        "train.virtual": "is for labels of whole texts",
+        "train.entropy": "is for labels of whole texts",
         "data.unlabelled": "are texts for a classifier or a language model",
     },
     "model_language": {
         "train.crop": "is for texts with labels: running text is read in windows, train.window",
         "train.adversarial": "is for texts with labels",
         "train.teacher": "is for texts with labels",
+        "train.virtual": "is for labels of whole texts",
+        "train.entropy": "is for labels of whole texts",
         "episodes": "are drawn of texts with labels",
     },
 }
@@ -48,8 +52,8 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         section, _, name = key.rpartition(".")
         if getattr(getattr(config, section) if section else config, name) is not None:
             raise ConfigError(f"{key} {why}", where=where, fix=f"leave it out: --set {key}=none")
-    if config.data.unlabelled is not None and config.task == "classify" and config.train.teacher is None:
-        what = "data.unlabelled: texts without labels are learned by what a teacher says of them"
+    if config.data.unlabelled is not None and config.task == "classify" and not config.train.unlabelled:
+        what = "data.unlabelled: nothing in the recipe learns from texts without labels"
         fix = "--set train.teacher=linear, or a model.pt; or leave them out: --set data.unlabelled=none"
         raise ConfigError(what, where=where, fix=fix)
     softmax = getattr(config.model, "softmax", "full")

@@ -28,8 +28,8 @@ CHUNK = 1000  # texts handed to Rust at once
 
 @dataclass(frozen=True)
 class Store:
-    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; where a teacher
-    spoke, the chances of each label, ``[text, label]``.
+    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; where some
+    are unlabelled, the chances of each label ``[text, label]``, all zero where no teacher spoke.
 
     Of running text, which a language model reads, each text opens with the end of the one before, and targets are the
     words that follow, ``[token]``.

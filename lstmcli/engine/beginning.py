@@ -86,6 +86,8 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
             said = last.group("state")[TAUGHT].numpy()
         elif isinstance(teacher, Path):
             said = yield from teaching.chances(teacher, inputs.unlabelled, vocabulary.labels, where, cache=cache)
+        elif teacher is None:
+            said = np.zeros((len(inputs.unlabelled), len(vocabulary.labels)), np.float32)
         else:
             baseline = yield from fitted(full["train"], config, labels=len(vocabulary.labels))
             task = registry.find(registry.TASKS, config.task)

@@ -28,7 +28,7 @@ class Inputs:
     train: list[Example]
     validation: list[Example]
     test: list[Example]
-    unlabelled: list[Example] = field(default_factory=list)  # to learn as a teacher says
+    unlabelled: list[Example] = field(default_factory=list)  # to learn from too
 
     @property
     def parts(self) -> dict[str, list[Example]]:
@@ -122,7 +122,7 @@ def read(config: RunConfig) -> Telling[Inputs]:
     if "test" in splits(config.data):
         test = yield from split(config.data, "test")
     more: list[Example] = []
-    if config.train.teacher is not None:
+    if config.train.unlabelled:
         more = yield from _to_be_taught(config, [*train, *validation, *test])
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
@@ -180,13 +180,13 @@ def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Telling[lis
     some were named, or a model was to speak on them."""
     data = config.data
     more = yield from _without_labels(data)
-    if not more and data.unlabelled is None and config.train.teacher == "linear":
+    if not more and data.unlabelled is None and not isinstance(config.train.teacher, Path):
         yield Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3")
         return []
     kept = _apart(more, labelled)
     if not kept:
         found = f"all {len(more)} found have a label too" if more else "none found"
-        what = f"no unlabelled texts that a teacher could speak on: {found}"
+        what = f"no unlabelled texts to learn from: {found}"
         fix = "say where more are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
         raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
     if left := len(more) - len(kept):

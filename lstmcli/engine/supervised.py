@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from lstmcli.data import batching
 from lstmcli.data.store import Store
@@ -15,7 +16,7 @@ from lstmcli.engine.inputs import UNLABELLED
 from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
-TAUGHT = "taught"  # of a run's state: what the teacher said of the unlabelled texts
+TAUGHT = "taught"  # of a run's state: what a teacher said of the unlabelled texts, if there is one
 
 
 class Reading(Validated):
@@ -27,8 +28,9 @@ class Reading(Validated):
         self._cropped = (-1, self._learned)  # the texts of the epoch at hand
         if UNLABELLED in whole:
             self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
-        size = parts.config.train.adversarial
-        self._adversary = None if size is None else Adversary(parts.model.get_submodule("embedding"), size)
+        embedding = parts.model.get_submodule("embedding")
+        assert isinstance(embedding, nn.Embedding)
+        self._adversary = Adversary(embedding)
 
     def items(self, epoch: int) -> list[tuple[int, Any]]:
         """The epoch, and the places of the texts, of each batch."""
@@ -44,16 +46,21 @@ class Reading(Validated):
     def loss(self, item: tuple[int, Any]) -> tuple[Mean, int]:
         """The loss of a batch, and its tokens."""
         epoch, indices = item
-        parts = self._parts
+        parts, train = self._parts, self._parts.config.train
         batch = batching.collate(self._texts(epoch), indices).to(parts.runtime.device)
 
-        def loss_of() -> Mean:
+        def scores_of() -> Any:
             with parts.runtime.autocast():
-                scores = parts.model(batch)
-            mean: Mean = parts.task.loss(scores, batch)
-            return mean
+                return parts.model(batch)
 
-        mean = loss_of() if self._adversary is None else self._adversary.loss(loss_of)
+        def loss_of() -> Mean:
+            scores = scores_of()
+            mean: Mean = parts.task.loss(scores, batch)
+            return mean if train.entropy is None else mean + train.entropy * parts.task.entropy(scores)
+
+        mean = loss_of() if train.adversarial is None else self._adversary.loss(loss_of, train.adversarial)
+        if train.virtual is not None:
+            mean += self._adversary.virtual(scores_of, parts.task.divergence, batch.tokens, train.virtual)
         return mean, int(batch.lengths.sum())
 
     def _texts(self, epoch: int) -> Store:
@@ -67,5 +74,5 @@ class Reading(Validated):
 
 
 def _learned(stores: dict[str, Store]) -> Store:
-    """All that is learned: the labelled texts, and those that a teacher spoke on."""
+    """All that is learned from: the labelled texts, and those without labels."""
     return stores["train"].and_taught(stores[UNLABELLED]) if UNLABELLED in stores else stores["train"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from lstmcli.tasks.baselines import baseline_chances, fit_baselines
@@ -20,6 +21,8 @@ __all__ = [
     "baseline_chances",
     "calibrate",
     "describe",
+    "divergence",
+    "entropy",
     "episode_figures",
     "fit_baselines",
     "loss",
@@ -34,9 +37,25 @@ __all__ = [
 
 
 def loss(scores: ClassScores, batch: Batch) -> Mean:
-    """Cross-entropy of the true labels."""
+    """Cross-entropy of the true labels, or with the chances of each; texts of which none is known do not count."""
     assert batch.targets is not None  # batches to learn from carry targets
+    if batch.targets.is_floating_point():
+        known = batch.targets.any(dim=1).sum().clamp_min(1)
+        return Mean(F.cross_entropy(scores.logits, batch.targets, reduction="sum") / known, known)
     return Mean(F.cross_entropy(scores.logits, batch.targets), len(batch.targets))
+
+
+def entropy(scores: ClassScores) -> Tensor:
+    """How much the scores leave open, a mean over texts in nats: -Σ p log p. Grandvalet & Bengio (2004),
+    "Semi-supervised Learning by Entropy Minimization"."""
+    logs = scores.logits.log_softmax(dim=1)
+    return -(logs.exp() * logs).sum(dim=1).mean()
+
+
+def divergence(scores: ClassScores, before: ClassScores) -> Tensor:
+    """How far the scores are from those before, a mean over texts in nats: Σ p log (p / q), p before."""
+    logs, known = scores.logits.log_softmax(dim=1), before.logits.log_softmax(dim=1)
+    return F.kl_div(logs, known, reduction="batchmean", log_target=True)
 
 
 def outputs(scores: ClassScores) -> Array:

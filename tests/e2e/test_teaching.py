@@ -135,6 +135,15 @@ def test_a_pupil_learns_words_that_no_labelled_text_has(
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
 
 
+def test_words_that_no_labelled_text_has_are_learned_without_a_teacher_too(
+    table: Path, more: Path, run: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    sets = [f"data.unlabelled={more}", "train.virtual=0.5", "train.entropy=0.5", "train.epochs=25"]
+    path = begun(table, tmp_path / "run", *sets)
+    assert run("predict", "-c", path, "splendid", "ghastly") == 0
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
+
+
 def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) -> None:
     read = finish(inputs.read(recipes.load(str(table), overrides=taught)))
     assert len(read.unlabelled) == 40  # one more repeats another, and one is in the table
@@ -153,15 +162,16 @@ def test_what_a_teacher_and_its_pupil_have_seen_is_known_again(table: Path, taug
         assert np.isin(part, learned.numpy()).all()
 
 
-@pytest.mark.parametrize("by", ["a model", "linear"])
+@pytest.mark.parametrize("by", ["a model", "linear", "nobody"])
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     by: str, table: Path, more: Path, trained: Path, tmp_path: Path
 ) -> None:
     teacher = tmp_path / "teacher.pt"
     teacher.write_bytes(trained.read_bytes())
-    named = by if by == "linear" else teacher
+    how = {"a model": [f"train.teacher={teacher}"], "linear": ["train.teacher=linear"],
+           "nobody": ["train.virtual=0.3", "train.entropy=0.2"]}[by]  # fmt: skip
     noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "precision=float32"]
-    config = recipes.load(str(table), overrides=[*SMALL, *noisy, f"train.teacher={named}", f"data.unlabelled={more}"])
+    config = recipes.load(str(table), overrides=[*SMALL, *noisy, *how, f"data.unlabelled={more}"])
     ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
 
 
