@@ -139,9 +139,7 @@ class Train(Section):
     patience: int | None = Field(None, ge=1, description="Stop after so many evaluations without a new best.")
     crop: int | None = Field(None, ge=2, description="Read a random stretch of at most so many tokens in training.")
     adversarial: float | None = Field(None, gt=0, description="Size of a worst-case shift of each text's embedding.")
-    virtual: float | None = Field(
-        None, gt=0, description="Size of a shift that changes most what is said of a text, labelled or not (VAT)."
-    )
+    virtual: float | None = Field(None, gt=0, description="Size of a shift that most changes what is said (VAT).")
     entropy: float | None = Field(None, gt=0, description="What doubt about a text costs, labelled or not.")
     teacher: Literal["linear"] | Path | None = Field(
         None, description="Whose word on unlabelled texts is learned too: a model.pt; linear: the run's own baseline."

@@ -81,17 +81,10 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
         yield Noted(remark)
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
-        teacher = config.train.teacher
         if last is not None:
             said = last.group("state")[TAUGHT].numpy()
-        elif isinstance(teacher, Path):
-            said = yield from teaching.chances(teacher, inputs.unlabelled, vocabulary.labels, where, cache=cache)
-        elif teacher is None:
-            said = np.zeros((len(inputs.unlabelled), len(vocabulary.labels)), np.float32)
         else:
-            baseline = yield from fitted(full["train"], config, labels=len(vocabulary.labels))
-            task = registry.find(registry.TASKS, config.task)
-            said = yield from teaching.linear_chances(task, baseline, full[UNLABELLED])
+            said, baseline = yield from _said(config, inputs, full, vocabulary.labels, where)
         full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
     context = begun.context if begun is not None else None if beside is None else beside.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
@@ -114,6 +107,22 @@ def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others
         others = (*others, checkpoints.load(config.train.teacher))
     known = [other.group("learned")["texts"].numpy() for other in others if other and other.group("learned")]
     return np.unique(np.concatenate([marks(inputs.train), marks(inputs.unlabelled), *known]))
+
+
+def _said(
+    config: RunConfig, inputs: Inputs, full: dict[str, Store], labels: tuple[str, ...], where: runtime.Runtime
+) -> Telling[tuple[Array, dict[str, Array]]]:
+    """What the teacher says of the texts without labels, ``[text, label]``, zeros where there is none; and the baseline
+    where that is the teacher."""
+    teacher, unlabelled = config.train.teacher, inputs.unlabelled
+    if teacher is None:
+        return np.zeros((len(unlabelled), len(labels)), np.float32), {}
+    if isinstance(teacher, Path):
+        cache = assemble.cache_of(config)
+        return (yield from teaching.chances(teacher, unlabelled, labels, where, cache=cache)), {}
+    baseline = yield from fitted(full["train"], config, labels=len(labels))
+    task = registry.find(registry.TASKS, config.task)
+    return (yield from teaching.linear_chances(task, baseline, full[UNLABELLED])), baseline
 
 
 def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:

@@ -1,6 +1,7 @@
 """Unlabelled texts learned from a teacher, as a user meets them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lstmcli.data.store import Store, encode, marks
 from lstmcli.engine import beginning, folder, inputs, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.predict import Predictions
+from lstmcli.engine.supervised import Reading
 from lstmcli.engine.train import run as train
 from lstmcli.tasks import classify
 from lstmcli.types import ClassScores, Example, finish
@@ -135,13 +137,21 @@ def test_a_pupil_learns_words_that_no_labelled_text_has(
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
 
 
-def test_words_that_no_labelled_text_has_are_learned_without_a_teacher_too(
-    table: Path, more: Path, run: Run, tmp_path: Path, capsys: Captured
-) -> None:
-    sets = [f"data.unlabelled={more}", "train.virtual=0.5", "train.entropy=0.5", "train.epochs=25"]
-    path = begun(table, tmp_path / "run", *sets)
-    assert run("predict", "-c", path, "splendid", "ghastly") == 0
-    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
+def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: Path) -> None:
+    sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "train.entropy=0.5", "precision=float32"]
+    config = recipes.load(str(table), overrides=sets)
+    found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
+    stores = {name: store.truncated(config.tokens) for name, store in found.texts.items()}
+    free = config.model_copy(update={"train": config.train.model_copy(update={"entropy": None})})
+    costly, plain = (Reading(replace(found.parts, config=one), found.texts, stores) for one in (config, free))
+    unlabelled = 0
+    for item in costly.items(0):
+        batch = collate(stores["train"].and_taught(stores[inputs.UNLABELLED]), item[1])
+        doubt = classify.entropy(found.parts.model(batch))
+        torch.testing.assert_close(costly.loss(item)[0].value, plain.loss(item)[0].value + 0.5 * doubt)
+        assert batch.targets is not None
+        unlabelled += int((batch.targets.sum(dim=1) == 0).sum())
+    assert unlabelled == 40
 
 
 def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) -> None:
