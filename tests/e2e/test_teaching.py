@@ -138,8 +138,8 @@ def test_a_pupil_learns_words_that_no_labelled_text_has(
 
 
 def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: Path) -> None:
-    sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "train.entropy=0.5", "precision=float32"]
-    config = recipes.load(str(table), overrides=sets)
+    sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "model.word_dropout=0", "train.entropy=0.5"]
+    config = recipes.load(str(table), overrides=[*sets, "precision=float32"])
     found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
     stores = {name: store.truncated(config.tokens) for name, store in found.texts.items()}
     free = config.model_copy(update={"train": config.train.model_copy(update={"entropy": None})})
