@@ -65,7 +65,7 @@ class _Turn(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Turn.apply(gradient, *ctx.saved_tensors), None  # type: ignore[no-untyped-call]
+        return gradient.index_select(0, *ctx.saved_tensors), None
 
 
 class LSTM(nn.Module):

@@ -7,7 +7,6 @@ word in its context (Peters et al. 2018); tags by a conditional random field or 
 """
 
 from dataclasses import replace
-from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -114,12 +113,15 @@ class Tagger(nn.Module):
         table = (self.letters.weight * known) @ weight.permute(2, 1, 0).flatten(1)
         rows = wide(table).view(BYTES * WIDTH, -1)  # [letter and place, feature]
         letters = F.pad(characters, (1, 1), value=PADDING)
-        seen = [letters[:, place : place + characters.shape[1]] * WIDTH + place for place in range(WIDTH)]
+        seen = letters.unfold(1, WIDTH, 1) * WIDTH + torch.arange(
+            WIDTH, device=letters.device
+        )  # [form, longest, place]
         with torch.no_grad():
             barred = rows.index_fill(0, letters.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
-            brought = reduce(torch.add, (F.embedding(row, barred) for row in seen))  # [form, longest, feature]
-            greatest = brought.max(dim=1).indices  # [form, feature]
-        return reduce(torch.add, (rows.gather(0, row.gather(1, greatest)) for row in seen)) + self.convolution.bias
+            brought = F.embedding_bag(seen.flatten(0, 1), barred, mode="sum")
+            greatest = brought.view(*characters.shape, -1).max(dim=1).indices  # [form, feature]
+        there = torch.stack([row.gather(1, greatest) for row in seen.unbind(dim=2)])  # [place, form, feature]
+        return rows.gather(0, there.flatten(0, 1)).view_as(there).sum(dim=0) + self.convolution.bias
 
     def _read(self, characters: Tensor) -> Tensor:
         """As ``_convolve``: the last hidden state of either direction."""
