@@ -52,7 +52,8 @@ def adapt(
     )
     target = folder.beside(path, out)
     if data is None:
-        source = naming.unseen_domain(loaded.config.data, loaded.vocabulary.classes)
+        source = naming.unseen_domain(loaded.config.data)
+        screen.note(f"no --data: {naming.title(source)} of the bundled data is learned")
     else:
         source = naming.named(data, loaded.config, columns)
     if target.exists():

@@ -11,7 +11,6 @@ from lstmcli.types import Rows
 
 HUB = ""
 BUNDLED = Path(__file__).parent / "bundled" / "reviews"
-LABELS = ("negative", "positive")
 DOMAINS = ("films", "books", "kitchen", "phones", "restaurants", "hotels")
 SPECIMEN = {
     "train.jsonl": '{"text": "A kettle that sings.", "label": "positive", "domain": "kitchen"}\n'

@@ -35,20 +35,11 @@ def named(text: str | None, config: RunConfig, columns: Sequence[Option] = ()) -
     return data.model_copy(update={option.key: option.value for option in columns})
 
 
-def unseen_domain(data: Data, labels: Sequence[str]) -> Data:
-    """A domain of the bundled reviews that a model of this data has not learned from; of names, the bundled ones.
-
-    labels: the model's.
-
-    Raises:
-        ConfigError: the model's labels are others than those of reviews, so that nothing bundled is of use to it.
-    """
+def unseen_domain(data: Data) -> Data:
+    """A domain of the bundled reviews that a model of this data has not learned from; of names, the bundled ones."""
     if data.name in ("conll2003", "entities"):
         return Data(name="entities")
     reviews = registry.find(registry.DATASETS, "reviews")
-    if labels and not set(labels) & set(reviews.LABELS):
-        what = "what is to be learned? No bundled data is of use to a model of other labels than those of reviews"
-        raise ConfigError(what, where=f"labels: {', '.join(labels)}", fix="say what: --data FILE")
     seen = {"imdb": ("films",), "reviews": data.domains or reviews.DOMAINS}.get(data.name, ())
     domain = next((domain for domain in reversed(reviews.DOMAINS) if domain not in seen), reviews.DOMAINS[-1])
     return Data(name="reviews", domains=(domain,))

@@ -181,13 +181,6 @@ def test_where_no_text_can_be_used_the_old_answers_stay(
     assert (tmp_path / "said.jsonl").read_text() == "of before"
 
 
-def test_a_model_of_other_labels_is_not_bent_to_reviews_unasked(run: Run, trained: Path, capsys: Captured) -> None:
-    assert run("adapt", "-c", trained) == 2
-    told = capsys.readouterr().err
-    assert "labels: bad, good" in told
-    assert "--data FILE" in told
-
-
 def test_an_adapted_model_is_not_scored_on_labels_that_it_has_no_more(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
