@@ -72,10 +72,8 @@ def evaluate(
     )
     source = naming.named(data, loaded.config, columns)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
-    labels = loaded.vocabulary.classes
-    if data is None and "adapted_from" in loaded.progress and not {str(one.target) for one in examples} & set(labels):
-        what = f"the model was adapted to other labels than those of {naming.title(source)}: {', '.join(labels)}"
-        raise ConfigError(what, where="evaluate", fix="say on what to score it: --data FILE")
+    if data is None and "adapted_from" in loaded.progress:
+        inputs.check_labels(examples, loaded.vocabulary.classes)
 
     if shots is not None and dynamic:
         raise ConfigError("two ways to adapt at once", where="--dynamic and --shots", fix="leave out one of them")

@@ -234,6 +234,13 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
     return name, examples
 
 
+def check_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
+    """Raises ConfigError where the data that a model was trained on has none of the labels that it was adapted to."""
+    if not any(set(sampling.labels(example)) & set(labels) for example in examples):
+        what = "the model was adapted to other labels than those of the data that it was trained on"
+        raise ConfigError(what, where=f"labels: {', '.join(labels)}", fix="say on what to score it: --data FILE")
+
+
 def supports(data: Data) -> Telling[list[Example]]:
     """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
     if "support" not in splits(data):

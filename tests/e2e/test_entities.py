@@ -134,6 +134,7 @@ def test_a_tagger_adapts_to_names_of_another_place(
     assert said["after"]["f1"]["value"] > said["before"]["f1"]["value"]
     assert run("predict", "-c", tmp_path / "adapted.pt", "-q", "Emmy of Bern") == 0
     assert [one["text"] for one in json.loads(capsys.readouterr().out)["entities"]] == ["Bern"]
+    assert run("evaluate", "-c", tmp_path / "adapted.pt", "-q") == 0  # on what it was trained on
     (tmp_path / "other.conll").write_text("a B-DRUG\n\nb O\n")
     assert run("adapt", "-c", tagger, "--data", tmp_path / "other.conll", "-q") == 2
     assert "no entities of type DRUG" in capsys.readouterr().err
