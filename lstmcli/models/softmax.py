@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lstmcli.models.layers import wide
 
-ROWS = 1024  # scored over all words at once where nothing is learned: 30,000 words are 120 MB
+ROWS = 1024  # scored at once over drawn words, and over all where nothing is learned: 30,000 words are 120 MB
 SHARES = (1 / 15, 1 / 3)  # of the vocabulary, where the groups of an adaptive softmax end
 NARROWER = 2.0  # each group's vectors than those of the group before
 
@@ -50,10 +50,13 @@ class TiedSoftmax(nn.Module):
     def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         draw = torch.rand(self.samples, device=features.device) * math.log(self.words + 1)
         others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [sample]
-        logits = wide(F.linear(features, F.embedding(others, vectors))) + (self.bias[others] - self._expected(others))
-        logits = logits.masked_fill(others == targets[:, None], float("-inf"))  # [row, sample]
+        drawn, bias = F.embedding(others, vectors), self.bias[others] - self._expected(others)
+        sums = []
+        for some, wanted in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
+            logits = (wide(F.linear(some, drawn)) + bias).masked_fill(others == wanted[:, None], float("-inf"))
+            sums.append(logits.logsumexp(dim=-1))  # [row, sample] at a size that caches hold
         own = (wide(features) * wide(F.embedding(targets, vectors))).sum(-1) + self.bias[targets]
-        return own - torch.logaddexp(own, logits.logsumexp(dim=-1))
+        return own - torch.logaddexp(own, torch.cat(sums))
 
     def _expected(self, words: Tensor) -> Tensor:
         """The log of how often each word is to be expected among the drawn."""
