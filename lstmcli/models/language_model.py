@@ -51,6 +51,7 @@ class LanguageModel(nn.Module):
         it ends; none: at a beginning."""
         assert batch.targets is not None  # batches of running text carry what follows
         lengths, mask = batch.lengths, batch.mask
+        places = mask.flatten().nonzero()[:, 0]  # of the tokens
         sides = [(batch.tokens, batch.targets)]
         if self.config.bidirectional:
             turned = (reverse(side[:, :, None], lengths)[:, :, 0] for side in (batch.targets, batch.tokens))
@@ -62,7 +63,7 @@ class LanguageModel(nn.Module):
             last = last or ends
             dropped = self._drop(hidden[-1])
             penalties.append(self._penalty(hidden[-1], dropped, mask))
-            features = self.maps[direction](dropped[mask])  # [token, embedding]
+            features = self.maps[direction](dropped.flatten(0, 1).index_select(0, places))  # [token, embedding]
             found = self.softmax(features, targets[mask], self.embedding.weight)
             side = found.new_zeros(mask.shape).masked_scatter(mask, found)
             logs.append(reverse(side[:, :, None], lengths)[:, :, 0] if direction else side)

@@ -50,12 +50,15 @@ class TiedSoftmax(nn.Module):
     def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         draw = torch.rand(self.samples, device=features.device) * math.log(self.words + 1)
         others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [sample]
-        drawn, bias = F.embedding(others, vectors), self.bias[others] - self._expected(others)
+        both, sizes = torch.cat((targets, others)), (len(targets), len(others))
+        wanted_vectors, drawn = F.embedding(both, vectors).split(sizes)  # at once: a gradient of all words each
+        own, bias = self.bias[both].split(sizes)
+        own = own + (wide(features) * wide(wanted_vectors)).sum(-1)
+        bias = bias - self._expected(others)
         sums = []
         for some, wanted in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
             logits = (wide(F.linear(some, drawn)) + bias).masked_fill(others == wanted[:, None], float("-inf"))
             sums.append(logits.logsumexp(dim=-1))  # [row, sample] at a size that caches hold
-        own = (wide(features) * wide(F.embedding(targets, vectors))).sum(-1) + self.bias[targets]
         return own - torch.logaddexp(own, torch.cat(sums))
 
     def _expected(self, words: Tensor) -> Tensor:
