@@ -50,10 +50,10 @@ class TiedSoftmax(nn.Module):
     def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         draw = torch.rand(self.samples, device=features.device) * math.log(self.words + 1)
         others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [sample]
-        both, sizes = torch.cat((targets, others)), (len(targets), len(others))
-        wanted_vectors, drawn = F.embedding(both, vectors).split(sizes)  # at once: a gradient of all words each
-        own, bias = self.bias[both].split(sizes)
-        own = own + (wide(features) * wide(wanted_vectors)).sum(-1)
+        both, sizes = torch.cat((targets, others)), [len(targets), len(others)]
+        known, drawn = torch.split(F.embedding(both, vectors), sizes)  # at once: each has a gradient of all words
+        own, bias = torch.split(self.bias[both], sizes)
+        own = own + (wide(features) * wide(known)).sum(-1)
         bias = bias - self._expected(others)
         sums = []
         for some, wanted in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
