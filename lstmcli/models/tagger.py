@@ -7,6 +7,7 @@ word in its context (Peters et al. 2018); tags by a conditional random field or 
 """
 
 from dataclasses import replace
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -113,14 +114,13 @@ class Tagger(nn.Module):
         table = (self.letters.weight * known) @ weight.permute(2, 1, 0).flatten(1)
         rows = wide(table).view(BYTES * WIDTH, -1)  # [letter and place, feature]
         letters = F.pad(characters, (1, 1), value=PADDING)
-        seen = letters.unfold(1, WIDTH, 1) * WIDTH + torch.arange(
-            WIDTH, device=letters.device
-        )  # [form, longest, place]
+        places = torch.arange(WIDTH, device=letters.device)
+        seen = (letters.unfold(1, WIDTH, 1) * WIDTH + places).unbind(dim=2)  # of each place: [form, longest]
         with torch.no_grad():
             barred = rows.index_fill(0, letters.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
-            brought = F.embedding_bag(seen.flatten(0, 1), barred, mode="sum")
-            greatest = brought.view(*characters.shape, -1).max(dim=1).indices  # [form, feature]
-        there = torch.stack([row.gather(1, greatest) for row in seen.unbind(dim=2)])  # [place, form, feature]
+            brought = reduce(torch.add, (F.embedding(place, barred) for place in seen))  # [form, longest, feature]
+            greatest = brought.max(dim=1).indices  # [form, feature]
+        there = torch.stack([row.gather(1, greatest) for row in seen])  # [place, form, feature]
         return rows.gather(0, there.flatten(0, 1)).view_as(there).sum(dim=0) + self.convolution.bias
 
     def _read(self, characters: Tensor) -> Tensor:
