@@ -36,7 +36,7 @@ class Job(Generic[Item]):
     """What the loop works on.
 
     items: those of an epoch; loss_of: the loss of one, and its tokens; evaluate: figures on held-out data, among them
-    ``score`` (higher is better) and ``loss``.
+    ``score`` (higher is better) and ``loss``; threads: processors that share a step, none: all.
     """
 
     model: nn.Module
@@ -44,6 +44,7 @@ class Job(Generic[Item]):
     items: Callable[[int], Sequence[Item]]
     loss_of: Callable[[Item], tuple[Mean, int]]
     evaluate: Callable[[], Work[dict[str, float]]]
+    threads: int | None = None
 
 
 def optimizer_for(model: nn.Module, config: Train, rates: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
@@ -84,8 +85,10 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
         ConfigError: the loss is no longer a number.
     """
     total = steps_of(len(job.items(0)), config)
+    granted = torch.get_num_threads()
     while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
         job.model.train()
+        torch.set_num_threads(job.threads or granted)
         items = job.items(at.epoch)
         for start in range(at.batch, len(items), config.accumulate):
             some = items[start : start + config.accumulate]
@@ -113,6 +116,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             at.batch += len(some)
             at.step += 1
             yield Stepped(at.step, total_loss / len(some), tokens)
+        torch.set_num_threads(granted)
         metrics = yield from job.evaluate()
         rank = (metrics["score"], -metrics["loss"])
         is_best = rank > at.best

@@ -12,8 +12,9 @@ from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+SHARED = 1024  # tokens of a step that more than one processor is worth while for
 KEPT = 2**30  # bytes of freed memory that the process keeps; larger pieces go back at once
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's names for its options, malloc.h
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # glibc's names for its options, malloc.h
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ def keep_memory() -> None:
     """Have the C library keep what is freed for the next batch.
 
     Tensors of a few megabytes are else mapped anew each time, and the kernel clears page after page: in training a
-    third of the time where that is slow, as in a virtual machine. Nothing happens where the library is not glibc.
+    third of the time where that is slow, as in a virtual machine. All threads share what is kept. Nothing happens where
+    the library is not glibc.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator is not None:
         allocator(MMAP_THRESHOLD, KEPT)
         allocator(TRIM_THRESHOLD, KEPT)
+        allocator(ARENA_MAX, 1)
 
 
 def granted_threads() -> int:
@@ -71,6 +74,15 @@ def granted_threads() -> int:
         if quota != "max":
             count = min(count, max(1, round(int(quota) / int(period))))
     return count
+
+
+def step_threads(config: RunConfig) -> int | None:
+    """Processors that share a training step, none: all. To hand a few hundred words around costs more than it saves.
+
+    A step of a language model, which scores thousands of words for each, is never so small.
+    """
+    small = config.task != "model_language" and config.episodes is None and config.train.batch_tokens < SHARED
+    return 1 if small else None
 
 
 def fast_bfloat16(device: str) -> bool:

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from lstmcli.config import RunConfig
 from lstmcli.data.episodes import shares
 from lstmcli.data.store import fingerprint
-from lstmcli.engine import assemble, beginning, folder
+from lstmcli.engine import assemble, beginning, folder, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.beginning import Beginning
@@ -125,7 +125,8 @@ class Trainer:
             self.work = Reading(parts, whole, stores)
         else:
             self.work = Course(parts, whole, stores, inputs)
-        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, self._evaluate)
+        threads = runtime.step_threads(parts.config)
+        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, self._evaluate, threads)
         self._events = fit(job, parts.config.train, self.at)
 
     def _evaluate(self) -> Work[dict[str, float]]:

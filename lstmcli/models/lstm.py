@@ -15,6 +15,7 @@ The gates are stacked in the order i, f, g, o and the parameters named as in ``t
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.models.dropout import dropout
+from lstmcli.models.parallel import at_once
 from lstmcli.models.recurrence import recur, reordered
 
 State = tuple[Tensor, Tensor]  # hidden and cell, each [layers * directions, batch, hidden]
@@ -72,9 +74,10 @@ class LSTM(nn.Module):
     """One or more layers, in one or both directions, over padded sequences of different lengths.
 
     Equals ``torch.nn.LSTM`` over packed sequences, at the speed of padded ones: the backward direction reads each
-    sequence reversed by its own length. Each layer and direction is one call of a fused kernel (oneDNN, cuDNN);
-    dropout lies between the calls, so that the same seed gives the same run. Under ``torch.func.vmap``, where weights
-    or texts of many tasks are read at once, ``recurrence`` takes the kernel's place by itself.
+    sequence reversed by its own length. Each layer and direction is one call of a fused kernel (oneDNN, cuDNN), those
+    of a layer at once; dropout lies between the layers, so that the same seed gives the same run. Under
+    ``torch.func.vmap``, where weights or texts of many tasks are read at once, ``recurrence`` takes the kernel's place
+    by itself.
 
     dropout: on the inputs of every layer but the first; weight_drop: share of recurrent weights dropped for a whole
     sequence (Merity et al. 2018, section 2); forget_bias: initial bias of the forget gates.
@@ -148,32 +151,32 @@ class LSTM(nn.Module):
                 inputs = inputs * mask[:, :, None]
                 last.extend(ends)
                 continue
-            outputs = []
-            for suffix in self.suffixes:
-                start = None if state is None else (state[0][len(last), None], state[1][len(last), None])
+            sides = []
+            for place, suffix in enumerate(self.suffixes, len(last)):
                 sequence = reverse(inputs, lengths) if suffix else inputs
-                output, end = self._read(sequence, lengths, start, self.weights(layer, suffix), carry=carry)
+                zeros = inputs.new_zeros(1, len(inputs), self.hidden)
+                start = (zeros, zeros) if state is None else (state[0][place, None], state[1][place, None])
+                w_ih, w_hh, b_ih, b_hh = self.weights(layer, suffix)
+                sides.append((sequence, *start, w_ih, F.dropout(w_hh, self.weight_drop, self.training), b_ih, b_hh))
+            outputs = []
+            read = at_once(partial(self._read, lengths, carry=carry), sides)
+            for suffix, (output, hidden, cell) in zip(self.suffixes, read, strict=True):
                 outputs.append(reverse(output, lengths) if suffix else output)
-                last.append(end)
+                last.append((hidden, cell))
             inputs = torch.cat(outputs, dim=-1) * mask[:, :, None]
         if not carry:
             return inputs, None
         return inputs, (torch.cat([hidden for hidden, _ in last]), torch.cat([cell for _, cell in last]))
 
     def _read(
-        self, inputs: Tensor, lengths: Tensor, state: State | None, weights: list[Tensor], *, carry: bool
-    ) -> tuple[Tensor, State]:
-        """One layer in one direction. The state it returns is each sequence's own only with ``carry``."""
-        w_ih, w_hh, b_ih, b_hh = weights
-        weights = [w_ih, F.dropout(w_hh, self.weight_drop, self.training), b_ih, b_hh]
-        if state is None:
-            zeros = inputs.new_zeros(1, len(inputs), self.hidden)
-            state = (zeros, zeros)
+        self, lengths: Tensor, inputs: Tensor, hidden: Tensor, cell: Tensor, *weights: Tensor, carry: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One layer in one direction: outputs, and hidden and cell, which are each sequence's own only with
+        ``carry``."""
         # The kernel gives the cell at the padded end only, so it stops at each length at which some sequence ends.
         stops = torch.unique(lengths).tolist() if carry else [inputs.shape[1]]
         outputs: list[Tensor] = []
-        hidden, cell = state
-        own_hidden, own_cell = state
+        own_hidden, own_cell = hidden, cell
         for begin, end in zip([0, *stops[:-1]], stops, strict=True):
             with _unhalved(inputs):
                 piece, hidden, cell = torch.lstm(
@@ -185,7 +188,7 @@ class LSTM(nn.Module):
                 own_hidden, own_cell = torch.where(here, hidden, own_hidden), torch.where(here, cell, own_cell)
         if inputs.shape[1] > stops[-1]:  # padding that no sequence reaches
             outputs.append(inputs.new_zeros(len(inputs), inputs.shape[1] - stops[-1], self.hidden))
-        return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], (own_hidden, own_cell)
+        return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], own_hidden, own_cell
 
     def _read_many(
         self, inputs: Tensor, lengths: Tensor, state: State | None, layer: int

@@ -213,7 +213,8 @@ def adapting() -> Figures:
 
 
 def tagger() -> Figures:
-    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and as it is usually written."""
+    """The same sentences in the same batches: ours (bfloat16 where fast; float32), and as it is usually written, on one
+    or all processors, whichever is faster."""
     return tagging.training(median) | tagging.predicting()
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from lstmcli import recipes
 from lstmcli.config import Classifier, RunConfig, Tokens, Train
 from lstmcli.data.store import built, encode
 from lstmcli.engine import assemble, runtime
@@ -142,3 +143,31 @@ def test_crops_are_of_the_whole_text_not_of_what_truncation_leaves(crop: int | N
     cut = {name: store.truncated(config.tokens) for name, store in whole.items()}
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     assert Reading(parts, whole, cut).tokens(0) == read * len(examples)
+
+
+def test_a_step_has_the_processors_that_the_job_gives_it_and_an_evaluation_all() -> None:
+    granted = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = []
+    work = job([0.5])
+
+    def loss_of(item: int) -> tuple[Mean, int]:
+        seen.append(torch.get_num_threads())
+        return work.loss_of(item)
+
+    def evaluate() -> Iterator[Event]:
+        seen.append(torch.get_num_threads())
+        return work.evaluate()
+
+    list(fit(Job(work.model, work.optimizer, work.items, loss_of, evaluate, 1), Train(epochs=1), Position()))
+    torch.set_num_threads(granted)
+    assert seen == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"), [("conll2003", 1), ("imdb", None), ("lm", None), ("reviews-maml", None)]
+)
+def test_small_steps_are_not_shared(recipe: str, expected: int | None) -> None:
+    tokens = 8192 if recipe == "imdb" else 512
+    config = recipes.load(recipe, overrides=[f"train.batch_tokens={tokens}"])
+    assert runtime.step_threads(config) == expected

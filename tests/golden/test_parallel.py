@@ -1,0 +1,142 @@
+"""Parts computed at once against the same parts one after the other: values, first and second derivatives."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from lstmcli.models.lstm import LSTM
+from lstmcli.models.parallel import Tensors, at_once
+
+LENGTHS = torch.tensor([6, 2, 4])
+
+
+@pytest.fixture(autouse=True)
+def _two_processors() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def function(x: Tensor, w: Tensor, constant: Tensor) -> Tensors:
+    return torch.tanh(x @ w) * constant, (x * x).sum(), x.detach()
+
+
+def parts() -> list[Tensors]:
+    torch.manual_seed(0)
+    shared = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    return [
+        (shared, torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.randn(4, dtype=torch.float64))
+        for _ in range(2)
+    ]
+
+
+def costs(results: list[Tensors]) -> Tensor:
+    return sum(((number + 1) * first.pow(3).sum() for number, (first, *_) in enumerate(results)), torch.tensor(0.0))
+
+
+def leaves(given: list[Tensors]) -> list[Tensor]:
+    return [given[0][0], *(part[1] for part in given)]
+
+
+def test_values_and_gradients_are_those_of_one_after_the_other() -> None:
+    given = parts()
+    together, apart = at_once(function, given), [function(*part) for part in given]
+    for mine, theirs in zip(together, apart, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    ours, theirs = (
+        torch.autograd.grad(costs(results) + results[1][1].exp(), leaves(given)) for results in (together, apart)
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_second_derivatives_equal_the_finite_difference() -> None:
+    given = parts()
+
+    def flat(shared: Tensor, first: Tensor, second: Tensor) -> Tensors:
+        results = at_once(function, [(shared, first, given[0][2]), (shared, second, given[1][2])])
+        return tuple(result for some in results for result in some[:2])
+
+    assert torch.autograd.gradcheck(flat, leaves(given))
+    assert torch.autograd.gradgradcheck(flat, leaves(given))
+
+
+def test_a_graph_that_is_kept_can_be_gone_back_through_again() -> None:
+    given = parts()
+    cost = costs(at_once(function, given))
+    once = torch.autograd.grad(cost, leaves(given), retain_graph=True)
+    twice = torch.autograd.grad(cost, leaves(given))
+    for mine, other in zip(once, twice, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=0)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(cost, leaves(given))
+
+
+def test_the_parts_run_at_once_forward_and_backward() -> None:
+    met: list[str] = []
+    here = threading.Barrier(2, timeout=20, action=lambda: met.append("met"))
+
+    class Meet(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            here.wait()
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, gradient: Tensor) -> Tensor:
+            here.wait()
+            return gradient
+
+    def meet(x: Tensor) -> Tensors:
+        return (Meet.apply(x),)
+
+    results = at_once(meet, [(torch.ones(1, requires_grad=True),), (torch.ones(1, requires_grad=True),)])
+    (results[0][0] + results[1][0]).backward()
+    assert met == ["met", "met"]
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_nothing_is_recorded_where_no_gradient_is_wanted(mode: type[torch.no_grad]) -> None:
+    given = parts()
+    with mode():
+        together, apart = at_once(function, given), [function(*part) for part in given]
+    for mine, theirs in zip(together, apart, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+        assert not mine[0].requires_grad
+
+
+def test_an_error_of_any_part_comes_out_and_the_threads_stay_as_they_were() -> None:
+    def fails(x: Tensor) -> Tensors:
+        raise ValueError(f"part {x.item():.0f}")
+
+    for place in (0, 1):
+        some: list[Tensors] = [(torch.tensor(0.0),), (torch.tensor(1.0),)]
+        with pytest.raises(ValueError, match=f"part {place}"):
+            at_once(lambda x, place=place: fails(x) if x == place else (x,), some)
+        assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_an_lstm_reads_in_both_directions_alike_on_one_and_two_processors(precision: torch.dtype) -> None:
+    torch.manual_seed(0)
+    # Dropped weights are cast once here, not once a piece, and so their gradients are added up in bfloat16.
+    drop = 0.3 if precision is torch.float32 else 0.0
+    lstm = LSTM(3, 5, layers=2, bidirectional=True, dropout=0.3, weight_drop=drop)
+    x = torch.randn(3, 6, 3)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        lstm.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            hidden, state = lstm(x, LENGTHS, carry=True)
+        assert state is not None
+        assert hidden.dtype is precision
+        (hidden.float().pow(2).sum() + state[1].float().sum()).backward()
+        found.append([hidden, *state, *(parameter.grad for parameter in lstm.parameters())])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
