@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lstmcli.config import Classifier, Tagger
 from lstmcli.models.lstm import LSTM
@@ -35,6 +36,13 @@ def reader(config: Classifier | Tagger, inputs: int) -> LSTM:
         weight_drop=config.weight_drop,
         forget_bias=config.forget_bias,
     )
+
+
+def greatest(values: Tensor) -> Tensor:
+    """Where along time each feature is greatest, ``[batch, feature]``: the places that ``max`` finds, a fifth of its
+    time on a CPU. values: ``[batch, time, feature]``."""
+    _, places = F.max_pool1d(values.detach().mT, values.shape[1], return_indices=True)
+    return places[:, :, 0]
 
 
 def wide(tensor: Tensor) -> Tensor:

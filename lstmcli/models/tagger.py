@@ -18,7 +18,7 @@ from lstmcli.models.context import Context
 from lstmcli.models.crf import FORBIDDEN
 from lstmcli.models.dropout import locked
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import PADDING, reader, wide, with_unknowns, word_vectors
+from lstmcli.models.layers import PADDING, greatest, reader, wide, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, Spelling, TagScores
@@ -119,8 +119,8 @@ class Tagger(nn.Module):
         with torch.no_grad():
             barred = rows.index_fill(0, letters.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
             brought = reduce(torch.add, (F.embedding(place, barred) for place in seen))  # [form, longest, feature]
-            greatest = brought.max(dim=1).indices  # [form, feature]
-        there = torch.stack([row.gather(1, greatest) for row in seen])  # [place, form, feature]
+            where = greatest(brought)  # [form, feature]
+        there = torch.stack([row.gather(1, where) for row in seen])  # [place, form, feature]
         return rows.gather(0, there.flatten(0, 1)).view_as(there).sum(dim=0) + self.convolution.bias
 
     def _read(self, characters: Tensor) -> Tensor:
