@@ -21,7 +21,12 @@ def adapt(
         ),
     ] = None,
     learner: Annotated[
-        str | None, typer.Option("--learner", metavar="NAME", help="How to learn; default: as the checkpoint says.")
+        str | None,
+        typer.Option(
+            "--learner",
+            metavar="NAME",
+            help="How to learn; default: as the checkpoint says, ridge if all labels are new.",
+        ),
     ] = None,
     steps: Annotated[
         int | None,
@@ -63,6 +68,6 @@ def adapt(
 
     from lstmcli.engine import adapt as engine
 
-    wanted = engine.Wanted(shots, seed or 0, choose=steps is None)
+    wanted = engine.Wanted(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
     result = screen.watch(engine.run(loaded, examples, wanted, old=old, out=target))
     screen.adaptation(result, naming.title(source))

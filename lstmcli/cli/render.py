@@ -179,8 +179,7 @@ class Screen:
             for more in entities.tables(report.details):
                 self.out.print()
                 self.out.print(more)
-        for name in report.below:
-            self.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
+        self._below(report.below)
 
     def adaptation(self, result: "Adaptation", data: str) -> None:
         if self.json:
@@ -188,17 +187,25 @@ class Screen:
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
         self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
-        table = Table("metric", "before", "after", box=None, pad_edge=False, header_style="bold")
-        self._compare(table, f"{result.query:,} others of {data}", result.before, result.after)
+        table = Table("metric", "before", "after", *result.baselines, box=None, pad_edge=False, header_style="bold")
+        self._compare(table, f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
-            self._compare(table, "the old data", result.old["before"], result.old["after"])
+            self._compare(table, "the old data", result.old["before"], result.old["after"], {})
         self.out.print(table)
+        self._below(result.below)
         self.err.print(f"next: lstmcli predict -c {shlex.quote(result.checkpoint)} 'a text of yours'", soft_wrap=True)
 
-    def _compare(self, table: Table, heading: str, before: "Figures", after: "Figures") -> None:
+    def _compare(
+        self, table: Table, heading: str, before: "Figures", after: "Figures", baselines: dict[str, "Figures"]
+    ) -> None:
         table.add_row(Text(heading, style="bold"))
         for name, figure in after.items():
-            table.add_row(f"  {NAMES.get(name, name)}", with_interval(before.get(name)), with_interval(figure))
+            beside = (shown(name, its[name]["value"]) if name in its else "" for its in baselines.values())
+            table.add_row(f"  {NAMES.get(name, name)}", with_interval(before.get(name)), with_interval(figure), *beside)
+
+    def _below(self, baselines: "Iterable[str]") -> None:
+        for name in baselines:
+            self.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
 
     # ---- predict
 

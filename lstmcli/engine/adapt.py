@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lstmcli.config import Ridge
 from lstmcli.data import batching, sampling
 from lstmcli.data.store import check_kind, encode, marks
 from lstmcli.engine import assemble, runtime
@@ -22,38 +23,44 @@ from lstmcli.engine.episodes import check_finite
 from lstmcli.engine.evaluate import Figures, tell_learned
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import ConfigError, DataError
-from lstmcli.types import Batch, Example, Spelling
+from lstmcli.types import Batch, Example, Progress, Spelling
 
 MOST_TURNS = 8  # of leaving texts out
+BESIDE = 2000  # texts that baselines are scored on: pieces of words take long to count
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """seed: decides which are drawn; choose: find the number of steps by leaving texts out; else the learner's own."""
+    """seed: decides which are drawn; choose: find the number of steps by leaving texts out, else the learner's own;
+    free: the learner was not asked for by name."""
 
     shots: int
     seed: int
     choose: bool
+    free: bool
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What ``adapt`` says. before, after: figures on the examples that were not learned from; old: on the data that
-    the model was trained on, where it is at hand."""
+    """What ``adapt`` says. before, after: figures on the examples that were not learned from; baselines: on as many as
+    ``BESIDE`` of them, of what learns from the same texts without a model; old: on the data that the model was trained
+    on, where it is at hand; below: baselines that the model does not reach."""
 
     support: dict[str, int]
     labels: tuple[str, ...]
     query: int
     before: Figures
     after: Figures
+    baselines: dict[str, Figures]
     old: dict[str, Figures]
     steps: int
     seconds: float
     checkpoint: str
+    below: tuple[str, ...]
 
     def plain(self) -> dict[str, Any]:
         """The adaptation as JSON has it."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "below"}
 
 
 def run(
@@ -72,7 +79,7 @@ def run(
         fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
-    parts, temperature = yield from _prepare(checkpoint, drawn, query)
+    parts, temperature = yield from _prepare(checkpoint, drawn, query, free=wanted.free)
     anew = parts.vocabulary.labels != checkpoint.vocabulary.labels
     before = yield from _figures(parts, query, temperature)
     known = _known(old, support, parts.vocabulary.classes)
@@ -85,20 +92,25 @@ def run(
     parts = assemble.settled(parts, weights)
     progress = {"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)}
     tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
-    adapted = replace(checkpoint, vocabulary=parts.vocabulary, tensors=tensors, progress=progress, metrics={})
-    checkpoints.save(replace(adapted, temperature=temperature), out)
+    config = checkpoint.config.model_copy(update={"model": parts.config.model})
+    adapted = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
+    checkpoints.save(replace(adapted, temperature=temperature, metrics={}), out)
     after = yield from _figures(parts, query, temperature)
     kept = yield from _figures(parts, known, temperature)
+    beside = yield from _beside(parts, support, query, wanted.seed)
+    primary = parts.task.PRIMARY
     return Adaptation(
         support=dict(sorted(drawn.items())),
         labels=parts.vocabulary.labels,
         query=len(query),
         before=before,
         after=after,
+        baselines=beside,
         old={"before": remembered, "after": kept} if known else {},
         steps=steps,
         seconds=seconds,
         checkpoint=str(out),
+        below=tuple(name for name, its in beside.items() if after[primary]["value"] < its[primary]["value"]),
     )
 
 
@@ -150,13 +162,22 @@ def _draw(
     return support, query, drawn
 
 
-def _prepare(checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Example]) -> Telling[tuple[Parts, float]]:
-    """The checkpoint's parts, of the labels that were drawn, and the temperature of what they say."""
+def _prepare(
+    checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Example], *, free: bool
+) -> Telling[tuple[Parts, float]]:
+    """The checkpoint's parts, of the labels that were drawn, and the temperature of what they say.
+
+    free: a learner may be chosen. Where all labels are new nothing is there to be bent: their head is fitted whole.
+    """
     yield from tell_learned(checkpoint, query)
     if not checkpoint.headed:
         yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
     where = runtime.prepare(checkpoint.config)
-    parts = assemble.restored(assemble.with_labels(checkpoint, sorted(drawn)), where)
+    headed = assemble.with_new_labels(checkpoint, sorted(drawn))
+    if free and headed.config.episodes is None and not set(drawn) & set(checkpoint.vocabulary.classes):
+        headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
+        yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
+    parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.vocabulary.given:
         fix = "choose another: --learner finetune"
         raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
@@ -175,6 +196,26 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> T
     logits = yield from assemble.outputs(parts, store)
     measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.targets)
     return {name: asdict(measure) for name, measure in measured.items()}
+
+
+def _beside(
+    parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int
+) -> Telling[dict[str, Figures]]:
+    """Figures of the baselines that learn from the support alone; only whole texts have some."""
+    if parts.vocabulary.given or not query:
+        return {}
+    yield Progress("scoring the baselines")
+    chosen = np.random.default_rng(seed).permutation(len(query))[:BESIDE]
+    examples = [*support, *(query[place] for place in chosen)]
+    features = parts.task.text_features([str(example.text) for example in examples])
+    place_of = {label: place for place, label in enumerate(parts.vocabulary.labels)}
+    targets = np.array([place_of[str(example.target)] for example in examples])
+    count = len(support)
+    said = parts.task.support_chances(features[:count], targets[:count], features[count:], labels=len(place_of))
+    return {
+        name: {metric: asdict(figure) for metric, figure in parts.task.measure(chances, targets[count:]).items()}
+        for name, chances in said.items()
+    }
 
 
 def _learned(

@@ -18,13 +18,14 @@ from lstmcli.data.store import Store
 from lstmcli.data.tokens import PADDING, SPECIAL, Vocabulary
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
-from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.inputs import cache_folder
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Progress, Work
 
 SHIPPED = "shipped"  # vectors of the model that ships
 HEAD = "head."  # weights with a row a label
+BAG = 512  # dimensions of the bag of words that goes with new labels
 WORDS = "embedding.weight"
 EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
@@ -129,6 +130,26 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
             tensors[f"model/{name}"] = new
     tensors = {name: value for name, value in tensors.items() if not name.startswith("memory/")}  # of the known alone
     return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
+
+
+def with_new_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False) -> Checkpoint:
+    """As ``with_labels``. A head that none of the model's own labels is left of gets a bag of words beside the LSTM's
+    states, unless the model has one or was meta-trained without: of classes that a model was not trained for, the
+    words themselves say more than the states do."""
+    headed = with_labels(checkpoint, labels, alone=alone)
+    config = headed.config
+    kept = set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels)
+    if kept or config.episodes is not None or getattr(config.model, "bag", None) != 0:
+        return headed
+    model = config.model.model_copy(update={"bag": BAG})
+    begun = registry.find(registry.MODELS, model.name).bag(len(headed.vocabulary), BAG)
+    weight = headed.tensors[f"model/{HEAD}weight"]
+    head = {f"model/{HEAD}weight": weight.new_zeros(len(weight), weight.shape[1] + BAG)}
+    return replace(
+        headed,
+        config=config.model_copy(update={"model": model}),
+        tensors=headed.tensors | grouped("model", begun) | head,
+    )
 
 
 def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:

@@ -114,7 +114,7 @@ def measured(
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
     drawn_anew = asked.shape.ways is not None
     labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels
-    headed = assemble.with_labels(checkpoint, labels, alone=drawn_anew)
+    headed = assemble.with_new_labels(checkpoint, labels, alone=drawn_anew)
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
     drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)

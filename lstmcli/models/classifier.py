@@ -50,10 +50,10 @@ class Classifier(nn.Module):
             self.film = nn.Linear(config.embedding, features, bias=False)
             nn.init.zeros_(self.film.weight)  # at the start whatever is asked is read alike
         if config.bag:
-            random = torch.Generator().manual_seed(0)  # no weight: the same in every model
-            self.register_buffer("projection", torch.randn(words, config.bag, generator=random) / math.sqrt(config.bag))
-            self.salience = nn.Parameter(torch.arange(2, words + 2).log() / math.log(words + 2))  # [word]
-            self.gain = nn.Parameter(torch.tensor(GAIN))
+            begun = bag(words, config.bag)
+            self.register_buffer("projection", begun["projection"])
+            self.salience = nn.Parameter(begun["salience"])
+            self.gain = nn.Parameter(begun["gain"])
         self.head = nn.Linear(features + config.bag, labels)
 
     def forward(self, batch: Batch) -> ClassScores:
@@ -71,8 +71,8 @@ class Classifier(nn.Module):
             pooled = pooled * (1 + wide(self.film(first)))
         if self.config.bag:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
-            bag = F.normalize((weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1), dim=-1)
-            pooled = torch.cat((wide(pooled), self.gain * bag), dim=-1)
+            summed = (weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1)
+            pooled = torch.cat((wide(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)
         return ClassScores(logits=wide(self.head(pooled)), embedding=pooled)
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
@@ -93,6 +93,16 @@ class Classifier(nn.Module):
         if "mean" in self.config.pooling:  # zero at padding; the sum is as coarse as the states
             pooled.append(wide(hidden.sum(dim=1)) / batch.lengths[:, None])
         return torch.cat(pooled, dim=-1)
+
+
+def bag(words: int, dimensions: int) -> dict[str, Tensor]:
+    """What the bag of a model that has learned nothing of it consists of, by the names of its tensors."""
+    random = torch.Generator().manual_seed(0)  # no weight: the same in every model
+    return {
+        "projection": (torch.randn(words, dimensions, generator=random) / math.sqrt(dimensions)).half(),
+        "salience": torch.arange(2, words + 2).log() / math.log(words + 2),  # [word]
+        "gain": torch.tensor(GAIN),
+    }
 
 
 def build(config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> Classifier:

@@ -1,5 +1,6 @@
 """The command line as people use it: what is written where, exit codes, JSON, pipes."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -146,13 +147,58 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     assert said["labels"] == ["calm", "gloom", "joy"]
     assert said["after"]["accuracy"]["value"] > 0.6
     assert said["old"] == {}
+    assert said["baselines"]["centroid"]["accuracy"]["value"] > 0.6
+    assert "closed form (--learner ridge)" in shown.err
     kept = checkpoints.load(tmp_path / "a.pt")
+    assert kept.config.learner.name == "finetune"  # what the next adaptation begins with
     assert kept.temperature == 1 != checkpoints.load(trained).temperature  # which is of the head that is no more
     assert run("evaluate", "-c", tmp_path / "a.pt", "--data", data) == 0
     assert "has learned from 12 of 27 texts" in capsys.readouterr().err
     data.write_text(data.read_text().replace("joy", "good"))
     assert run("adapt", "-c", trained, "--shots", "4", "--data", data, "--out", tmp_path / "b.pt", "--json") == 0
     assert json.loads(capsys.readouterr().out)["labels"] == ["bad", "good", "calm", "gloom"]
+
+
+TOPICS = {"rain": "rain wind cloud storm", "bread": "flour oven dough crust", "coins": "bank loan rent debt"}
+
+
+def topics(path: Path, words: str = "{} {}") -> Path:
+    """Texts of words that tell their label, and that the model knows, none of which is in it twice."""
+    rows = [
+        f"{words.format(first, second)},{label}"
+        for label, its in TOPICS.items()
+        for first, second in itertools.permutations(its.split(), 2)
+    ]
+    path.write_text("text,label\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("learner", [[], ["--learner", "finetune"], ["--learner", "prototypical"]])
+def test_new_labels_are_told_apart_by_words_that_meant_nothing_to_the_model(
+    run: Run, tmp_path: Path, learner: list[str], capsys: Captured
+) -> None:
+    known = tmp_path / "known.csv"  # every word as often under either label
+    known.write_text("text,label\n" + "".join(
+        f"{' '.join(TOPICS.values())} {number},{'ab'[number % 2]}\n" for number in range(20)))  # fmt: skip
+    sets = [part for override in SMALL for part in ("--set", override)]
+    assert run("train", known, *sets, "--epochs", "1", "--out", "runs/known") == 0
+    data = topics(tmp_path / "topics.csv")
+    capsys.readouterr()
+    assert run("adapt", "-c", "runs/known", "--shots", "4", "--data", data, *learner, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["after"]["accuracy"]["value"] == 1.0
+    assert run("evaluate", "-c", "runs/known/adapted.pt", "--data", data, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] == 1.0
+
+
+def test_a_model_below_a_baseline_says_so_after_adaptation(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    data = topics(tmp_path / "topics.csv")  # of words that the model does not know
+    assert run("adapt", "-c", trained, "--shots", "4", "--data", data, "--out", tmp_path / "a.pt") == 0
+    shown = capsys.readouterr()
+    assert "worse than the centroid baseline" in shown.err
+    assert "centroid" in shown.out
 
 
 def test_a_head_of_new_labels_takes_a_step_though_nothing_can_be_told(
@@ -163,7 +209,7 @@ def test_a_head_of_new_labels_takes_a_step_though_nothing_can_be_told(
     data.write_text("text,label\n" + "".join(f"{text},{label}\n" for label, two in texts.items() for text in two))
     for seed in range(4):
         arguments = ["--data", data, "--shots", "2", "--out", tmp_path / "a.pt", "--seed", seed, "--json"]
-        assert run("adapt", "-c", trained, *arguments) == 0
+        assert run("adapt", "-c", trained, "--learner", "finetune", *arguments) == 0
         shown = capsys.readouterr()
         assert json.loads(shown.out)["steps"] >= 1
         assert "stays as it was" not in shown.err

@@ -1,19 +1,22 @@
 """The head when labels come and go."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lstmcli.config import Classifier, Finetune, RunConfig, Tokens
+from lstmcli.config import Classifier, Episodes, Finetune, Maml, RunConfig, Tokens
 from lstmcli.data import batching
 from lstmcli.data.store import encode
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.adapt import _best_steps, _known, _tasks
-from lstmcli.engine.assemble import with_labels
+from lstmcli.engine.assemble import BAG, with_labels, with_new_labels
+from lstmcli.models.classifier import bag
 from lstmcli.types import Example, finish
 
 
@@ -36,6 +39,35 @@ def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Pat
     assert others.vocabulary.labels == ("calm", "joy")
     assert not others.group("model")["head.weight"].any()
     assert origin.vocabulary.labels == ("bad", "good")
+
+
+def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> None:
+    origin = checkpoints.load(trained)
+    assert origin.config.model.bag == 0
+    others = with_new_labels(origin, ["calm", "joy"])
+    features = origin.tensors["model/head.weight"].shape[1]
+    assert others.config.model.bag == BAG
+    assert others.tensors["model/head.weight"].shape == (2, features + BAG)
+    assert all(torch.equal(others.tensors[name], value) for name, value in origin.tensors.items() if "head" not in name)
+    model = assemble.restored(others, runtime.Runtime("cpu", torch.float32)).model
+    fresh = bag(len(origin.vocabulary), BAG)
+    for name, value in fresh.items():
+        torch.testing.assert_close(model.state_dict()[name], value)
+    assert with_new_labels(others, ["rain", "snow"]).tensors["model/head.weight"].shape == (2, features + BAG)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sets"),
+    [
+        (["calm", "good"], {}),  # one is kept, and with it what the head reads
+        (["bad", "good"], {}),
+        (["calm", "joy"], {"episodes": Episodes(), "learner": Maml()}),  # which has learned what its head reads
+    ],
+)
+def test_a_head_that_knows_what_it_reads_gets_no_bag(labels: list[str], sets: dict[str, Any], trained: Path) -> None:
+    origin = checkpoints.load(trained)
+    origin = replace(origin, config=origin.config.model_copy(update=sets))
+    assert with_new_labels(origin, labels).config.model.bag == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
