@@ -35,7 +35,10 @@ def evaluate(
         typer.Option("--episodes", metavar="M", min=2, help="With --shots: how many tasks to draw; default: 100."),
     ] = None,
     learner: Annotated[
-        str | None, typer.Option("--learner", metavar="NAME", help="With --shots: how to adapt; default: as trained.")
+        str | None,
+        typer.Option(
+            "--learner", metavar="NAME", help="With --shots: how to adapt; default: as trained, ridge for new labels."
+        ),
     ] = None,
     prior: Annotated[
         Prior | None,
@@ -84,7 +87,9 @@ def evaluate(
         fixed = screen.watch(inputs.supports(source))
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
-        asked = Asked(naming.title(source), name, shape, episodes, prior or Prior.support, seed or 0)
+        asked = Asked(
+            naming.title(source), name, shape, episodes, prior or Prior.support, seed or 0, free=learner is None
+        )
         few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
         return
     how = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}

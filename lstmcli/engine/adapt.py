@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmcli.config import Ridge
 from lstmcli.data import batching, sampling
 from lstmcli.data.store import check_kind, encode, marks
 from lstmcli.engine import assemble, runtime
@@ -167,16 +166,13 @@ def _prepare(
 ) -> Telling[tuple[Parts, float]]:
     """The checkpoint's parts, of the labels that were drawn, and the temperature of what they say.
 
-    free: a learner may be chosen. Where all labels are new nothing is there to be bent: their head is fitted whole.
+    free: a learner may be chosen.
     """
     yield from tell_learned(checkpoint, query)
     if not checkpoint.headed:
         yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
     where = runtime.prepare(checkpoint.config)
-    headed = assemble.with_new_labels(checkpoint, sorted(drawn))
-    if free and headed.config.episodes is None and not set(drawn) & set(checkpoint.vocabulary.classes):
-        headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
-        yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
+    headed = yield from assemble.with_new_labels(checkpoint, sorted(drawn), free=free)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.vocabulary.given:
         fix = "choose another: --learner finetune"

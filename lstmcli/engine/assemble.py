@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli import registry
-from lstmcli.config import Finetune, LanguageModel, RunConfig
+from lstmcli.config import Finetune, LanguageModel, Ridge, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.flat import Ints
 from lstmcli.data.store import Store
@@ -19,6 +19,7 @@ from lstmcli.data.tokens import PADDING, SPECIAL, Vocabulary
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint, grouped
+from lstmcli.engine.events import Noted, Telling
 from lstmcli.engine.inputs import cache_folder
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Progress, Work
@@ -132,24 +133,28 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
     return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
 
 
-def with_new_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False) -> Checkpoint:
-    """As ``with_labels``. A head that none of the model's own labels is left of gets a bag of words beside the LSTM's
-    states, unless the model has one or was meta-trained without: of classes that a model was not trained for, the
-    words themselves say more than the states do."""
+def with_new_labels(
+    checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False, free: bool = False
+) -> Telling[Checkpoint]:
+    """As ``with_labels``; what is more where none of the model's own labels is left, unless it was meta-trained.
+
+    Of classes that a model was not trained for the words themselves say more than its LSTM's states do: a bag of words
+    is put beside them, if the model has none. And no head is there to be bent: where the learner is ``free`` to be
+    chosen, a new one is fitted whole.
+    """
     headed = with_labels(checkpoint, labels, alone=alone)
-    config = headed.config
-    kept = set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels)
-    if kept or config.episodes is not None or getattr(config.model, "bag", None) != 0:
+    config, tensors = headed.config, dict(headed.tensors)
+    if config.episodes is not None or set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
         return headed
-    model = config.model.model_copy(update={"bag": BAG})
-    begun = registry.find(registry.MODELS, model.name).bag(len(headed.vocabulary), BAG)
-    weight = headed.tensors[f"model/{HEAD}weight"]
-    head = {f"model/{HEAD}weight": weight.new_zeros(len(weight), weight.shape[1] + BAG)}
-    return replace(
-        headed,
-        config=config.model_copy(update={"model": model}),
-        tensors=headed.tensors | grouped("model", begun) | head,
-    )
+    if free:
+        config = config.model_copy(update={"learner": Ridge()})
+        yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
+    if getattr(config.model, "bag", None) == 0:
+        config = config.model_copy(update={"model": config.model.model_copy(update={"bag": BAG})})
+        begun = registry.find(registry.MODELS, config.model.name).bag(len(headed.vocabulary), BAG)
+        weight = tensors[f"model/{HEAD}weight"]
+        tensors |= grouped("model", begun | {f"{HEAD}weight": weight.new_zeros(len(weight), weight.shape[1] + BAG)})
+    return replace(headed, config=config, tensors=tensors)
 
 
 def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:

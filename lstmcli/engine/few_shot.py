@@ -39,7 +39,7 @@ AGAIN = 3  # times that a text is scored, from which on an interval over tasks i
 @dataclass(frozen=True)
 class Asked:
     """What is to be measured. episodes: how many, where supports are not fixed, none: ``EPISODES``; prior: support,
-    uniform or source."""
+    uniform or source; free: the learner was not asked for by name."""
 
     data: str
     split: str
@@ -47,6 +47,7 @@ class Asked:
     episodes: int | None
     prior: str
     seed: int
+    free: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,12 @@ class FewShot:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures by who says so, of each episode; seconds: of the model's adapting and scoring."""
+    """Figures by who says so, of each episode; steps: of the learner; seconds: of the model's adapting and scoring."""
 
     task: Any
     figures: dict[str, list[dict[str, float]]]
     drawn: list[Draw]
+    steps: int | None
     seconds: float
 
 
@@ -114,7 +116,7 @@ def measured(
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
     drawn_anew = asked.shape.ways is not None
     labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels
-    headed = assemble.with_new_labels(checkpoint, labels, alone=drawn_anew)
+    headed = yield from assemble.with_new_labels(checkpoint, labels, alone=drawn_anew, free=asked.free)
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
     drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)
@@ -132,7 +134,7 @@ def measured(
         chances |= yield from _of_baselines(parts, checkpoint, full, together, drawn, asked)
     figures = {who: [parts.task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
                for who, said in chances.items()}  # fmt: skip
-    return Measured(parts.task, figures, drawn, seconds)
+    return Measured(parts.task, figures, drawn, getattr(parts.config.learner, "steps", None), seconds)
 
 
 def _drawn(
@@ -255,8 +257,7 @@ def _of_baselines(
 
 def _shifted(chances: Array, shift: Array) -> Array:
     moved: Array = chances * np.exp(shift)
-    moved /= moved.sum(axis=1, keepdims=True)
-    return moved
+    return moved / moved.sum(axis=1, keepdims=True)
 
 
 def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -> FewShot:
@@ -266,8 +267,7 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
         means = task.over_episodes(each, seed=asked.seed, least=least)
         return {name: asdict(measure) for name, measure in means.items()}
 
-    ours = figures.pop(MODEL)
-    means = mean(ours)
+    means = mean(ours := figures.pop(MODEL))
     beside = {who: mean(its) for who, its in figures.items()}
     gains: dict[str, Figures] = {
         who: mean([{name: mine[name] - other[name] for name in mine if name in other}
@@ -287,7 +287,7 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
         examples=sum(len(one.query) for one in drawn),
         ways=len(drawn[0].labels),
         shots=episodes.shots(drawn),
-        steps=getattr(checkpoint.config.learner, "steps", None),
+        steps=found.steps,
         episodes=len(drawn),
         prior=asked.prior,
         metrics=means,

@@ -189,6 +189,11 @@ def test_new_labels_are_told_apart_by_words_that_meant_nothing_to_the_model(
     assert said["after"]["accuracy"]["value"] == 1.0
     assert run("evaluate", "-c", "runs/known/adapted.pt", "--data", data, "--json") == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] == 1.0
+    many = ["--shots", "4", "--ways", "3", "--episodes", "3", "--data", data, *learner, "--json"]
+    assert run("evaluate", "-c", "runs/known", *many) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["metrics"]["accuracy"]["value"] == 1.0
+    assert said["steps"] == (100 if "finetune" in learner else None)
 
 
 def test_a_model_below_a_baseline_says_so_after_adaptation(

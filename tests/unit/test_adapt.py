@@ -16,6 +16,8 @@ from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.adapt import _best_steps, _known, _tasks
 from lstmcli.engine.assemble import BAG, with_labels, with_new_labels
+from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.events import Telling
 from lstmcli.models.classifier import bag
 from lstmcli.types import Example, finish
 
@@ -44,7 +46,7 @@ def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Pat
 def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> None:
     origin = checkpoints.load(trained)
     assert origin.config.model.bag == 0
-    others = with_new_labels(origin, ["calm", "joy"])
+    others = spoken(with_new_labels(origin, ["calm", "joy"]))
     features = origin.tensors["model/head.weight"].shape[1]
     assert others.config.model.bag == BAG
     assert others.tensors["model/head.weight"].shape == (2, features + BAG)
@@ -53,7 +55,22 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
     fresh = bag(len(origin.vocabulary), BAG)
     for name, value in fresh.items():
         torch.testing.assert_close(model.state_dict()[name], value)
-    assert with_new_labels(others, ["rain", "snow"]).tensors["model/head.weight"].shape == (2, features + BAG)
+    assert spoken(with_new_labels(others, ["rain", "snow"])).tensors["model/head.weight"].shape == (2, features + BAG)
+
+
+def spoken(told: Telling[Checkpoint]) -> Checkpoint:
+    """What it comes to, whatever it says on the way."""
+    while True:
+        try:
+            next(told)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_learner_is_chosen_for_new_labels_where_none_was_asked_for(trained: Path) -> None:
+    origin = checkpoints.load(trained)
+    assert spoken(with_new_labels(origin, ["calm", "joy"])).config.learner == origin.config.learner
+    assert spoken(with_new_labels(origin, ["calm", "joy"], free=True)).config.learner.name == "ridge"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +84,9 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
 def test_a_head_that_knows_what_it_reads_gets_no_bag(labels: list[str], sets: dict[str, Any], trained: Path) -> None:
     origin = checkpoints.load(trained)
     origin = replace(origin, config=origin.config.model_copy(update=sets))
-    assert with_new_labels(origin, labels).config.model.bag == 0
+    headed = spoken(with_new_labels(origin, labels, free=True))
+    assert headed.config == origin.config
+    assert headed.tensors["model/head.weight"].shape[1] == origin.tensors["model/head.weight"].shape[1]
 
 
 @pytest.mark.parametrize("seed", range(4))
