@@ -257,7 +257,8 @@ def _of_baselines(
 
 def _shifted(chances: Array, shift: Array) -> Array:
     moved: Array = chances * np.exp(shift)
-    return moved / moved.sum(axis=1, keepdims=True)
+    moved /= moved.sum(axis=1, keepdims=True)
+    return moved
 
 
 def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -> FewShot:
@@ -274,12 +275,11 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: Asked, path: Path) -
                    for mine, other in zip(ours, figures[who], strict=True)], least=-1.0)
         for who in PAIRED if who in figures
     }  # fmt: skip
-    named = len({one.domain for one in drawn}) == len(drawn)
     rows = [
         {"name": one.domain, "examples": len(one.query), "metrics": ours[place],
          "baselines": {who: its[place] for who, its in figures.items()}}
         for place, one in enumerate(drawn)
-    ] if named else []  # fmt: skip
+    ] if len({one.domain for one in drawn}) == len(drawn) else []  # fmt: skip
     return FewShot(
         task=checkpoint.config.task,
         data=asked.data,

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from lstmcli.config import LanguageModel as Config
 from lstmcli.models.dropout import locked
 from lstmcli.models.layers import END, wide, word_vectors
-from lstmcli.models.lstm import LSTM, State, reverse
+from lstmcli.models.lstm import LSTM, State, read_each, reverse
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.types import Batch, TokenScores
 
@@ -57,10 +57,10 @@ class LanguageModel(nn.Module):
             turned = (reverse(side[:, :, None], lengths)[:, :, 0] for side in (batch.targets, batch.tokens))
             sides.append((next(turned), next(turned)))
         together = self._embedded(torch.cat([tokens for tokens, _ in sides])).chunk(len(sides))
-        logs, penalties, last = [], [], None
-        for direction, (embedded, (_, targets)) in enumerate(zip(together, sides, strict=True)):
-            hidden, ends = self._read(direction, self._drop(embedded), lengths, None if direction else state)
-            last = last or ends
+        begun = [state, *[None] * (len(sides) - 1)]
+        layers, last = self._read([self._drop(embedded) for embedded in together], lengths, begun)
+        logs, penalties = [], []
+        for direction, (hidden, (_, targets)) in enumerate(zip(layers, sides, strict=True)):
             dropped = self._drop(hidden[-1])
             penalties.append(self._penalty(hidden[-1], dropped, mask))
             features = self.maps[direction](dropped.flatten(0, 1).index_select(0, places))  # [token, embedding]
@@ -71,7 +71,7 @@ class LanguageModel(nn.Module):
 
     def following(self, batch: Batch) -> Tensor:
         """Log chances of the word after the last of each text, forwards: ``[batch, word]``."""
-        hidden, _ = self._read(0, self.embedding(batch.tokens), batch.lengths, None)
+        (hidden,), _ = self._read([self.embedding(batch.tokens)], batch.lengths, [None])
         last = hidden[-1][torch.arange(len(batch.lengths), device=batch.lengths.device), batch.lengths - 1]
         return self.softmax.all(self.maps[0](last), self.embedding.weight)
 
@@ -85,14 +85,14 @@ class LanguageModel(nn.Module):
         position = torch.arange(time + 2, device=batch.tokens.device)
         ended = F.pad(batch.tokens, (1, 1), value=END).where(position <= batch.lengths[:, None], END)
         lengths = batch.lengths + 2
-        layers = []
-        for direction in range(len(self.readers)):
-            tokens = reverse(ended[:, :, None], lengths)[:, :, 0] if direction else ended
-            embedded = self.embedding(tokens)
-            hidden, _ = self._read(direction, embedded, lengths, None)
-            size = max(self.config.hidden, self.config.embedding)
+        turned = reverse(ended[:, :, None], lengths)[:, :, 0]
+        together = [self.embedding(tokens) for tokens in (ended, turned)[: len(self.readers)]]
+        size = max(self.config.hidden, self.config.embedding)
+        read, _ = self._read(together, lengths, [None] * len(together))
+        layers: list[Tensor] = []
+        for embedded, hidden in zip(together, read, strict=True):
             side = torch.stack([F.pad(wide(layer), (0, size - layer.shape[-1])) for layer in (embedded, *hidden)])
-            layers.append(torch.stack([reverse(layer, lengths) for layer in side]) if direction else side)
+            layers.append(torch.stack([reverse(layer, lengths) for layer in side]) if layers else side)
         return torch.cat(layers, dim=-1)[:, :, 1:-1] * batch.mask[None, :, :, None]
 
     def _embedded(self, tokens: Tensor) -> Tensor:
@@ -109,19 +109,22 @@ class LanguageModel(nn.Module):
         return zeros, zeros
 
     def _read(
-        self, direction: int, inputs: Tensor, lengths: Tensor, state: State | None
-    ) -> tuple[list[Tensor], State | None]:
-        """Hidden states of each layer, ``[batch, time, hidden]``, and where all of them end if they had a beginning."""
-        found: list[Tensor] = []
+        self, inputs: list[Tensor], lengths: Tensor, states: list[State | None]
+    ) -> tuple[list[list[Tensor]], State | None]:
+        """Of each direction, forwards first, the hidden states of each layer, ``[batch, time, hidden]``; and where all
+        layers of the first end, if it had a beginning."""
+        found: list[list[Tensor]] = [[] for _ in inputs]
         ends: list[State] = []
-        tower = self.readers[direction]
-        assert isinstance(tower, nn.ModuleList)
-        for number, layer in enumerate(tower):
-            begin = None if state is None else (state[0][number : number + 1], state[1][number : number + 1])
-            hidden, end = layer(self._drop(found[-1]) if found else inputs, lengths, begin, carry=state is not None)
-            found.append(hidden)
-            ends.append(end)
-        if state is None:
+        for number in range(self.config.layers):
+            layer = [self.get_submodule(f"readers.{side}.{number}") for side in range(len(inputs))]
+            begin = [None if state is None else (state[0][number, None], state[1][number, None]) for state in states]
+            below = [self._drop(own[-1]) for own in found] if number else inputs
+            read = read_each(layer, below, lengths, begin)  # type: ignore[arg-type]
+            for own, (hidden, _) in zip(found, read, strict=True):
+                own.append(hidden)
+            if (end := read[0][1]) is not None:
+                ends.append(end)
+        if not ends:
             return found, None
         return found, (torch.cat([hidden for hidden, _ in ends]), torch.cat([cell for _, cell in ends]))
 

@@ -14,6 +14,7 @@ through time undiminished, hence the positive forget bias at the start (Jozefowi
 The gates are stacked in the order i, f, g, o and the parameters named as in ``torch.nn.LSTM``, so weights interchange.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -153,13 +154,10 @@ class LSTM(nn.Module):
                 continue
             sides = []
             for place, suffix in enumerate(self.suffixes, len(last)):
-                sequence = reverse(inputs, lengths) if suffix else inputs
-                zeros = inputs.new_zeros(1, len(inputs), self.hidden)
-                start = (zeros, zeros) if state is None else (state[0][place, None], state[1][place, None])
-                w_ih, w_hh, b_ih, b_hh = self.weights(layer, suffix)
-                sides.append((sequence, *start, w_ih, F.dropout(w_hh, self.weight_drop, self.training), b_ih, b_hh))
+                begin = None if state is None else (state[0][place, None], state[1][place, None])
+                sides.append(self.side(reverse(inputs, lengths) if suffix else inputs, begin, layer, suffix))
             outputs = []
-            read = at_once(partial(self._read, lengths, carry=carry), sides)
+            read = at_once(partial(_read, lengths, carry=carry, training=self.training), sides)
             for suffix, (output, hidden, cell) in zip(self.suffixes, read, strict=True):
                 outputs.append(reverse(output, lengths) if suffix else output)
                 last.append((hidden, cell))
@@ -168,27 +166,12 @@ class LSTM(nn.Module):
             return inputs, None
         return inputs, (torch.cat([hidden for hidden, _ in last]), torch.cat([cell for _, cell in last]))
 
-    def _read(
-        self, lengths: Tensor, inputs: Tensor, hidden: Tensor, cell: Tensor, *weights: Tensor, carry: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One layer in one direction: outputs, and hidden and cell, which are each sequence's own only with
-        ``carry``."""
-        # The kernel gives the cell at the padded end only, so it stops at each length at which some sequence ends.
-        stops = torch.unique(lengths).tolist() if carry else [inputs.shape[1]]
-        outputs: list[Tensor] = []
-        own_hidden, own_cell = hidden, cell
-        for begin, end in zip([0, *stops[:-1]], stops, strict=True):
-            with _unhalved(inputs):
-                piece, hidden, cell = torch.lstm(
-                    inputs[:, begin:end], (hidden, cell), weights, True, 1, 0.0, self.training, False, True
-                )
-            outputs.append(piece)
-            if carry:
-                here = (lengths == end)[None, :, None]
-                own_hidden, own_cell = torch.where(here, hidden, own_hidden), torch.where(here, cell, own_cell)
-        if inputs.shape[1] > stops[-1]:  # padding that no sequence reaches
-            outputs.append(inputs.new_zeros(len(inputs), inputs.shape[1] - stops[-1], self.hidden))
-        return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], own_hidden, own_cell
+    def side(self, inputs: Tensor, state: State | None, layer: int, suffix: str) -> tuple[Tensor, ...]:
+        """What one layer reads in one direction and with what: inputs, hidden and cell, weights."""
+        zeros = inputs.new_zeros(1, len(inputs), self.hidden)
+        w_ih, w_hh, b_ih, b_hh = self.weights(layer, suffix)
+        w_hh = F.dropout(w_hh, self.weight_drop, self.training)
+        return inputs, *((zeros, zeros) if state is None else state), w_ih, w_hh, b_ih, b_hh
 
     def _read_many(
         self, inputs: Tensor, lengths: Tensor, state: State | None, layer: int
@@ -217,6 +200,45 @@ class LSTM(nn.Module):
         turned = [reverse(output, lengths) if suffix else output
                   for output, suffix in zip(outputs, self.suffixes, strict=True)]  # fmt: skip
         return torch.cat(turned, dim=-1), list(ends)
+
+
+def read_each(
+    lstms: Sequence[LSTM], inputs: Sequence[Tensor], lengths: Tensor, states: Sequence[State | None]
+) -> list[tuple[Tensor, State | None]]:
+    """Of LSTMs of one layer and direction what each gives for its own inputs, all at once.
+
+    states: where to start from, none: zero. Where one is given they are all carried.
+    """
+    carry = any(state is not None for state in states)
+    ways = list(zip(lstms, inputs, states, strict=True))
+    if any(_many(its, *lstm.weights(0, "")) for lstm, its, _ in ways):
+        return [lstm(its, lengths, state, carry=carry) for lstm, its, state in ways]
+    mask = (torch.arange(inputs[0].shape[1], device=lengths.device) < lengths[:, None])[:, :, None]
+    sides = [lstm.side(its, state, 0, "") for lstm, its, state in ways]
+    read = at_once(partial(_read, lengths, carry=carry, training=lstms[0].training), sides)
+    return [(output * mask, (hidden, cell) if carry else None) for output, hidden, cell in read]
+
+
+def _read(
+    lengths: Tensor, inputs: Tensor, hidden: Tensor, cell: Tensor, *weights: Tensor, carry: bool, training: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer in one direction: outputs, and hidden and cell, which are each sequence's own only with ``carry``."""
+    # The kernel gives the cell at the padded end only, so it stops at each length at which some sequence ends.
+    stops = torch.unique(lengths).tolist() if carry else [inputs.shape[1]]
+    outputs: list[Tensor] = []
+    own_hidden, own_cell = hidden, cell
+    for begin, end in zip([0, *stops[:-1]], stops, strict=True):
+        with _unhalved(inputs):
+            piece, hidden, cell = torch.lstm(
+                inputs[:, begin:end], (hidden, cell), weights, True, 1, 0.0, training, False, True
+            )
+        outputs.append(piece)
+        if carry:
+            here = (lengths == end)[None, :, None]
+            own_hidden, own_cell = torch.where(here, hidden, own_hidden), torch.where(here, cell, own_cell)
+    if inputs.shape[1] > stops[-1]:  # padding that no sequence reaches
+        outputs.append(inputs.new_zeros(len(inputs), inputs.shape[1] - stops[-1], hidden.shape[-1]))
+    return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], own_hidden, own_cell
 
 
 def _unhalved(inputs: Tensor) -> AbstractContextManager[object]:

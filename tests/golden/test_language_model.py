@@ -1,16 +1,19 @@
 """The language model, held against other ways to the same numbers."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import LanguageModel
 from lstmcli.data.tokens import END
+from lstmcli.models import language_model
 from lstmcli.models.context import Context
 from lstmcli.models.language_model import build
+from lstmcli.models.lstm import LSTM, read_each
 from lstmcli.types import Batch
 
 WORDS = 11
@@ -123,16 +126,29 @@ def test_contexts_are_mixed_as_the_equation_says_and_the_language_model_stays_as
         assert value.grad is None
 
 
-def test_large_and_changing_states_cost_what_the_paper_says() -> None:
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """What the LSTMs of a layer are given, and what they make of it, of each reading."""
+    seen: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    def watched(lstms: list[LSTM], inputs: list[Tensor], *rest: Any) -> Any:
+        results = read_each(lstms, inputs, *rest)
+        seen.append((inputs, [hidden for hidden, _ in results]))
+        return results
+
+    monkeypatch.setattr(language_model, "read_each", watched)
+    return seen
+
+
+def test_large_and_changing_states_cost_what_the_paper_says(read: list[tuple[list[Tensor], list[Tensor]]]) -> None:
     batch = batch_of([[2, 5, 6, 7, 2], [2, 9, 10]])
     plain = model_of(bidirectional=True)
     costly = model_of(bidirectional=True, activation=2.0, slowness=3.0)
     costly.load_state_dict(plain.state_dict())
     assert not costly(batch).penalty
-    states = []
-    for direction in range(2):
-        plain.readers[direction][0].register_forward_hook(lambda _, __, out: states.append(out[0]))
+    read.clear()
     plain(batch)
+    ((_, states),) = read
     expected = []
     for hidden in states:
         kept = torch.cat((hidden[0, :4], hidden[1, :2]))
@@ -141,14 +157,14 @@ def test_large_and_changing_states_cost_what_the_paper_says() -> None:
     torch.testing.assert_close(costly.train()(batch).penalty, torch.stack(expected).mean())
 
 
-def test_dropped_words_are_dropped_wherever_they_stand_and_only_as_inputs() -> None:
+def test_dropped_words_are_dropped_wherever_they_stand_and_only_as_inputs(
+    read: list[tuple[list[Tensor], list[Tensor]]],
+) -> None:
     model = model_of(embedding_dropout=0.5).train()
-    seen = []
-    model.readers[0][0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     batch = batch_of([[5, 6, 5, 6, 5], [6, 5, 6, 5, 6]])
     for _ in range(20):
         model(batch)
-    zero = torch.stack([(inputs == 0).all(dim=-1) for inputs in seen])  # [draw, batch, time]
+    zero = torch.stack([(inputs == 0).all(dim=-1) for (inputs,), _ in read])  # [draw, batch, time]
     for word in (5, 6):
         own = zero[:, batch.tokens == word]
         assert torch.equal(own.all(dim=1), own.any(dim=1))
