@@ -1,8 +1,8 @@
 """Parts of a model that know nothing of each other, computed at once: each in a thread, on processors of its own.
 
 The steps of a recurrence wait for each other, and each is too small to be shared among processors: on two, a fused
-kernel of a hundred cells takes as long as on one. The directions of an LSTM do not wait for each other. Autograd goes back
-through a graph in one thread, so here each part has a graph of its own.
+kernel of a hundred cells takes as long as on one. The directions of an LSTM do not wait for each other. Autograd goes
+back through a graph in one thread, so here each part has a graph of its own.
 """
 
 from collections.abc import Callable, Sequence
