@@ -56,7 +56,7 @@ class Beginning:
 
 def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telling[Beginning]:
     """What a run begins with. last: of a run that goes on, whose words and shape are taken over."""
-    where = runtime.prepare(config)
+    where = runtime.prepare(config, training=True)
     cache = assemble.cache_of(config)
     episodes.check(config)
     origin = None if config.model.init is None or last is not None else _origin(config)

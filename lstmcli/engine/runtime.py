@@ -30,13 +30,13 @@ class Runtime:
         return torch.autocast(kind, torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 
 
-def prepare(config: RunConfig) -> Runtime:
+def prepare(config: RunConfig, *, training: bool = False) -> Runtime:
     """Set memory, threads and seeds, and choose device and precision.
 
     Raises:
         RuntimeSetupError: the device is not there.
     """
-    keep_memory()
+    keep_memory(training=training)
     torch.set_num_threads(config.threads or granted_threads())
     torch.manual_seed(config.seed)
     device = config.device
@@ -52,18 +52,20 @@ def prepare(config: RunConfig) -> Runtime:
     return Runtime(device, getattr(torch, config.precision))
 
 
-def keep_memory() -> None:
+def keep_memory(*, training: bool) -> None:
     """Have the C library keep what is freed for the next batch.
 
     Tensors of a few megabytes are else mapped anew each time, and the kernel clears page after page: in training a
-    third of the time where that is slow, as in a virtual machine. All threads share what is kept. Nothing happens where
-    the library is not glibc.
+    third of the time where that is slow, as in a virtual machine. In training all threads share what is kept: glibc
+    gives others than the first pieces of 64 MB at most, and what is larger is mapped anew. In scoring, where threads
+    read batches side by side, sharing costs a third. Nothing happens where the library is not glibc.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator is not None:
         allocator(MMAP_THRESHOLD, KEPT)
         allocator(TRIM_THRESHOLD, KEPT)
-        allocator(ARENA_MAX, 1)
+        if training:
+            allocator(ARENA_MAX, 1)
 
 
 def granted_threads() -> int:
