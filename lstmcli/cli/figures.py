@@ -31,8 +31,8 @@ def shown(name: str, value: float) -> str:
     return f"{value:.{DIGITS[name]}f}" if name in DIGITS else f"{value:.1%}"
 
 
-def with_interval(figure: "dict[str, float] | None") -> str:
-    return "" if figure is None else f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
+def with_interval(figure: dict[str, float]) -> str:
+    return f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
 
 
 def foretold(said: dict[str, Any]) -> str:

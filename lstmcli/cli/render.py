@@ -187,21 +187,20 @@ class Screen:
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
         self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
-        table = Table("metric", "before", "after", *result.baselines, box=None, pad_edge=False, header_style="bold")
-        self._compare(table, f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
+        self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
-            self._compare(table, "the old data", result.old["before"], result.old["after"], {})
-        self.out.print(table)
+            self._compare("the old data", result.old["before"], result.old["after"], {})
         self._below(result.below)
         self.err.print(f"next: lstmcli predict -c {shlex.quote(result.checkpoint)} 'a text of yours'", soft_wrap=True)
 
-    def _compare(
-        self, table: Table, heading: str, before: "Figures", after: "Figures", baselines: dict[str, "Figures"]
-    ) -> None:
-        table.add_row(Text(heading, style="bold"))
+    def _compare(self, heading: str, before: "Figures", after: "Figures", baselines: dict[str, "Figures"]) -> None:
+        self.out.print(heading, style="bold", soft_wrap=True)
+        table = Table("metric", "before", "after", *baselines, box=None, pad_edge=False, header_style="bold")
         for name, figure in after.items():
             beside = (shown(name, its[name]["value"]) if name in its else "" for its in baselines.values())
-            table.add_row(f"  {NAMES.get(name, name)}", with_interval(before.get(name)), with_interval(figure), *beside)
+            was = shown(name, before[name]["value"]) if name in before else ""
+            table.add_row(NAMES.get(name, name), was, with_interval(figure), *beside)
+        self.out.print(table)
 
     def _below(self, baselines: "Iterable[str]") -> None:
         for name in baselines:
