@@ -129,7 +129,7 @@ def training() -> Figures:
 
     packed_seconds = median(run(packed, batches, None), 3)
     tutorial_seconds = median(run(tutorial, loader, None), 3)
-    runtime.keep_memory(training=True)
+    runtime.keep_memory(shared=True)
     our_seconds = median(run(ours, batches, where))
     float32_seconds = median(run(ours, batches, runtime.Runtime("cpu", torch.float32)), 3)
     figures = {

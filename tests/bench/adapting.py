@@ -74,7 +74,7 @@ def figures(median: Callable[[Callable[[], object], int], float]) -> dict[str, f
     loop = Loop()
     exact, first = ours("second", episode), ours("first", episode)
     theirs = min(median(lambda: loop.step(episode), 3) for _ in range(3))
-    runtime.keep_memory(training=True)
+    runtime.keep_memory(shared=True)
     seconds = [[median(work, 3) for work in (exact, first)] for _ in range(3)]
     ours_exact, ours_first = (min(column) for column in zip(*seconds, strict=True))
     for _ in range(5):

@@ -63,6 +63,6 @@ def language_modelling(median: Callable[[Callable[[], object], int], float]) -> 
         return work
 
     theirs = median(run(plain, plain.loss, False), 3)
-    runtime.keep_memory(training=True)
+    runtime.keep_memory(shared=True)
     seconds = median(run(ours, of_ours, True), 3)
     return {"lm_words_per_s": total / seconds, "lm_vs_plain": theirs / seconds}

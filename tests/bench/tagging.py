@@ -102,7 +102,7 @@ def training(median: Callable[..., float]) -> Figures:
 
     packed = Packed(len(parts.vocabulary), len(parts.vocabulary.labels), parts.config.model)
     theirs = min(seconds(packed, packed.loss, threads) for threads in {1, granted})
-    runtime.keep_memory(training=True)
+    runtime.keep_memory(shared=True)
     threads = runtime.step_threads(parts.config) or granted
     own = seconds(parts.model, ours(parts.runtime), threads)
     in_full = seconds(parts.model, ours(runtime.Runtime("cpu", torch.float32)), threads)
