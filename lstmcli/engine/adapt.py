@@ -200,6 +200,8 @@ def _beside(
     """Figures of the baselines that learn from the support alone; only whole texts have some."""
     if parts.vocabulary.given or not query:
         return {}
+    if len(query) > BESIDE:
+        yield Noted(f"baselines are scored on {BESIDE:,} of the {len(query):,} others")
     yield Progress("scoring the baselines")
     chosen = np.random.default_rng(seed).permutation(len(query))[:BESIDE]
     examples = [*support, *(query[place] for place in chosen)]

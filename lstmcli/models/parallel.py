@@ -66,7 +66,9 @@ def _recorded(function: Function, part: Tensors) -> Graph:
 def _back(pair: tuple[Graph, tuple[Tensor | None, ...]], *, exact: bool = False) -> list[Tensor | None]:
     """The gradients of what went in, given those of what came out."""
     (own, results), given = pair
-    reached = [place for place, gradient in enumerate(given) if gradient is not None]
+    reached = [place for place, gradient in enumerate(given) if gradient is not None and results[place].requires_grad]
+    if not reached:  # nothing of this part was used, or nothing that went in learns
+        return [None] * len(own)
     outputs, weights = [results[place] for place in reached], [given[place] for place in reached]
     wanted = [tensor for tensor in own if tensor.requires_grad]
     found = iter(torch.autograd.grad(outputs, wanted, weights, create_graph=exact, allow_unused=True))

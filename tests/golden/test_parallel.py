@@ -76,6 +76,19 @@ def test_a_graph_that_is_kept_can_be_gone_back_through_again() -> None:
         torch.autograd.grad(cost, leaves(given))
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_parts_that_are_not_used_or_do_not_learn_have_no_gradient(exact: bool) -> None:
+    (shared, first, constant), (_, second, _) = parts()
+    (used, *_), _ = at_once(function, [(shared, first, constant), (shared, second, constant)])
+    own, none = torch.autograd.grad(used.sum(), [first, second], create_graph=exact, allow_unused=True)
+    torch.testing.assert_close(own, torch.autograd.grad(function(shared, first, constant)[0].sum(), first)[0])
+    assert none is None
+    fixed = second.detach()
+    (_, _, apart), (unlearned, *_) = at_once(function, [(shared, first, constant), (shared.detach(), fixed, constant)])
+    cost = apart.sum() + unlearned.sum()  # neither depends on what learns
+    assert torch.autograd.grad(cost, [first], create_graph=exact, allow_unused=True) == (None,)
+
+
 def test_the_parts_run_at_once_forward_and_backward() -> None:
     met: list[str] = []
     here = threading.Barrier(2, timeout=20, action=lambda: met.append("met"))
