@@ -67,7 +67,7 @@ def train(
     )
     config = recipes.load(recipe, overrides=sets or (), options=given)
 
-    from lstmcli.engine import folder, inputs
+    from lstmcli.engine import folder, inputs, memory
 
     target = out or folder.RUNS / Path(recipe).absolute().stem
     if resume and config.data.name in registry.PROBLEMS:
@@ -85,6 +85,7 @@ def train(
         return
     if not resume:
         inputs.check_models(config, target)
+    memory.keep(shared=memory.large(config))
     examples = screen.watch(inputs.read(config))
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught

@@ -1,6 +1,5 @@
 """Device, precision, threads and seeds."""
 
-import ctypes
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,14 +8,11 @@ from pathlib import Path
 import torch
 
 from lstmcli.config import RunConfig
+from lstmcli.engine import memory
 from lstmcli.errors import RuntimeSetupError
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SHARED = 1024  # tokens of a step that more than one processor is worth while for
-KEPT = 2**30  # bytes of freed memory that the process keeps; larger pieces go back at once
-PIECE = 2**26  # bytes that glibc gives a thread beside the first at once
-STATE = 40  # bytes a token and cell: gates, cells and hidden states, and their gradients
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # glibc's names for its options, malloc.h
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,7 @@ def prepare(config: RunConfig, *, training: bool = False) -> Runtime:
     Raises:
         RuntimeSetupError: the device is not there.
     """
-    states = config.train.batch_tokens * config.model.hidden * STATE  # bytes that an LSTM keeps of a batch
-    keep_memory(shared=training and states > PIECE)
+    memory.keep(shared=training and memory.large(config))
     torch.set_num_threads(config.threads or granted_threads())
     torch.manual_seed(config.seed)
     device = config.device
@@ -53,23 +48,6 @@ def prepare(config: RunConfig, *, training: bool = False) -> Runtime:
     if config.precision == "auto":
         return Runtime(device, torch.bfloat16 if fast_bfloat16(device) else torch.float32)
     return Runtime(device, getattr(torch, config.precision))
-
-
-def keep_memory(*, shared: bool) -> None:
-    """Have the C library keep what is freed for the next batch.
-
-    Tensors of a few megabytes are else mapped anew each time, and the kernel clears page after page: in training a
-    third of the time where that is slow, as in a virtual machine. Where all threads are to share what is kept, large
-    tensors of any are kept too: glibc gives others than the first pieces of 64 MB at most. It costs a tenth more
-    memory, and a third of the speed where threads score batches side by side. Nothing happens where the library is not
-    glibc.
-    """
-    allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if allocator is not None:
-        allocator(MMAP_THRESHOLD, KEPT)
-        allocator(TRIM_THRESHOLD, KEPT)
-        if shared:
-            allocator(ARENA_MAX, 1)
 
 
 def granted_threads() -> int:

@@ -59,15 +59,16 @@ class LanguageModel(nn.Module):
         together = self._embedded(torch.cat([tokens for tokens, _ in sides])).chunk(len(sides))
         begun = [state, *[None] * (len(sides) - 1)]
         layers, last = self._read([self._drop(embedded) for embedded in together], lengths, begun)
-        logs, penalties = [], []
-        for direction, (hidden, (_, targets)) in enumerate(zip(layers, sides, strict=True)):
+        features, penalties = [], []
+        for direction, hidden in enumerate(layers):
             dropped = self._drop(hidden[-1])
             penalties.append(self._penalty(hidden[-1], dropped, mask))
-            features = self.maps[direction](dropped.flatten(0, 1).index_select(0, places))  # [token, embedding]
-            found = self.softmax(features, targets[mask], self.embedding.weight)
-            side = found.new_zeros(mask.shape).masked_scatter(mask, found)
-            logs.append(reverse(side[:, :, None], lengths)[:, :, 0] if direction else side)
-        return TokenScores(torch.stack(logs), lengths, torch.stack(penalties).mean(), last)
+            features.append(self.maps[direction](dropped.flatten(0, 1).index_select(0, places)))  # [token, embedding]
+        wanted = torch.cat([targets[mask] for _, targets in sides])
+        found = self.softmax(torch.cat(features), wanted, self.embedding.weight)
+        logs = found.new_zeros(len(sides), *mask.shape).masked_scatter(mask, found)  # [direction, batch, time]
+        logs = torch.stack([logs[0], *(reverse(side[:, :, None], lengths)[:, :, 0] for side in logs[1:])])
+        return TokenScores(logs, lengths, torch.stack(penalties).mean(), last)
 
     def following(self, batch: Batch) -> Tensor:
         """Log chances of the word after the last of each text, forwards: ``[batch, word]``."""

@@ -7,6 +7,7 @@ back through a graph in one thread, so here each part has a graph of its own.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cache
 from typing import Any, TypeVar
 
@@ -27,7 +28,8 @@ def at_once(function: Function, parts: Sequence[Tensors]) -> list[Tensors]:
     """
     first = parts[0][0]
     if len(parts) == 1 or first.device.type != "cpu" or torch.get_num_threads() == 1:
-        return [function(*part) for part in parts]
+        with _autocast():
+            return [function(*part) for part in parts]
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for part in parts for tensor in part)):
         return _each(lambda part: function(*part), parts)
     flat = [tensor for part in parts for tensor in part]
@@ -84,12 +86,11 @@ def _each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
     """What the work makes of each part: the first in this thread, the others in threads of their own."""
     threads = torch.get_num_threads()
     share = max(1, threads // len(parts))
-    recording, halved = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
-    dtype = torch.get_autocast_dtype("cpu")
+    recording, precision = torch.is_grad_enabled(), _autocast()
 
     def alone(part: Part) -> Result:
         torch.set_num_threads(share)  # of the thread that it is called in
-        with torch.set_grad_enabled(recording), torch.autocast("cpu", dtype, enabled=halved):
+        with torch.set_grad_enabled(recording), copy(precision):
             return work(part)
 
     others = [_pool().submit(alone, part) for part in parts[1:]]
@@ -97,6 +98,14 @@ def _each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
         return [alone(parts[0]), *(other.result() for other in others)]
     finally:
         torch.set_num_threads(threads)
+
+
+def _autocast() -> torch.autocast:
+    """Autocast as it is here, but that each cast is made anew: the cache of casts is one for all threads, and emptied
+    by whichever is done first, so that how often a weight was cast, and how its gradient was rounded, would be chance.
+    """
+    halved, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    return torch.autocast("cpu", dtype, enabled=halved, cache_enabled=False)
 
 
 @cache

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.models.layers import wide
+from lstmcli.models.parallel import at_once
 
 ROWS = 1024  # scored at once over drawn words, and over all where nothing is learned: 30,000 words are 120 MB
 SHARES = (1 / 15, 1 / 3)  # of the vocabulary, where the groups of an adaptive softmax end
@@ -53,19 +54,29 @@ class TiedSoftmax(nn.Module):
         both, sizes = torch.cat((targets, others)), [len(targets), len(others)]
         known, drawn = torch.split(F.embedding(both, vectors), sizes)  # at once: each has a gradient of all words
         own, bias = torch.split(self.bias[both], sizes)
-        own = own + (wide(features) * wide(known)).sum(-1)
         bias = bias - self._expected(others)
-        sums = []
-        for some, wanted in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
-            logits = (wide(F.linear(some, drawn)) + bias).masked_fill(others == wanted[:, None], float("-inf"))
-            sums.append(logits.logsumexp(dim=-1))  # [row, sample] at a size that caches hold
-        return own - torch.logaddexp(own, torch.cat(sums))
+        size = max(ROWS, -(-len(targets) // torch.get_num_threads()))
+        rows = zip(*(torch.split(tensor, size) for tensor in (features, known, own, targets)), strict=True)
+        return torch.cat([logs for (logs,) in at_once(_logs, [(*its, drawn, bias, others) for its in rows])])
 
     def _expected(self, words: Tensor) -> Tensor:
         """The log of how often each word is to be expected among the drawn."""
         rank = words.double()
         chances = ((rank + 2) / (rank + 1)).log() / math.log(self.words + 1)
         return (chances * self.samples).log().float()
+
+
+def _logs(
+    features: Tensor, known: Tensor, own: Tensor, targets: Tensor, drawn: Tensor, bias: Tensor, others: Tensor
+) -> tuple[Tensor]:
+    """Log chances ``[row]`` of the targets among themselves and the drawn. known, drawn: their vectors, ``[row,
+    embedding]`` and ``[sample, embedding]``; own, bias: their biases; others: the drawn words."""
+    own = own + (wide(features) * wide(known)).sum(-1)
+    sums = []
+    for some, wanted in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
+        logits = torch.add(F.linear(some, drawn), bias).masked_fill_(others == wanted[:, None], float("-inf"))
+        sums.append(logits.logsumexp(dim=-1))  # [row, sample] at a size that caches hold
+    return (own - torch.logaddexp(own, torch.cat(sums)),)
 
 
 class AdaptiveSoftmax(nn.Module):

@@ -30,7 +30,7 @@ from lstmcli.config import Classifier, Data, Tokens
 from lstmcli.data import batching, reviews
 from lstmcli.data.store import Store, encode
 from lstmcli.data.tokens import Vocabulary
-from lstmcli.engine import runtime
+from lstmcli.engine import memory, runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
 from tests.bench import adapting as meta_steps
@@ -129,7 +129,7 @@ def training() -> Figures:
 
     packed_seconds = median(run(packed, batches, None), 3)
     tutorial_seconds = median(run(tutorial, loader, None), 3)
-    runtime.keep_memory(shared=True)
+    memory.keep(shared=True)
     our_seconds = median(run(ours, batches, where))
     float32_seconds = median(run(ours, batches, runtime.Runtime("cpu", torch.float32)), 3)
     figures = {

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lstmcli.config import LanguageModel
 from lstmcli.data import stream
 from lstmcli.data.store import Store
-from lstmcli.engine import runtime
+from lstmcli.engine import memory, runtime
 from lstmcli.models.language_model import build
 from lstmcli.tasks import model_language
 from lstmcli.types import Batch
@@ -63,6 +63,6 @@ def language_modelling(median: Callable[[Callable[[], object], int], float]) -> 
         return work
 
     theirs = median(run(plain, plain.loss, False), 3)
-    runtime.keep_memory(shared=True)
+    memory.keep(shared=True)
     seconds = median(run(ours, of_ours, True), 3)
     return {"lm_words_per_s": total / seconds, "lm_vs_plain": theirs / seconds}

@@ -17,7 +17,7 @@ from lstmcli import recipes
 from lstmcli.config import Data, Tagger
 from lstmcli.data import batching, entities
 from lstmcli.data.store import Store, built, encode
-from lstmcli.engine import assemble, checkpoint, runtime
+from lstmcli.engine import assemble, checkpoint, memory, runtime
 from lstmcli.engine.fit import optimizer_for
 from lstmcli.tasks import tag
 from lstmcli.types import CASINGS, Batch, Example, finish
@@ -102,7 +102,7 @@ def training(median: Callable[..., float]) -> Figures:
 
     packed = Packed(len(parts.vocabulary), len(parts.vocabulary.labels), parts.config.model)
     theirs = min(seconds(packed, packed.loss, threads) for threads in {1, granted})
-    runtime.keep_memory(shared=True)
+    memory.keep(shared=True)
     threads = runtime.step_threads(parts.config) or granted
     own = seconds(parts.model, ours(parts.runtime), threads)
     in_full = seconds(parts.model, ours(runtime.Runtime("cpu", torch.float32)), threads)

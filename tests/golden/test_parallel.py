@@ -1,6 +1,7 @@
 """Parts computed at once against the same parts one after the other: values, first and second derivatives."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -136,9 +137,7 @@ def test_an_error_of_any_part_comes_out_and_the_threads_stay_as_they_were() -> N
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_an_lstm_reads_in_both_directions_alike_on_one_and_two_processors(precision: torch.dtype) -> None:
     torch.manual_seed(0)
-    # Dropped weights are cast once here, not once a piece, and so their gradients are added up in bfloat16.
-    drop = 0.3 if precision is torch.float32 else 0.0
-    lstm = LSTM(3, 5, layers=2, bidirectional=True, dropout=0.3, weight_drop=drop)
+    lstm = LSTM(3, 5, layers=2, bidirectional=True, dropout=0.3, weight_drop=0.3)
     x = torch.randn(3, 6, 3)
     found = []
     for threads in (1, 2):
@@ -153,3 +152,20 @@ def test_an_lstm_reads_in_both_directions_alike_on_one_and_two_processors(precis
         found.append([hidden, *state, *(parameter.grad for parameter in lstm.parameters())])
     for one, two in zip(*found, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
+
+
+def test_gradients_in_bfloat16_do_not_depend_on_which_part_is_done_first() -> None:
+    torch.manual_seed(0)
+    x, w = torch.randn(50, 40), torch.randn(40, 30, requires_grad=True)
+
+    def twice(x: Tensor, w: Tensor, wait: Tensor) -> Tensors:
+        first = x @ w
+        time.sleep(wait.item())  # by now the other part is done
+        return first, (0.3 * x) @ w
+
+    found = []
+    for waits in ((0.0, 0.05), (0.05, 0.0), (0.0, 0.0)):
+        with torch.autocast("cpu", torch.bfloat16):
+            results = at_once(twice, [(x, w, torch.tensor(wait)) for wait in waits])
+        found.append(torch.autograd.grad(sum(one.float().pow(2).sum() for part in results for one in part), w)[0])
+    assert all(torch.equal(found[0], other) for other in found)
