@@ -64,8 +64,8 @@ class LanguageModel(nn.Module):
             dropped = self._drop(hidden[-1])
             penalties.append(self._penalty(hidden[-1], dropped, mask))
             features.append(self.maps[direction](dropped.flatten(0, 1).index_select(0, places)))  # [token, embedding]
-        wanted = torch.cat([targets[mask] for _, targets in sides])
-        found = self.softmax(torch.cat(features), wanted, self.embedding.weight)
+        wanted = torch.stack([targets[mask] for _, targets in sides])  # [direction, token]
+        found = self.softmax(torch.stack(features), wanted, self.embedding.weight)
         logs = found.new_zeros(len(sides), *mask.shape).masked_scatter(mask, found)  # [direction, batch, time]
         logs = torch.stack([logs[0], *(reverse(side[:, :, None], lengths)[:, :, 0] for side in logs[1:])])
         return TokenScores(logs, lengths, torch.stack(penalties).mean(), last)

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 
@@ -12,11 +11,11 @@ from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 def test_a_drawn_softmax_tends_to_the_full_one() -> None:
     torch.manual_seed(0)
     words, rows = 60, 8
-    vectors, features = torch.randn(words, 5), torch.randn(rows, 5, requires_grad=True)
-    targets = torch.randint(3, words, (rows,))
+    vectors, features = torch.randn(words, 5), torch.randn(2, rows, 5, requires_grad=True)
+    targets = torch.randint(3, words, (2, rows))
     full = TiedSoftmax(words, 0)
     full.bias.data.normal_()
-    likely = (features @ vectors.T + full.bias).argmax(dim=1)  # what is both drawn and the target counts once
+    likely = (features @ vectors.T + full.bias).argmax(dim=2)  # what is both drawn and the target counts once
     targets = torch.where(torch.arange(rows) < rows // 2, likely, targets)
     exact = full(features, targets, vectors)
     (wanted,) = torch.autograd.grad(exact.sum(), features)
@@ -43,16 +42,24 @@ def test_drawn_words_are_as_frequent_as_their_correction_expects() -> None:
 
 def test_out_of_training_all_words_are_scored_whatever_the_softmax() -> None:
     torch.manual_seed(0)
-    vectors, features = torch.randn(60, 5), torch.randn(2100, 5)
-    targets = torch.randint(0, 60, (2100,))
+    vectors, features = torch.randn(60, 5), torch.randn(2, 1050, 5)
+    targets = torch.randint(0, 60, (2, 1050))
     drawn = TiedSoftmax(60, 7).eval()
     with torch.no_grad():
-        wanted = -F.cross_entropy(features @ vectors.T, targets, reduction="none")
+        wanted = (features @ vectors.T).log_softmax(dim=2).gather(2, targets[:, :, None])[:, :, 0]
         torch.testing.assert_close(drawn(features, targets, vectors), wanted)
-        torch.testing.assert_close(drawn.all(features, vectors).gather(1, targets[:, None])[:, 0], wanted)
-    adaptive = AdaptiveSoftmax(60, 5)
-    chances = adaptive.groups.log_prob(features[:3]).exp()
-    torch.testing.assert_close(chances.sum(dim=1), torch.ones(3))
-    everything = torch.stack([adaptive(features[:3], torch.full((3,), word), vectors) for word in range(60)], dim=1)
+        torch.testing.assert_close(drawn.all(features[0], vectors).gather(1, targets[0, :, None])[:, 0], wanted[0])
+    adaptive, few = AdaptiveSoftmax(60, 5), features[:, :3]
+    chances = adaptive.groups.log_prob(few.flatten(0, 1)).exp().view(2, 3, 60)
+    torch.testing.assert_close(chances.sum(dim=2), torch.ones(2, 3))
+    everything = torch.stack([adaptive(few, torch.full((2, 3), word), vectors) for word in range(60)], dim=2)
     torch.testing.assert_close(everything.exp(), chances)
-    torch.testing.assert_close(adaptive.all(features[:3], vectors).exp(), chances)
+    torch.testing.assert_close(adaptive.all(few[0], vectors).exp(), chances[0])
+
+
+def test_each_side_has_words_drawn_for_itself() -> None:
+    torch.manual_seed(0)
+    softmax = TiedSoftmax(5000, 10)
+    vectors, features = torch.randn(5000, 3), torch.ones(2, 1, 3)
+    first, second = softmax(features, torch.full((2, 1), 7), vectors)
+    assert first != second
