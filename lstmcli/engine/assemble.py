@@ -24,7 +24,6 @@ from lstmcli.engine.inputs import cache_folder
 from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Progress, Work
 
-SHIPPED = "shipped"  # vectors of the model that ships
 HEAD = "head."  # weights with a row a label
 BAG = 512  # dimensions of the bag of words that goes with new labels
 WORDS = "embedding.weight"
@@ -172,11 +171,11 @@ def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
 
 def _held(source: str) -> bool:
     """True where the vectors are those of a checkpoint."""
-    return source == SHIPPED or source.endswith(".pt")
+    return source == checkpoints.SHIPPED or source.endswith(".pt")
 
 
 def _holder(source: str) -> Checkpoint:
-    return checkpoints.load(checkpoints.PRETRAINED if source == SHIPPED else Path(source))
+    return checkpoints.load(checkpoints.named(source))
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:
