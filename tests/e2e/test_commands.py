@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.engine import inputs, memory
+from lstmcli.errors import ConfigError
 from tests.conftest import BAD, GOOD, SMALL, train_arguments, write_table
 
 Run = Callable[..., int]
@@ -63,6 +65,23 @@ def test_options_reach_the_recipe(run: Run, table: Path, tmp_path: Path, capsys:
         False,
         3,
     )
+
+
+def test_memory_is_shared_before_a_thread_can_take_a_piece_of_its_own(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    def read(_: object) -> None:
+        told.append("read")
+        raise ConfigError("that is enough")
+
+    monkeypatch.setattr(memory, "keep", lambda *, shared: told.append(shared))
+    monkeypatch.setattr(inputs, "read", read)
+    for hidden, shared in ((8, False), (2048, True)):
+        told.clear()
+        assert run("train", "reviews", "--set", f"model.hidden={hidden}", "--out", tmp_path / "run") == 2
+        assert told == [shared, "read"]
 
 
 def test_evaluate_prints_the_contract(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
