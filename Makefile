@@ -15,7 +15,7 @@ demo: setup
 	$(BIN)/lstmcli train reviews --out runs/demo --force
 	$(BIN)/lstmcli evaluate -c runs/demo/model.pt
 	$(BIN)/lstmcli adapt --shots 5 -c runs/demo/model.pt
-	$(BIN)/lstmcli train reviews-maml --out runs/demo-maml --force
+	$(BIN)/lstmcli train reviews-maml --set model.init=runs/demo/model.pt --out runs/demo-maml --force
 	$(BIN)/lstmcli evaluate --shots 5 --episodes 50 -c runs/demo-maml/model.pt
 	$(BIN)/lstmcli predict -c lstmcli/pretrained/imdb.pt "A warm, sharp film that is over far too soon." "Two dull hours that I want back."
 	@echo "Next: source $(BIN)/activate, then  lstmcli predict 'your own text'  or  lstmcli train your.csv"
