@@ -16,6 +16,7 @@ from lstmcli.config import Episodes
 from lstmcli.data import batching
 from lstmcli.data.flat import Ints
 from lstmcli.data.store import Store
+from lstmcli.data.tokens import UNKNOWN
 from lstmcli.errors import DataError
 from lstmcli.types import Batch, Episode, Example
 
@@ -179,10 +180,18 @@ def joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
-def collate(store: Store, drawn: Sequence[Draw]) -> Episode:
-    """Episodes of one shape as one, with a leading dimension of tasks."""
+def collate(store: Store, drawn: Sequence[Draw], *, known: int | None = None) -> Episode:
+    """Episodes of one shape as one, with a leading dimension of tasks.
+
+    known: of the words, those from this one on are known in a task's query only where its own support has them.
+    """
     support = _stacked(store, [one.support for one in drawn], [one.support_targets for one in drawn])
     query = _stacked(store, [one.query for one in drawn], [one.query_targets for one in drawn])
+    if known is not None:
+        import torch
+
+        for learned, asked in zip(support.tokens, query.tokens, strict=True):
+            asked[(asked >= known) & ~torch.isin(asked, learned)] = UNKNOWN
     return Episode(support, query, drawn[0].labels)
 
 

@@ -7,13 +7,16 @@ once a form. Letters are UTF-8 bytes: every script is covered, and none is unkno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from lstmcli.data.flat import Ints, runs
 from lstmcli.types import Example
 
+Floats = np.ndarray[Any, np.dtype[np.float32]]
 LONGEST = 40  # bytes of a word that are read
+PIECES = 2**14  # kinds of pieces that are told apart
 LOWER, CAPITAL, CAPITALS, MIXED, NUMBER, DIGITS, MARKS, CASELESS = range(8)  # types.CASINGS of them
 
 
@@ -61,6 +64,20 @@ def forms_of(words: Sequence[str], ids: Sequence[int], context: Sequence[int]) -
         letters=np.frombuffer(b"".join(encoded), np.uint8),
         offsets=np.concatenate(([0], np.cumsum([len(word) for word in encoded]))),
     )
+
+
+def likeness(words: Sequence[str], dimensions: int) -> Floats:
+    """A vector a word, ``[word, dimension]``, of about length one; those of words that are spelled alike lie near.
+
+    The sum of a random vector for each piece of two to four letters (after Bojanowski et al. 2017, "Enriching Word
+    Vectors with Subword Information", with vectors that are not learned).
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    cut = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), n_features=PIECES, dtype=np.float32)
+    random = np.random.default_rng(0).standard_normal((PIECES, dimensions), dtype=np.float32)
+    vectors: Floats = cut.transform(words) @ random / np.sqrt(dimensions, dtype=np.float32)
+    return vectors
 
 
 def casing(word: str) -> int:

@@ -86,10 +86,19 @@ class Vocabulary:
         """The same words, which a language model with this vocabulary reads too."""
         return Vocabulary(self._tokenizer, self.labels, self.carried, context)
 
-    def with_words(self, more: Iterable[str]) -> "Vocabulary":
-        """These words too, after the others; they are ``carried``."""
+    def with_words(self, more: Iterable[str], *, carried: bool = True) -> "Vocabulary":
+        """These words too, after the others; they are ``carried``, if nothing else is said."""
         words = dict.fromkeys((*self.words, *more))
-        return self._of(dict(zip(words, range(len(words)), strict=True)), carried=len(words) - len(self))
+        return self._of(dict(zip(words, range(len(words)), strict=True)), carried=carried * (len(words) - len(self)))
+
+    def unknown(self, texts: Iterable[str]) -> list[str]:
+        """The words of the texts that are not among these, each once; none where texts are cut into pieces."""
+        if not isinstance(self._tokenizer.model, models.WordLevel):
+            return []
+        parts, normalize = self._tokenizer.pre_tokenizer.pre_tokenize_str, self._tokenizer.normalizer.normalize_str
+        found = dict.fromkeys(word for text in texts for word, _ in parts(normalize(text)))
+        known = self._tokenizer.get_vocab()
+        return [word for word in found if word not in known]
 
     @property
     def given(self) -> bool:

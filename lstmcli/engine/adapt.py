@@ -78,7 +78,7 @@ def run(
         fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
-    parts, temperature = yield from _prepare(checkpoint, drawn, query, free=wanted.free)
+    parts, temperature = yield from _prepare(checkpoint, drawn, support, query, free=wanted.free)
     anew = parts.vocabulary.labels != checkpoint.vocabulary.labels
     before = yield from _figures(parts, query, temperature)
     known = _known(old, support, parts.vocabulary.classes)
@@ -162,9 +162,9 @@ def _draw(
 
 
 def _prepare(
-    checkpoint: Checkpoint, drawn: Counter[str], query: Sequence[Example], *, free: bool
+    checkpoint: Checkpoint, drawn: Counter[str], support: Sequence[Example], query: Sequence[Example], *, free: bool
 ) -> Telling[tuple[Parts, float]]:
-    """The checkpoint's parts, of the labels that were drawn, and the temperature of what they say.
+    """The checkpoint's parts, of the labels that were drawn with the support, and the temperature of what they say.
 
     free: a learner may be chosen.
     """
@@ -172,7 +172,7 @@ def _prepare(
     if not checkpoint.headed:
         yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
     where = runtime.prepare(checkpoint.config)
-    headed = yield from assemble.with_new_labels(checkpoint, sorted(drawn), free=free)
+    headed = yield from assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.vocabulary.given:
         fix = "choose another: --learner finetune"

@@ -14,18 +14,21 @@ from lstmcli import registry
 from lstmcli.config import Finetune, LanguageModel, Ridge, RunConfig
 from lstmcli.data import batching, vectors
 from lstmcli.data.flat import Ints
+from lstmcli.data.forms import likeness
 from lstmcli.data.store import Store
-from lstmcli.data.tokens import PADDING, SPECIAL, Vocabulary
+from lstmcli.data.tokens import PADDING, SPECIAL, UNKNOWN, Vocabulary
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import runtime
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.engine.inputs import cache_folder
 from lstmcli.errors import ConfigError
-from lstmcli.types import Batch, Progress, Work
+from lstmcli.types import Batch, Example, Progress, Work
 
 HEAD = "head."  # weights with a row a label
-BAG = 512  # dimensions of the bag of words that goes with new labels
+BAG = 1024  # dimensions of the bag of words that goes with new labels
+GAIN = 8.0  # its length; that of the pooled states is about 2
+SPELLING = 0.7  # share of likeness in spelling in the products of its words
 WORDS = "embedding.weight"
 EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
@@ -133,27 +136,44 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
 
 
 def with_new_labels(
-    checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False, free: bool = False
+    checkpoint: Checkpoint,
+    labels: Sequence[str],
+    texts: Sequence[Example],
+    *,
+    alone: bool = False,
+    free: bool = False,
 ) -> Telling[Checkpoint]:
     """As ``with_labels``; what is more where none of the model's own labels is left, unless it was meta-trained.
 
     Of classes that a model was not trained for the words themselves say more than its LSTM's states do: a bag of words
-    is put beside them, if the model has none. And no head is there to be bent: where the learner is ``free`` to be
-    chosen, a new one is fitted whole.
+    is put beside them, if the model has none, among them those of the texts. And no head is there to be bent: where the
+    learner is ``free`` to be chosen, a new one is fitted whole.
     """
     headed = with_labels(checkpoint, labels, alone=alone)
-    config, tensors = headed.config, dict(headed.tensors)
-    if config.episodes is not None or set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
+    if headed.config.episodes is not None or set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
         return headed
     if free:
-        config = config.model_copy(update={"learner": Ridge()})
+        headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
         yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
-    if getattr(config.model, "bag", None) == 0:
-        config = config.model_copy(update={"model": config.model.model_copy(update={"bag": BAG})})
-        begun = registry.find(registry.MODELS, config.model.name).bag(len(headed.vocabulary), BAG)
-        weight = tensors[f"model/{HEAD}weight"]
-        tensors |= grouped("model", begun | {f"{HEAD}weight": weight.new_zeros(len(weight), weight.shape[1] + BAG)})
-    return replace(headed, config=config, tensors=tensors)
+    return _with_bag(headed, texts) if getattr(headed.config.model, "bag", None) == 0 else headed
+
+
+def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
+    """The checkpoint with a bag of words, in which words that are spelled alike are alike; its head sees nothing of it
+    yet. The LSTM reads the texts' words that it does not know as it did before."""
+    new = checkpoint.vocabulary.unknown(str(example.text) for example in texts)
+    vocabulary = checkpoint.vocabulary.with_words(new, carried=False) if new else checkpoint.vocabulary
+    config = checkpoint.config.model_copy(update={"model": checkpoint.config.model.model_copy(update={"bag": BAG})})
+    begun = registry.find(registry.MODELS, config.model.name).bag(len(vocabulary), BAG)
+    alike = torch.from_numpy(likeness(vocabulary.words, BAG))
+    begun["projection"] = ((1 - SPELLING) ** 0.5 * begun["projection"].float() + SPELLING**0.5 * alike).half()
+    begun["gain"] = torch.tensor(GAIN)
+    own = checkpoint.group("model")
+    unknown, weight = own[WORDS][UNKNOWN], own[f"{HEAD}weight"]
+    begun[WORDS] = torch.cat((own[WORDS], unknown.expand(len(new), -1)))
+    begun[f"{HEAD}weight"] = torch.cat((weight, weight.new_zeros(len(weight), BAG)), dim=1)
+    tensors = checkpoint.tensors | grouped("model", begun)
+    return replace(checkpoint, config=config, vocabulary=vocabulary, tensors=tensors)
 
 
 def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:

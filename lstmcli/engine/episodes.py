@@ -126,12 +126,17 @@ class Course:
         return baseline_figures(self._parts.task, fitted, self._whole["validation"].part(places))
 
 
-def outputs(parts: Parts, store: Store, drawn: Sequence[Draw], batch: int, what: str) -> Work[list[Array]]:
-    """The logits of each episode's query after adaptation to its support, ``[text, label]``."""
+def outputs(
+    parts: Parts, store: Store, drawn: Sequence[Draw], batch: int, what: str, *, known: int | None = None
+) -> Work[list[Array]]:
+    """The logits of each episode's query after adaptation to its support, ``[text, label]``.
+
+    known: how many words the model knew before it met the data, as of ``episodes.collate``.
+    """
     parts.model.eval()
     results: list[Array] = []
     for item in _batches(list(drawn), batch):
-        episode = episodes.collate(store, item).to(parts.runtime.device)
+        episode = episodes.collate(store, item, known=known).to(parts.runtime.device)
         results += adapted(parts, episode)
         yield Progress(what, len(results), len(drawn))
     return results

@@ -116,7 +116,7 @@ def measured(
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
     drawn_anew = asked.shape.ways is not None
     labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels
-    headed = yield from assemble.with_new_labels(checkpoint, labels, alone=drawn_anew, free=asked.free)
+    headed = yield from assemble.with_new_labels(checkpoint, labels, examples, alone=drawn_anew, free=asked.free)
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
     drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)
@@ -175,7 +175,7 @@ def _of_the_model(
 ) -> Telling[Chances]:
     """What the model says after adaptation; unless ``alone`` what it would have said before, and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
-    learners, drawn_anew = {MODEL: parts}, asked.shape.ways is not None
+    learners, drawn_anew, known = {MODEL: parts}, asked.shape.ways is not None, len(checkpoint.vocabulary)
     if parts.config.learner.name != "finetune" and not alone:
         learners["finetune"] = _fine_tuning(parts, drawn_anew=drawn_anew)
     trained = checkpoint.config.episodes
@@ -185,7 +185,7 @@ def _of_the_model(
     own |= {who: "support" if its.learner.takes_shares else trained_on for who, its in learners.items()}
     logits = {}
     for who, its in learners.items():
-        logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})")
+        logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})", known=known)
         check_finite(map(torch.from_numpy, logits[who]))
     if not drawn_anew and checkpoint.headed and not alone:
         places = np.concatenate([one.query for one in drawn])

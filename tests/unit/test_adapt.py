@@ -10,12 +10,13 @@ import torch
 
 from lstmcli.config import Classifier, Episodes, Finetune, Maml, RunConfig, Tokens
 from lstmcli.data import batching
+from lstmcli.data.forms import likeness
 from lstmcli.data.store import encode
-from lstmcli.data.tokens import Vocabulary
+from lstmcli.data.tokens import UNKNOWN, Vocabulary
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.adapt import _best_steps, _known, _tasks
-from lstmcli.engine.assemble import BAG, with_labels, with_new_labels
+from lstmcli.engine.assemble import BAG, SPELLING, with_labels, with_new_labels
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.events import Telling
 from lstmcli.models.classifier import bag
@@ -46,16 +47,30 @@ def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Pat
 def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> None:
     origin = checkpoints.load(trained)
     assert origin.config.model.bag == 0
-    others = spoken(with_new_labels(origin, ["calm", "joy"]))
+    known = origin.vocabulary.words
+    texts = [Example(f"Zwieback {known[5]}", "calm"), Example("two zwiebacks, a zwieback", "joy")]
+    others = spoken(with_new_labels(origin, ["calm", "joy"], texts))
     features = origin.tensors["model/head.weight"].shape[1]
     assert others.config.model.bag == BAG
     assert others.tensors["model/head.weight"].shape == (2, features + BAG)
-    assert all(torch.equal(others.tensors[name], value) for name, value in origin.tensors.items() if "head" not in name)
-    model = assemble.restored(others, runtime.Runtime("cpu", torch.float32)).model
-    fresh = bag(len(origin.vocabulary), BAG)
-    for name, value in fresh.items():
-        torch.testing.assert_close(model.state_dict()[name], value)
-    assert spoken(with_new_labels(others, ["rain", "snow"])).tensors["model/head.weight"].shape == (2, features + BAG)
+    words = others.vocabulary.words
+    assert words[: len(known)] == known
+    assert set(words) - set(known) == {"zwieback", "zwiebacks", "two", ","} - set(known)
+
+    model = assemble.restored(others, runtime.Runtime("cpu", torch.float32)).model.state_dict()
+    for name, value in origin.group("model").items():
+        if not name.startswith("head"):
+            torch.testing.assert_close(model[name][: len(value)], value)
+    new = model["embedding.weight"][len(known) :]  # the LSTM reads them as it did before
+    torch.testing.assert_close(new, model["embedding.weight"][UNKNOWN].expand(len(new), -1))
+    begun = bag(len(words), BAG)
+    alike = torch.from_numpy(likeness(words, BAG))
+    wanted = (1 - SPELLING) ** 0.5 * begun["projection"].float() + SPELLING**0.5 * alike
+    torch.testing.assert_close(model["projection"], wanted.half())
+    torch.testing.assert_close(model["salience"], begun["salience"])
+    again = spoken(with_new_labels(others, ["rain", "snow"], [Example("knäckebrot", "rain")]))
+    assert again.tensors["model/head.weight"].shape == (2, features + BAG)
+    assert again.vocabulary.words == words
 
 
 def spoken(told: Telling[Checkpoint]) -> Checkpoint:
@@ -69,8 +84,8 @@ def spoken(told: Telling[Checkpoint]) -> Checkpoint:
 
 def test_a_learner_is_chosen_for_new_labels_where_none_was_asked_for(trained: Path) -> None:
     origin = checkpoints.load(trained)
-    assert spoken(with_new_labels(origin, ["calm", "joy"])).config.learner == origin.config.learner
-    assert spoken(with_new_labels(origin, ["calm", "joy"], free=True)).config.learner.name == "ridge"
+    assert spoken(with_new_labels(origin, ["calm", "joy"], [])).config.learner == origin.config.learner
+    assert spoken(with_new_labels(origin, ["calm", "joy"], [], free=True)).config.learner.name == "ridge"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,7 @@ def test_a_learner_is_chosen_for_new_labels_where_none_was_asked_for(trained: Pa
 def test_a_head_that_knows_what_it_reads_gets_no_bag(labels: list[str], sets: dict[str, Any], trained: Path) -> None:
     origin = checkpoints.load(trained)
     origin = replace(origin, config=origin.config.model_copy(update=sets))
-    headed = spoken(with_new_labels(origin, labels, free=True))
+    headed = spoken(with_new_labels(origin, labels, [], free=True))
     assert headed.config == origin.config
     assert headed.tensors["model/head.weight"].shape[1] == origin.tensors["model/head.weight"].shape[1]
 

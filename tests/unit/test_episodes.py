@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lstmcli.config import Episodes
 from lstmcli.data import episodes
 from lstmcli.data.store import Store
+from lstmcli.data.tokens import UNKNOWN
 from lstmcli.errors import DataError
 from lstmcli.types import Example
 
@@ -111,6 +112,23 @@ def test_collated_texts_and_targets_are_those_drawn() -> None:
                 padding = [0] * (part.tokens.shape[-1] - len(ids))
                 assert part.tokens[task, row].tolist() == ids + padding
                 assert part.lengths[task, row] == len(ids)
+
+
+@given(st.integers(0, 1000), st.integers(2, 12))
+@settings(deadline=None)
+def test_words_of_other_tasks_supports_are_unknown_in_a_query(seed: int, known: int) -> None:
+    random = np.random.default_rng(seed)
+    texts = [random.integers(1, 14, random.integers(1, 6)) for _ in range(12)]
+    offsets = np.concatenate(([0], np.cumsum([len(text) for text in texts])))
+    store = Store(np.concatenate(texts), offsets, np.arange(12) % 2)
+    places, targets = random.permutation(12).reshape(2, 2, 3), np.zeros(3, int)
+    drawn = [episodes.Draw("", ("a", "b"), support, targets, query, targets) for support, query in places]
+    whole, masked = episodes.collate(store, drawn), episodes.collate(store, drawn, known=known)
+    assert masked.support.tokens.equal(whole.support.tokens)
+    for one, before, after in zip(drawn, whole.query.tokens.tolist(), masked.query.tokens.tolist(), strict=True):
+        learned = {int(word) for place in one.support for word in texts[place]}
+        wanted = [[word if word < known or word in learned else UNKNOWN for word in text] for text in before]
+        assert after == wanted
 
 
 def test_a_part_of_a_store_has_its_texts_in_their_order() -> None:

@@ -1,5 +1,7 @@
 """Raw text to words and sentences, and words to what is read off their letters."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from lstmcli.config import Tokens
 from lstmcli.data import batching, forms
 from lstmcli.data.columns import LONGEST
 from lstmcli.data.store import built, encode
+from lstmcli.data.tokens import Vocabulary
 from lstmcli.data.words import plain, sentences
 from lstmcli.types import CASINGS, Example, finish
 
@@ -99,3 +102,26 @@ def test_baselines_count_a_word_with_its_capitals() -> None:
     assert len(set(store.ids.tolist())) == 2
     assert len(set(store.codes.tolist())) == 4
     assert (store.codes // CASINGS == store.ids).all()
+
+
+def test_words_are_as_alike_as_their_pieces() -> None:
+    words = ["transfer", "transfers", "transferring", "fee", "fees", "a", "東京", "東京都", "x1"]
+    vectors = forms.likeness(words, 20_000)
+    pieces = [Counter(f" {word} "[at : at + size] for size in (2, 3, 4) for at in range(len(word) + 3 - size))
+              for word in words]  # fmt: skip
+    lengths = [sum(count**2 for count in its.values()) ** 0.5 for its in pieces]
+    for one, (mine, first) in enumerate(zip(pieces, lengths, strict=True)):
+        for other, (its, second) in enumerate(zip(pieces, lengths, strict=True)):
+            wanted = sum(count * its[piece] for piece, count in mine.items()) / first / second
+            assert vectors[one] @ vectors[other] == pytest.approx(wanted, abs=0.06)
+
+
+def test_unknown_words_are_those_that_would_be_read_as_such() -> None:
+    config = Tokens(min_count=1)
+    vocabulary = Vocabulary.build(["A fine film, isn't it?"], ["a", "b"], config)
+    assert vocabulary.unknown(["A fine FILM", "dull and dull, isn't it", "Émile's"]) == ["dull", "and", "émile", "'s"]
+    more = vocabulary.with_words(vocabulary.unknown(["dull and"]), carried=False)
+    assert more.carried == 0
+    assert more.encode(["dull and fine"]) == [[len(vocabulary), len(vocabulary) + 1, *vocabulary.encode(["fine"])[0]]]
+    pieces = Vocabulary.build(["a fine film"] * 5, ["a", "b"], Tokens(kind="bpe", size=20, min_count=1))
+    assert pieces.unknown(["zwieback"]) == []
