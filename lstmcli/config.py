@@ -63,7 +63,7 @@ class Reader(Section):
     layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
-    init: Literal["shipped"] | Path | None = Field(None, description="Begin with this model.pt, or the shipped one.")
+    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
 class HeadedReader(Reader):

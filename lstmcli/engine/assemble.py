@@ -26,6 +26,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Batch, Example, Progress, Work
 
 HEAD = "head."  # weights with a row a label
+SHIPPED = "shipped"  # vectors of the model that ships
 BAG = 1024  # dimensions of the bag of words that goes with new labels
 GAIN = 8.0  # its length; that of the pooled states is about 2
 SPELLING = 0.7  # share of likeness in spelling in the products of its words
@@ -191,11 +192,11 @@ def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
 
 def _held(source: str) -> bool:
     """True where the vectors are those of a checkpoint."""
-    return source == checkpoints.SHIPPED or source.endswith(".pt")
+    return source == SHIPPED or source.endswith(".pt")
 
 
 def _holder(source: str) -> Checkpoint:
-    return checkpoints.load(checkpoints.named(source))
+    return checkpoints.load(checkpoints.PRETRAINED if source == SHIPPED else Path(source))
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:

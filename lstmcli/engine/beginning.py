@@ -185,7 +185,7 @@ def _origin(config: RunConfig) -> Checkpoint:
         ConfigError: its model is of another shape.
     """
     assert config.model.init is not None
-    found = checkpoints.load(checkpoints.named(config.model.init))
+    found = checkpoints.load(config.model.init)
     if _reads_on(config.model.name, found) and _context(config) is not None:
         what = "a language model to begin with, and one to read with it: one alone can be had"
         where = f"model.init: {config.model.init}, model.context: {_context(config)}"

@@ -25,7 +25,6 @@ from lstmcli.errors import CheckpointError, ConfigError
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
-SHIPPED = "shipped"  # what a recipe calls the model that ships
 PRETRAINED = Path(__file__).parent.parent / "pretrained" / "imdb.pt"
 
 
@@ -138,11 +137,6 @@ def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
         digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def named(source: Path | str) -> Path:
-    """The checkpoint that a recipe means."""
-    return PRETRAINED if source == SHIPPED else Path(source)
 
 
 def find(path: Path | None) -> Path:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import evaluate, inputs
@@ -57,20 +56,6 @@ def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest
     assert said["query"] == 70
     assert said["checkpoint"] == "runs/adapted.pt"
     assert run("predict", "-c", "runs/adapted.pt", "fine") == 0
-
-
-def test_a_run_can_begin_with_it(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    begin = ["--set", "model.init=shipped", "--out", tmp_path / "run", "-q", "--epochs", "1"]
-    assert run("train", "reviews", *begin) == 2
-    wanted = "--set model.embedding=50 --set model.hidden=96"
-    assert wanted in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    still = ["--set", "train.lr=1e-12", "--set", "train.weight_decay=0"]
-    assert run("train", "reviews", *begin, *wanted.split(), *still) == 0
-    own, its = checkpoints.load(tmp_path / "run" / "model.pt"), shipped()
-    assert own.vocabulary.words == its.vocabulary.words
-    assert own.group("model").keys() == its.group("model").keys()
-    for name, value in own.group("model").items():
-        torch.testing.assert_close(value.float(), its.group("model")[name].float(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
