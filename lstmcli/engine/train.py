@@ -1,10 +1,11 @@
 """Train a model and keep the best: events come out, files are written."""
 
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Progress, Work
 
 MAY_CHANGE = ("device", "threads", "data.cache", "data.bad_rows", "train.save_every")  # from a run to its resumption
-TRIED = 6  # steps of a dry run, of which all but the first are timed
+TRIED = 9  # steps of a dry run
 
 
 def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -> Iterator[Event]:
@@ -67,13 +68,12 @@ def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
     trainer = Trainer((yield from beginning.prepare(config, inputs, None)), None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
-    first, tokens = time.perf_counter(), 0
-    for number, event in zip(range(TRIED), steps, strict=False):
-        if number == 0 and planned.steps > 1:  # the first also sets the kernels up
-            first = time.perf_counter()
-        else:
-            tokens += event.tokens
-    yield replace(planned, seconds=(time.perf_counter() - first) / tokens * planned.tokens)
+    rates, before = [], time.perf_counter()
+    for event in islice(steps, TRIED):
+        now = time.perf_counter()
+        rates.append((now - before) / event.tokens)
+        before = now
+    yield replace(planned, seconds=statistics.median(rates) * planned.tokens)  # the first also set the kernels up
 
 
 def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
