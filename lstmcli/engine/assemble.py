@@ -161,8 +161,9 @@ def with_new_labels(
 
 def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
     """The checkpoint with a bag of words, in which words that are spelled alike are alike; its head sees nothing of it
-    yet. The LSTM reads the texts' words that it does not know as it did before."""
-    new = checkpoint.vocabulary.unknown(str(example.text) for example in texts)
+    yet. The LSTM reads the texts' words that it does not know as it did before; none is added where a language model
+    reads the same words."""
+    new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
     vocabulary = checkpoint.vocabulary.with_words(new, carried=False) if new else checkpoint.vocabulary
     config = checkpoint.config.model_copy(update={"model": checkpoint.config.model.model_copy(update={"bag": BAG})})
     begun = registry.find(registry.MODELS, config.model.name).bag(len(vocabulary), BAG)

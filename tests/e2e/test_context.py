@@ -113,6 +113,20 @@ def test_a_classifier_reads_the_language_model_s_words(
     assert run("adapt", "-c", path, "--shots", "2", "--data", table, "--out", tmp_path / "a.pt", "-q") == 0
 
 
+def test_new_labels_of_a_classifier_that_a_language_model_reads_with(
+    language_model: Path, run: Run, tmp_path: Path
+) -> None:
+    begun(str(write_table(tmp_path / "mine.csv")), tmp_path / "run", *SMALL_CLASSIFIER, f"model.context={language_model}",
+          "train.epochs=1")  # fmt: skip
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\n" + "".join(f"zwieback {n},calm\nknäckebrot {n},joy\n" for n in range(9)))
+    model, out = tmp_path / "run" / folder.MODEL, tmp_path / "a.pt"
+    assert run("adapt", "-c", model, "--shots", "2", "--data", other, "--out", out, "-q") == 0
+    assert checkpoints.load(out).vocabulary.words == checkpoints.load(model).vocabulary.words
+    assert run("predict", "-c", out, "-q", "zwieback") == 0
+    assert run("evaluate", "-c", model, "--shots", "2", "--ways", "2", "--episodes", "2", "--data", other, "-q") == 0
+
+
 def test_mistakes_with_context_are_told(
     language_model: Path, trained: Path, run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
