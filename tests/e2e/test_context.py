@@ -116,8 +116,8 @@ def test_a_classifier_reads_the_language_model_s_words(
 def test_new_labels_of_a_classifier_that_a_language_model_reads_with(
     language_model: Path, run: Run, tmp_path: Path
 ) -> None:
-    begun(str(write_table(tmp_path / "mine.csv")), tmp_path / "run", *SMALL_CLASSIFIER, f"model.context={language_model}",
-          "train.epochs=1")  # fmt: skip
+    sets = [*SMALL_CLASSIFIER, f"model.context={language_model}", "train.epochs=1"]
+    begun(str(write_table(tmp_path / "mine.csv")), tmp_path / "run", *sets)
     other = tmp_path / "other.csv"
     other.write_text("text,label\n" + "".join(f"zwieback {n},calm\nknäckebrot {n},joy\n" for n in range(9)))
     model, out = tmp_path / "run" / folder.MODEL, tmp_path / "a.pt"
