@@ -1,0 +1,46 @@
+"""Sections ``data`` and ``tokens``: what is read, and how texts become ids."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lstmcli.config.base import Section
+
+
+class Data(Section):
+    """What to read."""
+
+    name: str = Field("table", description="Data set: imdb, reviews, or table for files of your own.")
+    path: Path | None = Field(None, description="Read from this file or folder.")
+    text_column: str = Field("text", description="Column of the text, by name or number from 1; several: title,body.")
+    label_column: str = Field("label", description="Column of the label, by name or by its number from 1.")
+    delimiter: str | None = Field(None, description="What separates columns: one character, or \\t; none: detected.")
+    quote: Literal["auto", "double", "single", "none"] = Field(
+        "auto", description="Quotation marks around cells; none: they are plain text."
+    )
+    encoding: str | None = Field(None, description="Of text files: utf-8, utf-16, cp1252, ...; none: detected.")
+    header: bool | None = Field(None, description="Whether the first row names the columns; none: detected.")
+    word_column: int | None = Field(None, ge=1, description="Column of the word in column files, from 1.")
+    tag_column: int | None = Field(None, ge=1, description="Column of the tag in column files, from 1.")
+    label_map: dict[str, str] = Field({}, description="Labels of the data to the names that the model has for them.")
+    domains: tuple[str, ...] = Field((), description="Only these domains of the data set; none named: all.")
+    validation: float = Field(0.1, gt=0, lt=0.9, description="Part of train held out where no validation split is.")
+    limit: int | None = Field(None, ge=2, description="A seeded, stratified sample of this many training examples.")
+    unlabelled: Path | None = Field(None, description="More texts, without labels: lines, or a column text.")
+    bad_rows: Literal["stop", "skip"] = Field("stop", description="What to do with rows that cannot be used.")
+    cache: bool = Field(True, description="Keep encoded texts in the user's cache folder.")
+
+
+class Tokens(Section):
+    """How texts become ids."""
+
+    kind: Literal["words", "bpe", "spaces", "given"] = Field(
+        "words",
+        description="Words and punctuation; byte-pair pieces; what spaces part; or words as the data gives them.",
+    )
+    size: int = Field(30_000, ge=10, le=1_000_000, description="Largest vocabulary.")
+    min_count: int = Field(2, ge=1, description="Rarer words are unknown.")
+    lowercase: bool = Field(True, description="Fold case.")
+    max_tokens: int = Field(400, ge=2, le=100_000, description="Longer texts keep their head and their tail.")
+    head: float = Field(0.5, ge=0, le=1, description="Part of max_tokens that is taken from the head.")
