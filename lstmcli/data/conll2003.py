@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lstmcli import tags
 from lstmcli.config import Data
-from lstmcli.data import columns, rows
+from lstmcli.data import columns, rows, survey
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
@@ -64,6 +64,6 @@ def _parquet(path: Path) -> Rows:
         scheme = tags.iobes([NUMBERED[number] for number in numbers])
         if len(words) != len(scheme):
             bad.append((f"{path}:{row.line}", f"{len(words)} words and {len(scheme)} tags"))
-        elif words[0] != columns.DOCUMENT:
+        elif not words[0].startswith(survey.DOCUMENT):
             found.append(Example(tuple(words), scheme, where=f"{path}:{row.line}"))
     return Rows(found, bad)

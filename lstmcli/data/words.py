@@ -4,8 +4,9 @@ Words are what a tagger was trained on: ``Britain 's``, ``did n't``, ``U.S.``, `
 """
 
 import re
+from collections.abc import Sequence
 
-from lstmcli.data.columns import LONGEST
+LONGEST = 400  # words; a longer sentence is read in pieces
 
 Span = tuple[int, int]  # first character, character after the last
 _ABBREVIATED = (
@@ -62,8 +63,22 @@ def sentences(text: str) -> list[list[Span]]:
 
 
 def plain(word: str) -> str:
-    """The word as corpora write it: with straight apostrophes and quotes."""
-    return word.translate(_STRAIGHT)
+    """The word as corpora write it: straight apostrophes and quotes, no invisible characters."""
+    return word.translate(_STRAIGHT) or word
 
 
-_STRAIGHT = str.maketrans("’‘“”\x92", "''\"\"'")
+def joined(words: Sequence[str]) -> tuple[str, list[Span]]:
+    """The words as one text with a blank between them, and the place of each.
+
+    >>> joined(["Ada", "slept"])
+    ('Ada slept', [(0, 3), (4, 9)])
+    """
+    spans: list[Span] = []
+    begin = 0
+    for word in words:
+        spans.append((begin, begin + len(word)))
+        begin += len(word) + 1
+    return " ".join(words), spans
+
+
+_STRAIGHT = str.maketrans("’‘“”\x92", "''\"\"'", "\u00ad\u200b\u2060\ufeff")
