@@ -9,7 +9,7 @@ Ramshaw & Marcus (1995) for IOB; Ratinov & Roth (2009), section 3, on why a sche
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ _SUFFIXED = re.compile(r"(.+)[-_:/.]([BIESLUMW])", re.IGNORECASE)
 _BARE = re.compile(r"[^\W\d_][\w.&/-]*")
 _SEVERAL = re.compile(r"[|;,+#/&][BIESLUMW][-_]")
 MANY_TYPES = 200  # distinct values that a column of types without prefixes has at most
+SHOWN = 5  # spellings that a remark lists
 
 
 def layout(types: Iterable[str]) -> tuple[str, ...]:
@@ -111,6 +112,22 @@ def notation(cells: Counter[str]) -> Notation | None:
         if 0 < inside.total() <= 2 * reading and cells.total() - inside.total() + reading > many:
             return found
     return Notation() if cells["O"] + cells["o"] > many else None
+
+
+def remarks(first: Mapping[str, str], found: Notation) -> Iterator[str]:
+    """What the user may not expect of how tags are read. first: where each spelling is seen first."""
+    read = {cell: found.read(cell) for cell in first if found.reads(cell)}
+    where = next(iter(first.values()), "")
+    odd = [cell for cell, tag in read.items() if tag != cell]
+    if found.form == "bare" and odd:
+        yield f"{where}: tags have no B- or I-: neighbouring words of one type are one entity"
+    elif odd:
+        listed = ", ".join(f"'{cell}' is read as {read[cell]}" for cell in odd[:SHOWN])
+        yield f"{first[odd[0]]}: {listed}" + (f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else "")
+    types = {tag[2:] for tag in read.values()}
+    folded = Counter(kind.casefold() for kind in types)
+    if alike := sorted(kind for kind in types if folded[kind.casefold()] > 1):
+        yield f"{where}: types of entity that differ only in case: {', '.join(alike)}"
 
 
 def _is_place(cell: str) -> bool:

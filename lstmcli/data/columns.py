@@ -4,7 +4,6 @@ Lines that begin ``-DOCSTART-`` separate documents, lines that begin ``#`` may b
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,30 +13,32 @@ from typing import TextIO
 
 from lstmcli import tags
 from lstmcli.config import Data
+from lstmcli.data import folders, survey, words
 from lstmcli.data import layout as layouts
-from lstmcli.data import survey, words
 from lstmcli.data.layout import Layout
-from lstmcli.data.rows import broken
+from lstmcli.data.rows import COMPRESSED, TABLES
+from lstmcli.data.rows.opening import SAMPLE as PEEKED
+from lstmcli.data.rows.opening import broken, decoded, not_decoded, opened
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
 LONGEST = words.LONGEST
 SAMPLE = 20_000  # lines that the layout is found in
 ALONE = 50  # words; so many in the only sentence of a file are told
-SHOWN = 5  # spellings listed
-TEXTS = "each sentence is a text, tags are not read"
-NOT_DECODED = "bytes that are not UTF-8; another encoding: --set data.encoding=cp1252"
-STEMS = {"train": "train", "valid": "validation", "validation": "validation", "validate": "validation",
-         "val": "validation", "dev": "validation", "devel": "validation", "testa": "validation",
-         "eval": "test", "evaluation": "test", "test": "test", "testb": "test"}  # fmt: skip
+STEMS = {**folders.SPLITS, "testa": "validation", "testb": "test"}  # the last two: of CoNLL-2002 and 2003
 OWN_ENDINGS = (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".iobes", ".bilou", ".bmes")  # never tables
 ENDINGS = ("", ".txt", ".tsv", *OWN_ENDINGS)
-NEVER = (".csv", ".jsonl", ".json", ".ndjson", ".parquet", ".arrow", ".xlsx", ".yaml", ".yml")
+OTHERS = tuple(one for one in (*TABLES, ".yaml", ".yml") if one != ".tsv")  # endings of what is never in columns
 
 Line = tuple[int, str, str]  # number in the file, word, tag as the file spells it
-
 Problem = tuple[int, str]  # number of the line, and what is wrong with it
 Sentence = tuple[list[Line], Problem | None]
+
+
+def ending(path: Path) -> str:
+    """The ending of the file's name in lower case, without that of a compression."""
+    endings = [one.lower() for one in path.suffixes]
+    return next((one for one in reversed(endings) if one not in COMPRESSED), "")
 
 
 def candidates(root: Path) -> dict[str, list[Path]]:
@@ -47,37 +48,38 @@ def candidates(root: Path) -> dict[str, list[Path]]:
     """
     if not root.is_dir():
         return {"train": [root]}
-    found: dict[str, list[tuple[int, int, str, Path]]] = {}
+    ranked: dict[str, list[tuple[int, int, int, Path]]] = {}
     for path in root.iterdir():
-        ending = path.suffix.lower() if path.suffix.lower() in ENDINGS else ""
-        stem = path.name.lower().removesuffix(ending) if ending else path.name.lower()
+        own = ending(path) if ending(path) in ENDINGS else ""
+        stem = next(
+            (path.name.lower()[: -len(one)] for one in COMPRESSED if path.name.lower().endswith(one)), path.name
+        )
+        stem = stem.lower().removesuffix(own)
         last = re.split(r"[._-]", stem)[-1]
         if last in STEMS and path.is_file():
-            rank = (len(stem) - len(last), ENDINGS.index(ending), path.name, path)
-            found.setdefault(STEMS[last], []).append(rank)
-    order = ("train", "validation", "test")
-    return {split: [path for *_, path in sorted(found[split])] for split in order if split in found}
+            rank = (len(stem) - len(last), list(STEMS).index(last), ENDINGS.index(own), path)
+            ranked.setdefault(STEMS[last], []).append(rank)
+    splits = [split for split in dict.fromkeys(STEMS.values()) if split in ranked]
+    return {split: [path for *_, path in sorted(ranked[split])] for split in splits}
 
 
 def files(root: Path) -> dict[str, Path]:
-    """The file of each split: of several with its name, the first that is in columns."""
-    return {split: next(filter(fits, paths), paths[0]) if len(paths) > 1 else paths[0]
-            for split, paths in candidates(root).items()}  # fmt: skip
+    """The file of each split: of several with such names, the first that is in columns."""
+    return {split: next(filter(fits, paths), paths[0]) for split, paths in candidates(root).items()}
 
 
 def fits(path: Path) -> bool:
     """True where the file is in columns, though it may have faults."""
-    if path.suffix.lower() in OWN_ENDINGS:
-        return True
-    seen = _survey(path)
-    table = path.suffix.lower() == ".tsv"
-    return seen is not None and (seen.plausible or (seen.suspected and not table))
+    seen = None if ending(path) in OWN_ENDINGS else _survey(path)
+    if seen is None:
+        return ending(path) in OWN_ENDINGS
+    return seen.plausible or (seen.suspected and ending(path) != ".tsv")
 
 
 def looks_like(path: Path) -> bool:
     """True where the file is words and tags in columns, by its ending or its first lines."""
-    seen = None if path.suffix.lower() in OWN_ENDINGS else _survey(path)
-    return path.suffix.lower() in OWN_ENDINGS or (seen is not None and seen.plausible)
+    seen = None if ending(path) in OWN_ENDINGS else _survey(path)
+    return ending(path) in OWN_ENDINGS if seen is None else seen.plausible
 
 
 def layout_of(path: Path, options: Data, *, tagged: bool = True) -> Layout:
@@ -104,7 +106,7 @@ def read(path: Path, options: Data | None = None, like: Layout | None = None) ->
         found = layouts.layout(first, options, str(path))
         if like is not None and (like.width, like.separator) == (found.width, found.separator):
             found = replace(like, header=found.header)
-        sentences = list(_sentences(chain(first, file), found))
+        sentences = list(_sentences(chain(first, file), found, not_decoded(file)))
     rows: list[Example] = []
     bad: list[tuple[str, str]] = []
     for lines, problem in sentences:
@@ -126,8 +128,8 @@ def words_of(path: Path, options: Data | None = None) -> Iterator[tuple[int, tup
     with _opened(path, options) as file:
         first = list(islice(file, SAMPLE))
         found = replace(layouts.layout(first, options, str(path), tagged=False), tag=None)
-        for lines, problem in _sentences(chain(first, file), found):
-            own = tuple(words.plain(word) for _, word, _ in lines)
+        for lines, problem in _sentences(chain(first, file), found, not_decoded(file)):
+            own = tuple(word for _, word, _ in lines)
             yield (lines[0][0], own, "") if problem is None else (problem[0], own, problem[1])
 
 
@@ -139,7 +141,7 @@ def texts(path: Path, options: Data | None = None) -> Rows:
             bad.append((f"{path}:{number}", problem))
         else:
             found.append(Example(" ".join(own), where=f"{path}:{number}"))
-    return Rows(found, bad, (f"{path} looks like words and tags in columns: {TEXTS}",))
+    return Rows(found, bad, (f"{path} holds words in columns: each sentence is read as one text, tags are not",))
 
 
 def written(tokens: Iterable[str], scheme: Iterable[str]) -> str:
@@ -149,40 +151,32 @@ def written(tokens: Iterable[str], scheme: Iterable[str]) -> str:
 
 @contextmanager
 def _opened(path: Path, options: Data) -> Iterator[TextIO]:
-    """The file as text; bytes that are not in its encoding come through as surrogates."""
+    """The file as text; bytes that are not in its encoding come through as surrogates. Raises DataError."""
     try:
-        with path.open("rb") as raw:
-            start = raw.read(SAMPLE)
-        encoding = options.encoding or _encoding(start)
-        with path.open(encoding=encoding, errors="surrogateescape", newline=None) as file:
+        with opened(path) as (raw, _), decoded(raw, raw.peek(PEEKED), options, str(path)) as file:
             yield file
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}", where=str(path), fix="check the path") from error
-
-
-def _encoding(start: bytes) -> str:
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    even, odd = start[::2].count(0), start[1::2].count(0)
-    if max(even, odd) > len(start) / 4:
-        return "utf-16-be" if even > odd else "utf-16-le"
-    return "utf-8-sig"
+    except UnicodeError as error:  # half a character of UTF-16
+        fix = "save the file as UTF-8, or name its encoding: --set data.encoding=..."
+        raise DataError(f"the file cannot be decoded: {error}", where=str(path), fix=fix) from error
 
 
 def _survey(path: Path) -> survey.Survey | None:
     """The file's first lines; none where it is not text."""
-    if path.suffix.lower() in NEVER:
+    if ending(path) in OTHERS:
         return None
     try:
         with _opened(path, Data()) as file:
             lines = list(islice(file, SAMPLE))
-    except (DataError, UnicodeError):
+    except DataError:
         return None
     return None if any("\0" in line for line in lines) else survey.survey(lines)
 
 
-def _sentences(lines: Iterable[str], layout: Layout) -> Iterator[Sentence]:
-    """The sentences between blank lines, comments and documents, each with its first fault."""
+def _sentences(lines: Iterable[str], layout: Layout, undecoded: str) -> Iterator[Sentence]:
+    """The sentences between blank lines, comments and documents, each with its first fault.
+
+    undecoded: the fault of a line with bytes that the encoding lacks.
+    """
     found: list[Line] = []
     problem: Problem | None = None
     width = 0
@@ -195,7 +189,7 @@ def _sentences(lines: Iterable[str], layout: Layout) -> Iterator[Sentence]:
             found, problem = [], None
         elif not layout.stands_for_others(cells):
             width = width or len(cells)
-            wrong = NOT_DECODED if broken(line) else layout.wrong(cells, width)
+            wrong = undecoded if broken(line) else layout.wrong(cells, width)
             if wrong and problem is None:
                 problem = (number, wrong)
             found.append((number, "", "") if wrong else (number, cells[layout.word], layout.tag_of(cells)))
@@ -219,18 +213,12 @@ def _examples(lines: list[Line], notation: tags.Notation, path: Path) -> Iterato
 
 def _notes(sentences: list[list[Line]], notation: tags.Notation, path: Path) -> Iterator[str]:
     """What the user may not expect of how the file was read."""
-    first: dict[str, int] = {}  # line of each spelling
+    first: dict[str, str] = {}
     for lines in sentences:
         for number, _, tag in lines:
-            first.setdefault(tag, number)
-    read = {tag: notation.read(tag) for tag in first if notation.reads(tag)}
-    if odd := [tag for tag in read if read[tag] != tag and notation.form != "bare"]:
-        listed = ", ".join(f"'{tag}' as {read[tag]} (first in line {first[tag]})" for tag in odd[:SHOWN])
-        more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
-        yield f"{path}: tags read: {listed}{more}"
-    kinds = Counter(kind.casefold() for kind in {tag[2:] for tag in read.values()})
-    if alike := sorted({tag[2:] for tag in read.values() if kinds[tag[2:].casefold()] > 1}):
-        yield f"{path}: types that differ only by case: {', '.join(alike)}"
+            if tag not in first:
+                first[tag] = f"{path}:{number}"
+    yield from tags.remarks(first, notation)
     longest = max(sentences, key=len, default=[])
     if len(sentences) == 1 and len(longest) > ALONE:
         yield f"{path}: {len(longest):,} words without a blank line are read as one sentence; put one after each"

@@ -95,7 +95,7 @@ def layout(lines: Sequence[str], options: Data, where: str, *, tagged: bool = Tr
     index = next((column for column in range(word) if counts(seen, column)), None)
     header = seen.first if tag is not None and _is_header(seen, word, tag, notation) else 0
     found = Layout(seen.separator, seen.width, word, tag, notation, index, header)
-    return replace(found, note=_note(found, others, where))
+    return replace(found, note=_note(found, others, where, seen.first))
 
 
 def _tag_column(seen: Survey, options: Data, where: str, *, tagged: bool) -> tuple[int | None, list[int]]:
@@ -158,14 +158,13 @@ def _is_header(seen: Survey, word: int, tag: int, notation: tags.Notation) -> bo
     return tagged and (worded or not notation.reads(first[tag]))
 
 
-def _note(found: Layout, others: Sequence[int], where: str) -> str:
+def _note(found: Layout, others: Sequence[int], where: str, first: int) -> str:
     """What the user may not expect of the columns."""
-    parts = [f"line {found.header} is a header"] if found.header else []
+    parts = []
     if found.tag is not None and (found.word > 0 or found.tag != found.width - 1):
-        parts.append(f"of {found.width} columns, {found.word + 1} holds the words and {found.tag + 1} the tags")
+        parts.append(f"column {found.word + 1} of {found.width} is read as the word, column {found.tag + 1} as its tag")
     if found.index is not None:
-        parts.append(f"{found.index + 1} numbers the words")
-    parts += [f"{column + 1} holds tags too: --set data.tag_column={column + 1} takes those" for column in others]
-    if found.notation.form == "bare":
-        parts.append("tags without B- or I-: neighbouring words of one type are one entity")
-    return f"{where}: {'; '.join(parts)}" if parts else ""
+        parts.append(f"column {found.index + 1} numbers the words")
+    parts += [f"column {one + 1} holds tags too: --set data.tag_column={one + 1} takes those" for one in others]
+    parts += [f"line {found.header} is a header"] if found.header else []
+    return f"{where}:{found.header or first}: {'; '.join(parts)}" if parts else ""

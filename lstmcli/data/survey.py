@@ -58,8 +58,8 @@ class Survey:
 
 
 def survey(lines: Sequence[str], separator: str | None = None) -> Survey:
-    """Cut the lines into columns. separator: what the user named, or none."""
-    separator = _separator(lines) if separator is None else separator.replace("\\t", "\t")
+    """Cut the lines into columns. separator: what the user named, a blank for any number of them, or none."""
+    separator = _separator(lines) if separator is None else separator.strip(" ")
     blocks = _blocks(lines, separator)
     widths = Counter(len(cells) for block in blocks for _, cells in block)
     width = max(widths, key=lambda one: (widths[one], one), default=0)
