@@ -8,10 +8,12 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
+from lstmcli.config import Data
 from lstmcli.errors import DataError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")  # with columns
@@ -27,39 +29,67 @@ class Row:
     line: int
     values: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
+    number: int = 0  # among the rows of data, from 1
 
 
-def stream(path: Path | None, *, need: str) -> Iterator[Row]:
-    """The rows of the file, of standard input as plain text where path is none.
+def stream(path: Path | None, data: Data = Data(), *, kind: str = "", need: str = "") -> Iterator[Row]:  # noqa: B008
+    """The rows of the file, of standard input where path is none.
 
-    need: a column that the file must have.
+    kind: the ending, for what has none; need: a column that the file must have, in place of that of the data.
 
     Raises:
         DataError: the file cannot be opened, is empty, or lacks the column.
     """
+    rows = _stream(path, need or data.text_column, kind, data.delimiter)
+    return (replace(row, number=number) for number, row in enumerate(rows, 1))
+
+
+def names(path: Path, data: Data, *, kind: str = "") -> list[str]:
+    """The columns of a table; none of plain text."""
+    if (kind or path.suffix) == ".txt":
+        return []
+    try:
+        head = list(islice(stream(path, data, need="\0", kind=kind), 1))
+    except DataError as error:
+        if "; its columns: " not in error.where:
+            raise
+        return error.where.split("; its columns: ")[1].split(", ")
+    return list(head[0].values) if head else []
+
+
+def _stream(path: Path | None, need: str, kind: str, delimiter: str | None) -> Iterator[Row]:
     if path is None:
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
-        yield from _texts(sys.stdin, need)
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")  # type: ignore[union-attr]
+        yield from _reader(kind)(sys.stdin, need, kind, delimiter)
         return
-    if path.suffix not in ENDINGS:
+    kind = kind or path.suffix
+    if kind not in ENDINGS:
         raise DataError(f"'{path.suffix}' is not a kind of table", where=str(path), fix=f"give {', '.join(ENDINGS)}")
+    if path.is_fifo():
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield from _reader(kind)(file, need, kind, delimiter)
+        return
     if path.is_dir():
         raise DataError("a folder stands where a file is due", where=str(path), fix="give a file inside it")
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), fix="check the path")
     if path.stat().st_size == 0:
         raise DataError("the file is empty", where=str(path), fix="give a file with at least one row")
-    if path.suffix == ".parquet":
+    if kind == ".parquet":
         yield from _parquet(path, need)
         return
     try:
         # A byte-order mark is dropped; bytes that are not UTF-8 come through as surrogates, told row by row.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from {".jsonl": _json_lines, ".txt": _texts}.get(path.suffix, _delimited)(file, need)
+            yield from _reader(kind)(file, need, kind, delimiter)
     except OSError as error:
         raise DataError(
             f"the file cannot be read: {error.strerror}", where=str(path), fix="check its rights"
         ) from error
+
+
+def _reader(kind: str) -> Any:
+    return {".jsonl": _json_lines, ".txt": _texts}.get(kind, _delimited)
 
 
 def text_of(row: Row, column: str) -> tuple[str, str]:
@@ -104,19 +134,17 @@ def broken(text: str) -> bool:
     return False
 
 
-def _texts(file: IO[str], need: str) -> Iterator[Row]:
+def _texts(file: IO[str], need: str, kind: str, delimiter: str | None) -> Iterator[Row]:  # noqa: ARG001
     for number, line in enumerate(file, 1):
         text = line.rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")
         yield Row(number, problem="bytes that are not UTF-8") if broken(text) else Row(number, {need: text})
 
 
-def _delimited(file: IO[str], need: str) -> Iterator[Row]:
+def _delimited(file: IO[str], need: str, kind: str, delimiter: str | None) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)  # one text may be longer than the module's 128 KiB
     first = file.readline()
-    file.seek(0)
-    tab = file.name.endswith(".tsv")
-    delimiter = "\t" if tab else ";" if "," not in first and ";" in first else ","
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    delimiter = delimiter or ("\t" if kind == ".tsv" else ";" if "," not in first and ";" in first else ",")
+    reader = csv.reader(chain([first], file), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
@@ -142,7 +170,7 @@ def _delimited(file: IO[str], need: str) -> Iterator[Row]:
             yield Row(reader.line_num, dict(zip(header, cells, strict=True)))
 
 
-def _json_lines(file: IO[str], need: str) -> Iterator[Row]:
+def _json_lines(file: IO[str], need: str, kind: str, delimiter: str | None) -> Iterator[Row]:  # noqa: ARG001
     """Rows are held back until one has the column that is needed."""
     held: list[Row] = []
     rows = _objects(file)

@@ -34,7 +34,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
     path = file_of(files(root), split, root)
     found, bad = [], []
     columns: list[str] = []
-    for row in rows.stream(path, need=options.text_column):
+    for row in rows.stream(path, options):
         columns = columns if options.label_column in columns else list(row.values)
         text, problem = rows.text_of(row, options.text_column)
         label, label_problem = ("", "") if problem else rows.label_of(row, options.label_column)

@@ -29,7 +29,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
 def read_file(path: Path, options: Data) -> Rows:
     """The texts of the file, its labels unread. Blank lines of plain text part nothing and are passed over."""
     found, bad = [], []
-    for row in rows.stream(path, need=options.text_column):
+    for row in rows.stream(path, options):
         text, problem = rows.text_of(row, options.text_column)
         where = f"{path}:{row.line}"
         if not problem:
