@@ -24,12 +24,13 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
     """Show answers as they come, or hand each on to ``put``; return whether Ctrl-C ended that."""
     texts.tell = screen.note
     begun = time.perf_counter()
-    count = truncated = unknown = 0
+    count = unanswered = truncated = unknown = 0
     interrupted = False
     with screen.bars() as bars:
         try:
             for prediction in predictions:
                 count += 1
+                unanswered += "problem" in prediction.said
                 truncated += prediction.truncated
                 unknown += prediction.unknown
                 if put is not None:
@@ -39,7 +40,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
                     _answer(screen, prediction.said, texts.columns, flush=texts.live)
         except KeyboardInterrupt:
             interrupted = True
-    answered = count - texts.unanswered * (not texts.skip_bad)
+    answered = count - unanswered
     if not count and not interrupted:
         screen.note("there were no texts")
     if unknown:

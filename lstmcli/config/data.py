@@ -7,7 +7,6 @@ from pydantic import Field
 
 from lstmcli.config.base import Section
 
-
 Label = Annotated[str, Field(coerce_numbers_to_str=True)]  # 1 in YAML is the label "1"
 
 

@@ -6,7 +6,7 @@ from lstmcli import recipes
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import labels
 from lstmcli.engine import inputs
-from lstmcli.engine.naming import as_known
+from lstmcli.engine.naming import as_known, remembered
 from lstmcli.types import Example, finish
 from tests.conftest import write_table
 
@@ -73,3 +73,20 @@ def test_the_mapping_of_training_counts_for_other_files_too() -> None:
     own = Data(label_map={"1": "good", "2": "gone"})
     examples = [Example("a", "1"), Example("b", "bad"), Example("c", "2")]
     assert [example.target for example in finish(as_known(examples, ["bad", "good"], own))] == ["good", "bad", "2"]
+
+
+@pytest.mark.parametrize(
+    ("own", "names", "found"),
+    [
+        ("review", ["review", "text"], True),
+        ("review", ["body", "text"], False),
+        ("title,body", ["body", "title"], True),
+        ("title,body", ["body", "text"], False),
+        ("2", ["a", "b"], True),
+        ("2", ["a", "text"], False),
+        ("3", ["a", "b"], False),
+    ],
+)
+def test_a_column_of_training_is_taken_where_the_table_has_it(own: str, names: list[str], *, found: bool) -> None:
+    data = Data(text_column=own, label_column="mood")
+    assert remembered(data, names) == ({"text_column": own} if found else {})
