@@ -48,22 +48,27 @@ def check_used(names: Mapping[str, str], present: Sequence[str]) -> None:
 
 
 def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
-    """The option that maps each unknown label to the name it is likeliest to mean; empty where that is open.
+    """The option that maps unknown labels to the names that they are likeliest to mean; empty where that is open.
 
     By spelling; numbers by their value or their order.
     """
     unknown = unknown[:MANY]
     near = {label: match for label in unknown if (match := _near(label, known))}
-    if len(near) < len(unknown):
-        if not all(label.lstrip("-").isdecimal() for label in unknown) or not known:
-            return ""
+    if numbers(unknown) and known:
         ordered = sorted(unknown, key=int)
         inside = all(0 <= int(label) < len(known) for label in ordered)
         near = {label: known[int(label) if inside else place * len(known) // len(ordered)]
                 for place, label in enumerate(ordered)}  # fmt: skip
+    if not near:
+        return ""
     if any(sign in name for pair in near.items() for name in pair for sign in ",="):
         return "--set " + shlex.quote("data.label_map=" + json.dumps(near, ensure_ascii=False))
     return "--map " + shlex.quote(",".join(f"{label}={name}" for label, name in near.items()))
+
+
+def numbers(names: Iterable[str]) -> bool:
+    """True where all names are whole numbers."""
+    return all(name.removeprefix("-").isdecimal() for name in names)
 
 
 def _fold(name: str) -> str:

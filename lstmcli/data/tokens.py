@@ -156,8 +156,8 @@ class Vocabulary:
                     raise DataError(f"training has no entities of type {label[2:]}", where=example.where, fix=fix)
                 if label not in ids:
                     missing = [name for name in labels.found(examples) if name not in ids]
-                    option = labels.proposal(missing, self.labels)
-                    fix = did_you_mean(label, self.labels) + (f"; if they mean the same: {option}" if option else "")
+                    option = labels.proposal(missing, self.labels) or f"--map '{label}=NAME'"
+                    fix = f"{did_you_mean(label, self.labels)}; where it means one of them: {option}"
                     raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)
             found += map(ids.__getitem__, wanted)
         return np.array(found, dtype=np.int64)

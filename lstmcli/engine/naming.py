@@ -104,7 +104,8 @@ def as_known(
     names = {old: new for old, new in own.label_map.items() if old in present and old not in known and new in known}
     names = labels.folded(present, known) | names
     new = [label for label in present if label not in (*known, *names)]
-    if adapting and 0 < len(new) <= len(known) and (option := labels.proposal(new, known)):
+    few = len(new) <= len(known) or not labels.numbers(new)  # five stars are no two classes
+    if adapting and new and few and (option := labels.proposal(new, known)):
         yield Noted(f"labels {_listed(new)} are new classes; if they mean the model's own: {option}")
     if not names:
         return list(examples)

@@ -36,6 +36,8 @@ def test_a_name_is_folded_only_where_one_alone_is_meant() -> None:
          "--map 1=negative,2=negative,3=negative,4=positive,5=positive"),
         (["neg", "pos"], ["negative", "positive"], "--map neg=negative,pos=positive"),
         (["goood"], ["bad", "good"], "--map goood=good"),
+        (["neg", "unsure"], ["negative", "positive"], "--map neg=negative"),
+        (["neutral"], ["negative", "positive"], ""),
         (["login", "refund"], ["bad", "good"], ""),
         (["so so"], ["bad", "so-so"], "--map 'so so=so-so'"),
         (["a, b"], ["a,b", "c"], """--set 'data.label_map={"a, b": "a,b"}'"""),
