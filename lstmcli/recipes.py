@@ -49,6 +49,32 @@ def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
     return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
 
 
+def reading(overrides: Sequence[str], known: Sequence[str], options: Sequence[Option]) -> dict[str, Any]:
+    """The fields of section ``data`` that the overrides and then the options set. known: those that may be set.
+
+    Raises:
+        ConfigError: another field, or a value that it cannot have.
+    """
+    values: dict[str, Any] = {}
+    origins = {}
+    for override in overrides:
+        key, value = _parsed(override)
+        section, _, name = key.partition(".")
+        if section != "data":
+            fix = f"the recipe is the checkpoint's; known: {', '.join(f'data.{field}' for field in known)}"
+            raise ConfigError(f"'{key}' does not say how the data is read", where=f"--set {override}", fix=fix)
+        if name not in known:
+            fix = did_you_mean(key, [f"data.{field}" for field in known])
+            raise ConfigError(f"'{key}' cannot be set here", where=f"--set {override}", fix=fix)
+        values[name] = value
+        origins[key] = f"--set {key}="
+    for option in options:
+        values[option.key.removeprefix("data.")] = option.value
+        origins[option.key] = option.flag
+    data = validated({"data": values}, where="--set", options=origins).data
+    return {name: getattr(data, name) for name in values}
+
+
 def _with_options(values: dict[str, Any], options: Sequence[Option], where: str, origins: dict[str, str]) -> RunConfig:
     for option in options:
         _set(values, option.key, option.value, option.flag)
@@ -124,8 +150,8 @@ def _parsed(override: str) -> tuple[str, Any]:
         raise ConfigError(
             f"'{override}' is not key=value", where=f"--set {override}", fix="for example --set train.lr=0.001"
         )
-    if len(text) == 1 and not text.isalnum():
-        return key.strip(), text  # a delimiter, which may mean something to YAML
+    if len(text) == 1 and not text.isalnum():  # a delimiter: to YAML |, ~ and # are no text
+        return key.strip(), text
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:

@@ -38,6 +38,8 @@ def adapt(
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    sets: options.Reading = None,
+    maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
@@ -50,20 +52,21 @@ def adapt(
     from lstmcli.engine import folder, inputs, naming
 
     screen = render.Screen(json=json, quiet=quiet)
+    reading = options.labelled(sets, maps, text_column, label_column)
     given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
     loaded, path = screen.checkpoint(checkpoint, given)
-    columns = options.given(
-        ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
-    )
     target = folder.beside(path, out)
     if data is None:
-        source = naming.unseen_domain(loaded.config.data)
+        source = naming.with_reading(naming.unseen_domain(loaded.config.data), reading)
         screen.note(f"no --data: {naming.title(source)} of the bundled data is learned")
     else:
-        source = naming.named(data, loaded.config, columns)
+        source = naming.named(data, loaded.config, reading)
+    naming.check_known(reading, loaded.vocabulary.classes)
     if target.exists():
         screen.note(f"{target} will be written over; to keep it: --out FILE")
-    examples = screen.watch(inputs.everything(source.model_copy(update={"bad_rows": "skip"})))  # told, not learned
+    skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported, not learned
+    examples = screen.watch(inputs.everything(source.model_copy(update=skipping)))
+    examples = screen.watch(naming.as_known(examples, loaded.vocabulary.classes, loaded.config.data, adapting=True))
     old = screen.watch(inputs.old(loaded.config))
 
     from lstmcli.engine import adapt as engine

@@ -3,8 +3,7 @@
 import json as jsonlib
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +15,7 @@ from rich.text import Text
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console
-from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_interval
+from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.engine.folder import RUNS
 from lstmcli.types import Option
@@ -28,13 +27,10 @@ if TYPE_CHECKING:
     from lstmcli.engine.checkpoint import Checkpoint
     from lstmcli.engine.evaluate import Figures, Report
     from lstmcli.engine.events import Evaluated, Event, Finished, Planned
-    from lstmcli.engine.predict import Prediction
-    from lstmcli.engine.texts import Said, Texts
 
 T = TypeVar("T")
 
 LABELS_SHOWN = 12
-SHOWN = 200  # characters of a text on a terminal
 
 
 class Screen:
@@ -56,13 +52,13 @@ class Screen:
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""
-        with self._bars() as bars:
+        with self.bars() as bars:
             while True:
                 try:
                     event = next(work)
                 except StopIteration as end:
                     return end.value
-                self._event(event, bars)
+                self.event(event, bars)
 
     def checkpoint(self, named: Path | None, chosen: "Sequence[Option]") -> "tuple[Checkpoint, Path]":
         """Load the checkpoint to use, say which, and apply the options to its recipe."""
@@ -206,66 +202,9 @@ class Screen:
         for name in baselines:
             self.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
 
-    # ---- predict
-
-    def predictions(
-        self, predictions: "Iterable[Prediction]", texts: "Texts", put: "Callable[[Said], None] | None" = None
-    ) -> None:
-        """Show predictions as they come, or hand each on to ``put``."""
-        texts.tell = self.note
-        begun = time.perf_counter()
-        count = truncated = unknown = 0
-        with self._bars() as bars:
-            try:
-                for prediction in predictions:
-                    count += 1
-                    truncated += prediction.truncated
-                    unknown += prediction.unknown
-                    if put is not None:
-                        put(prediction.said)
-                        self._event(Told("predicting", count), bars)
-                    else:
-                        self._said(prediction.said, flush=texts.live)
-            except KeyboardInterrupt:
-                self._interrupted = True
-        if not count and not self._interrupted:
-            self.note("there were no texts")
-        if unknown:
-            self.note(f"{unknown} of {count} texts hold no word that the model knows: the answer is a guess")
-        if truncated:
-            self.note(f"{truncated} of {count} texts are longer than the model reads: head and tail were read")
-        if texts.skipped:
-            self.note(f"{texts.skipped} rows were skipped")
-        seconds = time.perf_counter() - begun
-        if put is not None:
-            self.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} a second)")
-
-    def end(self, output: Path | None) -> None:
-        """After predictions. Raises KeyboardInterrupt where they were interrupted."""
-        if self._interrupted:
-            if output is not None:
-                self.note(f"interrupted; what was finished is in {output}")
-            raise KeyboardInterrupt
-
-    def _said(self, said: "Said", *, flush: bool) -> None:
-        if self.json or ("label" not in said and not self.out.is_terminal):
-            self.print_json(said)
-        elif "next" in said:
-            self.out.print(foretold(said))
-        elif "entities" in said:
-            self.out.print(entities.marked(said["text"], said["entities"]))
-        elif self.out.is_terminal:
-            text = " ".join(said["text"].split())
-            self.out.print(Text.assemble((said["label"], "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}"))
-        else:
-            text = said["text"].replace("\t", " ").replace("\n", " ").replace("\r", " ")
-            sys.stdout.write(f"{said['label']}\t{said['probability']:.4f}\t{text}\n")
-        if flush:
-            sys.stdout.flush()
-
     # ---- events
 
-    def _event(self, event: "Event", bars: "Bars") -> None:
+    def event(self, event: "Event", bars: "Bars") -> None:
         if isinstance(event, Told):
             bars.show(event.what, event.done, event.total)
             return
@@ -290,7 +229,7 @@ class Screen:
             self.note(f"interrupted; saved in {event.saved}; go on: the same command with --resume")
 
     @contextmanager
-    def _bars(self) -> "Iterator[Bars]":
+    def bars(self) -> "Iterator[Bars]":
         bars = Bars(self.err, live=self.err.is_terminal and not self.quiet)
         try:
             yield bars

@@ -2,11 +2,13 @@
 
 import codecs
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from lstmcli.config.base import Section
+
+Label = Annotated[str, Field(coerce_numbers_to_str=True)]  # 1 in YAML is the label "1"
 
 
 class Data(Section):
@@ -24,7 +26,9 @@ class Data(Section):
     header: bool | None = Field(None, description="Whether the first row names the columns; none: detected.")
     word_column: int | None = Field(None, ge=1, description="Column of the word in column files, from 1.")
     tag_column: int | None = Field(None, ge=1, description="Column of the tag in column files, from 1.")
-    label_map: dict[str, str] = Field({}, description="Labels of the data to the names that the model has for them.")
+    label_map: dict[Label, Label] = Field(
+        {}, description="Labels of the data to the names that the model has for them."
+    )
     domains: tuple[str, ...] = Field((), description="Only these domains of the data set; none named: all.")
     validation: float = Field(0.1, gt=0, lt=0.9, description="Part of train held out where no validation split is.")
     limit: int | None = Field(None, ge=2, description="A seeded, stratified sample of this many training examples.")

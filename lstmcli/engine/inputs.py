@@ -9,7 +9,7 @@ import platformdirs
 
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
-from lstmcli.data import sampling, sources
+from lstmcli.data import labels, sampling, sources
 from lstmcli.engine import folder
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import ConfigError, DataError
@@ -91,7 +91,16 @@ def _good(rows: Rows, data: Data, name: str) -> Telling[list[Example]]:
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     for note in rows.notes:
         yield Noted(note)
-    return rows.examples
+    return (yield from _mapped(rows.examples, data, name)) if data.label_map else rows.examples
+
+
+def _mapped(examples: list[Example], data: Data, name: str) -> Telling[list[Example]]:
+    """The examples with the labels that the recipe maps theirs to."""
+    present = labels.found(examples)
+    labels.check_used(data.label_map, present)
+    if present and not data.label_map.keys() & set(present):
+        yield Noted(f"{name}: none of the labels to map is there: {', '.join(data.label_map)}")
+    return labels.renamed(examples, data.label_map)
 
 
 def check_models(config: RunConfig, target: Path) -> None:
@@ -225,20 +234,20 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
         DataError: there is no such split.
     """
     found = splits(data)
-    own = data == config.data
+    own = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
     if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
-        _, held_out = yield from _held_out(config)
+        _, held_out = yield from _held_out(config.model_copy(update={"data": data}))
         return "validation", held_out
     name = wanted or ("test" if "test" in found else found[-1] if found else "test")
     examples = yield from split(data, name)
     return name, examples
 
 
-def check_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
+def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
     """Raises ConfigError where the data that a model was trained on has none of the labels that it was adapted to."""
-    if not any(set(sampling.labels(example)) & set(labels) for example in examples):
+    if not any(set(sampling.labels(example)) & set(known) for example in examples):
         what = "the model was adapted to other labels than those of the data that it was trained on"
-        raise ConfigError(what, where=f"labels: {', '.join(labels)}", fix="say on what to score it: --data FILE")
+        raise ConfigError(what, where=f"labels: {', '.join(known)}", fix="say on what to score it: --data FILE")
 
 
 def supports(data: Data) -> Telling[list[Example]]:

@@ -27,7 +27,7 @@ def test_predict_from_arguments_files_and_pipes_says_the_same(
     assert [said["text"] for said in expected] == texts
     assert [said["label"] for said in expected] == ["good", "bad", "good"]
     for said in expected:
-        assert list(said) == ["text", "label", "probability", "probabilities"]
+        assert list(said) == ["row", "text", "label", "probability", "probabilities"]
         assert sum(said["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert said["probability"] == max(said["probabilities"].values())
 
@@ -64,20 +64,19 @@ def test_predict_writes_files_in_order(run: Run, trained: Path, tmp_path: Path, 
         assert [row["text"] for row in read[kind]] == texts
     labels = [[row["label"] for row in rows] for rows in read.values()]
     assert labels[0] == labels[1] == labels[2]
-    assert list(read["csv"][0]) == ["text", "label", "probability", "probability_bad", "probability_good"]
+    columns = ["row", "text", "label", "probability", "probability_bad", "probability_good", "problem"]
+    assert list(read["csv"][0]) == list(read["parquet"][0]) == columns
+    assert [row["row"] for row in read["parquet"]] == list(range(1, 301))
 
 
-def test_predict_tells_broken_rows_and_goes_on(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_predict_reports_broken_rows_and_goes_on(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\nfine film,a\n,b\n\xff\xff,c\na warm film,d\n")
-    assert run("predict", "-c", trained, "--json", "--input", tmp_path / "a.csv") == 0
+    assert run("predict", "-c", trained, "--json", "--input", tmp_path / "a.csv", "--skip-bad") == 0
     shown = capsys.readouterr()
     assert [json.loads(line)["text"] for line in shown.out.splitlines()] == ["fine film", "a warm film"]
-    assert "a.csv:3: empty 'text'; skipped" in shown.err
-    assert (
-        "a.csv:4: bytes that are not UTF-8; if the file is in Windows-1252: --set data.encoding=cp1252; skipped"
-        in shown.err
-    )
-    assert "2 rows were skipped" in shown.err
+    assert "a.csv:3: empty 'text'" in shown.err
+    assert "a.csv:4: bytes that are not UTF-8" in shown.err
+    assert "each of 2 rows that cannot be used was skipped" in shown.err
     assert run("predict", "-c", trained, "--strict", "--input", tmp_path / "a.csv") == 2
     assert "a.csv:3" in capsys.readouterr().err
 

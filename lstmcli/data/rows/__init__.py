@@ -32,7 +32,8 @@ JSON = (".jsonl", ".ndjson", ".json")
 DELIMITED = (".csv", ".tsv")
 TYPED = (".parquet", ".arrow", ".feather", ".xlsx", ".ods")
 TABLES = (*DELIMITED, *JSON, *TYPED)  # with columns
-ENDINGS = (*TABLES, ".txt")
+LINES = ".txt"
+ENDINGS = (*TABLES, LINES)
 SOUGHT = 1024  # rows among which one must have the columns
 STDIN = "standard input"
 FASTTEXT = "__label__"  # what opens each label of a line in fastText's format
@@ -57,23 +58,31 @@ def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> It
     where = str(path or STDIN)
     with opened(path) as (raw, ending):
         first = raw.peek(SAMPLE)
-        kind = kind_of(first, kind or ending or ("" if path else ".txt"), path)
-        if kind in (".txt", *DELIMITED, *JSON):
-            arrived = None if path else max(1, first.count(b"\n"))  # lines of a pipe that need not be waited for
+        kind = _kind(first, kind or ending, path)
+        if kind in (LINES, *DELIMITED, *JSON):
+            piped = path is None or not path.is_file()
+            arrived = max(1, first.count(b"\n")) if piped else None  # lines that need not be waited for
             with decoded(raw, first, data, where) as file:
-                if kind == ".txt":
+                if kind == LINES:
                     yield from _texts(file, data)
                 elif kind in JSON:
                     yield from json_rows.read(file)
                 else:
                     yield from delimited.read(file, data, needed, where, ending=kind, arrived=arrived)
         elif path is None or kind not in TYPED:
-            fix = f"give {', '.join(ENDINGS)}, compressed or not"
-            raise DataError(f"'{kind}' is not a kind of table", where=where, fix=fix)
+            what = f"'{kind}' is not a kind of table" if kind else "the name has no ending that tells the format"
+            fix = f"give {', '.join(ENDINGS)}, compressed or not; predict takes the format too: --format csv"
+            raise DataError(what, where=where, fix=fix)
         elif kind in (".xlsx", ".ods"):
             yield from typed.sheet(raw.read(), where, header=data.header)
         else:
             yield from (typed.parquet if kind == ".parquet" else typed.arrow)(path)
+
+
+def _kind(first: bytes, ending: str, path: Path | None) -> str:
+    """The ending that tells the format: by the first bytes, by the name, or by the first character."""
+    kind = kind_of(first, ending or ("" if path else LINES), path)
+    return ".json" if not kind and first.lstrip()[:1] in (b"{", b"[") else kind
 
 
 def is_table(path: Path) -> bool:
@@ -83,8 +92,8 @@ def is_table(path: Path) -> bool:
             first = raw.peek(SAMPLE)
     except DataError:
         return path.suffix.lower() in (*TABLES, *COMPRESSED)  # reading it tells what is wrong
-    kind = kind_of(first, ending, path)
-    return kind in TABLES or (kind == ".txt" and first.startswith(FASTTEXT.encode()))
+    kind = _kind(first, ending, path)
+    return kind in TABLES or (kind == LINES and first.startswith(FASTTEXT.encode()))
 
 
 def whole_text(path: Path, data: Data) -> tuple[str, str]:
@@ -99,10 +108,17 @@ def whole_text(path: Path, data: Data) -> tuple[str, str]:
     return text, "" if text.strip() else "empty text"
 
 
-def names(path: Path, data: Data) -> list[str]:
-    """The names of a table's columns. Raises DataError as ``stream``, but for columns that are missing."""
-    rows = islice(_rows(path, data, [data.text_column], ""), SOUGHT)
-    return list(dict.fromkeys(name for row in rows for name in row.values))
+def names(path: Path, data: Data, *, kind: str = "") -> list[str]:
+    """The names of a table's columns; none of plain text. Raises DataError where the file cannot be read."""
+    found = islice(_rows(path, data, [data.text_column], kind), SOUGHT)
+    known = dict.fromkeys(name for row in found for name in row.values)
+    return [] if _is_plain(path, kind) else list(known)
+
+
+def _is_plain(path: Path, kind: str) -> bool:
+    with opened(path) as (raw, ending):
+        first = raw.peek(SAMPLE)
+        return _kind(first, kind or ending, path) == LINES and not first.startswith(FASTTEXT.encode())
 
 
 def _texts(file: TextIO, data: Data) -> Iterator[Row]:
@@ -142,20 +158,20 @@ def _chosen(rows: Iterator[Row], needed: Sequence[str], where: str) -> Iterator[
     for row in rows:
         held.append(row)
         found |= dict.fromkeys(row.values)
-        chosen = {name: columns for name in needed if (columns := _columns(name, list(found)))}
+        chosen = {name: meant for name in needed if (meant := columns(name, list(found)))}
         if len(chosen) == len(needed) or len(held) == SOUGHT:
             break
     for name, option in zip(needed, ("--text-column", "--label-column"), strict=False):
         if found and name not in chosen:
             raise missing_column(name, list(found), where, option=option)
-    renamed = {name: columns for name, columns in chosen.items() if columns != [name]}
+    renamed = {name: meant for name, meant in chosen.items() if meant != [name]}
     for row in chain(held, rows):
         if renamed and not row.problem:
-            row.values.update({name: _joined(row, columns) for name, columns in renamed.items()})
+            row.values.update({name: _joined(row, meant) for name, meant in renamed.items()})
         yield row
 
 
-def _columns(name: str, found: Sequence[str]) -> list[str]:
+def columns(name: str, found: Sequence[str]) -> list[str]:
     """The columns that a name means: the one called so, but for capitals, the one at a number, or several, joined."""
     if name in found:
         return [name]
@@ -164,11 +180,11 @@ def _columns(name: str, found: Sequence[str]) -> list[str]:
         return alike
     if name.isdigit() and 0 < int(name) <= len(found):
         return [found[int(name) - 1]]
-    parts = [_columns(part.strip(), found) for part in name.split(",")] if "," in name else []
+    parts = [columns(part.strip(), found) for part in name.split(",")] if "," in name else []
     return [one for part in parts for one in part] if all(parts) else []
 
 
-def _joined(row: Row, columns: Sequence[str]) -> object:
-    if len(columns) == 1:
-        return row.values.get(columns[0])
-    return " ".join(str(value) for name in columns if (value := row.values.get(name)) is not None)
+def _joined(row: Row, meant: Sequence[str]) -> object:
+    if len(meant) == 1:
+        return row.values.get(meant[0])
+    return " ".join(str(value) for name in meant if (value := row.values.get(name)) is not None)
