@@ -24,6 +24,7 @@ WORDS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "ner", "ner_labels", "labels")
 NAMES = ("names", "label_names", "labels")  # of tags that are numbers
 STARTS, ENDS, KINDS = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "type", "entity")
+REJECTED = "not accepted by the annotator"  # in Prodigy's rows; left out, no fault
 SOUGHT = 200  # rows among which one must hold entities or tags
 
 Values = Mapping[str, Any]
@@ -68,9 +69,11 @@ def read(paths: Sequence[Path], options: Data, names: Sequence[str] = ()) -> Row
         except ValueError as error:
             problem, own = str(error), []
         examples += own
-        bad += [(where, problem)] if problem else []
+        bad += [(where, problem)] if problem not in ("", REJECTED) else []
     first = {tag: where for where, tag in reversed(spelled)}
-    return Rows(examples, bad, tuple(tags.remarks(first, notation)))
+    rejected = [where for where, _, problem in found if problem == REJECTED]
+    notes = [f"{rejected[0]}: left out, {REJECTED}; {len(rejected)} such rows"] if rejected else []
+    return Rows(examples, bad, (*notes, *tags.remarks(first, notation)))
 
 
 def _stream(path: Path, options: Data) -> Iterator[rows.Row]:
@@ -99,8 +102,13 @@ def _kind(text: object, marks: object) -> str:
         return ""
     if isinstance(text, list) and text and all(isinstance(word, str) for word in text):
         return "tags" if isinstance(marks[0], str | int) else ""
-    span = isinstance(marks[0], list) and len(marks[0]) > 2 and isinstance(marks[0][0], int)
-    span = span or (isinstance(marks[0], dict) and bool(marks[0].keys() & set(STARTS)))
+    first = marks[0]
+    if isinstance(first, dict):
+        span = bool(first.keys() & set(STARTS))
+    else:
+        span = (
+            isinstance(first, list) and len(first) > 2 and all(str(place).lstrip("-").isdigit() for place in first[:2])
+        )
     return "offsets" if isinstance(text, str) and span else ""
 
 
@@ -120,8 +128,8 @@ def _read(path: Path, options: Data, names: Sequence[str]) -> Iterator[tuple[str
         names = next(filter(None, listed), names)
         if row.problem:
             yield where, [], row.problem
-        elif row.values.get("answer", "accept") != "accept":  # Prodigy: what the annotator did not accept
-            continue
+        elif row.values.get("answer", "accept") != "accept":
+            yield where, [], REJECTED
         elif keys.text in row.values or keys.marks in row.values:
             try:
                 yield where, _sentences(row.values, keys, names, where), ""
@@ -187,8 +195,10 @@ def _marked(text: object, marks: Sequence[object]) -> list[Sentence]:
     for begin, end, kind in entities:
         first, last = begins.get(begin), ends.get(end)
         if first is None or last is None:
-            cut = [text[a:b] for own in sentences for a, b in own if a < begin < b or a < end < b]
-            raise ValueError(f"the entity '{text[begin:end]}' ({begin} to {end}) is a part of the word '{cut[0]}'")
+            cut = next((text[a:b] for own in sentences for a, b in own if a < begin < b or a < end < b), "")
+            raise ValueError(
+                f"the entity '{text[begin:end]}' ({begin} to {end}) begins or ends inside the word '{cut}'"
+            )
         if first[0] != last[0]:
             raise ValueError(f"the entity '{text[begin:end]}' ({begin} to {end}) runs over the end of a sentence")
         found[first[0]][first[1] : last[1] + 1] = [f"B-{kind}"] + [f"I-{kind}"] * (last[1] - first[1])

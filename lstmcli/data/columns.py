@@ -16,17 +16,20 @@ from lstmcli.config import Data
 from lstmcli.data import folders, survey, words
 from lstmcli.data import layout as layouts
 from lstmcli.data.layout import Layout
-from lstmcli.data.rows import COMPRESSED, TABLES
+from lstmcli.data.rows import COMPRESSED, TABLES, Row
 from lstmcli.data.rows.opening import SAMPLE as PEEKED
 from lstmcli.data.rows.opening import broken, decoded, not_decoded, opened
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
 LONGEST = words.LONGEST
-SAMPLE = 20_000  # lines that the layout is found in
+SAMPLE = 5_000  # lines that the layout is found in
 ALONE = 50  # words; so many in the only sentence of a file are told
+KIND = ".conll"
+WORDS = "tokens"  # the column of a row that has its words
+NOTE = "words and tags in columns: each sentence is read as one text, its tags are not read"
 STEMS = {**folders.SPLITS, "testa": "validation", "testb": "test"}  # the last two: of CoNLL-2002 and 2003
-OWN_ENDINGS = (".conll", ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".iobes", ".bilou", ".bmes")  # never tables
+OWN_ENDINGS = (KIND, ".conllu", ".conllup", ".iob", ".iob2", ".bio", ".iobes", ".bilou", ".bmes")  # never tables
 ENDINGS = ("", ".txt", ".tsv", *OWN_ENDINGS)
 OTHERS = tuple(one for one in (*TABLES, ".yaml", ".yml") if one != ".tsv")  # endings of what is never in columns
 
@@ -65,7 +68,10 @@ def candidates(root: Path) -> dict[str, list[Path]]:
 
 def files(root: Path) -> dict[str, Path]:
     """The file of each split: of several with such names, the first that is in columns."""
-    return {split: next(filter(fits, paths), paths[0]) for split, paths in candidates(root).items()}
+    return {
+        split: next(filter(fits, paths), paths[0]) if len(paths) > 1 else paths[0]
+        for split, paths in candidates(root).items()
+    }
 
 
 def fits(path: Path) -> bool:
@@ -80,6 +86,11 @@ def looks_like(path: Path) -> bool:
     """True where the file is words and tags in columns, by its ending or its first lines."""
     seen = None if ending(path) in OWN_ENDINGS else _survey(path)
     return ending(path) in OWN_ENDINGS if seen is None else seen.plausible
+
+
+def is_line(line: str) -> bool:
+    """True where a line by itself looks like a word and its tag."""
+    return line.startswith(survey.DOCUMENT) or re.fullmatch(r"\S+[ \t](\S+[ \t]){,8}(O|[BIES]-\S+)", line) is not None
 
 
 def layout_of(path: Path, options: Data, *, tagged: bool = True) -> Layout:
@@ -118,30 +129,20 @@ def read(path: Path, options: Data | None = None, like: Layout | None = None) ->
     return Rows(rows, bad, (*note, *_notes([lines for lines, _ in sentences], found.notation, path)))
 
 
-def words_of(path: Path, options: Data | None = None) -> Iterator[tuple[int, tuple[str, ...], str]]:
-    """The number of the first line, the words, and what is wrong, of each sentence; tags are not read.
+def stream(path: Path | None, options: Data) -> Iterator[Row]:
+    """Each sentence as a row with its words, and a text of them; tags are not read. No path: standard input.
 
     Raises:
         DataError: the file cannot be read, or the column of the words cannot be decided.
     """
-    options = options or Data()
     with _opened(path, options) as file:
         first = list(islice(file, SAMPLE))
-        found = replace(layouts.layout(first, options, str(path), tagged=False), tag=None)
-        for lines, problem in _sentences(chain(first, file), found, not_decoded(file)):
+        found = replace(layouts.layout(first, options, str(path or "standard input"), tagged=False), tag=None)
+        sentences = _sentences(chain(first, file), found, not_decoded(file))
+        for number, (lines, problem) in enumerate(sentences, 1):
             own = tuple(word for _, word, _ in lines)
-            yield (lines[0][0], own, "") if problem is None else (problem[0], own, problem[1])
-
-
-def texts(path: Path, options: Data | None = None) -> Rows:
-    """Each sentence of the file as a text."""
-    found, bad = [], []
-    for number, own, problem in words_of(path, options):
-        if problem:
-            bad.append((f"{path}:{number}", problem))
-        else:
-            found.append(Example(" ".join(own), where=f"{path}:{number}"))
-    return Rows(found, bad, (f"{path} holds words in columns: each sentence is read as one text, tags are not",))
+            values = {options.text_column: " ".join(own), WORDS: own}
+            yield Row(lines[0][0], number, values) if problem is None else Row(problem[0], number, problem=problem[1])
 
 
 def written(tokens: Iterable[str], scheme: Iterable[str]) -> str:
@@ -150,14 +151,15 @@ def written(tokens: Iterable[str], scheme: Iterable[str]) -> str:
 
 
 @contextmanager
-def _opened(path: Path, options: Data) -> Iterator[TextIO]:
+def _opened(path: Path | None, options: Data) -> Iterator[TextIO]:
     """The file as text; bytes that are not in its encoding come through as surrogates. Raises DataError."""
+    where = str(path or "standard input")
     try:
-        with opened(path) as (raw, _), decoded(raw, raw.peek(PEEKED), options, str(path)) as file:
+        with opened(path) as (raw, _), decoded(raw, raw.peek(PEEKED), options, where) as file:
             yield file
     except UnicodeError as error:  # half a character of UTF-16
         fix = "save the file as UTF-8, or name its encoding: --set data.encoding=..."
-        raise DataError(f"the file cannot be decoded: {error}", where=str(path), fix=fix) from error
+        raise DataError(f"the file cannot be decoded: {error}", where=where, fix=fix) from error
 
 
 def _survey(path: Path) -> survey.Survey | None:
@@ -201,6 +203,9 @@ def _examples(lines: list[Line], notation: tags.Notation, path: Path) -> Iterato
     """One example, or of a very long sentence several, cut where no entity runs."""
     own = tuple(words.plain(word) for _, word, _ in lines)
     scheme = tags.iobes([notation.read(tag) for _, _, tag in lines])
+    if len(own) <= LONGEST:
+        yield Example(own, scheme, where=f"{path}:{lines[0][0]}")
+        return
     start = 0
     while start < len(own):
         end = min(start + LONGEST, len(own))

@@ -93,8 +93,7 @@ def layout(lines: Sequence[str], options: Data, where: str, *, tagged: bool = Tr
         raise DataError(what, where=f"{where}:{seen.first}", fix=fix)
     notation = tags.Notation() if tag is None else seen.notations[tag]
     index = next((column for column in range(word) if counts(seen, column)), None)
-    header = seen.first if tag is not None and _is_header(seen, word, tag, notation) else 0
-    found = Layout(seen.separator, seen.width, word, tag, notation, index, header)
+    found = Layout(seen.separator, seen.width, word, tag, notation, index, seen.header)
     return replace(found, note=_note(found, others, where, seen.first))
 
 
@@ -102,10 +101,11 @@ def _tag_column(seen: Survey, options: Data, where: str, *, tagged: bool) -> tup
     """The column of the tag, and the others that hold tags."""
     if options.tag_column is not None and options.tag_column - 1 in seen.notations:
         return options.tag_column - 1, []
-    if options.tag_column is not None or (tagged and not seen.notations):
+    if tagged and (options.tag_column is not None or not seen.notations):
         column = (options.tag_column or seen.width) - 1
         most = ", ".join(f"'{value}'" for value, _ in seen.counts[column].most_common(3))
-        what = f"column {column + 1} holds no tags: {most}"
+        which = f"column {column + 1} holds no tags" if options.tag_column else "no column holds tags, not the last"
+        what = f"{which}: {most}"
         fix = "tags are O, and B-, I-, E- or S- and a type; another column: --set data.tag_column=N"
         raise DataError(what, where=f"{where}:{seen.first}", fix=fix)
     kinds = {column: _kinds(seen, column) for column in seen.notations if column + 1 != options.word_column}
@@ -147,17 +147,6 @@ def _word_column(seen: Survey, tag: int | None, options: Data, where: str) -> in
     return columns[0]
 
 
-def _is_header(seen: Survey, word: int, tag: int, notation: tags.Notation) -> bool:
-    """True where the first line names the columns."""
-    first = next((cells for block in seen.blocks for number, cells in block if number == seen.first), None)
-    if first is None:
-        return False
-    names = [re.sub(r"[\W_]", "", first[column].casefold()) for column in (word, tag)]
-    tagged = names[1] in {"tag", "tags", "label", "labels", "ner", "nertag", "nertags", "ne", "entity", "iob", "bio"}
-    worded = names[0] in {"token", "tokens", "word", "words", "form", "text"}
-    return tagged and (worded or not notation.reads(first[tag]))
-
-
 def _note(found: Layout, others: Sequence[int], where: str, first: int) -> str:
     """What the user may not expect of the columns."""
     parts = []
@@ -166,5 +155,5 @@ def _note(found: Layout, others: Sequence[int], where: str, first: int) -> str:
     if found.index is not None:
         parts.append(f"column {found.index + 1} numbers the words")
     parts += [f"column {one + 1} holds tags too: --set data.tag_column={one + 1} takes those" for one in others]
-    parts += [f"line {found.header} is a header"] if found.header else []
+    parts += ["the line is a header"] if found.header else []
     return f"{where}:{found.header or first}: {'; '.join(parts)}" if parts else ""

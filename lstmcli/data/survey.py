@@ -25,8 +25,8 @@ class Survey:
     """The first lines of a file, cut into columns.
 
     blocks: the lines that have as many columns as most; counts: the values of each of those columns; notations: of the
-    columns that hold tags; steady: the share of lines that the blocks hold; first, odd: the numbers of the first line
-    and of the first that has another number of columns, or 0.
+    columns that hold tags; steady: the share of lines that the blocks hold; first, odd, header: the numbers of the
+    first line, of the first that has another number of columns, and of one that names the columns, or 0.
     """
 
     separator: str
@@ -37,6 +37,7 @@ class Survey:
     steady: float
     first: int
     odd: int
+    header: int
 
     @property
     def plausible(self) -> bool:
@@ -61,6 +62,9 @@ def survey(lines: Sequence[str], separator: str | None = None) -> Survey:
     """Cut the lines into columns. separator: what the user named, a blank for any number of them, or none."""
     separator = _separator(lines) if separator is None else separator.strip(" ")
     blocks = _blocks(lines, separator)
+    header = blocks[0][0][0] if blocks and _names_columns(blocks[0][0][1]) else 0
+    if header:
+        blocks = list(filter(None, [blocks[0][1:], *blocks[1:]]))
     widths = Counter(len(cells) for block in blocks for _, cells in block)
     width = max(widths, key=lambda one: (widths[one], one), default=0)
     even = [[line for line in block if len(line[1]) == width] for block in blocks]
@@ -71,7 +75,7 @@ def survey(lines: Sequence[str], separator: str | None = None) -> Survey:
     odd = next((number for number, own in numbers if own != width), 0)
     steady = len(rows) / max(1, len(numbers))
     first = numbers[0][0] if numbers else 1
-    return Survey(separator, width, list(filter(None, even)), counts, found, steady, first, odd)
+    return Survey(separator, width, list(filter(None, even)), counts, found, steady, first, odd, header)
 
 
 def is_range(index: str) -> bool:
@@ -92,7 +96,9 @@ def cells(line: str, separator: str) -> list[str]:
 def _separator(lines: Sequence[str]) -> str:
     """A tab where the file uses tabs, for then blanks are part of a word; else empty: any blanks."""
     tabs, blanks = _evenness(_blocks(lines, "\t")), _evenness(_blocks(lines, ""))
-    return "\t" if tabs >= blanks and any("\t" in line for line in lines) else ""
+    if max(tabs, blanks) > 0.5:
+        return "\t" if tabs >= blanks and any("\t" in line for line in lines) else ""
+    return next((mark for mark in "|;," if _evenness(_blocks(lines, mark)) > MOST), "")
 
 
 def _evenness(blocks: Sequence[Block]) -> float:
@@ -102,15 +108,22 @@ def _evenness(blocks: Sequence[Block]) -> float:
 
 
 def _blocks(lines: Sequence[str], separator: str) -> list[Block]:
-    """The lines between blank lines and lines that begin documents; what may be a comment is left out."""
+    """The lines between blank lines and lines that begin documents; what may be no word of its own is left out."""
     found: list[Block] = [[]]
     for number, line in enumerate(lines, 1):
         own = cells(line, separator)
         if own == [""] or line.startswith(COMMENT) or any(cell.startswith(DOCUMENT) for cell in own[:2]):
             found.append([])
-        else:
+        elif not is_range(own[0]):
             found[-1].append((number, own))
     return [block for block in found if block]
+
+
+def _names_columns(first: Sequence[str]) -> bool:
+    """True where the cells are names, of a word's column and a tag's."""
+    names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in first]
+    tagged = any(re.fullmatch(r"ner?|entity|iob|bio|.*(?:tag|label)s?", name) for name in names)
+    return tagged and any(name in ("token", "tokens", "word", "words", "form", "text") for name in names)
 
 
 def counts(seen: Survey, column: int) -> bool:

@@ -30,23 +30,18 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def read_files(paths: Sequence[Path], options: Data) -> Rows:
-    """The texts of the files, their labels unread; of files with words in columns, the sentences."""
-    found = [columns.texts(path, options) if columns.looks_like(path) else _texts(path, options) for path in paths]
-    return Rows(
-        [example for own in found for example in own.examples],
-        [row for own in found for row in own.bad],
-        tuple(note for own in found for note in own.notes),
-    )
+    """The texts of the files, their labels unread; of files in columns the sentences, their tags unread.
 
-
-def _texts(path: Path, options: Data) -> Rows:
-    """The texts of the rows. Blank lines of plain text part nothing and are passed over."""
+    Blank lines of plain text part nothing and are passed over.
+    """
     found, bad = [], []
-    for row in rows.stream(path, options):
-        text, problem = rows.text_of(row, options.text_column)
-        where = f"{path}:{row.line}"
-        if not problem:
-            found.append(Example(text.strip(), where=where))
-        elif row.problem or set(row.values) != {options.text_column}:  # a blank line of plain text
-            bad.append((where, problem))
-    return Rows(found, bad)
+    in_columns = [path for path in paths if columns.looks_like(path)]
+    for path in paths:
+        for row in columns.stream(path, options) if path in in_columns else rows.stream(path, options):
+            text, problem = rows.text_of(row, options.text_column)
+            where = f"{path}:{row.line}"
+            if not problem:
+                found.append(Example(text.strip(), where=where))
+            elif row.problem or set(row.values) != {options.text_column}:  # a blank line of plain text
+                bad.append((where, problem))
+    return Rows(found, bad, tuple(f"{path}: {columns.NOTE}" for path in in_columns))
