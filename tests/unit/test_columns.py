@@ -129,6 +129,13 @@ def test_tags_of_one_unnamed_type_are_entities(tmp_path: Path) -> None:
     assert "'B' is read as B-ENTITY" in found.notes[0]
 
 
+def test_prefixes_of_no_scheme_are_no_part_of_a_type(tmp_path: Path) -> None:
+    path = put(tmp_path, respelled(lambda tag: tag.replace("B-", "X-").replace("I-", "Y-")))
+    found = conll2003.read(tmp_path, "train", DATA)
+    assert found.examples == []
+    assert found.bad[0] == (f"{path}:1", "'X-PER' is not a tag: O, or B-, I-, E- or S- and a type")
+
+
 def test_types_that_differ_only_in_case_are_remarked(tmp_path: Path) -> None:
     put(tmp_path, written(plain).replace("Bob\tB-PER", "Bob\tB-Per"))
     assert "differ only in case: PER, Per" in conll2003.read(tmp_path, "train", DATA).notes[0]
