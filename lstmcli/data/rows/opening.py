@@ -27,6 +27,9 @@ KNOWN = {
     b"SQLite format": "an SQLite database",
     b"\x93NUMPY": "a NumPy array",
     b"\x80\x04": "a Python pickle",
+    b"version https://git-lfs": "a pointer to a file in Git LFS (git lfs pull brings the file)",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
 }
 CONTROL = bytes(code for code in range(32) if code not in b"\t\n\f\r\x1b")
 MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
