@@ -62,6 +62,7 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a model: 95 % intervals, and baselines beside every score."""
+    from lstmcli import recipes
     from lstmcli.cli import render
     from lstmcli.engine import folder, inputs, naming
 
@@ -73,6 +74,8 @@ def evaluate(
     columns = options.given(
         ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     )
+    if data is not None and (note := recipes.same_name(data, "--data")):
+        screen.note(note)
     source = naming.named(data, loaded.config, columns)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
     if data is None and "adapted_from" in loaded.progress:

@@ -12,8 +12,8 @@ from lstmcli.types import Option
 def named(text: str | None, config: RunConfig, columns: Sequence[Option] = ()) -> Data:
     """The data that ``--data`` names; none: the data that the model was trained on.
 
-    text: NAME or NAME:DOMAIN of a known data set, or a PATH, read as the model's own data set where it has its layout,
-    else as a table, by a language model as texts. config: the model's.
+    text: NAME or NAME:DOMAIN of a known data set, also where a file has that name, or a PATH, read as the model's own
+    data set where it has its layout, else as a table, by a language model as texts. config: the model's.
 
     Raises:
         ConfigError: the data set has no such domain.
@@ -22,7 +22,7 @@ def named(text: str | None, config: RunConfig, columns: Sequence[Option] = ()) -
     if text is not None:
         name, colon, domain = text.partition(":")
         name = registry.ALIASES.get(name, name)
-        if name in registry.DATASETS and name != "table" and not Path(text).exists():
+        if name in registry.DATASETS and name not in registry.LAYOUTS:
             known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
             if colon and domain not in known:
                 fix = did_you_mean(domain, known) if known else f"--data {name}"
