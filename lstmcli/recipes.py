@@ -18,7 +18,6 @@ from lstmcli.errors import ConfigError, did_you_mean, near_path, of_system
 from lstmcli.types import Option
 from lstmcli.validation import validated
 
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 BASE = "base"
 _HERE = Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # wheel, or checkout
@@ -110,15 +109,15 @@ def _for_data(path: Path) -> dict[str, Any]:
         return _read(CONFIGS / "imdb.yaml") | {"data": {"name": "imdb", "path": path}}
     if registry.find(registry.DATASETS, "conll2003").fits(path):
         return _read(CONFIGS / "conll2003.yaml") | {"data": {"name": "conll2003", "path": path}}
-    if path.suffix in TABLES or any((path / f"train{ending}").is_file() for ending in TABLES):
+    if registry.find(registry.DATASETS, "table").fits(path):
         values = _read(CONFIGS / "table.yaml")
         values["data"] = {**values.get("data", {}), "path": path}
         return values
     raise ConfigError(
         f"'{path}' holds no data that a standard recipe fits",
-        fix=f"give a table ({', '.join(TABLES)}) with a text and a label column, a folder with train.csv (and "
-        "validation.csv, test.csv), the aclImdb folder, or words and tags in columns (train.txt); "
-        f"texts without labels make a language model: lstmcli train lm --data {path}",
+        fix="give a table (.csv, .tsv, .json, .jsonl, .parquet, .xlsx, compressed or not) with a text and a label "
+        "column, a folder with train.csv (and validation.csv, test.csv) or one folder per class, or words and tags in "
+        f"columns (train.txt); texts without labels make a language model: lstmcli train lm --data {path}",
     )
 
 
@@ -149,6 +148,8 @@ def _parsed(override: str) -> tuple[str, Any]:
         raise ConfigError(
             f"'{override}' is not key=value", where=f"--set {override}", fix="for example --set train.lr=0.001"
         )
+    if len(text) == 1 and not text.isalnum():
+        return key.strip(), text  # a delimiter, which may mean something to YAML
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:

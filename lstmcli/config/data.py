@@ -1,9 +1,10 @@
 """Sections ``data`` and ``tokens``: what is read, and how texts become ids."""
 
+import codecs
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lstmcli.config.base import Section
 
@@ -30,6 +31,22 @@ class Data(Section):
     unlabelled: Path | None = Field(None, description="More texts, without labels: lines, or a column text.")
     bad_rows: Literal["stop", "skip"] = Field("stop", description="What to do with rows that cannot be used.")
     cache: bool = Field(True, description="Keep encoded texts in the user's cache folder.")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        value = "\t" if value in ("\\t", "tab") else value
+        if value is not None and (len(value) != 1 or value in '"\r\n'):
+            raise ValueError("is not one character")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else codecs.lookup(value).name
+        except LookupError as error:
+            raise ValueError("is not an encoding; for example --set data.encoding=cp1252") from error
 
 
 class Tokens(Section):

@@ -94,7 +94,7 @@ def _good(rows: Rows, data: Data, name: str) -> Telling[list[Example]]:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
-            fix = "mend the rows; training can also pass over them: --set data.bad_rows=skip"
+            fix = "correct the rows, or leave them out: --set data.bad_rows=skip"
             raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     for note in rows.notes:
@@ -212,7 +212,7 @@ def _without_labels(data: Data) -> Telling[list[Example]]:
             yield Noted(f"the unlabelled texts of {data.name} are not at hand")
     if data.unlabelled is not None:
         yield Progress("reading unlabelled texts")
-        rows: Rows = registry.find(registry.DATASETS, "texts").read_file(data.unlabelled, data)
+        rows: Rows = registry.find(registry.DATASETS, "texts").read_files([data.unlabelled], data)
         found += yield from _good(rows, data, str(data.unlabelled))
     return found
 

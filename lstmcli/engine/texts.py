@@ -44,7 +44,9 @@ class Texts:
         self._path = None if source is None or str(source) == "-" else source
         self._column = column or Data().text_column
         if self._path is not None:
-            next(rows.stream(self._path, need=self._column), None)  # a bad file is told before torch is loaded
+            next(
+                rows.stream(self._path, Data(text_column=self._column)), None
+            )  # a bad file is told before torch is loaded
         self.skipped = 0
         self.live = not texts and self._path is None  # more may come later: answer what is there
         self.tell: Callable[[str], None] = lambda _: None
@@ -65,7 +67,7 @@ class Texts:
 
     def _rows(self) -> Iterator[str]:
         good = 0
-        for row in rows.stream(self._path, need=self._column):
+        for row in rows.stream(self._path, Data(text_column=self._column)):
             text, problem = rows.text_of(row, self._column)
             if not problem:
                 good += 1

@@ -73,7 +73,10 @@ def test_predict_tells_broken_rows_and_goes_on(run: Run, trained: Path, tmp_path
     shown = capsys.readouterr()
     assert [json.loads(line)["text"] for line in shown.out.splitlines()] == ["fine film", "a warm film"]
     assert "a.csv:3: empty 'text'; skipped" in shown.err
-    assert "a.csv:4: bytes that are not UTF-8; skipped" in shown.err
+    assert (
+        "a.csv:4: bytes that are not UTF-8; if the file is in Windows-1252: --set data.encoding=cp1252; skipped"
+        in shown.err
+    )
     assert "2 rows were skipped" in shown.err
     assert run("predict", "-c", trained, "--strict", "--input", tmp_path / "a.csv") == 2
     assert "a.csv:3" in capsys.readouterr().err

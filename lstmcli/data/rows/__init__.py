@@ -1,0 +1,174 @@
+"""Rows of a table, one at a time: delimited text, JSON, parquet, workbooks, and plain text with one text per line.
+
+A row that cannot be read comes as a Row with a problem, so that the caller reports it and goes on, or stops. Memory
+does not grow with the file, but for workbooks.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import TextIO
+
+from lstmcli.config import Data
+from lstmcli.data.rows import delimited, json_rows, typed
+from lstmcli.data.rows.opening import COMPRESSED, SAMPLE, broken, decoded, kind_of, not_decoded, opened
+from lstmcli.data.rows.row import Row, label_of, missing_column, text_of
+from lstmcli.errors import DataError
+
+__all__ = [
+    "COMPRESSED",
+    "ENDINGS",
+    "TABLES",
+    "Row",
+    "broken",
+    "label_of",
+    "missing_column",
+    "names",
+    "stream",
+    "text_of",
+]
+
+JSON = (".jsonl", ".ndjson", ".json")
+DELIMITED = (".csv", ".tsv")
+TYPED = (".parquet", ".arrow", ".feather", ".xlsx", ".ods")
+TABLES = (*DELIMITED, *JSON, *TYPED)  # with columns
+ENDINGS = (*TABLES, ".txt")
+SOUGHT = 1024  # rows among which one must have the columns
+STDIN = "standard input"
+FASTTEXT = "__label__"  # what opens each label of a line in fastText's format
+
+
+def stream(path: Path | None, data: Data, *, kind: str = "", labelled: bool = False) -> Iterator[Row]:
+    """The rows of the file, of standard input where path is none; ``data.text_column`` holds the text.
+
+    kind: the ending that tells the format, for input without one; "": the file's own, for standard input ``.txt``.
+    labelled: the label's column is needed too. Columns may be named by their number from 1, and several columns that
+    commas join make one text.
+
+    Raises:
+        DataError: the file cannot be opened or is empty, its format cannot be told, or it lacks a column.
+    """
+    needed = [data.text_column, *([data.label_column] if labelled else [])]
+    yield from _chosen(_rows(path, data, needed, kind), needed, str(path or STDIN))
+
+
+def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> Iterator[Row]:
+    """As ``stream``, with the columns as the file names them."""
+    where = str(path or STDIN)
+    with opened(path) as (raw, ending):
+        first = raw.peek(SAMPLE)
+        kind = kind_of(first, kind or ending or ("" if path else ".txt"), path)
+        if kind in (".txt", *DELIMITED, *JSON):
+            arrived = None if path else max(1, first.count(b"\n"))  # lines of a pipe that need not be waited for
+            with decoded(raw, first, data, where) as file:
+                if kind == ".txt":
+                    yield from _texts(file, data)
+                elif kind in JSON:
+                    yield from json_rows.read(file)
+                else:
+                    yield from delimited.read(file, data, needed, where, ending=kind, arrived=arrived)
+        elif path is None or kind not in TYPED:
+            fix = f"give {', '.join(ENDINGS)}, compressed or not"
+            raise DataError(f"'{kind}' is not a kind of table", where=where, fix=fix)
+        elif kind in (".xlsx", ".ods"):
+            yield from typed.sheet(raw.read(), where, header=data.header)
+        else:
+            yield from (typed.parquet if kind == ".parquet" else typed.arrow)(path)
+
+
+def is_table(path: Path) -> bool:
+    """True where the file is a table with columns by its ending or first bytes, or lines in fastText's format."""
+    try:
+        with opened(path) as (raw, ending):
+            first = raw.peek(SAMPLE)
+    except DataError:
+        return path.suffix.lower() in (*TABLES, *COMPRESSED)  # reading it tells what is wrong
+    kind = kind_of(first, ending, path)
+    return kind in TABLES or (kind == ".txt" and first.startswith(FASTTEXT.encode()))
+
+
+def whole_text(path: Path, data: Data) -> tuple[str, str]:
+    """The text of a whole file, and what is wrong with it (empty: nothing)."""
+    try:
+        with opened(path) as (raw, _), decoded(raw, raw.peek(SAMPLE), data, str(path)) as file:
+            text = file.read()
+            if broken(text):
+                return "", not_decoded(file)
+    except DataError as error:
+        return "", error.what
+    return text, "" if text.strip() else "empty text"
+
+
+def names(path: Path, data: Data) -> list[str]:
+    """The names of a table's columns. Raises DataError as ``stream``, but for columns that are missing."""
+    rows = islice(_rows(path, data, [data.text_column], ""), SOUGHT)
+    return list(dict.fromkeys(name for row in rows for name in row.values))
+
+
+def _texts(file: TextIO, data: Data) -> Iterator[Row]:
+    """Lines of plain text. Where they open with labels as fastText has them, these are read as labels."""
+    lines = enumerate(file, 1)
+    first = next(lines, None)
+    if first is None:
+        return
+    marked = first[1].startswith(FASTTEXT)
+    for number, line in chain([(1, first[1].removeprefix("\ufeff"))], lines):
+        text = line.rstrip("\r\n")
+        if broken(text):
+            yield Row(number, number, problem=not_decoded(file))
+        elif marked:
+            yield Row(number, number, _fasttext(text, data))
+        else:
+            yield Row(number, number, {data.text_column: text})
+
+
+def _fasttext(line: str, data: Data) -> dict[str, object]:
+    labels = []
+    while line.startswith(FASTTEXT):
+        label, _, line = line.partition(" ")
+        labels.append(label.removeprefix(FASTTEXT))
+    return {data.text_column: line, data.label_column: labels}
+
+
+def _chosen(rows: Iterator[Row], needed: Sequence[str], where: str) -> Iterator[Row]:
+    """The rows, with what was asked for under the names that it was asked for by.
+
+    Raises:
+        DataError: none of the first rows has a column that is needed.
+    """
+    held: list[Row] = []
+    found: dict[str, None] = {}
+    chosen: dict[str, list[str]] = {}
+    for row in rows:
+        held.append(row)
+        found |= dict.fromkeys(row.values)
+        chosen = {name: columns for name in needed if (columns := _columns(name, list(found)))}
+        if len(chosen) == len(needed) or len(held) == SOUGHT:
+            break
+    for name, option in zip(needed, ("--text-column", "--label-column"), strict=False):
+        if found and name not in chosen:
+            raise missing_column(name, list(found), where, option=option)
+    renamed = {name: columns for name, columns in chosen.items() if columns != [name]}
+    for row in chain(held, rows):
+        if renamed and not row.problem:
+            row.values.update({name: _joined(row, columns) for name, columns in renamed.items()})
+        yield row
+
+
+def _columns(name: str, found: Sequence[str]) -> list[str]:
+    """The columns that a name means: the one called so, but for capitals, the one at a number, or several, joined."""
+    if name in found:
+        return [name]
+    alike = [one for one in found if one.strip().lower() == name.lower()]
+    if len(alike) == 1:
+        return alike
+    if name.isdigit() and 0 < int(name) <= len(found):
+        return [found[int(name) - 1]]
+    parts = [_columns(part.strip(), found) for part in name.split(",")] if "," in name else []
+    return [one for part in parts for one in part] if all(parts) else []
+
+
+def _joined(row: Row, columns: Sequence[str]) -> object:
+    if len(columns) == 1:
+        return row.values.get(columns[0])
+    return " ".join(str(value) for name in columns if (value := row.values.get(name)) is not None)
