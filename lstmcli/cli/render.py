@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.console import console
+from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.engine.folder import RUNS, within
@@ -52,7 +52,7 @@ class Screen:
     # ---- what every command uses
 
     def note(self, text: str) -> None:
-        self.err.print(Text.assemble(("• ", "yellow"), text))
+        self.err.print(Text.assemble(("• ", "yellow"), printable(text)))
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""

@@ -14,6 +14,7 @@ from typing import IO, Any
 import yaml
 
 from lstmcli.config import Data
+from lstmcli.data.rows import COMPRESSED
 from lstmcli.engine import lock
 from lstmcli.engine.naming import title
 from lstmcli.errors import LONGEST, REFUSED, ConfigError, RuntimeSetupError
@@ -23,7 +24,6 @@ OPTIMIZER = "optimizer.pt"  # of a race; not model.pt: no command should take it
 WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER)
 ADAPTED = "adapted.pt"
 RUNS = Path("runs")
-PACKED = (".gz", ".bz2", ".xz", ".zip")  # after which a file's name has another ending
 COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labels", "labelled", "labeled", "corpus"}
 
 
@@ -33,7 +33,7 @@ def default(recipe: str) -> Path:
     A name that many data sets have in common, as train.csv, follows that of the folder: runs/fold1-train.
     """
     path = Path(os.path.normpath(Path(recipe).absolute()))
-    name = path.name if path.is_dir() else path.with_suffix("").stem if path.suffix in PACKED else path.stem
+    name = path.name if path.is_dir() else path.with_suffix("").stem if path.suffix.lower() in COMPRESSED else path.stem
     common = re.split(r"[-_.]", name.lower())[0] in COMMON and path.parent.name
     return RUNS / (f"{path.parent.name}-{name}" if common else name)
 

@@ -128,7 +128,10 @@ def test_a_file_of_another_user_is_named_with_the_remedy(tmp_path: Path) -> None
     )  # fmt: skip
     closed.chmod(0o700)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: cannot be read: Permission denied\n{closed / 'mine.csv'}\n→ check its perm")
+    what, where, fix = done.stderr.splitlines()
+    assert what.endswith("cannot be read: Permission denied")
+    assert where == str(closed / "mine.csv")
+    assert fix.startswith("→ check its permissions")
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(run: Run, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +179,11 @@ def test_a_name_that_is_not_utf8_is_read_written_and_shown(
     assert "caf\\udce9/mine.csv" in capsys.readouterr().out
     assert run("train", odd / "missing.csv") == 2
     assert "caf\\udce9/missing.csv" in capsys.readouterr().err
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(run: Run, capsys: Captured) -> None:
+    assert run("train", "a\x1b]0;title\x07\r\x9b.csv") == 2
+    assert capsys.readouterr().err.splitlines()[1] == r"a\x1b]0;title\x07\x0d\x9b.csv"
 
 
 def test_a_folder_that_was_deleted_is_told(run: Run, tmp_path: Path, capsys: Captured) -> None:
