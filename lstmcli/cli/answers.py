@@ -58,11 +58,11 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
 
 
 def _answer(screen: Screen, said: "Answer", columns: "Iterable[str]", *, flush: bool) -> None:
-    from lstmcli.engine.sinks import as_json, cell
+    from lstmcli.engine.sinks import cell
 
     kept = [(column, cell(said["kept"].get(column))) for column in columns] if "kept" in said else []
     if screen.json or ("label" not in said and not screen.out.is_terminal):
-        sys.stdout.write(as_json(said) + "\n")
+        screen.print_json(said)
     elif not screen.out.is_terminal:
         probability = "" if said["probability"] is None else f"{said['probability']:.4f}"
         cells = [said["label"], probability, said["text"], *(value for _, value in kept)]

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.console import console
+from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
-from lstmcli.engine.folder import RUNS
+from lstmcli.engine.folder import RUNS, within
 from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
@@ -48,7 +48,7 @@ class Screen:
     # ---- what every command uses
 
     def note(self, text: str) -> None:
-        self.err.print(Text.assemble(("• ", "yellow"), text))
+        self.err.print(Text.assemble(("• ", "yellow"), printable(text)))
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""
@@ -75,7 +75,8 @@ class Screen:
         return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
     def print_json(self, value: Any) -> None:
-        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
+        unicode = sys.stdout.encoding.lower() == "utf-8"  # else what cannot be written would be escaped as no JSON is
+        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=not unicode, default=str) + "\n")
 
     # ---- train
 
@@ -130,7 +131,7 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
-        unasked = RUNS.resolve() in event.folder.resolve().parents  # the newest there is taken
+        unasked = within(event.folder, RUNS)  # the newest there is taken
         chosen = "" if unasked else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
         ends = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}

@@ -152,11 +152,13 @@ def test_a_race_is_run_and_written(
     assert run(*arguments, "--resume") == 2
 
 
-def test_a_race_that_was_run_is_not_written_over(run: Callable[..., int], tmp_path: Path) -> None:
-    folder.claim(tmp_path, resume=False, force=False)
+def test_a_race_that_was_run_is_not_written_over(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / folder.OPTIMIZER).write_bytes(b"of an hour")
     sets = [f"--set={one}" for one in SMALL]
     assert run("train", "quadratics-lstm-optimizer", "--out", tmp_path, "-q", *sets) == 2
+    assert "optimizer.pt already exist" in capsys.readouterr().err
     assert (tmp_path / folder.OPTIMIZER).read_bytes() == b"of an hour"
 
 
