@@ -146,7 +146,7 @@ class Screen:
         for name, split in splits.items():
             labels = ", ".join(f"{label} {count:,}" for label, count in list(split.labels.items())[:LABELS_SHOWN])
             more = f" and {len(split.labels) - LABELS_SHOWN} more" if len(split.labels) > LABELS_SHOWN else ""
-            known = [labels + more] if "labels" in columns else []
+            known = [printable(labels + more)] if "labels" in columns else []
             table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
@@ -183,7 +183,7 @@ class Screen:
             self.print_json(result.plain())
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
-        self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
+        self.out.print(f"learned from {printable(support)} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})
