@@ -33,7 +33,8 @@ from lstmcli.engine.supervised import Reading
 from lstmcli.errors import ConfigError
 from lstmcli.types import Progress, Work
 
-MAY_CHANGE = ("device", "threads", "data.cache", "data.bad_rows", "train.save_every")  # from a run to its resumption
+# From a run to its resumption; the precision, since another device may not run it.
+MAY_CHANGE = ("device", "precision", "threads", "data.cache", "data.bad_rows", "train.save_every")
 TRIED = 9  # steps of a dry run
 
 

@@ -17,9 +17,9 @@ from lstmcli.engine import evaluate, inputs
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.compact import compacted
 from lstmcli.types import finish
+from tests.conftest import ROOT, skip_unless_run
 
 Run = Callable[..., int]
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -73,6 +73,7 @@ def test_its_score_on_imdb_is_what_the_model_card_says(real_data: Path, monkeypa
 def test_bfloat16_costs_at_most_0_2_points(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTMCLI_DATA", str(real_data))
     scores = []
+    skip_unless_run("bfloat16")
     for precision in ("float32", "bfloat16"):
         config = shipped().config.model_copy(update={"precision": precision})
         _, examples = finish(inputs.to_score(config.data, "test", config))
