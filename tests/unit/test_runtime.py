@@ -11,7 +11,7 @@ import torch
 
 from lstmcli.config import RunConfig
 from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import memory, runtime
+from lstmcli.engine import runtime
 from lstmcli.errors import RuntimeSetupError
 from lstmcli.models.lstm import LSTM
 from tests.conftest import train_arguments, write_table
