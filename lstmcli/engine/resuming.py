@@ -13,7 +13,8 @@ from lstmcli.engine.fit import Position
 from lstmcli.engine.inputs import Inputs
 from lstmcli.errors import ConfigError
 
-FREE = ("device", "threads", "data.cache", "data.bad_rows", "train.save_every")  # may always differ
+# May always differ; the precision, since another device may not run it.
+FREE = ("device", "precision", "threads", "data.cache", "data.bad_rows", "train.save_every")
 LENGTH = ("train.epochs", "train.patience")  # may differ where the user says so
 
 
