@@ -4,7 +4,9 @@ A recipe opens with comment lines; the first says in a line what it is for. With
 sections of a shipped recipe that it does not give itself.
 """
 
+import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import yaml
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
-from lstmcli.errors import ConfigError, did_you_mean
+from lstmcli.errors import ConfigError, did_you_mean, near_path, of_system
 from lstmcli.types import Option
 from lstmcli.validation import validated
 
@@ -96,13 +98,35 @@ def _find(recipe: str) -> tuple[dict[str, Any], str]:
         if path.is_dir() or path.is_file():
             return _for_data(path), "the standard recipe"
     except OSError as error:  # a name too long, a file that may not be read
-        fix = "give a recipe's name, or a file that can be read"
-        raise ConfigError(f"cannot be read: {error.strerror}", where=recipe[:200], fix=fix) from error
-    raise ConfigError(
-        f"there is no recipe, recipe file or data at '{recipe}'",
-        fix=did_you_mean(recipe, listed())
-        + "\nthe recipes: lstmcli train; or give the path of a recipe (.yaml) or of your own data (.csv …)",
-    )
+        if (known := of_system(error)) is None:
+            raise
+        raise ConfigError(known.what, where=known.where, fix=known.fix) from error
+    raise _not_found(recipe)
+
+
+def _not_found(recipe: str) -> ConfigError:
+    """The error for what is neither a recipe's name nor a path; near names are proposed."""
+    path = Path(recipe)
+    if path.suffix or path.name != recipe:  # no recipe's name has either
+        where = recipe if path.parent.is_dir() else f"{recipe}: there is no folder {path.parent}"
+        return ConfigError("there is no such file or folder", where=where, fix=near_path(path) or "check the path")
+    near = get_close_matches(recipe, listed(), n=1)
+    also = f"did you mean '{near[0]}'?" if near else near_path(path)
+    fix = "the recipes: lstmcli train; or give the path of a recipe (.yaml) or of your own data (.csv …)"
+    return ConfigError(f"there is no recipe, recipe file or data at '{recipe}'", fix=f"{also}\n{fix}".lstrip())
+
+
+def same_name(text: str, option: str) -> str:
+    """A note where a file or folder here has the name of the recipe, or of the data set, that is meant; else empty.
+
+    option: what the text was given to, train or --data.
+    """
+    named = listed() if option == "train" else registry.DATASETS.keys() - set(registry.LAYOUTS)
+    if registry.ALIASES.get(text, text) not in named or not os.path.lexists(text):
+        return ""
+    kind = "recipe" if option == "train" else "data set"
+    path = f"lstmcli train ./{text}" if option == "train" else f"{option} ./{text}"
+    return f"'{text}' is the {kind} of that name; for the file or folder here: {path}"
 
 
 def _for_data(path: Path) -> dict[str, Any]:

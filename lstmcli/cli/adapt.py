@@ -17,7 +17,8 @@ def adapt(
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="What to learn: a data set or a file; default: bundled reviews of a kind that the model has not seen.",
+            help="What to learn: a data set (imdb), or a file or folder (./imdb); default: bundled reviews of a "
+            "kind that the model has not seen.",
         ),
     ] = None,
     learner: Annotated[
@@ -48,6 +49,7 @@ def adapt(
     quiet: options.Quiet = False,
 ) -> None:
     """Bend a model to a new domain with a few labelled texts a class."""
+    from lstmcli import recipes
     from lstmcli.cli import render
     from lstmcli.engine import folder, inputs, naming
 
@@ -60,6 +62,8 @@ def adapt(
         source = naming.with_reading(naming.unseen_domain(loaded.config.data), reading)
         screen.note(f"no --data: {naming.title(source)} of the bundled data is learned")
     else:
+        if note := recipes.same_name(data, "--data"):
+            screen.note(note)
         source = naming.named(data, loaded.config, reading)
     naming.check_known(reading, loaded.vocabulary.classes)
     if target.exists():

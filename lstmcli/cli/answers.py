@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from lstmcli.cli import entities
+from lstmcli.cli.console import printable
 from lstmcli.cli.figures import foretold
 from lstmcli.cli.render import Screen
 from lstmcli.types import Progress
@@ -58,17 +59,17 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
 
 
 def _answer(screen: Screen, said: "Answer", columns: "Iterable[str]", *, flush: bool) -> None:
-    from lstmcli.engine.sinks import as_json, cell
+    from lstmcli.engine.sinks import cell
 
     kept = [(column, cell(said["kept"].get(column))) for column in columns] if "kept" in said else []
     if screen.json or ("label" not in said and not screen.out.is_terminal):
-        sys.stdout.write(as_json(said) + "\n")
+        screen.print_json(said)
     elif not screen.out.is_terminal:
         probability = "" if said["probability"] is None else f"{said['probability']:.4f}"
         cells = [said["label"], probability, said["text"], *(value for _, value in kept)]
         sys.stdout.write("\t".join(map(_one_line, cells)) + "\n")
     else:
-        beside = "".join(f"  {column}={value}" for column, value in kept)
+        beside = printable("".join(f"  {column}={value}" for column, value in kept))
         screen.out.print(Text.assemble(_marked(said), (beside, "dim")))
     if flush:
         sys.stdout.flush()
@@ -79,11 +80,11 @@ def _marked(said: "Answer") -> Text:
     if "problem" in said:
         return Text(f"row {said['row']}: {said['problem']}", "yellow")
     if "next" in said:
-        return Text(foretold(said))
+        return Text(printable(foretold(said)))
     if "entities" in said:
         return entities.marked(said["text"], said["entities"])
-    text = " ".join(said["text"].split())
-    return Text.assemble((said["label"], "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}")
+    text = printable(" ".join(said["text"].split()))
+    return Text.assemble((printable(said["label"]), "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}")
 
 
 def _one_line(text: str) -> str:

@@ -64,6 +64,7 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a model: 95 % intervals, and baselines beside every score."""
+    from lstmcli import recipes
     from lstmcli.cli import render
     from lstmcli.engine import folder, inputs, naming
 
@@ -73,6 +74,8 @@ def evaluate(
         folder.claim_file(report / "report.json")
     given = [*options.learner(learner), *options.runtime(device, precision, threads)]
     loaded, path = screen.checkpoint(checkpoint, given)
+    if data is not None and (note := recipes.same_name(data, "--data")):
+        screen.note(note)
     source = naming.named(data, loaded.config, reading)
     known = loaded.vocabulary.classes
     naming.check_known(reading, known)

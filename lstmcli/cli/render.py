@@ -14,10 +14,10 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.console import console
+from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_interval
 from lstmcli.config import RunConfig
-from lstmcli.engine.folder import RUNS
+from lstmcli.engine.folder import RUNS, within
 from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
@@ -48,7 +48,7 @@ class Screen:
     # ---- what every command uses
 
     def note(self, text: str) -> None:
-        self.err.print(Text.assemble(("• ", "yellow"), text))
+        self.err.print(Text.assemble(("• ", "yellow"), printable(text)))
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""
@@ -75,7 +75,8 @@ class Screen:
         return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
     def print_json(self, value: Any) -> None:
-        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
+        unicode = sys.stdout.encoding.lower() == "utf-8"  # else what cannot be written would be escaped as no JSON is
+        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=not unicode, default=str) + "\n")
 
     # ---- train
 
@@ -130,7 +131,7 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
-        unasked = RUNS.resolve() in event.folder.resolve().parents  # the newest there is taken
+        unasked = within(event.folder, RUNS)  # the newest there is taken
         chosen = "" if unasked else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
         ends = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
@@ -145,7 +146,7 @@ class Screen:
         for name, split in splits.items():
             labels = ", ".join(f"{label} {count:,}" for label, count in list(split.labels.items())[:LABELS_SHOWN])
             more = f" and {len(split.labels) - LABELS_SHOWN} more" if len(split.labels) > LABELS_SHOWN else ""
-            known = [labels + more] if "labels" in columns else []
+            known = [printable(labels + more)] if "labels" in columns else []
             table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
@@ -182,7 +183,7 @@ class Screen:
             self.print_json(result.plain())
             return
         support = ", ".join(f"{label} {count}" for label, count in result.support.items())
-        self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
+        self.out.print(f"learned from {printable(support)} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})

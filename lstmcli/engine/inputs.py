@@ -1,6 +1,7 @@
 """The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from lstmcli.types import Example, Progress, Rows
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
 FEWEST = 4  # examples of which two can be held out
+NOWHERE = Path(os.devnull) / "cache"  # in place of a cache folder: nothing is there, nothing can be
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
@@ -41,8 +43,14 @@ class Inputs:
         return {name: part for name, part in named.items() if part}
 
 
-def cache_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("lstmcli"))
+def cache_folder() -> Path | None:
+    """The user's cache folder; none where the system names none, or it may not be entered."""
+    try:
+        found = Path(platformdirs.user_cache_dir("lstmcli"))
+        found.exists()  # fails where it may not be entered
+    except (OSError, RuntimeError):  # a user without a home
+        return None
+    return found if found.is_absolute() else None
 
 
 def root_of(data: Data) -> Path:
@@ -53,7 +61,7 @@ def root_of(data: Data) -> Path:
 def _located(data: Data, *, fetch: bool) -> Path:
     reader = registry.find(registry.DATASETS, data.name)
     known = {"path": data.path, "bundled": getattr(reader, "BUNDLED", None), "hub": reader.HUB}
-    return sources.locate(data.name, **known, cache=cache_folder(), fetch=fetch)
+    return sources.locate(data.name, **known, cache=cache_folder() or NOWHERE, fetch=fetch)
 
 
 def splits(data: Data) -> tuple[str, ...]:
@@ -115,7 +123,7 @@ def check_models(config: RunConfig, target: Path) -> None:
             known = path.parent.name if path.parent.parent == folder.RUNS else ""
             fix = f"train it first: lstmcli train {known or 'RECIPE'}; or name another: --set {section}.{key}=FILE"
             raise ConfigError("there is no such checkpoint", where=where, fix=fix)
-        if folder.model_at(path).resolve().parent == target.resolve():
+        if folder.within(folder.model_at(path), target):
             what = "the run would write over a model that it needs"
             raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
 
@@ -270,6 +278,6 @@ def old(config: RunConfig) -> Telling[list[Example]]:
     try:
         _located(config.data, fetch=False)
         _, examples = yield from to_score(config.data, None, config)
-    except DataError:
+    except (DataError, OSError):
         return []
     return examples if len(examples) <= OLD else sampling.stratified(examples, OLD, seed=config.seed)[0]

@@ -22,8 +22,8 @@ def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Da
     reading: fields of section ``data`` that the user set. Columns that are not among them have the names that they had
     in training, where a table has these.
 
-    text: NAME or NAME:DOMAIN of a known data set, or a PATH, read as the model's own data set where it has its layout,
-    else as a table, by a language model as texts. config: the model's.
+    text: NAME or NAME:DOMAIN of a known data set, also where a file has that name, or a PATH, read as the model's own
+    data set where it has its layout, else as a table, by a language model as texts. config: the model's.
 
     Raises:
         ConfigError: the data set has no such domain, or no columns to name.
@@ -32,7 +32,7 @@ def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Da
     if text is not None:
         name, colon, domain = text.partition(":")
         name = registry.ALIASES.get(name, name)
-        if name in registry.DATASETS and name != "table" and not Path(text).exists():
+        if name in registry.DATASETS and name not in registry.LAYOUTS:
             known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
             if colon and domain not in known:
                 fix = did_you_mean(domain, known) if known else f"--data {name}"

@@ -13,7 +13,8 @@ from lstmcli.data import columns, conll2003, entities
 from lstmcli.errors import ConfigError, DataError
 
 Run = Callable[..., int]
-SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128"]
+SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128",
+         "precision=float32"]  # fmt: skip
 NAMES = {"PER": ("Ada", "Grace", "Alan"), "LOC": ("Turin", "Oslo", "Lima")}
 
 

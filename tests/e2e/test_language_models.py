@@ -25,7 +25,7 @@ from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
-SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8"]
+SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8", "precision=float32"]
 WHO, WHAT, HOW = ("the cat", "a dog", "the old hen"), ("sat", "slept", "sang"), ("well .", "on a mat .", "")
 
 

@@ -228,6 +228,18 @@ def test_json_in_any_layout_is_read(tmp_path: Path, layout: str) -> None:
         assert read(tmp_path / f"a{ending}") == PAIRS
 
 
+def test_a_key_that_appears_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "label": "a"}\n{"text": "x", "text": "y", "label": "b"}\n')
+    assert "a.jsonl:2: not JSON: the key 'text' appears twice" in refused(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("sign", ["^", ":"])
+def test_a_delimiter_that_is_not_tried_is_proposed_as_the_option_that_reads_it(tmp_path: Path, sign: str) -> None:
+    (tmp_path / "a.csv").write_text(f"#text{sign}label\n" + "".join(f"{text}{sign}{label}\n" for text, label in PLAIN))
+    assert f"--set data.delimiter='{sign}'" in refused(tmp_path / "a.csv")
+    assert read(tmp_path / "a.csv", delimiter=sign) == PLAIN
+
+
 def test_a_fault_within_an_array_names_its_line_and_says_that_the_rest_is_lost(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[\n{"text": "fine", "label": "a"},\n{"text": "fine" "label": "b"},\n{}]')
     assert "a.json:3: not JSON" in refused(tmp_path / "a.json")

@@ -141,8 +141,9 @@ def _texts(file: TextIO, data: Data) -> Iterator[Row]:
 def _fasttext(line: str, data: Data) -> dict[str, object]:
     labels = []
     while line.startswith(FASTTEXT):
-        label, _, line = line.partition(" ")
+        label, *rest = line.split(maxsplit=1)
         labels.append(label.removeprefix(FASTTEXT))
+        line = rest[0] if rest else ""
     return {data.text_column: line, data.label_column: labels}
 
 

@@ -10,7 +10,7 @@ from lstmcli.config import Data
 from lstmcli.data.rows import dialect as dialects
 from lstmcli.data.rows.dialect import Dialect
 from lstmcli.data.rows.opening import broken, not_decoded
-from lstmcli.data.rows.row import Row, check_names
+from lstmcli.data.rows.row import Row, check_names, named
 from lstmcli.errors import DataError
 
 SHOWN = 1 << 15  # characters that the dialect is found from
@@ -46,7 +46,7 @@ def read(
         if problem:
             fix = "correct the line, or set the quotation marks: --set data.quote=none"
             raise DataError(f"the header cannot be read: {problem}", where=f"{where}:{line + 1}", fix=fix)
-        names = check_names([name.strip() for name in cells], where)
+        names = check_names(named(cells), where)
         line += len(lines)
     yield from _rows(records, dialect, names, line, file)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lstmcli.config import Data
+from lstmcli.data.rows.row import named
 from lstmcli.errors import DataError
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -107,14 +108,18 @@ def _before(lines: Sequence[str], data: Data) -> tuple[int, str]:
         text = line.strip("\r\n")
         if re.fullmatch(r"sep=.", text):
             stated = text[-1]
-        elif text.strip() and (not text.startswith("#") or data.header is False or _is_row(lines[number:])):
+        elif text.strip() and (
+            not text.startswith("#") or data.header is False or _is_row(lines[number:], data.delimiter)
+        ):
             return number, stated
     return len(lines), stated
 
 
-def _is_row(lines: Sequence[str]) -> bool:
+def _is_row(lines: Sequence[str], delimiter: str | None) -> bool:
     """True where the first line, which begins with #, has as many columns as the line after it."""
-    return len(lines) > 1 and any(0 < lines[0].count(one) == lines[1].count(one) for one in DELIMITERS)
+    return len(lines) > 1 and any(
+        0 < lines[0].count(one) == lines[1].count(one) for one in (*DELIMITERS, *(delimiter or ""))
+    )
 
 
 def _best(delimiter: str, body: Sequence[str], data: Data, needed: Sequence[str], *, whole: bool, skip: int) -> _Try:
@@ -160,7 +165,7 @@ def _marked(body: Sequence[str], dialect: Dialect, mark: str) -> Iterator[bool]:
 def _fit(dialect: Dialect, body: Sequence[str], needed: Sequence[str], *, whole: bool) -> _Try:
     """How the lines are cut: a fault is a line that cannot be read, or is not in a row of as many columns."""
     table = [record for record in records(dialect, iter(body)) if record[1] or record[2]]
-    first = [name.strip() for name in table[0][1]] if table else []
+    first = named(table[0][1]) if table else []
     dialect = replace(dialect, label=_label(first, [cells for _, cells, _ in table[1:]], needed))
     values = Counter(
         cells[dialect.label].strip()

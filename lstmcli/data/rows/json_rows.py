@@ -53,6 +53,15 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object. Raises ValueError where a key appears twice: one of its values would be lost."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' appears twice")
+    return value
+
+
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
@@ -80,7 +89,7 @@ def _by_line(file: TextIO, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[i
             yield number, None, not_decoded(file)
             continue
         try:
-            yield number, json.loads(line.strip(BLANK)), ""
+            yield number, json.loads(line.strip(BLANK), object_pairs_hook=_once), ""
         except (ValueError, RecursionError) as error:
             yield number, None, f"not JSON: {error}"
 
@@ -90,11 +99,11 @@ def _document(lines: Iterator[str]) -> Iterator[tuple[int, Any, str]]:
 
     After a fault nothing more can be read: it is the last row.
     """
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_once)
     text, place, line = "", 0, 1
     array = False
     while True:
-        while place < len(text) and text[place] in BLANK + ("," if array else ""):
+        while place < len(text) and text[place] in BLANK + ",":
             line += text[place] == "\n"
             place += 1
         if place < len(text) and not array and text[place] == "[":

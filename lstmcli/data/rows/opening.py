@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from lstmcli.config import Data
-from lstmcli.errors import DataError
+from lstmcli.errors import REFUSED, DataError, near_path
 
 SAMPLE = 1 << 16  # bytes looked at before a file is read
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -27,6 +27,9 @@ KNOWN = {
     b"SQLite format": "an SQLite database",
     b"\x93NUMPY": "a NumPy array",
     b"\x80\x04": "a Python pickle",
+    b"version https://git-lfs": "a pointer to a file in Git LFS (git lfs pull brings the file)",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
 }
 CONTROL = bytes(code for code in range(32) if code not in b"\t\n\f\r\x1b")
 MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -50,7 +53,7 @@ def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
         if path.is_dir():
             raise DataError("a folder stands where a file is expected", where=where, fix="give a file inside it")
         if not path.exists():
-            raise DataError("there is no such file", where=where, fix="check the path")
+            raise DataError("there is no such file", where=where, fix=near_path(path) or "check the path")
         with path.open("rb", buffering=SAMPLE) as plain:
             raw = cast(io.BufferedReader, plain)
             first = raw.peek(SAMPLE)
@@ -70,7 +73,7 @@ def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
         raise DataError(what, where=where, fix=fix) from error
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
-        raise DataError(what, where=where, fix="check its permissions") from error
+        raise DataError(what, where=where, fix=REFUSED.get(error.errno or 0, "check its permissions")) from error
 
 
 @contextmanager

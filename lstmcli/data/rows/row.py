@@ -9,6 +9,7 @@ from lstmcli.errors import DataError
 
 WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")  # 1.0 is the label 1, as it is in a column of numbers
 LISTED = 20  # columns that a message names
+SHOWN = 60  # characters of a column's name that a message shows
 LIKELY = {
     "--text-column": ("text", "sentence", "review", "content", "body", "comment", "message", "tweet", "utterance"),
     "--label-column": ("label", "sentiment", "category", "class", "intent", "target", "polarity", "rating"),
@@ -69,6 +70,12 @@ def label_of(row: Row, column: str) -> tuple[str, str]:
     return whole[1] if whole else label, ""
 
 
+def named(cells: Sequence[str]) -> list[str]:
+    """The cells of a header as names: without blanks around them, and without a # before the first."""
+    names = [cell.strip() for cell in cells]
+    return [names[0].lstrip("# "), *names[1:]] if names else []
+
+
 def check_names(names: list[str], where: str) -> list[str]:
     """The names of columns. Raises DataError where one appears twice."""
     twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))
@@ -80,8 +87,11 @@ def check_names(names: list[str], where: str) -> list[str]:
 
 def missing_column(name: str, found: Sequence[str], where: str, *, option: str = "--text-column") -> DataError:
     """The error for a table without that column; option: how the user names another."""
+    if len(found) == 1:
+        delimiter = next((sign for sign in found[0] if not sign.isalnum() and sign not in "_- '\""), "|")
+        where = f"{where}; its one column: {found[0][:SHOWN]}"
+        fix = f"name what separates the columns: --set data.delimiter='{delimiter}'; or the column: {option} NAME"
+        return DataError(f"no column '{name}'", where=where, fix=fix)
     listed = ", ".join(found[:LISTED]) or "none"
     likely = next((one for word in LIKELY[option] for one in found if one.strip().lower() == word), "NAME")
-    one = f"; its one column is called '{found[0]}': is it delimited otherwise? --set data.delimiter=';'"
-    single = one if len(found) == 1 and option == "--label-column" else f"; its columns: {listed}"
-    return DataError(f"no column '{name}'", where=f"{where}{single}", fix=f"name it: {option} {likely}")
+    return DataError(f"no column '{name}'", where=f"{where}; its columns: {listed}", fix=f"name it: {option} {likely}")
