@@ -15,6 +15,7 @@ from lstmcli.engine import beginning, folder, inputs, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.predict import Predictions
 from lstmcli.engine.supervised import Reading
+from lstmcli.engine.texts import Question
 from lstmcli.engine.train import run as train
 from lstmcli.tasks import classify
 from lstmcli.types import ClassScores, Example, finish
@@ -52,7 +53,7 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     where = runtime.prepare(checkpoint.config)
     said = finish(teaching.chances(trained, examples, ("bad", "good"), where, cache=None))
     model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
-                      for one in Predictions(checkpoint).of([texts])])  # fmt: skip
+                      for one in Predictions(checkpoint).of([[Question(1, text) for text in texts]])])  # fmt: skip
     store = finish(encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     linear = classify.baseline_chances(fitted, store.ids, store.offsets)["linear"]
