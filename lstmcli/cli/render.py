@@ -16,7 +16,7 @@ from rich.text import Text
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console
-from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_interval
+from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_counts, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.engine.folder import RUNS
 from lstmcli.types import Option
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LABELS_SHOWN = 12
 SHOWN = 200  # characters of a text on a terminal
 
 
@@ -147,9 +146,7 @@ class Screen:
             columns.remove("labels")
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for name, split in splits.items():
-            labels = ", ".join(f"{label} {count:,}" for label, count in list(split.labels.items())[:LABELS_SHOWN])
-            more = f" and {len(split.labels) - LABELS_SHOWN} more" if len(split.labels) > LABELS_SHOWN else ""
-            known = [labels + more] if "labels" in columns else []
+            known = [with_counts(split.labels)] if "labels" in columns else []
             table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
@@ -185,7 +182,7 @@ class Screen:
         if self.json:
             self.print_json(result.plain())
             return
-        support = ", ".join(f"{label} {count}" for label, count in result.support.items())
+        support = with_counts(result.support)
         self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
@@ -214,13 +211,14 @@ class Screen:
         """Show predictions as they come, or hand each on to ``put``."""
         texts.tell = self.note
         begun = time.perf_counter()
-        count = truncated = unknown = 0
+        count = truncated = 0
+        unknown = None
         with self._bars() as bars:
             try:
                 for prediction in predictions:
                     count += 1
                     truncated += prediction.truncated
-                    unknown += prediction.unknown
+                    unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
                     if put is not None:
                         put(prediction.said)
                         self._event(Told("predicting", count), bars)
@@ -230,8 +228,8 @@ class Screen:
                 self._interrupted = True
         if not count and not self._interrupted:
             self.note("there were no texts")
-        if unknown:
-            self.note(f"{unknown} of {count} texts hold no word that the model knows: the answer is a guess")
+        for remark in unknown.remarks() if unknown else ():
+            self.note(remark)
         if truncated:
             self.note(f"{truncated} of {count} texts are longer than the model reads: head and tail were read")
         if texts.skipped:
