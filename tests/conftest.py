@@ -1,31 +1,58 @@
-"""What all tests share: quiet threads, a cache of their own, small data and a small trained model."""
+"""What all tests share: quiet threads, a cache of their own, small data and a small trained model.
+
+Free of torch, as far as the file itself goes: ``make test-pythons`` runs tests where torch is not installed.
+"""
 
 import os
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: idle threads of one worker must not stop the other's
+# Before torch: idle threads of one worker must not stop the other's, and the workers share the processors.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lstmcli import registry
 from lstmcli.cli.app import main
 from lstmcli.config import Classifier, Data, RunConfig, Tokens, Train
 
+ROOT = Path(__file__).parents[1]
+NUMBERS = itertools.count()
+
+# A machine of its own speed sets no deadline; where CI is set, the same examples are drawn each time.
+hypothesis.settings.register_profile("test", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("test")
+
 GOOD = ["a warm and quiet film", "bright funny and kind", "it made me smile twice", "lovely from first to last"]
 BAD = ["a cold and empty film", "dull loud and cruel", "it made me yawn twice", "dreadful from first to last"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _all_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Nothing reads the user's cache, data or network; a process that a test starts imports this checkout."""
+    root = tmp_path_factory.mktemp("apart")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("COLUMNS", "100")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.delenv("LSTMCLI_DATA", raising=False)
+        yield root
+
+
 @pytest.fixture(autouse=True)
-def _apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the user's cache, data or network, nor writes into the repository."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    if "LSTMCLI_DATA" in os.environ:
-        monkeypatch.delenv("LSTMCLI_DATA")
-    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
+def _apart(_all_apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads what another has cached, nor writes into the repository."""
+    own = _all_apart / str(next(NUMBERS))
+    (own / "work").mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+    monkeypatch.chdir(own / "work")
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +91,7 @@ SMALL = [
     "tokens.min_count=1",
     "train.batch_tokens=64",
     "train.lr=0.02",
+    "precision=float32",  # what a small model learns must not depend on the processor
 ]
 
 
@@ -84,6 +112,21 @@ def run() -> Callable[..., int]:
         raise AssertionError("main always exits")
 
     return call
+
+
+def skip_unless_run(precision: str) -> None:
+    """Skip the test where the processor does not run an LSTM in the precision."""
+    from lstmcli.engine import runtime
+
+    if precision == "bfloat16" and not runtime.runs_bfloat16("cpu"):
+        pytest.skip("this processor runs no LSTM in bfloat16")
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    """Each precision that the processor runs."""
+    skip_unless_run(request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ def adapt(
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="What to learn: a data set or a file; default: bundled reviews of a kind that the model has not seen.",
+            help="What to learn: a data set (imdb), or a file or folder (./imdb); default: bundled reviews of a "
+            "kind that the model has not seen.",
         ),
     ] = None,
     learner: Annotated[
@@ -38,6 +39,8 @@ def adapt(
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    sets: options.Reading = None,
+    maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
@@ -46,24 +49,28 @@ def adapt(
     quiet: options.Quiet = False,
 ) -> None:
     """Bend a model to a new domain with a few labelled texts a class."""
+    from lstmcli import recipes
     from lstmcli.cli import render
     from lstmcli.engine import folder, inputs, naming
 
     screen = render.Screen(json=json, quiet=quiet)
+    reading = options.labelled(sets, maps, text_column, label_column)
     given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
     loaded, path = screen.checkpoint(checkpoint, given)
-    columns = options.given(
-        ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
-    )
     target = folder.beside(path, out)
     if data is None:
-        source = naming.unseen_domain(loaded.config.data)
+        source = naming.with_reading(naming.unseen_domain(loaded.config.data), reading)
         screen.note(f"no --data: {naming.title(source)} of the bundled data is learned")
     else:
-        source = naming.named(data, loaded.config, columns)
+        if note := recipes.same_name(data, "--data"):
+            screen.note(note)
+        source = naming.named(data, loaded.config, reading)
+    naming.check_known(reading, loaded.vocabulary.classes)
     if target.exists():
         screen.note(f"{target} will be written over; to keep it: --out FILE")
-    examples = screen.watch(inputs.everything(source.model_copy(update={"bad_rows": "skip"})))  # told, not learned
+    skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported, not learned
+    examples = screen.watch(inputs.everything(source.model_copy(update=skipping)))
+    examples = screen.watch(naming.as_known(examples, loaded.vocabulary.classes, loaded.config.data, adapting=True))
     old = screen.watch(inputs.old(loaded.config))
 
     from lstmcli.engine import adapt as engine

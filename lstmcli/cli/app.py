@@ -1,20 +1,24 @@
 """The Typer app, and the one place where an error becomes a panel and an exit code.
 
-0 done · 1 a fault of the program · 2 the user's mistake · 130 interrupted.
+0 done · 1 a fault of the program · 2 the user's mistake · 130 interrupted · 141 the reader of the output has gone.
 """
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lstmcli import __version__
+from lstmcli.cli import streams
 from lstmcli.cli.adapt import adapt
 from lstmcli.cli.evaluate import evaluate
 from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
-from lstmcli.errors import LstmcliError
+from lstmcli.errors import LstmcliError, of_system
+
+READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
 
 app = typer.Typer(
     help="Small private text models from the shell: LSTMs that label texts, find names, model language, and adapt.",
@@ -52,10 +56,24 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # oneDNN keeps a kernel of 0.2 MB for each shape of batch it meets, of which texts make ever new ones.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+    with streams.guarded():
+        try:
+            _run(arguments)
+        except streams.ReaderGoneError:
+            sys.exit(READER_GONE)
+        except (LstmcliError, OSError) as error:
+            known = error if isinstance(error, LstmcliError) else of_system(error)
+            if known is None:
+                raise
+            from lstmcli.cli.console import failure
+
+            failure(known)
+            sys.exit(2)
+
+
+def _run(arguments: list[str] | None) -> None:
+    Path.cwd()  # fails where the current folder was deleted; there torch would end the process as it is loaded
     try:
         app(arguments)
-    except LstmcliError as error:
-        from lstmcli.cli.console import failure
-
-        failure(error)
-        sys.exit(2)
+    finally:
+        sys.stdout.flush()  # else a full disk would show only after the exit code is decided

@@ -7,6 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from lstmcli.cli.console import printable
+
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 SHOWN = 6  # confusions of a kind
 
@@ -17,9 +19,10 @@ def marked(text: str, entities: Sequence[dict[str, Any]]) -> Text:
     end = 0
     for entity in entities:
         colour = COLOURS[zlib.crc32(entity["label"].encode()) % len(COLOURS)]
-        parts += [text[end : entity["start"]], (entity["text"], f"bold {colour}"), (f"[{entity['label']}]", colour)]
+        before, own = printable(text[end : entity["start"]]), printable(entity["text"])
+        parts += [before, (own, f"bold {colour}"), (f"[{printable(entity['label'])}]", colour)]
         end = entity["end"]
-    return Text.assemble(*parts, text[end:])
+    return Text.assemble(*parts, printable(text[end:]))
 
 
 def tables(details: dict[str, Any]) -> Iterator[Table]:

@@ -54,6 +54,8 @@ def evaluate(
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    sets: options.Reading = None,
+    maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
@@ -62,21 +64,25 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a model: 95 % intervals, and baselines beside every score."""
+    from lstmcli import recipes
     from lstmcli.cli import render
     from lstmcli.engine import folder, inputs, naming
 
     screen = render.Screen(json=json, quiet=quiet)
+    reading = options.labelled(sets, maps, text_column, label_column)
     if report is not None:
         folder.claim_file(report / "report.json")
     given = [*options.learner(learner), *options.runtime(device, precision, threads)]
     loaded, path = screen.checkpoint(checkpoint, given)
-    columns = options.given(
-        ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
-    )
-    source = naming.named(data, loaded.config, columns)
+    if data is not None and (note := recipes.same_name(data, "--data")):
+        screen.note(note)
+    source = naming.named(data, loaded.config, reading)
+    known = loaded.vocabulary.classes
+    naming.check_known(reading, known)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
+    examples = screen.watch(naming.as_known(examples, known, loaded.config.data, adapting=shots is not None))
     if data is None and "adapted_from" in loaded.progress:
-        inputs.check_labels(examples, loaded.vocabulary.classes)
+        inputs.check_labels(examples, known)
 
     if shots is not None and dynamic:
         raise ConfigError("two ways to adapt at once", where="--dynamic and --shots", fix="leave out one of them")
@@ -85,6 +91,7 @@ def evaluate(
         from lstmcli.engine.few_shot import Asked, run
 
         fixed = screen.watch(inputs.supports(source))
+        fixed = screen.watch(naming.as_known(fixed, known, loaded.config.data))
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
         asked = Asked(

@@ -1,11 +1,21 @@
 """``lstmcli predict``."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lstmcli.cli import options
+
+
+class Format(StrEnum):
+    """What the rows of an input without an ending are."""
+
+    csv = "csv"
+    tsv = "tsv"
+    jsonl = "jsonl"
+    txt = "txt"
 
 
 def predict(
@@ -16,13 +26,31 @@ def predict(
             "--input",
             "-i",
             metavar="FILE|-",
-            help="A .txt (a text a line), .csv, .tsv, .jsonl or .parquet; -: standard input.",
+            help="A .txt (a text per line), .csv, .tsv, .jsonl or .parquet; -: standard input, a text per line.",
         ),
     ] = None,
+    kind: Annotated[
+        Format | None, typer.Option("--format", help="What --input holds, where it has no ending or another one.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .jsonl, .csv or .parquet.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .jsonl, .csv, .tsv or .parquet.")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="COLUMNS|all",
+            help="Carry over columns of a table: id,shop. One with a name that the answers have gets _input after it.",
+        ),
     ] = None,
     text_column: options.TextColumn = None,
+    sets: options.Reading = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad", help="Leave out rows without a usable text, blank lines too; else their answer is empty."
+        ),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")] = False,
     checkpoint: options.Checkpoint = None,
     device: options.Device = None,
@@ -31,22 +59,38 @@ def predict(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Label texts, with calibrated probabilities."""
-    from lstmcli.cli import render
-    from lstmcli.engine import texts as engine_texts
+    """Label texts, with calibrated probabilities.
+
+    Every row and every line has one answer in its place, with its number from 1 (row). That of a blank line or of a row
+    that cannot be used is empty, with the reason (problem).
+    """
+    from lstmcli.cli import answers, render
+    from lstmcli.engine import sinks
+    from lstmcli.engine.texts import TextOptions, Texts
 
     screen = render.Screen(json=json, quiet=quiet)
-    stream = engine_texts.Texts(texts or [], source, column=text_column, strict=strict)
+    reading = options.reading(sets, options.UNLABELLED, ("text_column", "--text-column", text_column))
+    wanted = TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
+    stream = Texts(texts or [], wanted)
     if output is not None:
-        engine_texts.check_sink(output, source)
+        sinks.check(output, source)
     loaded, _ = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
+    stream.open(loaded.config.data)
 
     from lstmcli.engine.predict import Predictions
 
-    predictions = Predictions(loaded).of(stream.windows())
+    model = Predictions(loaded)
+    predictions = model.of(stream.windows())
     if output is None:
-        screen.predictions(predictions, stream)
+        interrupted = answers.show(screen, predictions, stream)
     else:
-        with engine_texts.sink(output) as put:  # Ctrl-C keeps what is finished
-            screen.predictions(predictions, stream, put=put)
-    screen.end(output)
+        blank = {"row": 0} | model.blank | ({} if skip_bad else {"problem": ""})
+        with sinks.sink(output, blank, stream.columns, typed=stream.typed) as put:  # Ctrl-C keeps what is finished
+            interrupted = answers.show(screen, predictions, stream, put)
+    if stream.further and not json and (output is None or output.suffix.lower() != ".jsonl"):
+        missed = ", ".join(stream.further)
+        screen.note(f"columns that come late are not kept: {missed}; name them with --keep, or keep all as JSON lines")
+    if interrupted:
+        if output is not None:
+            screen.note(f"interrupted; what was finished is in {output}")
+        raise KeyboardInterrupt

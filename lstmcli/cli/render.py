@@ -3,8 +3,7 @@
 import json as jsonlib
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,10 +14,10 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.console import console
-from lstmcli.cli.figures import NAMES, duration, foretold, headed, headline, shown, with_counts, with_interval
+from lstmcli.cli.console import console, printable
+from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
 from lstmcli.config import RunConfig
-from lstmcli.engine.folder import RUNS
+from lstmcli.engine.folder import RUNS, within
 from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
@@ -28,12 +27,8 @@ if TYPE_CHECKING:
     from lstmcli.engine.checkpoint import Checkpoint
     from lstmcli.engine.evaluate import Figures, Report
     from lstmcli.engine.events import Evaluated, Event, Finished, Planned
-    from lstmcli.engine.predict import Prediction
-    from lstmcli.engine.texts import Said, Texts
 
 T = TypeVar("T")
-
-SHOWN = 200  # characters of a text on a terminal
 
 
 class Screen:
@@ -51,17 +46,17 @@ class Screen:
     # ---- what every command uses
 
     def note(self, text: str) -> None:
-        self.err.print(Text.assemble(("• ", "yellow"), text))
+        self.err.print(Text.assemble(("• ", "yellow"), printable(text)))
 
     def watch(self, work: "Iterator[Event]") -> Any:
         """Show the events of some work as they come; its result."""
-        with self._bars() as bars:
+        with self.bars() as bars:
             while True:
                 try:
                     event = next(work)
                 except StopIteration as end:
                     return end.value
-                self._event(event, bars)
+                self.event(event, bars)
 
     def checkpoint(self, named: Path | None, chosen: "Sequence[Option]") -> "tuple[Checkpoint, Path]":
         """Load the checkpoint to use, say which, and apply the options to its recipe."""
@@ -78,7 +73,8 @@ class Screen:
         return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
     def print_json(self, value: Any) -> None:
-        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=False) + "\n")
+        unicode = sys.stdout.encoding.lower() == "utf-8"  # else what cannot be written would be escaped as no JSON is
+        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=not unicode, default=str) + "\n")
 
     # ---- train
 
@@ -133,7 +129,7 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
-        unasked = RUNS.resolve() in event.folder.resolve().parents  # the newest there is taken
+        unasked = within(event.folder, RUNS)  # the newest there is taken
         chosen = "" if unasked else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
         ends = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
@@ -146,7 +142,7 @@ class Screen:
             columns.remove("labels")
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for name, split in splits.items():
-            known = [with_counts(split.labels)] if "labels" in columns else []
+            known = [printable(with_counts(split.labels))] if "labels" in columns else []
             table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
@@ -182,7 +178,7 @@ class Screen:
         if self.json:
             self.print_json(result.plain())
             return
-        support = with_counts(result.support)
+        support = printable(with_counts(result.support))
         self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
@@ -203,67 +199,9 @@ class Screen:
         for name in baselines:
             self.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
 
-    # ---- predict
-
-    def predictions(
-        self, predictions: "Iterable[Prediction]", texts: "Texts", put: "Callable[[Said], None] | None" = None
-    ) -> None:
-        """Show predictions as they come, or hand each on to ``put``."""
-        texts.tell = self.note
-        begun = time.perf_counter()
-        count = truncated = 0
-        unknown = None
-        with self._bars() as bars:
-            try:
-                for prediction in predictions:
-                    count += 1
-                    truncated += prediction.truncated
-                    unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
-                    if put is not None:
-                        put(prediction.said)
-                        self._event(Told("predicting", count), bars)
-                    else:
-                        self._said(prediction.said, flush=texts.live)
-            except KeyboardInterrupt:
-                self._interrupted = True
-        if not count and not self._interrupted:
-            self.note("there were no texts")
-        for remark in unknown.remarks() if unknown else ():
-            self.note(remark)
-        if truncated:
-            self.note(f"{truncated} of {count} texts are longer than the model reads: head and tail were read")
-        if texts.skipped:
-            self.note(f"{texts.skipped} rows were skipped")
-        seconds = time.perf_counter() - begun
-        if put is not None:
-            self.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} a second)")
-
-    def end(self, output: Path | None) -> None:
-        """After predictions. Raises KeyboardInterrupt where they were interrupted."""
-        if self._interrupted:
-            if output is not None:
-                self.note(f"interrupted; what was finished is in {output}")
-            raise KeyboardInterrupt
-
-    def _said(self, said: "Said", *, flush: bool) -> None:
-        if self.json or ("label" not in said and not self.out.is_terminal):
-            self.print_json(said)
-        elif "next" in said:
-            self.out.print(foretold(said))
-        elif "entities" in said:
-            self.out.print(entities.marked(said["text"], said["entities"]))
-        elif self.out.is_terminal:
-            text = " ".join(said["text"].split())
-            self.out.print(Text.assemble((said["label"], "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}"))
-        else:
-            text = said["text"].replace("\t", " ").replace("\n", " ").replace("\r", " ")
-            sys.stdout.write(f"{said['label']}\t{said['probability']:.4f}\t{text}\n")
-        if flush:
-            sys.stdout.flush()
-
     # ---- events
 
-    def _event(self, event: "Event", bars: "Bars") -> None:
+    def event(self, event: "Event", bars: "Bars") -> None:
         if isinstance(event, Told):
             bars.show(event.what, event.done, event.total)
             return
@@ -288,7 +226,7 @@ class Screen:
             self.note(f"interrupted; saved in {event.saved}; go on: the same command with --resume")
 
     @contextmanager
-    def _bars(self) -> "Iterator[Bars]":
+    def bars(self) -> "Iterator[Bars]":
         bars = Bars(self.err, live=self.err.is_terminal and not self.quiet)
         try:
             yield bars

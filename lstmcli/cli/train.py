@@ -10,8 +10,13 @@ from lstmcli.errors import ConfigError
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe's name, a recipe file, or a file or folder of data; none: list them.")
+        str | None,
+        typer.Argument(
+            help="A recipe's name, a recipe file, or a file or folder of data (./NAME if a recipe has its name); "
+            "none: list them."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="PATH", help="Read the recipe's data set from here.")
@@ -24,7 +29,9 @@ def train(
         Path | None, typer.Option("--out", metavar="DIR", help="Where the run is written; default: runs/RECIPE.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a run that lies there.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, or with more --epochs a finished one.")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", help="A stratified sample of N training examples.")
     ] = None,
@@ -37,6 +44,7 @@ def train(
     ] = False,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
@@ -58,6 +66,7 @@ def train(
         ("data.limit", "--limit", limit),
         ("data.text_column", "--text-column", text_column),
         ("data.label_column", "--label-column", label_column),
+        ("data.label_map", "--map", options.label_map(maps)),
         ("data.cache", "--no-cache", False if no_cache else None),
         ("train.epochs", "--epochs", epochs),
         ("device", "--device", device),
@@ -65,15 +74,17 @@ def train(
         ("threads", "--threads", threads),
         ("seed", "--seed", seed),
     )
+    if note := recipes.same_name(recipe, "train"):
+        screen.note(note)
     config = recipes.load(recipe, overrides=sets or (), options=given)
 
     from lstmcli.engine import folder, inputs, memory
 
-    target = out or folder.RUNS / Path(recipe).absolute().stem
+    target = out or folder.default(recipe)
     if resume and config.data.name in registry.PROBLEMS:
         raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume; to begin anew: --force")
     if not dry_run:
-        folder.claim(target, resume=resume, force=force)
+        context.with_resource(folder.claimed(target, config.data, resume=resume, force=force))
     if config.data.name in registry.PROBLEMS:
         from lstmcli.cli import few_shot
         from lstmcli.engine import race
@@ -90,7 +101,8 @@ def train(
 
     from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught
 
-    events = rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume)
+    chosen = [option.key for option in given] + [override.partition("=")[0].strip() for override in sets or ()]
+    events = rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume, chosen=chosen)
     del examples  # the run lets them go once they are encoded
     if dry_run:
         screen.rehearsal(config, events)

@@ -1,11 +1,14 @@
 """Sections ``data`` and ``tokens``: what is read, and how texts become ids."""
 
+import codecs
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lstmcli.config.base import Section
+
+Label = Annotated[str, Field(coerce_numbers_to_str=True)]  # 1 in YAML is the label "1"
 
 
 class Data(Section):
@@ -23,13 +26,31 @@ class Data(Section):
     header: bool | None = Field(None, description="Whether the first row names the columns; none: detected.")
     word_column: int | None = Field(None, ge=1, description="Column of the word in column files, from 1.")
     tag_column: int | None = Field(None, ge=1, description="Column of the tag in column files, from 1.")
-    label_map: dict[str, str] = Field({}, description="Labels of the data to the names that the model has for them.")
+    label_map: dict[Label, Label] = Field(
+        {}, description="Labels of the data to the names that the model has for them."
+    )
     domains: tuple[str, ...] = Field((), description="Only these domains of the data set; none named: all.")
     validation: float = Field(0.1, gt=0, lt=0.9, description="Part of train held out where no validation split is.")
     limit: int | None = Field(None, ge=2, description="A seeded, stratified sample of this many training examples.")
     unlabelled: Path | None = Field(None, description="More texts, without labels: lines, or a column text.")
     bad_rows: Literal["stop", "skip"] = Field("stop", description="What to do with rows that cannot be used.")
     cache: bool = Field(True, description="Keep encoded texts in the user's cache folder.")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        value = "\t" if value in ("\\t", "tab") else value
+        if value is not None and (len(value) != 1 or value in '"\r\n'):
+            raise ValueError("is not one character")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else codecs.lookup(value).name
+        except LookupError as error:
+            raise ValueError("is not an encoding; for example --set data.encoding=cp1252") from error
 
 
 class Tokens(Section):

@@ -137,7 +137,7 @@ def _listed(path: Path) -> list[str]:
 def _parquet(root: Path) -> Iterator[tuple[_Review, str]]:
     """Every row with what is wrong with it (empty: nothing)."""
     path = root / "arsc.parquet"
-    for row in rows.stream(path, need="text"):
+    for row in rows.stream(path, Data()):
         text, problem = rows.text_of(row, "text")
         domain, threshold, part, label = (str(row.values.get(key)) for key in ("domain", "threshold", "split", "label"))
         yield _checked(_Review(text, label, domain, threshold, part, f"{path}:{row.line}"), problem)

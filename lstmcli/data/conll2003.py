@@ -53,7 +53,7 @@ def _files(root: Path) -> dict[str, Path]:
 
 def _parquet(path: Path) -> Rows:
     found, bad = [], []
-    for row in rows.stream(path, need="tokens"):
+    for row in rows.stream(path, Data(text_column="tokens")):
         words, numbers = row.values["tokens"], row.values.get("ner_tags") or ()
         if any(number not in range(len(NUMBERED)) for number in numbers):
             bad.append((f"{path}:{row.line}", "'ner_tags' are not numbers from 0 to 8"))

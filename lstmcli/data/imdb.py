@@ -38,7 +38,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
     """
     if split == UNLABELLED:
         whole = root / "unsupervised.parquet"
-        return texts.read_file(whole, options) if whole.is_file() else _texts(root / "train" / "unsup", None)
+        return texts.read_files([whole], options) if whole.is_file() else _texts(root / "train" / "unsup", None)
     if (root / split).is_dir():
         return _folder(root / split)
     path = root / f"{split}.parquet"
@@ -46,7 +46,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
         fix = "give the aclImdb folder, or a folder with train.parquet and test.parquet"
         raise DataError(f"no split '{split}' of IMDB", where=str(root), fix=fix)
     found, bad = [], []
-    for row in rows.stream(path, need="text"):
+    for row in rows.stream(path, Data()):
         text, problem = rows.text_of(row, "text")
         label = {0: "negative", 1: "positive"}.get(row.values.get("label", -1))
         if problem or label is None:

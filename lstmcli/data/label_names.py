@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 
+from lstmcli.data.labels import option
+
 FEWEST = 5  # characters of a name in which a typing error is looked for
 RARER = 10  # a typing error occurs so many times less often than the name
 MOST = 500  # labels among which typing errors are looked for
@@ -15,9 +17,9 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_])[\s_.-]+(?=[^\W\d_])")
 
 
-def remarks(counts: Mapping[str, int]) -> list[str]:
-    """Name the labels that may be one. counts: examples of each label."""
-    return [*_first(_alike(counts)), *_first(_mistyped(counts)), *_measured(counts)]
+def remarks(counts: Mapping[str, int], *, mapped: bool = True) -> list[str]:
+    """Name the labels that may be one. counts: examples of each label; mapped: ``--map`` can make them one."""
+    return [*_first(_alike(counts, mapped=mapped)), *_first(_mistyped(counts, mapped=mapped)), *_measured(counts)]
 
 
 def _first(found: list[str]) -> list[str]:
@@ -62,7 +64,7 @@ def _key(label: str) -> Hashable:
     return _bare(label) if value is None else value
 
 
-def _alike(counts: Mapping[str, int]) -> list[str]:
+def _alike(counts: Mapping[str, int], *, mapped: bool) -> list[str]:
     groups: dict[Hashable, list[str]] = defaultdict(list)
     for label in counts:
         groups[_key(label)].append(label)
@@ -71,16 +73,24 @@ def _alike(counts: Mapping[str, int]) -> list[str]:
         if len(group) > 1:
             how = next(how for how, key in _KEYS.items() if len(set(map(key, group))) == 1)
             listed = ", ".join(f"{_quoted(label)} ({counts[label]:,})" for label in group)
-            found.append(f"labels {listed} {how}: each is a class of its own; to make them one, give them one name")
+            most = max(group, key=counts.__getitem__)
+            fix = _as_one({label: most for label in group if label != most}, mapped=mapped)
+            found.append(f"labels {listed} {how}, and are classes of their own; {fix}")
     return found
 
 
-def _mistyped(counts: Mapping[str, int]) -> list[str]:
+def _as_one(names: Mapping[str, str], *, mapped: bool) -> str:
+    shown = all(name.isprintable() for pair in names.items() for name in pair)
+    return f"to make them one: {option(names)}" if mapped and shown else "to make them one, give them one name"
+
+
+def _mistyped(counts: Mapping[str, int], *, mapped: bool) -> list[str]:
     """Rare labels one edit away from a frequent one."""
     if len(counts) > MOST:
         return []
     return [
-        f"label {_quoted(rare)} ({counts[rare]:,}) may be a typing error for {_quoted(label)} ({counts[label]:,})"
+        f"label {_quoted(rare)} ({counts[rare]:,}) may be a typing error for {_quoted(label)} ({counts[label]:,}); "
+        + _as_one({rare: label}, mapped=mapped)
         for label in counts
         for rare in counts
         if counts[rare] * RARER <= counts[label] and min(len(rare), len(label)) >= FEWEST and _one_edit(rare, label)

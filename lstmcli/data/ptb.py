@@ -7,7 +7,7 @@ and 82,430 to test, each line's end counted as one, in a vocabulary of 10,000.
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import table, texts
+from lstmcli.data import folders, texts
 from lstmcli.types import Rows
 
 HUB = ""
@@ -25,8 +25,8 @@ def splits(root: Path) -> tuple[str, ...]:
 
 def read(root: Path, split: str, options: Data) -> Rows:
     """The lines of the split. Raises DataError where it is not there."""
-    return texts.read_file(table.file_of(_files(root), split, root), options)
+    return texts.read_files(folders.of_split(_files(root), split, root), options)
 
 
-def _files(root: Path) -> dict[str, Path]:
-    return table.files(root, endings=(".txt",), prefix="ptb.")
+def _files(root: Path) -> dict[str, tuple[Path, ...]]:
+    return folders.files(root, endings=(".txt",), prefix="ptb.")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, near_path
 
 VARIABLE = "LSTMCLI_DATA"
 HELP = "or take bundled data, which needs no network: lstmcli train reviews, lstmcli train entities"
@@ -23,7 +23,8 @@ def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cach
     """
     if path is not None:
         if not path.exists():
-            raise DataError("there is no such file or folder", where=f"--data {path}", fix=f"check the path, {HELP}")
+            fix = f"{near_path(path) or 'check the path'}, {HELP}"
+            raise DataError("there is no such file or folder", where=f"--data {path}", fix=fix)
         return path
     root = os.environ.get(VARIABLE)
     for group in GROUPS if root else ():

@@ -5,8 +5,8 @@
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -123,7 +123,7 @@ def built(
         path = cache / "vocabularies" / f"{name}.json"
         try:
             return Vocabulary.from_json(path.read_text("utf-8"))
-        except (OSError, ValueError):  # not there, or cut short
+        except Exception:  # not there, cut short or damaged, for which each library has its own errors
             pass
     yield Progress("building the vocabulary")
     texts = (example.text for example in examples)
@@ -170,19 +170,12 @@ def encode(
     path = None
     if cache is not None:
         path = cache / "encoded" / f"{fingerprint(examples, vocabulary.to_json())}.npz"
-        if path.is_file():
-            try:
-                with path.open("rb") as file, np.load(file) as arrays:
-                    found = Store(arrays["ids"], arrays["offsets"], targets)
-                return _continued(found) if vocabulary.running else found
-            except (
-                OSError,
-                ValueError,
-                KeyError,
-                EOFError,
-                zipfile.BadZipFile,
-            ):  # cut short by a full disk, say: made anew below
-                pass
+        try:
+            with path.open("rb") as file, np.load(file) as arrays:
+                found = Store(arrays["ids"], arrays["offsets"], targets)
+            return _continued(found) if vocabulary.running else found
+        except Exception:  # not there, cut short or damaged, for which each library has its own errors
+            pass
     parts, lengths = [], []
     for start in range(0, len(examples), CHUNK):
         ids = vocabulary.encode([str(example.text) for example in examples[start : start + CHUNK]])
@@ -223,9 +216,9 @@ def marks(examples: Sequence[Example]) -> Ints:
 def _keep(path: Path, write: Callable[[Path], object]) -> None:
     """A cache that cannot be written is no reason to stop."""
     partial = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         partial.replace(path)
-    except OSError:
+    with suppress(OSError):
         partial.unlink(missing_ok=True)

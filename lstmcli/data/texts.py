@@ -3,10 +3,11 @@
 One file, or a folder with train, validation and test files.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import rows, table
+from lstmcli.data import folders, rows
 from lstmcli.types import Example, Rows
 
 HUB = ""
@@ -18,22 +19,23 @@ SPECIMEN = {
 
 def splits(root: Path) -> tuple[str, ...]:
     """The splits that the file or folder holds."""
-    return tuple(table.files(root, endings=rows.ENDINGS))
+    return tuple(folders.files(root, endings=rows.ENDINGS))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
     """The texts of the split. Raises DataError where it is not there or cannot be read."""
-    return read_file(table.file_of(table.files(root, endings=rows.ENDINGS), split, root), options)
+    found = folders.files(root, endings=rows.ENDINGS)
+    return read_files(folders.of_split(found, split, root), options)
 
 
-def read_file(path: Path, options: Data) -> Rows:
-    """The texts of the file, its labels unread. Blank lines of plain text part nothing and are passed over."""
+def read_files(paths: Sequence[Path], options: Data) -> Rows:
+    """The texts of the files, their labels unread. Blank lines of plain text part nothing and are passed over."""
     found, bad = [], []
-    for row in rows.stream(path, need=options.text_column):
+    for path, row in ((one, row) for one in paths for row in rows.stream(one, options)):
         text, problem = rows.text_of(row, options.text_column)
         where = f"{path}:{row.line}"
         if not problem:
             found.append(Example(text.strip(), where=where))
-        elif row.problem or path.suffix != ".txt":
+        elif row.problem or set(row.values) != {options.text_column}:  # a blank line of plain text
             bad.append((where, problem))
     return Rows(found, bad)

@@ -16,6 +16,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from lstmcli.config import Tokens
+from lstmcli.data import labels
 from lstmcli.errors import DataError, did_you_mean
 from lstmcli.tags import types_of
 from lstmcli.types import Example
@@ -185,7 +186,9 @@ class Vocabulary:
                     fix = f"known types: {', '.join(self.classes)}"
                     raise DataError(f"training has no entities of type {label[2:]}", where=example.where, fix=fix)
                 if label not in ids:
-                    fix = did_you_mean(label, self.labels)
+                    missing = [name for name in labels.found(examples) if name not in ids]
+                    option = labels.proposal(missing, self.labels) or f"--map '{label}=NAME'"
+                    fix = f"{did_you_mean(label, self.labels)}; where it means one of them: {option}"
                     raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)
             found += map(ids.__getitem__, wanted)
         return np.array(found, dtype=np.int64)

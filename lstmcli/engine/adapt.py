@@ -152,10 +152,8 @@ def _draw(
     if len(drawn) < 2 and not isinstance(examples[0].text, tuple):
         fix = "give examples of at least two labels"
         raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
-    for remark in [
-        *label_names.remarks(Counter(chain.from_iterable(map(sampling.labels, examples)))),
-        *_few(drawn, shots),
-    ]:
+    counts = Counter(chain.from_iterable(map(sampling.labels, examples)))
+    for remark in [*label_names.remarks(counts, mapped=False), *_few(drawn, shots)]:
         yield Noted(remark)
     if not query:
         yield Noted("no examples are left to score: give more, or fewer --shots")

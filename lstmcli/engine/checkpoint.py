@@ -21,7 +21,7 @@ from torch import Tensor
 from lstmcli.config import LanguageModel, RunConfig
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import folder
-from lstmcli.errors import CheckpointError, ConfigError
+from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
@@ -82,6 +82,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     if checkpoint.context is not None:
         header["context"] = checkpoint.context.model_dump(mode="json")
     text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+    text = text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
     torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
@@ -97,12 +98,14 @@ def load(path: Path) -> Checkpoint:
     """
     path = folder.model_at(path)
     if not path.is_file():
-        fix = "give a model.pt: -c FILE, or train one: lstmcli train reviews"
+        fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train reviews"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
     fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
     damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=str(path), fix=fix)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise of_system(error) or damaged from error
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to the user
         raise damaged from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

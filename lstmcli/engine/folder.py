@@ -3,40 +3,84 @@
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from lstmcli.errors import ConfigError, RuntimeSetupError
+import yaml
+
+from lstmcli.config import Data
+from lstmcli.data.rows import COMPRESSED
+from lstmcli.engine import lock
+from lstmcli.engine.naming import title
+from lstmcli.errors import LONGEST, REFUSED, ConfigError, RuntimeSetupError
 
 MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.yaml"
 OPTIMIZER = "optimizer.pt"  # of a race; not model.pt: no command should take it for a model of texts
 WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER)
 ADAPTED = "adapted.pt"
 RUNS = Path("runs")
+COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labels", "labelled", "labeled", "corpus"}
 
 
-def claim(folder: Path, *, resume: bool, force: bool) -> None:
-    """Make sure that a run may be written there; nothing is changed yet.
+def default(recipe: str) -> Path:
+    """Where a run of the recipe or data is written unless the user says: ./runs/NAME.
+
+    A name that many data sets have in common, as train.csv, follows that of the folder: runs/fold1-train.
+    """
+    path = Path(os.path.normpath(Path(recipe).absolute()))
+    name = path.name if path.is_dir() else path.with_suffix("").stem if path.suffix.lower() in COMPRESSED else path.stem
+    common = re.split(r"[-_.]", name.lower())[0] in COMMON and path.parent.name
+    return RUNS / (f"{path.parent.name}-{name}" if common else name)
+
+
+@contextmanager
+def claimed(folder: Path, data: Data, *, resume: bool, force: bool) -> Iterator[None]:
+    """Hold the folder for a run on the data; what lies there is not changed.
 
     Raises:
-        ConfigError: it holds a run already, or with ``resume`` none.
+        ConfigError: it holds a run already, or with ``resume`` none; or another process writes one there.
         RuntimeSetupError: it cannot be written.
     """
     if resume and not (folder / LAST).is_file():
         raise ConfigError("there is no run to resume", where=str(folder / LAST), fix="start it without --resume")
-    if not resume and not force and any((folder / name).exists() for name in WRITTEN):
-        begun = (folder / LAST).is_file() and not (folder / RECIPE).is_file()
-        unfinished = "go on with it: --resume, or " if begun else ""
-        raise ConfigError(
-            f"{' and '.join(name for name in WRITTEN if (folder / name).exists())} lie there already",
-            where=str(folder),
-            fix=f"{unfinished}choose another folder: --out DIR, or write over it: --force",
-        )
     claim_file(folder / MODEL)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.held(folder))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        if not resume and not force:
+            _check_free(folder, data)
+        yield
+
+
+def _check_free(folder: Path, data: Data) -> None:
+    """Raises ConfigError where a run lies there already."""
+    found = [name for name in WRITTEN if (folder / name).exists()]
+    if not found:
+        return
+    begun = (folder / LAST).is_file() and not (folder / RECIPE).is_file()
+    unfinished = "go on with it: --resume, or " if begun else ""
+    other = _data_of(folder)
+    raise ConfigError(
+        f"{' and '.join(found)} already exist",
+        where=f"{folder}, a run on {other}, not on {title(data)}" if other not in ("", title(data)) else str(folder),
+        fix=f"{unfinished}choose another folder: --out DIR, or write over it: --force",
+    )
+
+
+def _data_of(folder: Path) -> str:
+    """The data of the finished run in the folder; empty where that is not known."""
+    try:
+        recipe = yaml.safe_load((folder / RECIPE).read_text("utf-8"))
+        return title(Data.model_validate(recipe["data"]))
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):  # not finished, or not written by a run
+        return ""
 
 
 def claim_file(path: Path) -> None:
@@ -44,6 +88,8 @@ def claim_file(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "a folder stands there")
+        if _special(path):
+            return
         there = next(folder for folder in path.absolute().parents if folder.exists())
         with tempfile.TemporaryDirectory(dir=there):
             pass
@@ -67,9 +113,18 @@ def model_at(path: Path) -> Path:
 
 
 def newest() -> Path | None:
-    """The newest model of a finished run under ``./runs``."""
-    found = [path for path in RUNS.rglob(MODEL) if path.with_name(RECIPE).is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    """The newest model of a finished run under ``./runs``; those that may not be read are left aside."""
+    found = {}
+    for path in RUNS.rglob(MODEL):
+        with suppress(OSError):
+            if path.with_name(RECIPE).is_file():
+                found[path] = path.stat().st_mtime
+    return max(found, key=found.__getitem__, default=None)
+
+
+def within(path: Path, folder: Path) -> bool:
+    """True where the path lies in the folder, symbolic links followed."""
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents  # Path.resolve fails on a loop
 
 
 def beside(checkpoint: Path, out: Path | None) -> Path:
@@ -91,21 +146,35 @@ def beside(checkpoint: Path, out: Path | None) -> Path:
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the path's place, flushed to disk, only when all of it is written.
 
+    What a symbolic link points to is replaced, not the link; a device or a pipe is written as it is.
+
     Raises:
         RuntimeSetupError: the disk is full, or the folder cannot be written; what stood there stays.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if _special(path):
+            with path.open("wb") as file:
+                yield file
+            return
+        path = Path(os.path.realpath(path))
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _special(path: Path) -> bool:
+    """True for a device or a pipe, whose place no file may take."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
@@ -126,10 +195,13 @@ def forget_after(path: Path, step: int) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> RuntimeSetupError:
-    at = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(at).free / 2**20
+    free = ""
+    for at in (path, *path.absolute().parents):
+        with suppress(OSError):
+            free = f" ({shutil.disk_usage(at).free / 2**20:,.0f} MB free)"
+            break
     return RuntimeSetupError(
         f"cannot be written: {error.strerror}",
-        where=f"{path} ({free:,.0f} MB free)",
-        fix="make room, or choose another place",
+        where=f"{str(path)[:LONGEST]}{free}",
+        fix=f"{REFUSED.get(error.errno or 0, 'make room')}, or choose another place",
     )

@@ -1,5 +1,6 @@
 """The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import platformdirs
 
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
-from lstmcli.data import sampling, sources
+from lstmcli.data import labels, sampling, sources
 from lstmcli.data.check import listed
 from lstmcli.engine import folder, validation_split
 from lstmcli.engine.events import Noted, Telling
@@ -17,6 +18,7 @@ from lstmcli.types import Example, Progress, Rows
 
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
+NOWHERE = Path(os.devnull) / "cache"  # in place of a cache folder: nothing is there, nothing can be
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
@@ -40,8 +42,14 @@ class Inputs:
         return {name: part for name, part in named.items() if part}
 
 
-def cache_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("lstmcli"))
+def cache_folder() -> Path | None:
+    """The user's cache folder; none where the system names none, or it may not be entered."""
+    try:
+        found = Path(platformdirs.user_cache_dir("lstmcli"))
+        found.exists()  # fails where it may not be entered
+    except (OSError, RuntimeError):  # a user without a home
+        return None
+    return found if found.is_absolute() else None
 
 
 def root_of(data: Data) -> Path:
@@ -52,7 +60,7 @@ def root_of(data: Data) -> Path:
 def _located(data: Data, *, fetch: bool) -> Path:
     reader = registry.find(registry.DATASETS, data.name)
     known = {"path": data.path, "bundled": getattr(reader, "BUNDLED", None), "hub": reader.HUB}
-    return sources.locate(data.name, **known, cache=cache_folder(), fetch=fetch)
+    return sources.locate(data.name, **known, cache=cache_folder() or NOWHERE, fetch=fetch)
 
 
 def splits(data: Data) -> tuple[str, ...]:
@@ -85,12 +93,21 @@ def _good(rows: Rows, data: Data, name: str) -> Telling[list[Example]]:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
-            fix = "mend the rows; training can also pass over them: --set data.bad_rows=skip"
+            fix = "correct the rows, or leave them out: --set data.bad_rows=skip"
             raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     for note in rows.notes:
         yield Noted(note)
-    return rows.examples
+    return (yield from _mapped(rows.examples, data, name)) if data.label_map else rows.examples
+
+
+def _mapped(examples: list[Example], data: Data, name: str) -> Telling[list[Example]]:
+    """The examples with the labels that the recipe maps theirs to."""
+    present = labels.found(examples)
+    labels.check_used(data.label_map, present)
+    if present and not data.label_map.keys() & set(present):
+        yield Noted(f"{name}: none of the labels to map is there: {', '.join(data.label_map)}")
+    return labels.renamed(examples, data.label_map)
 
 
 def check_models(config: RunConfig, target: Path) -> None:
@@ -105,7 +122,7 @@ def check_models(config: RunConfig, target: Path) -> None:
             known = path.parent.name if path.parent.parent == folder.RUNS else ""
             fix = f"train it first: lstmcli train {known or 'RECIPE'}; or name another: --set {section}.{key}=FILE"
             raise ConfigError("there is no such checkpoint", where=where, fix=fix)
-        if folder.model_at(path).resolve().parent == target.resolve():
+        if folder.within(folder.model_at(path), target):
             what = "the run would write over a model that it needs"
             raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
 
@@ -186,7 +203,7 @@ def _without_labels(data: Data) -> Telling[list[Example]]:
             yield Noted(f"the unlabelled texts of {data.name} are not at hand")
     if data.unlabelled is not None:
         yield Progress("reading unlabelled texts")
-        rows: Rows = registry.find(registry.DATASETS, "texts").read_file(data.unlabelled, data)
+        rows: Rows = registry.find(registry.DATASETS, "texts").read_files([data.unlabelled], data)
         found += yield from _good(rows, data, str(data.unlabelled))
     return found
 
@@ -207,20 +224,20 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Telling[tuple
         DataError: there is no such split.
     """
     found = splits(data)
-    own = data == config.data
+    own = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
     if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
-        _, held_out = yield from _held_out(config)
+        _, held_out = yield from _held_out(config.model_copy(update={"data": data}))
         return "validation", held_out
     name = wanted or ("test" if "test" in found else found[-1] if found else "test")
     examples = yield from split(data, name)
     return name, examples
 
 
-def check_labels(examples: Sequence[Example], labels: Sequence[str]) -> None:
+def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
     """Raises ConfigError where the data that a model was trained on has none of the labels that it was adapted to."""
-    if not any(set(sampling.labels(example)) & set(labels) for example in examples):
+    if not any(set(sampling.labels(example)) & set(known) for example in examples):
         what = "the model was adapted to other labels than those of the data that it was trained on"
-        raise ConfigError(what, where=f"labels: {listed(labels)}", fix="say on what to score it: --data FILE")
+        raise ConfigError(what, where=f"labels: {listed(known)}", fix="say on what to score it: --data FILE")
 
 
 def supports(data: Data) -> Telling[list[Example]]:
@@ -243,6 +260,6 @@ def old(config: RunConfig) -> Telling[list[Example]]:
     try:
         _located(config.data, fetch=False)
         _, examples = yield from to_score(config.data, None, config)
-    except DataError:
+    except (DataError, OSError):
         return []
     return examples if len(examples) <= OLD else sampling.stratified(examples, OLD, seed=config.seed)[0]

@@ -1,7 +1,7 @@
-"""Labels, entities or next words for a stream of texts: order is kept, memory does not grow."""
+"""Labels, entities or next words for a stream of rows: one answer per row in its order, memory does not grow."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from lstmcli.data.tokens import END
 from lstmcli.data.unknown import Tally, counts, tally
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.engine.sinks import Answer
+from lstmcli.engine.texts import Question
 from lstmcli.types import Example, finish
 
 NEXT = 5  # words told that may follow a text
@@ -21,9 +23,13 @@ NEXT = 5  # words told that may follow a text
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of one text."""
+    """What the model answers to one row.
 
-    said: dict[str, Any]  # text, and label, probability, probabilities; or entities; or perplexity, words, next
+    said: row, text, and label, probability, probabilities; or entities; or perplexity, words, next; where columns are
+    kept, kept; where the row cannot be answered, problem, and the others are empty.
+    """
+
+    said: Answer
     truncated: bool
     unknown: Tally  # of the words of the text
 
@@ -36,11 +42,28 @@ class Predictions:
         self._checkpoint = checkpoint
         self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
 
-    def of(self, windows: Iterable[list[str]]) -> Iterator[Prediction]:
-        """One prediction a text, in order."""
+    @property
+    def blank(self) -> Answer:
+        """The answer to a row that cannot be answered, without the row's number and reason."""
+        if self._parts.vocabulary.given:
+            return {"text": "", "entities": []}
+        if self._parts.vocabulary.running:
+            return {"text": "", "perplexity": None, "words": None, "next": {}}
+        probabilities = dict.fromkeys(self._parts.vocabulary.labels)
+        return {"text": "", "label": "", "probability": None, "probabilities": probabilities}
+
+    def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
+        """One prediction per row, in order."""
         predict = self._entities if self._parts.vocabulary.given else self._labels
         for window in windows:
-            yield from predict(window)
+            texts = [question.text for question in window if not question.problem]
+            answered = predict(texts) if texts else iter(())
+            for question in window:
+                found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
+                said: Answer = {"row": question.number, **found.said}
+                said |= {} if question.kept is None else {"kept": question.kept}
+                said |= {"problem": question.problem} if question.problem else {}
+                yield replace(found, said=said)
 
     def _entities(self, texts: list[str]) -> Iterator[Prediction]:
         """Entities with their place in the text as it was given. Each sentence is read by itself."""

@@ -1,12 +1,13 @@
-"""Texts in and labels out, a row at a time: arguments, files and pipes. Runs before torch is loaded."""
+"""Rows to answer, one at a time: arguments, files and pipes. Opened after what is wrong with them is caught.
 
-import csv
-import io
-import json
+Every row of the input has one answer at its place, so that answers and input line up: a row whose text cannot be used
+has an empty one with the reason, and so has a blank line.
+"""
+
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, starmap
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -14,90 +15,239 @@ from typing import Any
 
 from lstmcli.config import Data
 from lstmcli.data import rows
-from lstmcli.engine import folder
-from lstmcli.errors import ConfigError, DataError
+from lstmcli.engine import naming
+from lstmcli.errors import ConfigError, DataError, did_you_mean
 
-KINDS = (".jsonl", ".csv", ".parquet")
-ROWS = 4096  # of parquet written at once
-WINDOW = 4096  # texts held at once
+WINDOW = 4096  # rows held at once
+HEAD = 1024  # rows among which the columns to keep are looked for
+SHOWN = 5  # rows without an answer that are reported one by one
+LINES = ".txt"  # the kind of input that has no columns
+ALL = "all"
+OF_TABLES = ("text_column", "delimiter", "quote", "header")  # fields of section data that lines do not have
 
-Said = dict[str, Any]
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How to read the rows.
+
+    source: a file, none or ``-``: standard input; kind: the ending, for input that has none; reading: fields of section
+    ``data``; keep: columns to carry over, ``all`` or their names with commas between; strict: stop at the first row
+    that cannot be used; skip_bad: leave such rows out.
+    """
+
+    source: Path | None = None
+    kind: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    keep: str | None = None
+    strict: bool = False
+    skip_bad: bool = False
+
+    @property
+    def path(self) -> Path | None:
+        """The file; none: standard input."""
+        return None if self.source is None or str(self.source) == "-" else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One row. number: of the row, from 1; problem: why it cannot be answered; kept: values to carry over."""
+
+    number: int
+    text: str
+    problem: str = ""
+    kept: Mapping[str, Any] | None = None
 
 
 class Texts:
-    """The texts to label. A row that cannot be used is told and skipped; with ``strict`` it stops everything.
+    """The rows to answer. Mistakes that can be found without the model are found when it is made.
 
     Raises:
-        ConfigError: no texts, or two sources of them.
+        ConfigError: no texts, or two sources of them, or an option that they have no use for.
         DataError: a text of no use, or a file that cannot be read.
     """
 
-    def __init__(self, texts: Sequence[str], source: Path | None, *, column: str | None, strict: bool) -> None:
-        if texts and source is not None:
-            raise ConfigError("texts and --input were both given", fix="give one of them")
-        if not texts and source is None and sys.stdin.isatty():
-            raise ConfigError("no text", fix="lstmcli predict 'a fine film', or --input FILE, or pipe texts in")
-        for text in texts:
-            if not text.strip() or rows.broken(text):
-                what = "the text is empty" if not text.strip() else "the text has bytes that are not UTF-8"
-                raise DataError(what, where="lstmcli predict", fix="give at least one word")
-        self._path = None if source is None or str(source) == "-" else source
-        self._column = column or Data().text_column
-        if self._path is not None:
-            next(rows.stream(self._path, need=self._column), None)  # a bad file is told before torch is loaded
-        self.skipped = 0
-        self.live = not texts and self._path is None  # more may come later: answer what is there
-        self.tell: Callable[[str], None] = lambda _: None
+    def __init__(self, texts: Sequence[str], options: TextOptions) -> None:
         self._texts = texts
-        self._strict = strict
+        self._options = options
+        self.live = not texts and _is_pipe(options.path)  # more may come later: answer what is there
+        self.columns: list[str] = []  # that are kept
+        self.further: dict[str, None] = {}  # columns that are none of these: they came after the first rows
+        self.unanswered = 0
+        self.tell: Callable[[str], None] = lambda _: None
+        self.skip_bad = options.skip_bad
+        self.typed = options.path is not None and options.path.suffix.lower() == ".parquet"  # values are no text
+        self._data = Data().model_copy(update=dict(options.reading))
+        self._names: list[str] | None = None  # of the columns, where the file can be looked into
+        self._stream: Iterator[rows.Row] = iter(())
+        self._expected: tuple[str, ...] = ()  # columns of texts that a table would have
+        _check(texts, options)
+        if not texts and options.path is not None and not self.live:
+            self._names = rows.names(options.path, self._data, kind=options.kind)
+        piped = options.path is None and options.kind in ("", LINES)
+        self._lines = bool(texts) or piped or self._names == []
+        _check_use(options, arguments=bool(texts), lines=self._lines)
+        if self._names and options.keep is not None:
+            self.columns = _kept(options.keep, self._names, self._data.text_column)
 
-    def windows(self) -> Iterator[list[str]]:
-        """The texts in order, a few thousand at a time, so that those of like length can be read together.
+    def open(self, own: Data) -> None:
+        """Begin to read. own: the data that the model was trained on, whose column names are tried.
+
+        Raises:
+            ConfigError: a column to keep that the rows do not have.
+            DataError: the rows cannot be read, or have no column of texts.
+        """
+        options = self._options
+        if self._texts:
+            return
+        self._expected = (self._data.text_column, own.text_column)
+        if not self._lines:
+            names = [own.text_column] if self._names is None else self._names  # of a pipe the model's are expected
+            update = naming.remembered(own, names) | dict(options.reading)
+            self._data = self._data.model_copy(update=update)
+        kind = options.kind or (LINES if options.path is None else "")
+        stream = rows.stream(options.path, self._data, kind=kind)
+        if self.live and not self._lines:
+            stream = self._begun(stream)
+        self._stream = stream
+
+    def windows(self) -> Iterator[list[Question]]:
+        """The rows in order, a few thousand at a time, so that texts of like length can be read together.
 
         From a pipe: those that have come while the last were answered.
         """
-        stream = iter(self._texts) if self._texts else self._rows()
+        stream = iter(starmap(Question, enumerate(self._texts, 1))) if self._texts else self._rows()
         if self.live:
             yield from _as_they_come(stream)
             return
         while window := list(islice(stream, WINDOW)):
             yield window
 
-    def _rows(self) -> Iterator[str]:
-        good = 0
-        for row in rows.stream(self._path, need=self._column):
-            text, problem = rows.text_of(row, self._column)
+    def _begun(self, stream: Iterator[rows.Row]) -> Iterator[rows.Row]:
+        """The rows of a pipe, read ahead until the columns are known: it cannot be opened twice."""
+        wanted = self._options.keep
+        head: list[rows.Row] = []
+        found: dict[str, None] = {}
+        for row in stream:
+            head.append(row)
+            found |= dict.fromkeys(row.values)
+            if found and (wanted in (None, ALL) or set(_split(str(wanted), found)) <= found.keys()):
+                break
+            if len(head) == HEAD:
+                break
+        if wanted is not None:
+            self.columns = _kept(wanted, list(found) or _split(wanted, ()), self._data.text_column)
+        return chain(head, stream)
+
+    def _rows(self) -> Iterator[Question]:
+        options, good, column = self._options, 0, self._data.text_column
+        for row in self._stream:
+            text, problem = rows.text_of(row, column)
+            if row.number == 1 and self._lines and options.path is None and not options.kind:
+                self._remark_table(text)
+            kept = self._carried(row.values) if options.keep is not None else None
+            if problem and self._lines and not row.problem:
+                problem = "a blank line"
             if not problem:
                 good += 1
-                yield text
+                yield Question(row.number, text, kept=kept)
                 continue
-            where = f"{self._path or 'standard input'}:{row.line}"
-            if self._strict:
-                raise DataError(problem, where=where, fix="mend the row, or leave out --strict to skip it")
-            self.skipped += 1
-            self.tell(f"{where}: {problem}; skipped")
-        if self.skipped and not good:
-            where = str(self._path or "standard input")
-            raise DataError(f"none of the {self.skipped} rows can be used", where=where, fix="mend the rows")
+            where = f"{options.path or 'standard input'}:{row.line}"
+            if options.strict:
+                raise DataError(problem, where=where, fix="correct the row, or leave out --strict")
+            self.unanswered += 1
+            if self.unanswered <= SHOWN:
+                self.tell(f"{where}: {problem}")
+            if not options.skip_bad:
+                yield Question(row.number, "", problem, kept)
+        if self.unanswered and not good:
+            where = str(options.path or "standard input")
+            raise DataError(f"none of the {self.unanswered} rows can be used", where=where, fix="correct the rows")
+
+    def _carried(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {name: values.get(name) for name in self.columns}
+        if self._options.keep == ALL:
+            more = {name: value for name, value in values.items() if name not in {*kept, self._data.text_column}}
+            self.further |= dict.fromkeys(more)
+            kept |= more
+        return kept
+
+    def _remark_table(self, line: str) -> None:
+        """Report where lines of text look like a table."""
+        found = "jsonl" if line.startswith("{") and any(f'"{name}"' in line for name in self._expected) else ""
+        for delimiter, kind in (("\t", "tsv"), (",", "csv"), (";", "csv"), ("|", "csv")):
+            names = [part.strip(" \"'") for part in line.split(delimiter)]
+            if len(names) > 1 and set(names) & set(self._expected):
+                found = found or kind
+        if found:
+            self.tell(f"the first line looks like that of a table, but each line is read as a text: --format {found}")
 
 
-def _as_they_come(stream: Iterator[str]) -> Iterator[list[str]]:
+def _is_pipe(path: Path | None) -> bool:
+    """Return true where the rows can be read once only."""
+    try:
+        return path is None or path.is_fifo() or path.is_char_device()
+    except OSError:  # it may not be looked at: reported where it is opened
+        return False
+
+
+def _check(texts: Sequence[str], options: TextOptions) -> None:
+    if texts and options.source is not None:
+        raise ConfigError("texts and --input were both given", fix="give one of them")
+    if not texts and options.source is None and sys.stdin.isatty():
+        raise ConfigError("no text", fix="lstmcli predict 'a fine film', or --input FILE, or pipe texts in")
+    if options.strict and options.skip_bad:
+        raise ConfigError("--strict and --skip-bad contradict each other", fix="give one of them")
+    for text in texts:
+        if not text.strip() or rows.broken(text):
+            what = "the text is empty" if not text.strip() else "the text has bytes that are not UTF-8"
+            raise DataError(what, where="lstmcli predict", fix="give at least one word")
+
+
+def _check_use(options: TextOptions, *, arguments: bool, lines: bool) -> None:
+    """Raise ConfigError where an option has no effect on arguments or lines."""
+    unused = [naming.flag(key) for key in options.reading if arguments or key in OF_TABLES]
+    unused += ["--keep"] if options.keep is not None else []
+    unused += ["--format"] if options.kind and arguments else []
+    if lines and unused:
+        what = f"{' and '.join(unused)} {'are' if len(unused) > 1 else 'is'} for tables"
+        where = "texts given as arguments" if arguments else f"{options.path or 'standard input'}: a text per line"
+        fix = "give a table: --input FILE" + ("" if arguments else ", or name its format: --format csv")
+        raise ConfigError(what, where=where, fix=fix)
+
+
+def _split(wanted: str, names: Container[str]) -> list[str]:
+    """The columns that are named, with commas between; a name may hold one itself."""
+    return [wanted] if wanted in names else list(dict.fromkeys(part.strip() for part in wanted.split(",")))
+
+
+def _kept(wanted: str, names: Sequence[str], text_column: str) -> list[str]:
+    """The columns to keep, all but that of the text, or those named. Raises ConfigError where there is no such one."""
+    if wanted == ALL:
+        return [name for name in names if name != text_column]
+    columns = _split(wanted, names)
+    for name in columns:
+        if name not in names:
+            raise ConfigError(f"no column '{name}' to keep", where=f"--keep {wanted}", fix=did_you_mean(name, names))
+    return columns
+
+
+def _as_they_come(stream: Iterator[Question]) -> Iterator[list[Question]]:
     """Windows of what another thread has read by the time they are asked for."""
-    waiting: Queue[str | Exception | None] = Queue(maxsize=WINDOW)
+    waiting: Queue[Question | Exception | None] = Queue(maxsize=WINDOW)
 
     def read() -> None:
         try:
-            for text in stream:
-                waiting.put(text)
+            for question in stream:
+                waiting.put(question)
             waiting.put(None)
-        except Exception as error:  # told where the texts are asked for
+        except Exception as error:  # raised where the rows are asked for
             waiting.put(error)
 
     Thread(target=read, daemon=True).start()
     while True:
-        window: list[str] = []
+        window: list[Question] = []
         item = waiting.get()
-        while isinstance(item, str):
+        while isinstance(item, Question):
             window.append(item)
             if len(window) == WINDOW or waiting.empty():
                 break
@@ -108,91 +258,3 @@ def _as_they_come(stream: Iterator[str]) -> Iterator[list[str]]:
             raise item
         if item is None:
             return
-
-
-@contextmanager
-def sink(path: Path) -> Iterator[Callable[[Said], None]]:
-    """A function that writes one prediction; the file takes its place when all are written.
-
-    Raises:
-        ConfigError: not a kind of file that can be written.
-        RuntimeSetupError: it cannot be written.
-    """
-    with folder.whole(path) as file:
-        if path.suffix == ".jsonl":
-            yield lambda said: _write(file, json.dumps(said, ensure_ascii=False) + "\n")
-        elif path.suffix == ".csv":
-            yield _csv(file)
-        else:
-            with _parquet(file) as put:
-                yield put
-
-
-def check_sink(path: Path, source: Path | None) -> None:
-    """Raises as ``sink``, before any work is done, and ConfigError where the texts themselves would be lost."""
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise ConfigError("the texts would be written over", where=f"--output {path}", fix="choose another file")
-    if path.suffix not in KINDS:
-        raise ConfigError(
-            f"'{path.suffix}' cannot be written", where=f"--output {path}", fix=f"give {', '.join(KINDS)}"
-        )
-    folder.claim_file(path)
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())
-
-
-def _flat(said: Said) -> Said:
-    """One column a value: the probability of each label becomes a column of its own, entities and next words one of
-    JSON."""
-    for key in ("entities", "next"):
-        if key in said:
-            return said | {key: json.dumps(said[key], ensure_ascii=False)}
-    shares = {f"probability_{label}": share for label, share in said["probabilities"].items()}
-    return {key: value for key, value in said.items() if key != "probabilities"} | shares
-
-
-def _csv(file: Any) -> Callable[[Said], None]:
-    line = io.StringIO(newline="")
-    writer = csv.writer(line)
-    begun = False
-
-    def put(said: Said) -> None:
-        nonlocal begun
-        row = _flat(said)
-        if not begun:
-            writer.writerow(row)
-            begun = True
-        writer.writerow(row.values())
-        _write(file, line.getvalue())
-        line.seek(0)
-        line.truncate()
-
-    return put
-
-
-@contextmanager
-def _parquet(file: Any) -> Iterator[Callable[[Said], None]]:
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
-    held: list[Said] = []
-    writers: list[Any] = []
-
-    def flush() -> None:
-        table = pa.Table.from_pylist(held)
-        if not writers:
-            writers.append(ParquetWriter(file, table.schema))
-        writers[0].write_table(table)
-        held.clear()
-
-    def put(said: Said) -> None:
-        held.append(_flat(said))
-        if len(held) == ROWS:
-            flush()
-
-    yield put
-    if held or not writers:
-        flush()
-    writers[0].close()

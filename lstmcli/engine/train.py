@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, fields, replace
 from functools import partial
 from itertools import chain, islice
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from lstmcli.config import RunConfig
 from lstmcli.data.episodes import shares
 from lstmcli.data.store import fingerprint
-from lstmcli.engine import assemble, beginning, folder, runtime
+from lstmcli.engine import assemble, beginning, folder, resuming, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.beginning import Beginning
@@ -30,28 +30,33 @@ from lstmcli.engine.inputs import UNLABELLED, Inputs
 from lstmcli.engine.interrupt import Stop
 from lstmcli.engine.listening import Listening
 from lstmcli.engine.supervised import Reading
-from lstmcli.errors import ConfigError
 from lstmcli.types import Progress, Work
 
-MAY_CHANGE = ("device", "threads", "data.cache", "data.bad_rows", "train.save_every")  # from a run to its resumption
 TRIED = 9  # steps of a dry run
 
 
-def run(config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False) -> Iterator[Event]:
+def run(
+    config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False, chosen: Collection[str] = ()
+) -> Iterator[Event]:
     """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
 
     Ctrl-C saves last.pt and ends with Interrupted.
+
+    Args:
+        resume: Go on from last.pt.
+        chosen: Keys of the recipe that the user set: a resumed run may get another length only by these.
     """
     started = time.perf_counter()
     last = checkpoints.load(out / folder.LAST) if resume else None
     if last is not None:
-        _same_recipe(last, config, inputs)
+        resuming.check(last, config, inputs, chosen)
     trainer = Trainer((yield from beginning.prepare(config, inputs, last)), out, inputs)
     del inputs  # encoded by now, texts only take memory
     if last is None:
         folder.begin(out)
     else:
         trainer.restore(last)
+        yield from resuming.notes(last.config.train, config.train, trainer.at, out)
     yield trainer.plan()
     with Stop() as stop:
         for event in chain(trainer.events(), _conclude(trainer, out, started)):
@@ -74,23 +79,6 @@ def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
         rates.append((now - before) / event.tokens)
         before = now
     yield replace(planned, seconds=statistics.median(rates) * planned.tokens)  # the first also set the kernels up
-
-
-def _same_recipe(last: Checkpoint, now: RunConfig, inputs: Inputs) -> None:
-    before, after = (
-        {f"{section}.{key}" if isinstance(value, dict) else section: kept
-         for section, value in config.model_dump().items()
-         for key, kept in (value.items() if isinstance(value, dict) else [("", value)])}
-        for config in (last.config, now)
-    )  # fmt: skip
-    fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
-    for key, value in before.items():
-        of_adaptation = key.startswith("learner.") and now.episodes is None  # not what the run itself is made by
-        if value != after.get(key) and key not in MAY_CHANGE and not of_adaptation:
-            what = f"the recipe has changed: {key} was {value}, is {after.get(key)}"
-            raise ConfigError(what, where="--resume", fix=fix)
-    if last.progress["data"] != fingerprint([*inputs.train, *inputs.unlabelled]):
-        raise ConfigError("the training data has changed", where="--resume", fix=fix)
 
 
 class Trainer:
@@ -156,6 +144,7 @@ class Trainer:
     def _keep(self, event: Event, out: Path) -> None:
         if isinstance(event, Evaluated):
             if event.is_best:
+                (out / folder.RECIPE).unlink(missing_ok=True)  # of a run that went on: the model is not finished now
                 checkpoints.save(self._checkpoint(_weights(self._kept)), out / folder.MODEL)
             line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
             folder.append(out / folder.METRICS, line)
@@ -273,6 +262,6 @@ def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
     folder.forget_after(out / folder.METRICS, trainer.at.step)
     folder.append(out / folder.METRICS, calibration)
     with folder.whole(out / folder.RECIPE) as file:
-        file.write(yaml.safe_dump(parts.config.model_dump(mode="json"), sort_keys=False).encode())
+        file.write(yaml.safe_dump(trainer.parts.config.model_dump(mode="json"), sort_keys=False).encode())
     beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
     yield Finished(out, after | calibration, beside, time.perf_counter() - started, headed=best.headed)

@@ -1,19 +1,18 @@
 """The floor plan as a table: who may import whom, who may print, what may be loaded for ``--help``."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import lstmcli
 from lstmcli import registry
-
-ROOT = Path(lstmcli.__file__).parent
-FILES = sorted(path for path in ROOT.rglob("*.py"))
+from tests.architecture import source
+from tests.architecture.source import FILES, PROGRAM
 
 MAY_IMPORT = {
     "__init__": set(),
@@ -34,35 +33,17 @@ MAY_IMPORT = {
 }
 LEAVES = {"models/crf": {"tasks"}}  # functions of tensors that import nothing of ours: who else may import them
 HEAVY = {"torch", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "transformers", "matplotlib"}
-TORCH_FREE = ["types", "config", "validation", "recipes", "registry", "data/rows", "data/sampling", "data/sources",
-              "data/table", "data/imdb", "data/reviews", "data/conll2003", "data/words", "tags",
-              "engine/inputs", "engine/texts", "engine/folder"]  # fmt: skip
+WATCHED = HEAVY | {"rich", "yaml"}
 
 
 def room(path: Path) -> str:
-    return path.relative_to(ROOT).with_suffix("").parts[0]
-
-
-def statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every statement but those for type checkers alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        yield node
-        yield from statements(node)
+    return path.relative_to(PROGRAM).with_suffix("").parts[0]
 
 
 def imported(path: Path) -> set[str]:
     """Rooms of ours that the file imports."""
-    names = set()
-    for node in statements(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in names if name.split(".")[0] == "lstmcli"]
-    rooms = {path.stem if path.parent == ROOT else path.parent.name for path in FILES}
+    parts = [name.split(".") for name in source.imported(path) if name.split(".")[0] == "lstmcli"]
+    rooms = {path.stem if path.parent == PROGRAM else path.parent.name for path in FILES}
     leaves = [leaf.split("/") for leaf, others in LEAVES.items() if room(path) in others]
     return {part[1] if len(part) > 1 and part[1] in rooms else "__init__"
             for part in parts if part[1:3] not in leaves}  # fmt: skip
@@ -70,75 +51,110 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_a_leaf_imports_nothing_of_ours(leaf: str) -> None:
-    assert imported(ROOT / f"{leaf}.py") == set()
+    assert imported(PROGRAM / f"{leaf}.py") == set()
 
 
 def test_there_are_files() -> None:
     assert len(FILES) > 30
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_follow_the_floor_plan(path: Path) -> None:
-    assert imported(path) - {room(path)} <= MAY_IMPORT[room(path)]
+def test_imports_follow_the_floor_plan() -> None:
+    strayed = {str(path): imported(path) - {room(path)} - MAY_IMPORT[room(path)] for path in FILES}
+    assert {path: rooms for path, rooms in strayed.items() if rooms} == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROGRAM)))
 def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
-    tree = ast.parse(path.read_text("utf-8"))
-    names = {
-        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-    }
-    names |= {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    nodes = source.nodes(path)
+    names = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module).split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
     assert "typer" not in names or room(path) == "cli"
     assert "rich" not in names or path in [
-        ROOT / "cli" / f"{name}.py" for name in ("render", "bars", "console", "entities", "few_shot")
+        PROGRAM / "cli" / f"{name}.py" for name in ("render", "bars", "console", "entities", "few_shot", "answers")
     ]
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"print", "exit", "quit", "eval", "exec"}
-    attributes = {f"{node.value.id}.{node.attr}" for node in ast.walk(tree)
+    attributes = {f"{node.value.id}.{node.attr}" for node in nodes
                   if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}  # fmt: skip
-    assert "sys.exit" not in attributes or path == ROOT / "cli" / "app.py"
-    assert "torch.load" not in attributes or path == ROOT / "engine" / "checkpoint.py"
+    assert "sys.exit" not in attributes or path == PROGRAM / "cli" / "app.py"
+    assert "torch.load" not in attributes or path == PROGRAM / "engine" / "checkpoint.py"
     assert not names & {"pickle", "joblib", "shelve", "dill"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_and_functions_are_small(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert text.count("\n") <= 300
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 50 or room(path) == "cli", node.name
+def test_files_and_functions_are_small() -> None:
+    assert [str(path) for path in FILES if path.read_text("utf-8").count("\n") > 300] == []
+    functions = [(path, node) for path in FILES for node in source.nodes(path) if isinstance(node, ast.FunctionDef)]
+    large = [(str(path), node.name) for path, node in functions if (node.end_lineno or 0) - node.lineno >= 50]
+    assert [(path, name) for path, name in large if room(Path(path)) != "cli"] == []
 
 
 def test_every_file_says_what_it_holds() -> None:
-    assert [path for path in FILES if not ast.get_docstring(ast.parse(path.read_text("utf-8")))] == []
+    assert [path for path in FILES if not ast.get_docstring(source.tree(path))] == []
 
 
 def test_what_is_registered_lies_where_its_table_says() -> None:
     for table, folder in {"DATASETS": "data", "TASKS": "tasks", "MODELS": "models", "LEARNERS": "meta"}.items():
         for module in getattr(registry, table).values():
             assert module.startswith(f"lstmcli.{folder}.")
-            assert (ROOT.parent / (module.replace(".", "/") + ".py")).is_file()
+            assert source.MODULES[module].is_file()
 
 
-def loaded_by(code: str) -> set[str]:
-    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nsys.stderr.write(' '.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in done.stderr.split()} & (HEAVY | {"rich", "yaml"})
+LOADED = """
+import importlib, json, sys
+modules, commands = json.loads(sys.argv[1])
+for name in modules:
+    importlib.import_module(name)
+from lstmcli.cli.app import main
+for command in commands:
+    try:
+        main(command)
+    except SystemExit as end:
+        loaded = sorted({name.split(".")[0] for name in sys.modules})
+        print("\\n" + json.dumps([command, end.code, loaded]))
+"""
+
+
+def loaded_by(commands: list[list[str]], modules: tuple[str, ...] = ()) -> list[tuple[list[str], int, set[str]]]:
+    """Of each command its exit code and what is loaded after it, in one process that first imports the modules."""
+    arguments = [sys.executable, "-c", LOADED, json.dumps([modules, commands])]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[[")]
+    assert [command for command, _, _ in found] == commands
+    return [(command, code, set(loaded) & WATCHED) for command, code, loaded in found]
+
+
+def test_a_process_imports_this_checkout() -> None:
+    code = "import lstmcli; print(lstmcli.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == lstmcli.__file__ == str(PROGRAM / "__init__.py")
 
 
 def test_help_loads_nothing_heavy() -> None:
-    assert loaded_by("from lstmcli.cli.app import main; main(['--help'])") == set()
-    assert loaded_by("from lstmcli.cli.app import main; main(['train', '--help'])") == set()
+    for command, code, loaded in loaded_by([["--help"], ["train", "--help"]]):
+        assert (code, loaded) == (0, set()), command
 
 
-def test_mistakes_are_caught_before_torch_is_loaded() -> None:
-    imports = "; ".join(f"import lstmcli.{name.replace('/', '.')}" for name in TORCH_FREE)
-    assert not loaded_by(imports) & HEAVY
-    for mistake in (["train", "nothing-of-that-name"], ["train", "reviews", "--set", "train.lr=-1"],
-                    ["predict", "--input", "missing.csv"], ["train", "reviews", "--data", "missing.csv"]):  # fmt: skip
-        assert not loaded_by(f"from lstmcli.cli.app import main; main({mistake!r})") & HEAVY, mistake
+def test_readers_and_mistakes_need_no_torch() -> None:
+    """Whatever a command does before it is sure of its input: all of it runs here, and is caught if it loads torch."""
+    Path("bad.csv").write_text("text,label\n" + "fine,good\n,bad\n" * 20)
+    Path("two.csv").write_text("text,label\n" + "fine,good\ndull,bad\n" * 20)
+    Path("empty.txt").write_text("\n")
+    Path("tagged").mkdir()
+    Path("tagged/train.txt").write_text("Ada PER\n\n")
+    mistakes = [
+        ["train", "nothing-of-that-name"],
+        ["train", "reviews", "--set", "train.lr=-1"],
+        ["train", "reviews", "--data", "missing.csv"],
+        ["train", "bad.csv"],
+        ["train", "tagged"],
+        ["train", "two.csv", "--set", "model.init=missing.pt"],
+        ["train", "lm", "--data", "empty.txt"],
+        ["predict", "--input", "missing.csv"],
+        ["predict", "--input", "two.csv", "--output", "two.csv"],
+        ["predict", "--input", "two.csv", "--output", "out.docx"],
+    ]
+    for command, code, loaded in loaded_by(mistakes, tuple(registry.DATASETS.values())):
+        assert (code, loaded & HEAVY) == (2, set()), command
 
 
 @pytest.mark.parametrize(
@@ -185,14 +201,13 @@ def test_memory_does_not_grow_with_the_shapes_of_batches() -> None:
 
 
 def test_importing_changes_nothing() -> None:
-    modules = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in FILES]
-    modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
+    pytest.importorskip("torch")
     script = (
         "import os, sys, importlib, random, signal, torch\n"
         "import rich.console  # draws from random for an id of its own\n"
         "before = dict(os.environ), torch.get_num_threads(), random.getstate(), signal.getsignal(signal.SIGINT)\n"
         "state = torch.get_rng_state()\n"
-        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"for name in {list(source.MODULES)!r}: importlib.import_module(name)\n"
         "after = dict(os.environ), torch.get_num_threads(), random.getstate(), signal.getsignal(signal.SIGINT)\n"
         "assert before == after and torch.equal(state, torch.get_rng_state())\n"
         "assert 'datasets' not in sys.modules and 'sklearn' not in sys.modules\n"

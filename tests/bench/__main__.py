@@ -104,7 +104,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, where
 def training() -> Figures:
     """The same texts: ours (bfloat16 where fast; float32), torch.nn.LSTM packed, and the usual loop padded to 400."""
     vocabulary, store = stores()
-    where = runtime.Runtime("cpu", torch.bfloat16 if runtime.fast_bfloat16("cpu") else torch.float32)
+    where = runtime.Runtime("cpu", runtime.best_precision("cpu"))
     torch.set_num_threads(runtime.granted_threads())
     chosen = np.random.default_rng(0).permutation(len(store))[:320]
     part = store.lengths[chosen]

@@ -68,7 +68,7 @@ def prepared() -> tuple[assemble.Parts, Store]:
     config = recipes.load("conll2003", overrides=["model.vectors=none"])
     examples = sentences(SENTENCES)
     vocabulary = finish(built(examples, config.tokens, cache=None))
-    where = runtime.Runtime("cpu", torch.bfloat16 if runtime.fast_bfloat16("cpu") else torch.float32)
+    where = runtime.Runtime("cpu", runtime.best_precision("cpu"))
     return assemble.fresh(config, vocabulary, where), finish(encode(vocabulary, examples, cache=None))
 
 

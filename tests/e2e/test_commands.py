@@ -326,28 +326,14 @@ def test_what_adapt_was_told_for_once_is_not_kept(run: Run, trained: Path, tmp_p
         + "".join(f"{text} {n},{mood}\n" for n in range(5) for text, mood in ((GOOD[0], "good"), (BAD[0], "bad")))
     )
     out = tmp_path / "adapted.pt"
-    columns = ["--text-column", "review", "--label-column", "mood"]
-    assert (
-        run(
-            "adapt",
-            "-c",
-            trained,
-            "--shots",
-            "2",
-            "--data",
-            other,
-            "--out",
-            out,
-            "--threads",
-            "1",
-            "--seed",
-            "9",
-            *columns,
-        )
-        == 0
-    )
-    assert run("evaluate", "-c", out, "--json") == 0  # on the old data, as it was
+    once = ["--data", other, "--text-column", "review", "--label-column", "mood", "--threads", "1", "--seed", "9"]
+    assert run("adapt", "-c", trained, "--shots", "2", "--out", out, *once) == 0
+    kept = checkpoints.load(out).config.model_copy(update={"threads": None})  # which each command sets by itself
+    assert kept == checkpoints.load(trained).config
     capsys.readouterr()
+    assert run("evaluate", "-c", out, "--json") == 0  # on the old data, as it was
+    said = json.loads(capsys.readouterr().out)
+    assert (said["split"], said["examples"]) == ("validation", 4)
 
 
 def test_labels_and_paths_with_brackets_are_shown_as_they_are(run: Run, tmp_path: Path, capsys: Captured) -> None:

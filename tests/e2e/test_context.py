@@ -24,7 +24,7 @@ from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
 LANGUAGE = ["model.embedding=6", "model.hidden=8", "model.bidirectional=true", "train.batch_tokens=64",
-            "train.window=8", "train.epochs=2"]  # fmt: skip
+            "train.window=8", "train.epochs=2", "precision=float32"]  # fmt: skip
 TEXTS = "Ada Byron saw Turin .\nGrace Byron left Oslo .\nsaw Lima .\na warm film\na cold film\n" * 4
 
 

@@ -13,7 +13,8 @@ from lstmcli.data import columns, conll2003, entities
 from lstmcli.errors import ConfigError, DataError
 
 Run = Callable[..., int]
-SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128"]
+SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128",
+         "precision=float32"]  # fmt: skip
 NAMES = {"PER": ("Ada", "Grace", "Alan"), "LOC": ("Turin", "Oslo", "Lima")}
 
 
@@ -78,7 +79,7 @@ def test_entities_lie_where_the_raw_text_has_them(tagger: Path, run: Run, capsys
     for one in first["entities"]:
         assert text[one["start"] : one["end"]] == one["text"]
         assert 0 < one["probability"] <= 1
-    assert second == {"text": "saw .", "entities": []}
+    assert second == {"row": 2, "text": "saw .", "entities": []}
 
 
 def test_sentences_do_not_change_each_other(tagger: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +95,7 @@ def test_sentences_do_not_change_each_other(tagger: Path, run: Run, capsys: pyte
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
 def test_entities_go_into_files(tagger: Path, run: Run, tmp_path: Path, ending: str) -> None:
-    (tmp_path / "in.txt").write_text("saw .\nAda Byron saw Turin.\n", "utf-8")
+    (tmp_path / "in.txt").write_text("\nsaw .\nAda Byron saw Turin.\n", "utf-8")
     target = tmp_path / f"out{ending}"
     assert run("predict", "-c", tagger, "-q", "--input", tmp_path / "in.txt", "--output", target) == 0
     if ending == ".jsonl":
@@ -107,8 +108,9 @@ def test_entities_go_into_files(tagger: Path, run: Run, tmp_path: Path, ending: 
         with target.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file)) if ending == ".csv" else read_table(target).to_pylist()
         rows = [row | {"entities": json.loads(row["entities"])} for row in rows]
-    assert [len(row["entities"]) for row in rows] == [0, 2]
-    assert rows[1]["entities"][1]["text"] == "Turin"
+    assert [len(row["entities"]) for row in rows] == [0, 0, 2]
+    assert [row.get("problem") or "" for row in rows] == ["a blank line", "", ""]
+    assert rows[2]["entities"][1]["text"] == "Turin"
 
 
 def test_a_terminal_shows_entities_in_colour(tagger: Path, run: Run, capsys: pytest.CaptureFixture[str],

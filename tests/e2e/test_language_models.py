@@ -25,7 +25,7 @@ from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
-SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8"]
+SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8", "precision=float32"]
 WHO, WHAT, HOW = ("the cat", "a dog", "the old hen"), ("sat", "slept", "sang"), ("well .", "on a mat .", "")
 
 
@@ -77,10 +77,12 @@ def test_the_words_that_may_follow_are_told(
         assert sum(its.values()) <= 1.00001
         assert not {"<pad>", "<unk>"} & set(its)
     assert "1 of 3 texts hold no word that the model knows" in told.err
+    (tmp_path / "in.txt").write_text("\nthe old\n", "utf-8")
     for kind in ("csv", "parquet"):
-        assert run("predict", "the old", "-c", model, "-q", "-o", tmp_path / f"out.{kind}") == 0
-    (row,) = csv.DictReader((tmp_path / "out.csv").read_text("utf-8").splitlines())
+        assert run("predict", "-i", tmp_path / "in.txt", "-c", model, "-q", "-o", tmp_path / f"out.{kind}") == 0
+    blank, row = csv.DictReader((tmp_path / "out.csv").read_text("utf-8").splitlines())
     assert json.loads(row["next"]) == words[1]
+    assert [blank[name] for name in ("row", "perplexity", "words", "problem")] == ["1", "", "", "a blank line"]
 
 
 def test_learning_on_as_it_reads_leaves_the_model_and_lowers_perplexity(

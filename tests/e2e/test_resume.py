@@ -16,9 +16,10 @@ from lstmcli import recipes
 from lstmcli.config import RunConfig
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder, inputs
-from lstmcli.engine.events import Evaluated, Event, Planned, Stepped
+from lstmcli.engine.events import Evaluated, Event, Noted, Planned, Stepped
 from lstmcli.engine.inputs import Inputs
 from lstmcli.engine.train import Trainer, run
+from lstmcli.errors import ConfigError
 from lstmcli.types import finish
 from tests.conftest import SMALL, train_arguments
 from tests.stopping import ends_with_the_same_bytes
@@ -80,30 +81,84 @@ def test_resume_refuses_another_recipe(
     assert "the recipe has changed: train.lr" in capsys.readouterr().err
 
 
+FILES = (folder.MODEL, folder.LAST, folder.METRICS, folder.RECIPE)
+
+
+def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_planned_so(table: Path, tmp_path: Path) -> None:
+    short, long = (
+        recipes.load(str(table), overrides=[*NOISY, "train.schedule=constant", f"train.epochs={epochs}"])
+        for epochs in (2, 4)
+    )
+    data = finish(inputs.read(long))
+    list(run(long, data, tmp_path / "straight"))
+    list(run(short, data, tmp_path / "longer"))
+    with pytest.raises(ConfigError, match=r"train\.epochs was 2, is 4") as caught:  # a forgotten --epochs
+        list(run(long, data, tmp_path / "longer", resume=True))
+    assert "if that is meant: --set train.epochs=4" in caught.value.fix
+    events = list(run(long, data, tmp_path / "longer", resume=True, chosen=["train.epochs"]))
+    assert Noted("4 epochs in place of 2, of which 2 are done") in events
+    for name in FILES:
+        assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    events = list(run(long, data, tmp_path / "longer", resume=True))
+    assert Noted("the run has finished its 4 epochs; to train on: --epochs 8") in events
+    for name in FILES:
+        assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    with pytest.raises(ConfigError, match="the run has trained 4 epochs already"):
+        list(run(short, data, tmp_path / "longer", resume=True, chosen=["train.epochs"]))
+
+
+def test_a_finished_one_cycle_run_goes_on_and_says_what_differs(
+    run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*train_arguments(table, tmp_path / "run", "--epochs", "1")) == 0
+    assert run(*train_arguments(table, tmp_path / "run", "--epochs", "3", "--resume")) == 0
+    assert "3 epochs in place of 1, of which 1 are done; from here on the learning rate" in capsys.readouterr().err
+    lines = [json.loads(line) for line in (tmp_path / "run" / folder.METRICS).read_text().splitlines()]
+    assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
+    assert checkpoints.load(tmp_path / "run").config.train.epochs == 3
+
+
+def test_a_run_that_patience_ended_goes_on_without_it(
+    run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = ["--set", "train.lr=1e-9", "--set", "train.patience=1"]
+    assert run(*train_arguments(table, tmp_path / "run", *still)) == 0
+    assert run(*train_arguments(table, tmp_path / "run", *still, "--resume")) == 0
+    assert "train.patience ended the run; to train on: --set train.patience=none" in capsys.readouterr().err
+    assert run(*train_arguments(table, tmp_path / "run", *still, "--resume", "--set", "train.patience=none")) == 0
+    assert checkpoints.load(tmp_path / "run" / folder.LAST).progress["epoch"] == 3
+
+
 def long_run(table: Path, out: Path) -> subprocess.Popen[str]:
     arguments = train_arguments(table, out, "--epochs", "3000", "--set", "train.save_every=0")
     return subprocess.Popen([sys.executable, "-m", "lstmcli", *arguments], stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    for _ in range(1200):
-        if path.is_file():
-            return
+    while not path.is_file():
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.05)
-    raise AssertionError(f"{path} did not come")
 
 
-def test_ctrl_c_saves_names_the_file_and_exits_with_130(table: Path, tmp_path: Path) -> None:
-    process = long_run(table, tmp_path / "run")
-    wait_for(tmp_path / "run" / folder.LAST, process)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert str(tmp_path / "run" / folder.LAST) in "".join(told.split("\n"))
-    assert "--resume" in told
-    assert "Traceback" not in told
-    assert checkpoints.load(tmp_path / "run" / folder.LAST).progress["step"] > 0
+def test_ctrl_c_saves_names_the_file_and_exits_with_130(
+    run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last, save = tmp_path / "run" / folder.LAST, Trainer.save_last
+    saved: list[int] = []
+
+    def interrupted(trainer: Trainer) -> None:
+        save(trainer)
+        saved.append(checkpoints.load(last).progress["step"])
+        if len(saved) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "save_last", interrupted)
+    assert run(*train_arguments(table, tmp_path / "run")) == 130
+    told = capsys.readouterr().err
+    assert f"saved in {last}; go on: the same command with --resume" in " ".join(told.split())
+    assert 0 < saved[0] <= saved[1] == checkpoints.load(last).progress["step"]
+    assert not (tmp_path / "run" / folder.RECIPE).exists()  # it is not at its end
+    assert run(*train_arguments(table, tmp_path / "run"), "--resume") == 0
 
 
 @pytest.mark.slow

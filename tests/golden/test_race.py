@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import numpy as np
@@ -126,10 +127,16 @@ def test_the_best_rate_is_the_best_of_the_grid() -> None:
     assert race.best_rate("adam") == min(ends, key=ends.__getitem__)
 
 
-@pytest.mark.parametrize("recipe", ["quadratics-lstm-optimizer", "classifiers-lstm-optimizer"])
+@pytest.mark.parametrize("kind", [quadratics, classifiers])
 def test_a_race_is_run_and_written(
-    recipe: str, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: ModuleType,
+    run: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(kind, "COUNT", 10)
+    recipe = f"{kind.__name__.rpartition('.')[2]}-lstm-optimizer"
     sets = [part for override in SMALL for part in ("--set", override)]
     arguments = ["train", recipe, *sets, "--out", tmp_path / "race", "--threads", "1"]
     assert run(*arguments, "--json", "--dry-run") == 0
@@ -152,11 +159,13 @@ def test_a_race_is_run_and_written(
     assert run(*arguments, "--resume") == 2
 
 
-def test_a_race_that_was_run_is_not_written_over(run: Callable[..., int], tmp_path: Path) -> None:
-    folder.claim(tmp_path, resume=False, force=False)
+def test_a_race_that_was_run_is_not_written_over(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / folder.OPTIMIZER).write_bytes(b"of an hour")
     sets = [f"--set={one}" for one in SMALL]
     assert run("train", "quadratics-lstm-optimizer", "--out", tmp_path, "-q", *sets) == 2
+    assert "optimizer.pt already exist" in capsys.readouterr().err
     assert (tmp_path / folder.OPTIMIZER).read_bytes() == b"of an hour"
 
 

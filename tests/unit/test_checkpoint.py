@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmcli.config import RunConfig
+from lstmcli.config import Data, RunConfig
 from lstmcli.data.tokens import Vocabulary
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine import folder
@@ -125,23 +125,29 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "model.pt").exists()
 
 
+def claim(out: Path, *, resume: bool = False, force: bool = False) -> None:
+    with folder.claimed(out, Data(path=out.parent / "other.csv"), resume=resume, force=force):
+        pass
+
+
 def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    folder.claim(out, resume=False, force=False)
+    claim(out)
     assert not out.exists()
     folder.begin(out)
     with pytest.raises(ConfigError, match="no run to resume"):
-        folder.claim(out, resume=True, force=False)
+        claim(out, resume=True)
     (out / folder.LAST).write_text("x")
-    with pytest.raises(ConfigError, match="lie there already") as caught:
-        folder.claim(out, resume=False, force=False)
+    with pytest.raises(ConfigError, match="already exist") as caught:
+        claim(out)
     assert "--resume" in caught.value.fix
-    folder.claim(out, resume=True, force=False)
-    (out / folder.RECIPE).write_text("x")
+    claim(out, resume=True)
+    (out / folder.RECIPE).write_text("data: {path: mine.csv}")
     with pytest.raises(ConfigError) as caught:
-        folder.claim(out, resume=False, force=False)
+        claim(out)
     assert "--resume" not in caught.value.fix
-    folder.claim(out, resume=False, force=True)
+    assert caught.value.where == f"{out}, a run on mine.csv, not on {tmp_path / 'other.csv'}"
+    claim(out, force=True)
     assert len(os.listdir(out)) == 2  # until the new run begins
     folder.begin(out)
     assert os.listdir(out) == []
@@ -149,9 +155,10 @@ def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    for path in (tmp_path / "file" / "run", Path("/proc/run")):
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "file" / "run", Path("/proc/run"), tmp_path / "loop", tmp_path / ("x" * 300)):
         with pytest.raises(RuntimeSetupError, match="cannot be written"):
-            folder.claim(path, resume=False, force=False)
+            claim(path)
     with pytest.raises(RuntimeSetupError, match="cannot be written"):
         folder.claim_file(tmp_path)
 

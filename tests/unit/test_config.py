@@ -102,7 +102,7 @@ def test_data_finds_its_standard_recipe(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_override_brings_a_traceback(text: str) -> None:
     for override in (text, f"train.lr={text}", f"data.{text}=1", f"{text}=1"):
         with suppress(LstmcliError):

@@ -92,6 +92,7 @@ def test_no_class_and_no_text_of_clinc150_is_in_two_splits(real_data: Path) -> N
     assert {split: len({example.target for example in part}) for split, part in found.items()} == clinc150.CLASSES
 
 
+@pytest.mark.slow
 def test_arsc_counts_are_those_of_the_benchmark(real_data: Path) -> None:
     root = real_data / "arsc"
     support, test = (arsc.read(root, split, Data(name="arsc")) for split in ("support", "test"))

@@ -1,5 +1,6 @@
 """Tokens, the flat store, batches, vectors."""
 
+import errno
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from lstmcli.config import Tokens
 from lstmcli.data import batching, vectors
-from lstmcli.data.store import Store, encode
+from lstmcli.data.store import Store, built, encode
 from lstmcli.data.tokens import END, PADDING, UNKNOWN, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import Example, finish
@@ -108,6 +109,46 @@ def test_encoded_texts_come_from_the_cache_the_second_time(tmp_path: Path, monke
     (path,) = (tmp_path / "encoded").iterdir()
     path.write_bytes(path.read_bytes()[:100])
     np.testing.assert_array_equal(finish(encode(vocabulary, examples, cache=tmp_path)).ids, first.ids)
+
+
+def test_a_cache_that_is_damaged_anywhere_or_unreachable_changes_nothing(tmp_path: Path) -> None:
+    examples = [Example("a b", "x"), Example("c", "y")]
+    words = finish(built(examples, WORDS, cache=tmp_path))
+    ids = finish(encode(words, examples, cache=tmp_path)).ids
+
+    def check(cache: Path) -> None:
+        again = finish(built(examples, WORDS, cache=cache))
+        assert again.to_json() == words.to_json()
+        np.testing.assert_array_equal(finish(encode(again, examples, cache=cache)).ids, ids)
+
+    (encoded,), (vocabulary,) = (list((tmp_path / name).iterdir()) for name in ("encoded", "vocabularies"))
+    whole = encoded.read_bytes()
+    for place in range(0, len(whole), 7):
+        encoded.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        np.testing.assert_array_equal(finish(encode(words, examples, cache=tmp_path)).ids, ids)
+    for content in (b"", b"{", b"{}", b"[]", b"1", b"\xff", vocabulary.read_bytes()[:-9], b'{"words": 1}'):
+        vocabulary.write_bytes(content)
+        check(tmp_path)
+    for path in (encoded, vocabulary):
+        path.unlink()
+        path.mkdir()
+    check(tmp_path)
+    (tmp_path / "file").write_text("x")
+    for cache in (tmp_path / "file", tmp_path / "file" / "in"):
+        check(cache)
+
+
+def test_a_cache_on_a_full_disk_keeps_nothing_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    vocabulary = Vocabulary.build(["a b"], [], WORDS)
+    assert len(finish(encode(vocabulary, [Example("a b")], cache=tmp_path, labelled=False)).ids) == 2
+    assert list((tmp_path / "encoded").iterdir()) == []
 
 
 def store_of(lengths: list[int]) -> Store:

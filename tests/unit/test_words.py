@@ -1,5 +1,6 @@
 """Raw text to words and sentences, and words to what is read off their letters."""
 
+import time
 from collections import Counter
 
 import numpy as np
@@ -50,11 +51,16 @@ def test_no_character_but_white_space_is_lost(text: str) -> None:
 
 
 def test_time_grows_with_the_text_alone() -> None:
-    import time
+    def seconds(text: str) -> float:
+        """Of the processor, at best: neither its speed nor its other work counts."""
+        taken = []
+        for _ in range(3):
+            begun = time.process_time()
+            sentences(text)
+            taken.append(time.process_time() - begun)
+        return min(taken)
 
-    begun = time.perf_counter()
-    sentences("a+" * 40_000)
-    assert time.perf_counter() - begun < 2
+    assert seconds("a+" * 16_000) < 32 * seconds("a+" * 2_000)  # about 8 times; 64 times with its square
 
 
 def test_a_text_without_an_end_is_read_in_pieces() -> None:
@@ -106,7 +112,7 @@ def test_baselines_count_a_word_with_its_capitals() -> None:
 
 def test_words_are_as_alike_as_their_pieces() -> None:
     words = ["transfer", "transfers", "transferring", "fee", "fees", "a", "東京", "東京都", "x1"]
-    vectors = forms.likeness(words, 20_000)
+    vectors = forms.likeness(words, 3_000)
     pieces = [Counter(f" {word} "[at : at + size] for size in (2, 3, 4) for at in range(len(word) + 3 - size))
               for word in words]  # fmt: skip
     lengths = [sum(count**2 for count in its.values()) ** 0.5 for its in pieces]

@@ -1,0 +1,90 @@
+"""Labels of a user's data, and the names that a model has for them. Of tagged words they are types of entities."""
+
+import json
+import shlex
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from itertools import chain
+
+from lstmcli.data.sampling import labels
+from lstmcli.errors import MANY, ConfigError, did_you_mean
+from lstmcli.types import Example
+
+
+def found(examples: Iterable[Example]) -> list[str]:
+    """The labels of the examples, sorted."""
+    return sorted(set(chain.from_iterable(map(labels, examples))))
+
+
+def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> list[Example]:
+    """The examples with a new name for each label that has one."""
+
+    def new(target: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(target, tuple):
+            return tuple(tag if tag == "O" else tag[:2] + names.get(tag[2:], tag[2:]) for tag in target)
+        return target if target is None else names.get(target, target)
+
+    return [replace(example, target=new(example.target)) for example in examples]
+
+
+def folded(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Of those names that are not known, each that is a known one but for capitals, of which only one is meant."""
+    by_fold: dict[str, list[str]] = {}
+    for name in known:
+        by_fold.setdefault(_fold(name), []).append(name)
+    matches = {name: by_fold.get(_fold(name), []) for name in names if name not in known}
+    return {name: match[0] for name, match in matches.items() if len(match) == 1}
+
+
+def check_used(names: Mapping[str, str], present: Sequence[str]) -> None:
+    """Raise ConfigError where a label to map is not in the data, but one like it that is left without a name."""
+    left = [label for label in present if label not in names and label not in names.values()]
+    for old in names.keys() - set(present):
+        if get_close_matches(old, left, n=1):
+            fix = did_you_mean(old, left)
+            raise ConfigError(f"the data has no label '{old}'", where=f"--map {old}={names[old]}", fix=fix)
+
+
+def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """The option that maps unknown labels to the names that they are likeliest to mean; empty where that is open.
+
+    By spelling; numbers by their value or their order.
+    """
+    unknown = unknown[:MANY]
+    near = {label: match for label in unknown if (match := _near(label, known))}
+    if numbers(unknown) and known:
+        ordered = sorted(unknown, key=int)
+        inside = all(0 <= int(label) < len(known) for label in ordered)
+        near = {label: known[int(label) if inside else place * len(known) // len(ordered)]
+                for place, label in enumerate(ordered)}  # fmt: skip
+    return option(near) if near else ""
+
+
+def option(names: Mapping[str, str]) -> str:
+    """The option that maps labels to names, as a user types it."""
+    both = [*names, *names.values()]
+    if any("," in name or "=" in name or name != name.strip() for name in both):
+        return "--set " + shlex.quote("data.label_map=" + json.dumps(names, ensure_ascii=False))
+    return "--map " + shlex.quote(",".join(f"{label}={name}" for label, name in names.items()))
+
+
+def numbers(names: Iterable[str]) -> bool:
+    """True where all names are whole numbers."""
+    return all(name.removeprefix("-").isdecimal() for name in names)
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
+def _near(label: str, known: Sequence[str]) -> str:
+    """The known label that begins with this one or is spelled like it; numbers are like none."""
+    word = _fold(label)
+    if not word[:1].isalpha():
+        return ""
+    begun = [name for name in known if _fold(name).startswith(word) or word.startswith(_fold(name))]
+    if len(begun) == 1:
+        return begun[0]
+    return next(iter(get_close_matches(label, known, n=1)), "")

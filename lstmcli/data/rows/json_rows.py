@@ -1,0 +1,123 @@
+"""Rows of JSON: an object per line, an array of objects, or an array inside one object."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any, TextIO
+
+from lstmcli.data.rows.opening import broken, not_decoded
+from lstmcli.data.rows.row import Row
+
+BLANK = " \t\r\n\ufeff"
+
+
+def read(file: TextIO) -> Iterator[Row]:
+    """The rows of the file; what is no object, or cannot be read, is a row with a problem."""
+    for number, (line, value, problem) in enumerate(_values(file), 1):
+        if not problem and not isinstance(value, dict):
+            problem = "not a JSON object"
+        elif not problem and any(broken(cell) for cell in value.values() if isinstance(cell, str)):
+            problem = "half of a surrogate pair"
+        yield Row(line, number, problem=problem) if problem else Row(line, number, value)
+
+
+def _values(file: TextIO) -> Iterator[tuple[int, Any, str]]:
+    """The line, value and problem of each row: of the lines where the first is an object, else of the document."""
+    lines = enumerate(file, 1)
+    held: list[tuple[int, str]] = []
+    first: list[str] = []
+    for number, line in lines:
+        held.append((number, line))
+        first += [text] if (text := line.strip(BLANK)) else []
+        if len(first) == 2:
+            break
+    if _a_row_a_line(*first, *[""] * (2 - len(first))):
+        yield from _by_line(file, chain(held, lines))
+    else:
+        yield from _document(chain((line for _, line in held), (line for _, line in lines)))
+
+
+def _a_row_a_line(first: str, second: str) -> bool:
+    """Whether each line is a row by itself, by the first two that are not blank; else the file is one document."""
+    value = _parsed(first)
+    if isinstance(value, dict):
+        return _wrapped(value) is None
+    if isinstance(value, list):
+        return not any(isinstance(one, dict) for one in value)
+    return not first.startswith(("[", "{")) or (first != "[" and isinstance(_parsed(second), dict))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object. Raises ValueError where a key appears twice: one of its values would be lost."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key '{next(name for name in names if names.count(name) > 1)}' appears twice")
+    return value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _wrapped(value: dict[str, Any]) -> list[Any] | None:
+    """The rows of a document that is one object: its one value that is a list of objects."""
+    lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
+    texts = [inner for inner in value.values() if isinstance(inner, str)]
+    return lists[0] if len(lists) == 1 and len(value) - len(texts) <= 3 and not _row_like(value) else None
+
+
+def _row_like(value: dict[str, Any]) -> bool:
+    """True where the object is a row itself, a text with marked spans, say."""
+    return isinstance(value.get("text"), str) or "tokens" in value
+
+
+def _by_line(file: TextIO, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any, str]]:
+    for number, line in lines:
+        if not line.strip(BLANK):
+            continue
+        if broken(line):
+            yield number, None, not_decoded(file)
+            continue
+        try:
+            yield number, json.loads(line.strip(BLANK), object_pairs_hook=_once), ""
+        except (ValueError, RecursionError) as error:
+            yield number, None, f"not JSON: {error}"
+
+
+def _document(lines: Iterator[str]) -> Iterator[tuple[int, Any, str]]:
+    """The elements of an array, one at a time, or objects one after the other, over as many lines as they like.
+
+    After a fault nothing more can be read: it is the last row.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_once)
+    text, place, line = "", 0, 1
+    array = False
+    while True:
+        while place < len(text) and text[place] in BLANK + ",":
+            line += text[place] == "\n"
+            place += 1
+        if place < len(text) and not array and text[place] == "[":
+            array, place = True, place + 1
+            continue
+        if place < len(text) and array and text[place] == "]":
+            return
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            more = "".join(islice(lines, max(64, len(text) // 64)))  # twice as much, about
+            if more:
+                text, place = text[place:] + more, 0
+                continue
+            if place < len(text) or array:
+                reason = str(error) if place < len(text) else "the array is not closed"
+                yield line, None, f"not JSON: {reason}; what follows is lost"
+            return
+        rows = None if array or not isinstance(value, dict) else _wrapped(value)
+        line += text.count("\n", place, end)
+        place = end
+        for one in [value] if rows is None else rows:
+            yield line, one, ""

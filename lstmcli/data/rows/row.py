@@ -1,0 +1,97 @@
+"""One row of a table, its text and its label."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lstmcli.errors import DataError
+
+WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")  # 1.0 is the label 1, as it is in a column of numbers
+LISTED = 20  # columns that a message names
+SHOWN = 60  # characters of a column's name that a message shows
+LIKELY = {
+    "--text-column": ("text", "sentence", "review", "content", "body", "comment", "message", "tweet", "utterance"),
+    "--label-column": ("label", "sentiment", "category", "class", "intent", "target", "polarity", "rating"),
+}  # names that tables are known to have
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """line: where the row ends in the file, one with a problem where it begins, from 1 (in parquet: its number);
+    number: of the row, from 1; a row that cannot be read has a problem and no values."""
+
+    line: int
+    number: int
+    values: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+def text_of(row: Row, column: str) -> tuple[str, str]:
+    """The row's text, and what is wrong with it (empty: nothing)."""
+    if row.problem:
+        return "", row.problem
+    value = row.values.get(column)
+    if value is None:
+        return "", f"no '{column}'"
+    if not isinstance(value, str):
+        return "", f"'{column}' is {type(value).__name__}, not text"
+    if not value.strip():
+        return "", f"empty '{column}'"
+    return value, ""
+
+
+def label_of(row: Row, column: str) -> tuple[str, str]:
+    """The row's label as a word, and what is wrong with it (empty: nothing).
+
+    A list of one label is that label; bytes are UTF-8; 1.0 is 1.
+    """
+    value = row.values.get(column)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError:
+            return "", f"'{column}' is bytes that are not UTF-8"
+    if isinstance(value, list | tuple | dict):
+        several = "; a text has one label" if isinstance(value, list) and len(value) > 1 else ""
+        return "", f"'{column}' is a {type(value).__name__}, not a word or number{several}"
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, float):
+        if value != value:
+            return "", f"'{column}' is NaN"
+        value = int(value) if value.is_integer() else value
+    label = "" if value is None else str(value).strip()
+    if not label or label.lower() == "nan":
+        return "", f"no '{column}'"
+    whole = WHOLE_NUMBER.fullmatch(label)
+    return whole[1] if whole else label, ""
+
+
+def named(cells: Sequence[str]) -> list[str]:
+    """The cells of a header as names: without blanks around them, and without a # before the first."""
+    names = [cell.strip() for cell in cells]
+    return [names[0].lstrip("# "), *names[1:]] if names else []
+
+
+def check_names(names: list[str], where: str) -> list[str]:
+    """The names of columns. Raises DataError where one appears twice."""
+    twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))
+    if twice:
+        what = f"the column name '{twice[0]}' appears {names.count(twice[0])} times"
+        raise DataError(what, where=where, fix="rename the columns so that each name is there once")
+    return names
+
+
+def missing_column(name: str, found: Sequence[str], where: str, *, option: str = "--text-column") -> DataError:
+    """The error for a table without that column; option: how the user names another."""
+    if len(found) == 1:
+        delimiter = next((sign for sign in found[0] if not sign.isalnum() and sign not in "_- '\""), "|")
+        where = f"{where}; its one column: {found[0][:SHOWN]}"
+        fix = f"name what separates the columns: --set data.delimiter='{delimiter}'; or the column: {option} NAME"
+        return DataError(f"no column '{name}'", where=where, fix=fix)
+    listed = ", ".join(found[:LISTED]) or "none"
+    likely = next((one for word in LIKELY[option] for one in found if one.strip().lower() == word), "NAME")
+    return DataError(f"no column '{name}'", where=f"{where}; its columns: {listed}", fix=f"name it: {option} {likely}")
