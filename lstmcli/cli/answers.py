@@ -25,7 +25,8 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
     """Show answers as they come, or hand each on to ``put``; return whether Ctrl-C ended that."""
     texts.tell = screen.note
     begun = time.perf_counter()
-    count = unanswered = truncated = unknown = 0
+    count = unanswered = truncated = 0
+    unknown = None
     interrupted = False
     with screen.bars() as bars:
         try:
@@ -33,7 +34,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
                 count += 1
                 unanswered += "problem" in prediction.said
                 truncated += prediction.truncated
-                unknown += prediction.unknown
+                unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
                 if put is not None:
                     put(prediction.said)
                     screen.event(Progress("predicting", count), bars)
@@ -44,8 +45,8 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
     answered = count - unanswered
     if not count and not interrupted:
         screen.note("there were no texts")
-    if unknown:
-        screen.note(f"{unknown} of {answered} texts hold no word that the model knows: the answer is a guess")
+    for remark in unknown.remarks() if unknown else ():
+        screen.note(remark)
     if truncated:
         screen.note(f"{truncated} of {answered} texts are longer than the model reads: head and tail were read")
     if texts.unanswered:

@@ -9,8 +9,10 @@ NAMES = {
     "auc": "AUC",
     "dynamic_perplexity": "dynamic perplexity",
     "bits_per_character": "bits a character",
+    "unknown_words": "unknown words",
     "ece": "calibration error",
 }
+LABELS_SHOWN = 12
 ENDING = 100  # characters of a text shown before what may follow
 DIGITS = {"perplexity": 1, "dynamic_perplexity": 1, "bits_per_character": 3}  # of figures that are no shares
 
@@ -33,6 +35,12 @@ def shown(name: str, value: float) -> str:
 
 def with_interval(figure: dict[str, float]) -> str:
     return f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
+
+
+def with_counts(labels: dict[str, int]) -> str:
+    """Labels with their counts, the first of them where they are many."""
+    first = ", ".join(f"{label} {count:,}" for label, count in list(labels.items())[:LABELS_SHOWN])
+    return first + (f" and {len(labels) - LABELS_SHOWN:,} more" if len(labels) > LABELS_SHOWN else "")
 
 
 def foretold(said: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from rich.text import Text
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
-from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_interval
+from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.engine.folder import RUNS, within
 from lstmcli.types import Option
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from lstmcli.engine.events import Evaluated, Event, Finished, Planned
 
 T = TypeVar("T")
-
-LABELS_SHOWN = 12
 
 
 class Screen:
@@ -144,9 +142,7 @@ class Screen:
             columns.remove("labels")
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for name, split in splits.items():
-            labels = ", ".join(f"{label} {count:,}" for label, count in list(split.labels.items())[:LABELS_SHOWN])
-            more = f" and {len(split.labels) - LABELS_SHOWN} more" if len(split.labels) > LABELS_SHOWN else ""
-            known = [printable(labels + more)] if "labels" in columns else []
+            known = [printable(with_counts(split.labels))] if "labels" in columns else []
             table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
@@ -182,8 +178,8 @@ class Screen:
         if self.json:
             self.print_json(result.plain())
             return
-        support = ", ".join(f"{label} {count}" for label, count in result.support.items())
-        self.out.print(f"learned from {printable(support)} of {data} in {result.steps} steps, {result.seconds:.2f} s")
+        support = printable(with_counts(result.support))
+        self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})

@@ -7,12 +7,15 @@ from itertools import chain
 
 import numpy as np
 
+from lstmcli.data import label_names
 from lstmcli.data.flat import Ints
 from lstmcli.data.sampling import labels
 from lstmcli.errors import DataError
 from lstmcli.types import Example
 
 RARE = 10  # a class of fewer training examples is told
+FEW = 3  # small classes that are told one by one
+SHOWN = 12  # names of a list
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,8 @@ def _count(examples: Sequence[Example]) -> Counter[str]:
 
 def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
     """What a careful reader would want to be told, in words."""
-    told = []
     train = checked["train"]
-    for label, count in train.labels.items():
-        if count < RARE:
-            told.append(f"{'type' if train.tagged else 'class'} '{label}' has only {count} training examples")
+    told = [*label_names.remarks(train.labels), *_small(train)]
     most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
     if most > 5 * least and not train.tagged:
         told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
@@ -90,3 +90,22 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
         if split.over:
             told.append(f"{name}: {split.over} texts are longer than max_tokens")
     return told
+
+
+def _small(train: SplitCheck) -> list[str]:
+    """Classes of few examples: each, or all in one line where they are many."""
+    kind, kinds = ("type", "types") if train.tagged else ("class", "classes")
+    small = {label: count for label, count in train.labels.items() if count < RARE}
+    if len(small) <= FEW:
+        return [f"{kind} '{label}' has only {count} training examples" for label, count in small.items()]
+    label = min(small, key=small.__getitem__)
+    return [
+        f"{len(small):,} of {len(train.labels):,} {kinds} have fewer than {RARE} training examples, "
+        f"the smallest '{label}' with {small[label]}"
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, or the first of them and how many there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:SHOWN])} and {more:,} more"

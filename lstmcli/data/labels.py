@@ -59,11 +59,15 @@ def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
         inside = all(0 <= int(label) < len(known) for label in ordered)
         near = {label: known[int(label) if inside else place * len(known) // len(ordered)]
                 for place, label in enumerate(ordered)}  # fmt: skip
-    if not near:
-        return ""
-    if any(sign in name for pair in near.items() for name in pair for sign in ",="):
-        return "--set " + shlex.quote("data.label_map=" + json.dumps(near, ensure_ascii=False))
-    return "--map " + shlex.quote(",".join(f"{label}={name}" for label, name in near.items()))
+    return option(near) if near else ""
+
+
+def option(names: Mapping[str, str]) -> str:
+    """The option that maps labels to names, as a user types it."""
+    both = [*names, *names.values()]
+    if any("," in name or "=" in name or name != name.strip() for name in both):
+        return "--set " + shlex.quote("data.label_map=" + json.dumps(names, ensure_ascii=False))
+    return "--map " + shlex.quote(",".join(f"{label}={name}" for label, name in names.items()))
 
 
 def numbers(names: Iterable[str]) -> bool:

@@ -1,6 +1,6 @@
 """Seeded draws that keep the classes' shares."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,13 +12,23 @@ def stratified(examples: Sequence[Example], count: int, *, seed: int) -> tuple[l
     """Up to ``count`` examples with each class in its share of the whole, and the rest; both in their old order.
 
     A class is never drawn whole, so that it has examples in the rest; one of two or more is drawn at least once where
-    count allows it.
+    count allows it. Of tagged words a class is the types of a sentence; where that leaves too few to draw, sentences
+    follow whose types all have others in the rest.
     """
     groups = _by_label(examples)
     quotas = _quotas(groups, count)
     random = np.random.default_rng(seed)
-    drawn = (random.permutation(places)[: quotas[label]] for label, places in groups.items())
-    return _part(examples, {int(place) for places in drawn for place in places})
+    chosen = [random.permutation(places)[: quotas[label]] for label, places in groups.items()]
+    drawn = {int(place) for places in chosen for place in places}
+    if len(drawn) < count:
+        order = random.permutation([place for place in range(len(examples)) if place not in drawn])
+        left = Counter(label for place in order for label in _types(examples[place]))
+        for place in order.tolist():
+            types = _types(examples[place])
+            if len(drawn) < count and all(left[label] > 1 for label in types):
+                drawn.add(place)
+                left.subtract(types)
+    return _part(examples, drawn)
 
 
 def stretches(examples: Sequence[Example], count: int, *, seed: int) -> tuple[list[Example], list[Example]]:
@@ -88,10 +98,14 @@ def labels(example: Example) -> list[str]:
     return [example.target]
 
 
+def _types(example: Example) -> set[str]:
+    return set(labels(example))
+
+
 def _by_label(examples: Sequence[Example]) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for place, example in enumerate(examples):
-        groups[" ".join(sorted(set(labels(example))))].append(place)
+        groups[" ".join(sorted(_types(example)))].append(place)
     return groups
 
 

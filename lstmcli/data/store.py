@@ -22,7 +22,7 @@ from lstmcli.data.tokens import END, MARK, SPECIAL, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import CASINGS, Example, Progress, Work
 
-MADE = "2"  # how vocabularies are made; what was made otherwise is left in the cache unused
+MADE = "3"  # how vocabularies are made; what was made otherwise is left in the cache unused
 CHUNK = 1000  # texts handed to Rust at once
 
 

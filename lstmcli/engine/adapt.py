@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmcli.data import batching, sampling
+from lstmcli.data import batching, label_names, sampling
+from lstmcli.data.check import FEW, listed
 from lstmcli.data.store import check_kind, encode, marks
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.episodes import check_finite
-from lstmcli.engine.evaluate import Figures, tell_learned
+from lstmcli.engine.evaluate import Figures, tell_learned, tell_unknown
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.types import Batch, Example, Progress, Spelling
@@ -80,7 +81,7 @@ def run(
     support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
     parts, temperature = yield from _prepare(checkpoint, drawn, support, query, free=wanted.free)
     anew = parts.vocabulary.labels != checkpoint.vocabulary.labels
-    before = yield from _figures(parts, query, temperature)
+    before = yield from _figures(parts, query, temperature, new=True)
     known = _known(old, support, parts.vocabulary.classes)
     remembered = yield from _figures(parts, known, temperature)
 
@@ -151,14 +152,22 @@ def _draw(
     if len(drawn) < 2 and not isinstance(examples[0].text, tuple):
         fix = "give examples of at least two labels"
         raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
-    for label, count in sorted(drawn.items()):
-        if count < shots:
-            yield Noted(
-                f"class '{label}' has only {count} different texts, {shots} were asked for; all are learned from"
-            )
+    counts = Counter(chain.from_iterable(map(sampling.labels, examples)))
+    for remark in [*label_names.remarks(counts, mapped=False), *_few(drawn, shots)]:
+        yield Noted(remark)
     if not query:
         yield Noted("no examples are left to score: give more, or fewer --shots")
     return support, query, drawn
+
+
+def _few(drawn: Counter[str], shots: int) -> list[str]:
+    """Classes of fewer texts than were asked for: each, or all in one line where they are many."""
+    few = {label: count for label, count in sorted(drawn.items()) if count < shots}
+    asked = f"different texts, {shots} were asked for; all are learned from"
+    if len(few) <= FEW:
+        return [f"class '{label}' has only {count} {asked}" for label, count in few.items()]
+    label = min(few, key=few.__getitem__)
+    return [f"{len(few):,} of {len(drawn):,} classes have fewer {asked}; the smallest '{label}' with {few[label]}"]
 
 
 def _prepare(
@@ -178,16 +187,19 @@ def _prepare(
         fix = "choose another: --learner finetune"
         raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
-        yield Noted(f"labels are now: {', '.join(parts.vocabulary.labels)}")
+        yield Noted(f"labels are now: {listed(parts.vocabulary.labels)}")
         if checkpoint.config.episodes is None:
             return parts, 1.0  # the checkpoint's is of a head that is no more
     return parts, checkpoint.temperature
 
 
-def _figures(parts: Parts, examples: Sequence[Example], temperature: float) -> Telling[Figures]:
+def _figures(parts: Parts, examples: Sequence[Example], temperature: float, *, new: bool = False) -> Telling[Figures]:
+    """new: the texts were not read before, and their unknown words are remarked on."""
     if not examples:
         return {}
     full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config))
+    if new:
+        yield from tell_unknown(full)
     store = full.truncated(parts.config.tokens)
     logits = yield from assemble.outputs(parts, store)
     measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.targets)

@@ -229,10 +229,13 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
         weight[mask[:learned], : found.shape[1]] = vectors_found[:learned][mask[:learned]]
         if len(words) > learned:
             parts.model.get_buffer("carried")[:, : found.shape[1]] = vectors_found[learned:]
+    covered = mask[parts.vocabulary.special : learned]  # <unk> may have a vector, and covers no word
     counts = np.bincount(ids, minlength=learned)
-    share = counts[mask[:learned]].sum() / counts.sum()
+    of_words = counts[parts.vocabulary.special :]
+    share = of_words[covered].sum() / max(1, of_words.sum() + counts[UNKNOWN])
+    shares = f"{covered.sum() / max(1, len(covered)):.1%} of the words, {share:.1%} of the tokens"
     more = f", and {len(words) - learned:,} words that training does not have" if len(words) > learned else ""
-    return f"vectors ({config.vectors}): {mask[:learned].mean():.1%} of the words, {share:.1%} of the tokens{more}"
+    return f"vectors ({config.vectors}): {shares}{more}"
 
 
 def cache_of(config: RunConfig) -> Path | None:

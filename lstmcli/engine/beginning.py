@@ -11,7 +11,8 @@ from lstmcli.config import RunConfig
 from lstmcli.data import check
 from lstmcli.data.flat import Ints
 from lstmcli.data.store import Store, built, encode, marks
-from lstmcli.data.tokens import UNKNOWN, Vocabulary
+from lstmcli.data.tokens import END, UNKNOWN, Vocabulary
+from lstmcli.data.unknown import NOTABLE, counts, tally
 from lstmcli.engine import assemble, episodes, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.assemble import WORDS, Parts
@@ -77,7 +78,8 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
     lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
     yield Checked(checked)
-    for remark in check.remarks(checked):
+    own = begun is None and not (beside is not None and config.task == "classify")
+    for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own=own)):
         yield Noted(remark)
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
@@ -98,6 +100,29 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Telli
         yield Progress("reading vectors")
         yield Noted(assemble.place_vectors(parts, full["train"].ids))
     return Beginning(parts, full, baseline, _learned(config, inputs, last, origin, beside))
+
+
+def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig, *, own: bool) -> list[str]:
+    """Remarks on unknown words, and on texts without spaces. own: the words are those of the training texts."""
+    kind = config.tokens.kind
+    full_softmax = "" if getattr(config.model, "softmax", "full") == "full" else " --set model.softmax=full"
+    pieces = f"--set tokens.kind=bpe{full_softmax}"
+    fixes = ["rare words: --set tokens.min_count=1"] * (
+        config.tokens.min_count > 1 and len(vocabulary) < config.tokens.size
+    )
+    fixes += [f"pieces of words, also of texts without spaces: {pieces}"] * (kind in ("words", "spaces"))
+    fix = "; ".join(fixes) if own and kind != "bpe" else ""
+    tallies = {name: tally(counts(store)) for name, store in full.items()}
+    found = [remark for name, its in tallies.items() for remark in its.remark(name, fix=fix if name == "train" else "")]
+    if vocabulary.running and tallies["validation"].unknown:
+        share = f"{tallies['validation'].share:.1%} of the words of validation"
+        found.append(f"perplexity counts unknown words, {share}, as one word: compare it within one vocabulary alone")
+    if own and kind == "words":
+        characters = np.isin(full["train"].ids, vocabulary.unspaced()).mean()
+        if characters >= NOTABLE:
+            what = f"{characters:.1%} of the tokens of train are characters of scripts without spaces"
+            found.append(f"{what}, each read as a word; to read pieces of several: {pieces}")
+    return found
 
 
 def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others: Checkpoint | None) -> Ints:
@@ -174,7 +199,9 @@ def _context(config: RunConfig) -> Path | None:
 def _covered(train: Store, config: RunConfig) -> str:
     """How much of the training texts the language model knows."""
     ids = train.ids if train.forms is None or train.written is None else train.forms.context[train.written]
-    return f"context ({_context(config)}): {(ids != UNKNOWN).mean():.1%} of the tokens are words of the language model"
+    known = ids[ids != END] != UNKNOWN
+    share = known.sum() / max(1, len(known))
+    return f"context ({_context(config)}): {share:.1%} of the tokens are words of the language model"
 
 
 def _origin(config: RunConfig) -> Checkpoint:

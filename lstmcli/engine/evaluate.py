@@ -2,15 +2,21 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lstmcli.data import label_names
+from lstmcli.data.sampling import labels
 from lstmcli.data.store import Store, encode, fingerprint, marks
+from lstmcli.data.tokens import END
+from lstmcli.data.unknown import counts, tally
 from lstmcli.engine import assemble, folder, runtime, stream
 from lstmcli.engine.assemble import Parts
 from lstmcli.engine.checkpoint import Checkpoint
@@ -68,11 +74,7 @@ def run(
     yield from _check(checkpoint, examples, dynamic=dynamic)
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
-    full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(checkpoint.config))
-    store = full.truncated(checkpoint.config.tokens)
-    if over := int((full.lengths > store.lengths).sum()):
-        limit = checkpoint.config.tokens.max_tokens
-        yield Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read")
+    full, store = yield from _encoded(parts, examples)
     logits = yield from (stream.outputs if parts.vocabulary.running else assemble.outputs)(parts, store)
     seconds = time.perf_counter() - begun
     yield Progress("resampling for the intervals")
@@ -106,8 +108,23 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example], *, dynamic: bool
         raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
     checkpoint.check_head()
     yield from tell_learned(checkpoint, examples)
-    if len(examples) < FEW:
+    for remark in label_names.remarks(Counter(chain.from_iterable(map(labels, examples)))):
+        yield Noted(remark)
+    if len(examples) == 1:
+        yield Noted("one text alone: the figures say little, and their intervals nothing")
+    elif len(examples) < FEW:
         yield Noted(f"only {len(examples)} texts: the figures say little")
+
+
+def _encoded(parts: Parts, examples: Sequence[Example]) -> Telling[tuple[Store, Store]]:
+    """The texts whole, and as the model reads them; says how many are cut, and what is unknown."""
+    full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config))
+    yield from tell_unknown(full)
+    store = full.truncated(parts.config.tokens)
+    if over := int((full.lengths > store.lengths).sum()):
+        limit = parts.config.tokens.max_tokens
+        yield Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read")
+    return full, store
 
 
 def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example]) -> Telling[None]:
@@ -118,12 +135,23 @@ def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example]) -> Telling
         yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score")
 
 
+def tell_unknown(store: Store) -> Telling[None]:
+    """Say where many words are unknown, and how many texts hold no known word."""
+    for remark in tally(counts(store)).remarks():
+        yield Noted(remark)
+
+
 def _of_language(
     parts: Parts, examples: Sequence[Example], outputs: Array, store: Store, seed: int, *, dynamic: bool
 ) -> Telling[Figures]:
-    """Figures of a language model alone: a character, and while it goes on learning."""
+    """Figures of a language model alone: unknown words, bits per character, and while it goes on learning."""
     characters = np.array([len(example.text) + 1 for example in examples])
-    found = _plain(parts.task.by_character(outputs, characters, seed=seed))
+    tokens, unknown = counts(store).T
+    of_words = parts.task.unknown_words(unknown, tokens, seed=seed)
+    spell = (parts.vocabulary.unknown_in(str(example.text)) if number else []
+             for example, number in zip(examples, unknown, strict=True))  # fmt: skip
+    spelled = np.array(parts.task.spelling_costs(parts.vocabulary.words[END + 1 :], spell))
+    found = _plain(of_words | parts.task.by_character(outputs, characters, spelled, seed=seed))
     if not dynamic:
         return found
     outputs = yield from stream.outputs(parts, store, "scoring and learning", dynamic=True)

@@ -24,7 +24,7 @@ from lstmcli.data.store import Store, encode
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.episodes import check_finite, check_task, labels_of, outputs
-from lstmcli.engine.evaluate import Array, Figures, tell_learned
+from lstmcli.engine.evaluate import Array, Figures, tell_learned, tell_unknown
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.types import Example, Progress
 
@@ -122,9 +122,9 @@ def measured(
     drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)
     yield from tell_learned(checkpoint, examples)
     yield from _tell_tasks(drawn)
-    full = yield from encode(
-        parts.vocabulary, together, cache=assemble.cache_of(checkpoint.config), labelled=not drawn_anew
-    )
+    cache = assemble.cache_of(checkpoint.config)
+    full = yield from encode(parts.vocabulary, together, cache=cache, labelled=not drawn_anew)
+    yield from tell_unknown(full)
     if "shares" not in checkpoint.progress and not drawn_anew:
         yield Noted("the checkpoint does not say the shares of its classes: they are taken for equal")
     begun = time.perf_counter()

@@ -1,6 +1,5 @@
 """The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,14 +10,14 @@ import platformdirs
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import labels, sampling, sources
-from lstmcli.engine import folder
+from lstmcli.data.check import listed
+from lstmcli.engine import folder, validation_split
 from lstmcli.engine.events import Noted, Telling
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.types import Example, Progress, Rows
 
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
-FEWEST = 4  # examples of which two can be held out
 NOWHERE = Path(os.devnull) / "cache"  # in place of a cache folder: nothing is there, nothing can be
 OLD = 1000  # examples of the old data that adaptation is checked on
 
@@ -152,29 +151,12 @@ def _held_out(config: RunConfig) -> Telling[tuple[list[Example], list[Example]]]
     train = yield from split(config.data, "train")
     if config.task == "model_language":
         train = yield from _running(config.data, train, found)
-    validation: list[Example] = []
-    if "validation" in found:
-        validation = yield from split(config.data, "validation")
-    else:
-        count = round(config.data.validation * len(train))
-        if count >= 2:
-            together = getattr(registry.find(registry.DATASETS, config.data.name), "TOGETHER", False)
-            draw = sampling.stretches if together and config.task == "classify" else sampling.stratified
-            validation, train = draw(train, count, seed=config.seed)
-        if not validation:
-            raise DataError(
-                f"{len(train)} examples are too few to hold {config.data.validation:.0%} out for validation",
-                where=str(root_of(config.data)),
-                fix=_larger(len(train)),
-            )
+    where = str(root_of(config.data))
+    if "validation" not in found:
+        return (yield from validation_split.hold_out(config, train, where))
+    validation = yield from split(config.data, "validation")
+    validation_split.check_classes(config, train, validation, where)
     return train, validation
-
-
-def _larger(count: int) -> str:
-    """How to hold out two of so few examples."""
-    if count < FEWEST:
-        return f"give at least {FEWEST} examples"
-    return f"give more examples, or hold out a larger part: --set data.validation={math.ceil(200 / count) / 100:g}"
 
 
 def _running(data: Data, train: list[Example], found: Sequence[str]) -> Telling[list[Example]]:
@@ -255,7 +237,7 @@ def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
     """Raises ConfigError where the data that a model was trained on has none of the labels that it was adapted to."""
     if not any(set(sampling.labels(example)) & set(known) for example in examples):
         what = "the model was adapted to other labels than those of the data that it was trained on"
-        raise ConfigError(what, where=f"labels: {', '.join(known)}", fix="say on what to score it: --data FILE")
+        raise ConfigError(what, where=f"labels: {listed(known)}", fix="say on what to score it: --data FILE")
 
 
 def supports(data: Data) -> Telling[list[Example]]:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from lstmcli.data import batching, words
+from lstmcli.data.flat import Ints
 from lstmcli.data.store import Store, encode
-from lstmcli.data.tokens import END, UNKNOWN
+from lstmcli.data.tokens import END
+from lstmcli.data.unknown import Tally, counts, tally
 from lstmcli.engine import assemble, runtime
 from lstmcli.engine.checkpoint import Checkpoint
 from lstmcli.engine.sinks import Answer
@@ -30,7 +32,7 @@ class Prediction:
 
     said: Answer
     truncated: bool
-    unknown: bool  # no word of the text is known
+    unknown: Tally  # of the words of the text
 
 
 class Predictions:
@@ -58,7 +60,7 @@ class Predictions:
             questions = [question for question in window if not question.problem]
             answered = predict(questions) if questions else iter(())
             for question in window:
-                found = Prediction(self.blank, False, False) if question.problem else next(answered)
+                found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
                 said: Answer = {"row": question.number, **found.said}
                 said |= {} if question.kept is None else {"kept": question.kept}
                 said |= {"problem": question.problem} if question.problem else {}
@@ -76,7 +78,7 @@ class Predictions:
             for text, parts in zip(texts, sentences, strict=True)
             for sentence in parts
         ]
-        described, known = self._described(examples) if examples else ([], [])
+        described, known = self._described(examples) if examples else ([], np.zeros((0, 2), int))
         place = 0
         for question, text, parts in zip(questions, texts, sentences, strict=True):
             own = slice(place, place + len(parts))
@@ -88,16 +90,16 @@ class Predictions:
             said: Answer = {"text": text, "entities": entities}
             if question.words:
                 said |= {"tokens": list(question.words), "tags": words.tags(chain.from_iterable(parts), entities)}
-            yield Prediction(said, truncated=False, unknown=not any(known[own]))
+            yield Prediction(said, truncated=False, unknown=tally(known[own].sum(axis=0, keepdims=True)))
             place = own.stop
 
-    def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], list[bool]]:
-        """What is said of each text, and whether a word of it is known."""
+    def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
+        """What is said of each text, and ``unknown.counts`` of them."""
         checkpoint, parts = self._checkpoint, self._parts
         store = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
         tagged = finish(assemble.outputs(parts, store))
         said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
-        return said, [not lost for lost in _unknown(store)]
+        return said, counts(store)
 
     def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
         checkpoint, parts = self._checkpoint, self._parts
@@ -110,8 +112,8 @@ class Predictions:
         if parts.vocabulary.running:
             described = [its | {"next": next_} for its, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
-        for text, said, cut, lost in zip(texts, described, truncated, _unknown(full), strict=True):
-            yield Prediction({"text": text} | said, cut, lost)
+        for text, said, cut, count in zip(texts, described, truncated, counts(full), strict=True):
+            yield Prediction({"text": text} | said, cut, tally(count[None]))
 
     def _next(self, store: Store) -> Iterator[dict[str, float]]:
         """The likeliest words after each text, and their chances."""
@@ -129,9 +131,3 @@ def _in_text(entity: dict[str, Any], sentence: list[words.Span], text: str) -> d
     """The entity with characters for words."""
     begin, end = sentence[entity["start"]][0], sentence[entity["end"] - 1][1]
     return {"text": text[begin:end]} | entity | {"start": begin, "end": end}
-
-
-def _unknown(store: Store) -> list[bool]:
-    nothing = (UNKNOWN, END) if store.running else (UNKNOWN,)
-    known = np.add.reduceat((~np.isin(store.ids, nothing)).astype(np.int64), store.offsets[:-1])
-    return [bool(count == 0) for count in known]

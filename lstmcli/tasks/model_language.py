@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli.tasks.ngrams import baseline_logs, fit_baselines
+from lstmcli.tasks.spelling import spelling_costs
 from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -30,7 +31,9 @@ __all__ = [
     "measure",
     "outputs",
     "probabilities",
+    "spelling_costs",
     "summary",
+    "unknown_words",
 ]
 
 
@@ -68,24 +71,37 @@ def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[
 
 
 def measure(outputs: Array, targets: Array, *, seed: int = 0) -> Metrics:  # noqa: ARG001 (one signature)
-    """Perplexity, with its 95 % interval over resampled texts."""
-    return {PRIMARY: Measure(*(float(np.exp(rate)) for rate in _resampled(outputs, outputs[:, -1], seed)))}
+    """Perplexity, with its 95 % interval over resampled texts. Every unknown word counts as the same word ``<unk>``, so
+    that only perplexities of one vocabulary can be compared."""
+    figures = _resampled(_totals(outputs), outputs[:, -1], seed)
+    return {PRIMARY: Measure(*(float(np.exp(rate)) for rate in figures))}
 
 
-def by_character(outputs: Array, characters: Array, *, seed: int = 0) -> Metrics:
-    """Bits a character, which can be compared where words are cut differently; as ``measure``.
+def unknown_words(unknown: Array, words: Array, *, seed: int = 0) -> Metrics:
+    """The share of unknown words, with its interval as ``measure``. unknown, words: how many, ``[text]``."""
+    return {"unknown_words": Measure(*_resampled(unknown, words, seed))}
 
-    characters: ``[text]``, the end of each counted as one. An unknown word counts with the chance of its being unknown,
-    which flatters a small vocabulary.
+
+def by_character(outputs: Array, characters: Array, spelled: Array, *, seed: int = 0) -> Metrics:
+    """Bits per character, which can be compared where words are cut or known differently; as ``measure``.
+
+    characters: ``[text]``, the end of each counted as one; spelled: ``[text]``, nats that the spelling of its unknown
+    words costs beside the probability of ``<unk>`` (``spelling_costs``). Case that the vocabulary folds costs nothing.
     """
-    return {"bits_per_character": Measure(*(rate / math.log(2) for rate in _resampled(outputs, characters, seed)))}
+    figures = _resampled(_totals(outputs) + spelled, characters, seed)
+    return {"bits_per_character": Measure(*(rate / math.log(2) for rate in figures))}
 
 
-def _resampled(outputs: Array, counts: Array, seed: int) -> tuple[float, float, float]:
-    """Minus the log chance of all texts over their counts, and its 95 % interval over resampled texts."""
+def _totals(outputs: Array) -> Array:
+    """Minus the log probability of each text, a mean over directions."""
+    totals: Array = outputs[:, :-1].mean(axis=1)
+    return totals
+
+
+def _resampled(totals: Array, counts: Array, seed: int) -> tuple[float, float, float]:
+    """The sum of the totals over that of the counts, and its 95 % interval over resampled texts."""
     random = np.random.default_rng(seed)
-    totals = outputs[:, :-1].mean(axis=1)
-    draws = (random.integers(0, len(outputs), len(outputs)) for _ in range(DRAWS))
+    draws = (random.integers(0, len(totals), len(totals)) for _ in range(DRAWS))
     low, high = np.quantile([totals[draw].sum() / counts[draw].sum() for draw in draws], (0.025, 0.975))
     return float(totals.sum() / counts.sum()), float(low), float(high)
 
@@ -106,10 +122,10 @@ def baseline_chances(fitted: dict[str, Array], codes: Array, offsets: Array) -> 
 
 
 def _rates(outputs: Array) -> Array:
-    """Minus the log chance a word, of each text."""
-    rates: Array = outputs[:, :-1].mean(axis=1) / outputs[:, -1]
+    """Minus the log probability per word, of each text."""
+    rates: Array = _totals(outputs) / outputs[:, -1]
     return rates
 
 
 def _rate(outputs: Array) -> float:
-    return float(outputs[:, :-1].mean(axis=1).sum() / outputs[:, -1].sum())
+    return float(_totals(outputs).sum() / outputs[:, -1].sum())
