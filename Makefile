@@ -64,7 +64,7 @@ check: lint types test test-least test-slow test-pythons
 
 pretrained: setup
 	for recipe in imdb-lm imdb-pretrained imdb-taught imdb-small; do $(BIN)/lstmcli train $$recipe --force || exit 1; done
-	$(BIN)/python -m lstmcli.engine.compact runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
+	$(BIN)/python -m lstmcli.storage.export runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
 	$(BIN)/lstmcli evaluate -c runs/imdb-small/model.pt
 	$(BIN)/lstmcli evaluate -c lstmcli/pretrained/imdb.pt
 

@@ -10,21 +10,21 @@ from typing import Any
 from lstmcli.errors import ConfigError, did_you_mean
 
 DATASETS = {
-    "arsc": "lstmcli.data.arsc",
-    "banking77": "lstmcli.data.banking77",
-    "clinc150": "lstmcli.data.clinc150",
-    "conll2003": "lstmcli.data.conll2003",
-    "entities": "lstmcli.data.entities",
-    "imdb": "lstmcli.data.imdb",
-    "ptb": "lstmcli.data.ptb",
-    "reviews": "lstmcli.data.reviews",
-    "table": "lstmcli.data.table",
-    "texts": "lstmcli.data.texts",
+    "arsc": "lstmcli.data.readers.arsc",
+    "banking77": "lstmcli.data.readers.banking77",
+    "clinc150": "lstmcli.data.readers.clinc150",
+    "conll2003": "lstmcli.data.readers.conll2003",
+    "entities": "lstmcli.data.readers.entities",
+    "imdb": "lstmcli.data.readers.imdb",
+    "ptb": "lstmcli.data.readers.ptb",
+    "reviews": "lstmcli.data.readers.reviews",
+    "table": "lstmcli.data.readers.table",
+    "texts": "lstmcli.data.readers.plain_text",
 }
 LAYOUTS = ("table", "texts")  # data sets that are no data by themselves: always a path
 PROBLEMS = {  # drawn, not read: what learned optimisers are raced on
-    "classifiers": "lstmcli.data.classifiers",
-    "quadratics": "lstmcli.data.quadratics",
+    "classifiers": "lstmcli.race.classifiers",
+    "quadratics": "lstmcli.race.quadratics",
 }
 TASKS = {
     "classify": "lstmcli.tasks.classify",

@@ -79,8 +79,8 @@ class Batch:
     """Texts of one padded batch.
 
     tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
-    targets: ``[batch]`` label ids, ``[batch, label]`` chances, ``[batch, time]`` tag ids, or the ids of the words that
-    follow, or none; spelling: for tagging.
+    targets: ``[batch]`` label ids, ``[batch, label]`` probabilities, ``[batch, time]`` tag ids, or the ids of the words
+    that follow, or none; spelling: for tagging.
     """
 
     tokens: Tensor
@@ -153,7 +153,7 @@ class TagScores:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """logs: ``[direction, batch, time]``, log chance of each target, forwards given the tokens up to it, backwards
+    """logs: ``[direction, batch, time]``, log probability of each target, forwards given the tokens up to it, backwards
     given those after it, 0 at padding; lengths: ``[batch]``; penalty: what training adds to the loss; state: hidden
     and cell of the forward direction after the last token, ``[layer, batch, hidden]``, for the batch that goes on."""
 
@@ -194,6 +194,20 @@ class Measure:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """What one split holds; labels of texts, or of entities by type; lengths in tokens."""
+
+    examples: int
+    labels: dict[str, int]
+    duplicates: int
+    in_train: int
+    median: int
+    longest: int
+    over: int  # texts longer than max_tokens
+    tagged: bool
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def run() -> Callable[..., int]:
 
 def skip_unless_run(precision: str) -> None:
     """Skip the test where the processor does not run an LSTM in the precision."""
-    from lstmcli.engine import runtime
+    from lstmcli.machine import runtime
 
     if precision == "bfloat16" and not runtime.runs_bfloat16("cpu"):
         pytest.skip("this processor runs no LSTM in bfloat16")

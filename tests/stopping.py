@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lstmcli.config import RunConfig
-from lstmcli.engine import folder
-from lstmcli.engine.events import Event, Finished
-from lstmcli.engine.inputs import Inputs
-from lstmcli.engine.train import run
+from lstmcli.events import Event, Finished
+from lstmcli.storage import run_folder
+from lstmcli.storage.examples import Inputs
+from lstmcli.training.train import run
 
-FILES = (folder.MODEL, folder.LAST, folder.METRICS)
+FILES = (run_folder.MODEL, run_folder.LAST, run_folder.METRICS)
 
 
 def ends_with_the_same_bytes(
@@ -27,7 +27,7 @@ def ends_with_the_same_bytes(
     for stop, out in zip(range(1, len(events), 3), stopped, strict=True):
         list(itertools.islice(run(config, data, out), stop))
     before_resuming()
-    begun = [out for out in stopped if (out / folder.LAST).is_file()]
+    begun = [out for out in stopped if (out / run_folder.LAST).is_file()]
     assert len(begun) >= 3
     for out in begun:
         list(run(config, data, out, resume=True))

@@ -39,7 +39,7 @@ def adapt(
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
-    sets: options.Reading = None,
+    sets: options.DataSettings = None,
     maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -51,30 +51,33 @@ def adapt(
     """Bend a model to a new domain with a few labelled texts a class."""
     from lstmcli import recipes
     from lstmcli.cli import render
-    from lstmcli.engine import folder, inputs, naming
+    from lstmcli.storage import data_option, run_folder
+    from lstmcli.storage import examples as inputs
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.labelled(sets, maps, text_column, label_column)
     given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
     loaded, path = screen.checkpoint(checkpoint, given)
-    target = folder.beside(path, out)
+    target = run_folder.beside(path, out)
     if data is None:
-        source = naming.with_reading(naming.unseen_domain(loaded.config.data), reading)
-        screen.note(f"no --data: {naming.title(source)} of the bundled data is learned")
+        source = data_option.with_reading(data_option.unseen_domain(loaded.config.data), reading)
+        screen.note(f"no --data: {data_option.title(source)} of the bundled data is learned")
     else:
         if note := recipes.same_name(data, "--data"):
             screen.note(note)
-        source = naming.named(data, loaded.config, reading)
-    naming.check_known(reading, loaded.vocabulary.classes)
+        source = data_option.named(data, loaded.config, reading)
+    data_option.check_known(reading, loaded.vocabulary.classes)
     if target.exists():
         screen.note(f"{target} will be written over; to keep it: --out FILE")
     skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported, not learned
     examples = screen.watch(inputs.everything(source.model_copy(update=skipping)))
-    examples = screen.watch(naming.as_known(examples, loaded.vocabulary.classes, loaded.config.data, adapting=True))
+    examples = screen.watch(
+        data_option.as_known(examples, loaded.vocabulary.classes, loaded.config.data, adapting=True)
+    )
     old = screen.watch(inputs.old(loaded.config))
 
-    from lstmcli.engine import adapt as engine
+    from lstmcli.inference import adapt as engine
 
-    wanted = engine.Wanted(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
+    wanted = engine.AdaptOptions(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
     result = screen.watch(engine.run(loaded, examples, wanted, old=old, out=target))
-    screen.adaptation(result, naming.title(source))
+    screen.adaptation(result, data_option.title(source))

@@ -14,9 +14,9 @@ from lstmcli.cli.render import Screen
 from lstmcli.types import Progress
 
 if TYPE_CHECKING:
-    from lstmcli.engine.predict import Prediction
-    from lstmcli.engine.sinks import Answer, Put
-    from lstmcli.engine.texts import Texts
+    from lstmcli.inference.predict import Prediction
+    from lstmcli.storage.sinks import Answer, Put
+    from lstmcli.storage.text_io import Texts
 
 SHOWN = 200  # characters of a text on a terminal
 
@@ -60,7 +60,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
 
 
 def _answer(screen: Screen, said: "Answer", columns: "Iterable[str]", *, flush: bool) -> None:
-    from lstmcli.engine.sinks import cell
+    from lstmcli.storage.sinks import cell
 
     kept = [(column, cell(said["kept"].get(column))) for column in columns] if "kept" in said else []
     if screen.json or ("label" not in said and not screen.out.is_terminal):

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from lstmcli.engine.events import Stepped
+    from lstmcli.events import Stepped
 
 
 class Bars:

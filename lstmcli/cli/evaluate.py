@@ -54,7 +54,7 @@ def evaluate(
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
-    sets: options.Reading = None,
+    sets: options.DataSettings = None,
     maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -66,21 +66,22 @@ def evaluate(
     """Score a model: 95 % intervals, and baselines beside every score."""
     from lstmcli import recipes
     from lstmcli.cli import render
-    from lstmcli.engine import folder, inputs, naming
+    from lstmcli.storage import atomic, data_option
+    from lstmcli.storage import examples as inputs
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.labelled(sets, maps, text_column, label_column)
     if report is not None:
-        folder.claim_file(report / "report.json")
+        atomic.claim_file(report / "report.json")
     given = [*options.learner(learner), *options.runtime(device, precision, threads)]
     loaded, path = screen.checkpoint(checkpoint, given)
     if data is not None and (note := recipes.same_name(data, "--data")):
         screen.note(note)
-    source = naming.named(data, loaded.config, reading)
+    source = data_option.named(data, loaded.config, reading)
     known = loaded.vocabulary.classes
-    naming.check_known(reading, known)
+    data_option.check_known(reading, known)
     name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
-    examples = screen.watch(naming.as_known(examples, known, loaded.config.data, adapting=shots is not None))
+    examples = screen.watch(data_option.as_known(examples, known, loaded.config.data, adapting=shots is not None))
     if data is None and "adapted_from" in loaded.progress:
         inputs.check_labels(examples, known)
 
@@ -88,14 +89,14 @@ def evaluate(
         raise ConfigError("two ways to adapt at once", where="--dynamic and --shots", fix="leave out one of them")
     if shots is not None:
         from lstmcli.cli import few_shot
-        from lstmcli.engine.few_shot import Asked, run
+        from lstmcli.inference.few_shot import FewShotOptions, run
 
         fixed = screen.watch(inputs.supports(source))
-        fixed = screen.watch(naming.as_known(fixed, known, loaded.config.data))
+        fixed = screen.watch(data_option.as_known(fixed, known, loaded.config.data))
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
-        asked = Asked(
-            naming.title(source), name, shape, episodes, prior or Prior.support, seed or 0, free=learner is None
+        asked = FewShotOptions(
+            data_option.title(source), name, shape, episodes, prior or Prior.support, seed or 0, free=learner is None
         )
         few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
         return
@@ -104,10 +105,12 @@ def evaluate(
         what = f"nothing is adapted here: no use for {' and '.join(wrong)}"
         raise ConfigError(what, where="evaluate", fix="add --shots 5")
 
-    from lstmcli.engine import evaluate as engine
+    from lstmcli.inference import evaluate as engine
 
     result = screen.watch(
-        engine.run(loaded, examples, data=naming.title(source), split=name, path=path, seed=seed or 0, dynamic=dynamic)
+        engine.run(
+            loaded, examples, data=data_option.title(source), split=name, path=path, seed=seed or 0, dynamic=dynamic
+        )
     )
     screen.report(result)
     if report is not None:

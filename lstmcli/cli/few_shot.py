@@ -9,9 +9,9 @@ from lstmcli.cli.figures import NAMES
 from lstmcli.cli.render import Screen
 
 if TYPE_CHECKING:
-    from lstmcli.engine.evaluate import Figures
-    from lstmcli.engine.few_shot import FewShot
-    from lstmcli.engine.race import Race
+    from lstmcli.inference.evaluate import Figures
+    from lstmcli.inference.few_shot import FewShot
+    from lstmcli.race.race import Race
 
 BESIDE = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}
 SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
@@ -20,7 +20,7 @@ SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
 def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
     """The report on stdout; with a target also as report.json in that folder."""
     if target is not None:
-        from lstmcli.engine import evaluate
+        from lstmcli.inference import evaluate
 
         evaluate.write_plain(report.plain(), target)
         (target / evaluate.PREDICTIONS).unlink(missing_ok=True)  # of another evaluation

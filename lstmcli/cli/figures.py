@@ -45,7 +45,7 @@ def with_counts(labels: dict[str, int]) -> str:
 
 def foretold(said: dict[str, Any]) -> str:
     """The end of a text, the words that may follow, and how well the text itself was foretold."""
-    words = ", ".join(f"{word} {chance:.1%}" for word, chance in said["next"].items())
+    words = ", ".join(f"{word} {probability:.1%}" for word, probability in said["next"].items())
     text = " ".join(said["text"].split())
     shortened = text if len(text) <= ENDING else f"… {text[-ENDING:]}"
     return f"{shortened} → {words}  (perplexity {said['perplexity']:.1f})"

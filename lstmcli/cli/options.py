@@ -30,7 +30,7 @@ Data = Annotated[
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", metavar="NAME", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="Column that holds the label.")]
-Reading = Annotated[
+DataSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="How to read the data: data.delimiter=';', data.encoding=cp1252."),
 ]

@@ -48,7 +48,7 @@ def predict(
         ),
     ] = None,
     text_column: options.TextColumn = None,
-    sets: options.Reading = None,
+    sets: options.DataSettings = None,
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -69,8 +69,8 @@ def predict(
     that cannot be used is empty, with the reason (problem).
     """
     from lstmcli.cli import answers, render
-    from lstmcli.engine import sinks
-    from lstmcli.engine.texts import TextOptions, Texts
+    from lstmcli.storage import sinks
+    from lstmcli.storage.text_io import TextOptions, Texts
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.reading(sets, options.UNLABELLED, ("text_column", "--text-column", text_column))
@@ -81,7 +81,7 @@ def predict(
     loaded, _ = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
     stream.open(loaded.config.data)
 
-    from lstmcli.engine.predict import Predictions
+    from lstmcli.inference.predict import Predictions
 
     model = Predictions(loaded)
     predictions = model.of(stream.windows())

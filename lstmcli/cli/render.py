@@ -17,16 +17,16 @@ from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
 from lstmcli.config import RunConfig
-from lstmcli.engine.folder import RUNS, within
+from lstmcli.storage.run_folder import RUNS, within
 from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
 if TYPE_CHECKING:
-    from lstmcli.data.check import SplitCheck
-    from lstmcli.engine.adapt import Adaptation
-    from lstmcli.engine.checkpoint import Checkpoint
-    from lstmcli.engine.evaluate import Figures, Report
-    from lstmcli.engine.events import Evaluated, Event, Finished, Planned
+    from lstmcli.events import Evaluated, Event, Finished, Planned
+    from lstmcli.inference.adapt import Adaptation
+    from lstmcli.inference.evaluate import Figures, Report
+    from lstmcli.storage.checkpoint import Checkpoint
+    from lstmcli.types import SplitCheck
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Screen:
         from dataclasses import replace
 
         from lstmcli import recipes
-        from lstmcli.engine import checkpoint as checkpoints
+        from lstmcli.storage import checkpoint as checkpoints
 
         path = checkpoints.find(named)
         loaded = checkpoints.load(path)
@@ -205,7 +205,7 @@ class Screen:
         if isinstance(event, Told):
             bars.show(event.what, event.done, event.total)
             return
-        from lstmcli.engine import events
+        from lstmcli import events
 
         if isinstance(event, events.Stepped):
             bars.step(event)

@@ -78,16 +78,18 @@ def train(
         screen.note(note)
     config = recipes.load(recipe, overrides=sets or (), options=given)
 
-    from lstmcli.engine import folder, inputs, memory
+    from lstmcli.machine import malloc
+    from lstmcli.storage import examples as inputs
+    from lstmcli.storage import run_folder
 
-    target = out or folder.default(recipe)
+    target = out or run_folder.default(recipe)
     if resume and config.data.name in registry.PROBLEMS:
         raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume; to begin anew: --force")
     if not dry_run:
-        context.with_resource(folder.claimed(target, config.data, resume=resume, force=force))
+        context.with_resource(run_folder.claimed(target, config.data, resume=resume, force=force))
     if config.data.name in registry.PROBLEMS:
         from lstmcli.cli import few_shot
-        from lstmcli.engine import race
+        from lstmcli.race import race
 
         if dry_run:
             screen.rehearsal(config, race.rehearse(config))
@@ -96,10 +98,10 @@ def train(
         return
     if not resume:
         inputs.check_models(config, target)
-    memory.keep(shared=memory.large(config))
+    malloc.keep(shared=malloc.large(config))
     examples = screen.watch(inputs.read(config))
 
-    from lstmcli.engine.train import rehearse, run  # torch starts here, after every cheap mistake is caught
+    from lstmcli.training.train import rehearse, run  # torch starts here, after every cheap mistake is caught
 
     chosen = [option.key for option in given] + [override.partition("=")[0].strip() for override in sets or ()]
     events = rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume, chosen=chosen)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 
-from lstmcli.data.sampling import labels
+from lstmcli.data.batches.sampling import labels
 from lstmcli.errors import MANY, ConfigError, did_you_mean
 from lstmcli.types import Example
 

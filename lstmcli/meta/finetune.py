@@ -17,7 +17,7 @@ from lstmcli.types import Batch, Loss
 class Finetune(Learner):
     """Learns nothing of its own."""
 
-    takes_shares = True
+    uses_support_prior = True
 
     def __init__(self, config: Config, names: list[str]) -> None:
         super().__init__(names)

@@ -32,7 +32,7 @@ class Learner(nn.Module):
     names: of the weights that move; they always count the head in. share: of the meta-loss that earlier steps have.
     """
 
-    takes_shares = False  # after adaptation the classes have the shares that they have in the support
+    uses_support_prior = False  # after adaptation the classes have the shares that they have in the support
     whole_texts = False  # it compares texts, and cannot bend a model that tags words
 
     def __init__(self, names: list[str], share: float = 0.0) -> None:
@@ -174,16 +174,16 @@ def descend(
     start = {name: value.detach() for name, value in weights.items()}
 
     def anchored(at: Weights) -> Tensor:
-        pulls = [in_rows(value - start[name]).square().sum(dim=1) for name, value in at.items()]
+        pulls = [flatten(value - start[name]).square().sum(dim=1) for name, value in at.items()]
         return losses(at) + anchor * torch.stack(pulls).sum(dim=0)
 
     for step in range(steps):
-        _, gradients = sloping(anchored if anchor else losses, weights, exact=exact)
+        _, gradients = value_and_grad(anchored if anchor else losses, weights, exact=exact)
         weights = {name: value - rate(name, step) * gradients[name] for name, value in weights.items()}
         yield weights
 
 
-def sloping(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: bool) -> tuple[Tensor, Weights]:
+def value_and_grad(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: bool) -> tuple[Tensor, Weights]:
     """The losses of each task at the weights, ``[task]``, and their gradients; constants unless ``exact``."""
     with torch.enable_grad():
         at = weights if exact else {name: value.detach().requires_grad_() for name, value in weights.items()}
@@ -194,10 +194,10 @@ def sloping(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: boo
 
 def packed(weights: Weights) -> Tensor:
     """All weights of each task in a row, ``[task, coordinate]``."""
-    return torch.cat([in_rows(value) for value in weights.values()], dim=1)
+    return torch.cat([flatten(value) for value in weights.values()], dim=1)
 
 
-def in_rows(value: Tensor) -> Tensor:
+def flatten(value: Tensor) -> Tensor:
     """A weight of each task in a row, ``[task, coordinate]``; a single number too."""
     return value.reshape(len(value), -1)
 

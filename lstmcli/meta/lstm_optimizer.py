@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import LstmOptimizer as Config
-from lstmcli.meta.inner import Weights, moving, packed, sloping, unpacked
+from lstmcli.meta.inner import Weights, moving, packed, unpacked, value_and_grad
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
@@ -111,7 +111,7 @@ class LstmOptimizer(Stepping):
             if state is not None and step % self.config.truncate == 0:
                 weights = {name: value.detach().requires_grad_(exact) for name, value in weights.items()}
                 state = state.cut()
-            _, gradients = sloping(losses, weights, exact=exact)
+            _, gradients = value_and_grad(losses, weights, exact=exact)
             rows = packed(weights)
             state = self.step(packed(gradients), rows, state)
             weights = unpacked(rows + state.moved, weights)

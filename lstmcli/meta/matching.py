@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from lstmcli.config import Matching as Config
 from lstmcli.meta.inner import HEAD, Learner, Weights, classes, embedded
-from lstmcli.meta.prototypical import NEVER, membership
+from lstmcli.meta.prototypical import MASKED_LOGIT, membership
 from lstmcli.types import Batch, Loss
 
 TEXTS, MEMBERS = "support.embedding", "support.member"  # [task, text, feature] and [task, text, label]
@@ -36,7 +36,7 @@ TEXTS, MEMBERS = "support.embedding", "support.member"  # [task, text, feature] 
 class Matching(Learner):
     """Learns to see texts in the light of others, and how fast nearness falls off."""
 
-    takes_shares = whole_texts = True
+    uses_support_prior = whole_texts = True
 
     def __init__(self, config: Config, model: nn.Module) -> None:
         super().__init__([TEXTS, MEMBERS])
@@ -82,7 +82,7 @@ class Matching(Learner):
     def _answer(self, embedding: Tensor, weights: Weights) -> Tensor:
         """log p, ``[task, batch, label]``."""
         nearness = self._nearness(self._in_context(embedding, weights[TEXTS]), weights[TEXTS])
-        others = NEVER * (1 - weights[MEMBERS].mT)  # [task, label, text]
+        others = MASKED_LOGIT * (1 - weights[MEMBERS].mT)  # [task, label, text]
         return (nearness.log_softmax(dim=-1)[:, :, None] + others[:, None]).logsumexp(dim=-1)
 
     def _in_context(self, embedding: Tensor, texts: Tensor) -> Tensor:

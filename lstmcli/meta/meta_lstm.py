@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from lstmcli.config import MetaLstm as Config
-from lstmcli.meta.inner import Weights, moving, packed, sloping, unpacked
+from lstmcli.meta.inner import Weights, moving, packed, unpacked, value_and_grad
 from lstmcli.meta.lstm_optimizer import seen_of
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
@@ -46,7 +46,7 @@ class MetaLstm(Stepping):
         let_in, kept = (gate.bias.sigmoid().expand_as(cell) for gate in (self.input_gate, self.forget_gate))
         yield weights
         for _ in range(self.config.steps):
-            lost, gradients = sloping(losses, weights, exact=exact)
+            lost, gradients = value_and_grad(losses, weights, exact=exact)
             slope = packed(gradients)
             seen = (*seen_of(slope), *seen_of(lost[:, None].expand_as(slope)), cell)
             let_in = self.input_gate(torch.stack((*seen, let_in), dim=-1))[..., 0].sigmoid()

@@ -19,13 +19,13 @@ from lstmcli.config import Prototypical as Config
 from lstmcli.meta.inner import HEAD, Learner, Weights, embedded
 from lstmcli.types import Batch, Loss
 
-NEVER = -1e4  # logit of a class without texts to learn from: it is not the answer
+MASKED_LOGIT = -1e4  # logit of a class without texts to learn from: it is not the answer
 
 
 class Prototypical(Learner):
     """Learns the scale of distances."""
 
-    takes_shares = whole_texts = True
+    uses_support_prior = whole_texts = True
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
@@ -42,7 +42,7 @@ def prototypes(model: nn.Module, support: Batch, scale: Tensor) -> Weights:
     counts = member.sum(dim=1)  # [task, label]
     centres = member.mT @ embedding / counts.clamp_min(1)[:, :, None]  # [task, label, feature]
     bias = -scale.exp() * centres.square().sum(dim=-1)
-    return {f"{HEAD}.weight": 2 * scale.exp() * centres, f"{HEAD}.bias": bias.masked_fill(counts == 0, NEVER)}
+    return {f"{HEAD}.weight": 2 * scale.exp() * centres, f"{HEAD}.bias": bias.masked_fill(counts == 0, MASKED_LOGIT)}
 
 
 def membership(model: nn.Module, support: Batch, like: Tensor) -> Tensor:

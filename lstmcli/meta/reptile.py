@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Reptile as Config
-from lstmcli.meta.inner import Learner, Weights, descend, in_rows, moving, spread
+from lstmcli.meta.inner import Learner, Weights, descend, flatten, moving, spread
 from lstmcli.types import Batch, Episode, Loss
 
 
@@ -37,7 +37,7 @@ class Reptile(Learner):
         every = _both(episode)
         start = spread(model, self.names, len(every.tokens))
         *_, end = self.trajectory(model, every, loss)
-        ways = [in_rows(start[name] - end[name].detach()).square().sum(dim=1) for name in self.names]
+        ways = [flatten(start[name] - end[name].detach()).square().sum(dim=1) for name in self.names]
         way = torch.stack(ways).sum(dim=0) / 2
         with torch.no_grad():
             reached = self.losses(model, every, loss)(end)

@@ -17,14 +17,14 @@ from torch import nn
 
 from lstmcli.config import Ridge as Config
 from lstmcli.meta.inner import HEAD, Learner, Weights, embedded
-from lstmcli.meta.prototypical import NEVER, membership
+from lstmcli.meta.prototypical import MASKED_LOGIT, membership
 from lstmcli.types import Batch, Loss
 
 
 class Ridge(Learner):
     """Learns how strongly the head is held small, and how sharp its answers are."""
 
-    takes_shares = whole_texts = True
+    uses_support_prior = whole_texts = True
 
     def __init__(self, config: Config, model: nn.Module) -> None:
         super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
@@ -41,7 +41,7 @@ class Ridge(Learner):
         solved = torch.linalg.solve(products + torch.diag_embed(held[:, None].expand(products.shape[:2])), member)
         weights = self.sharpness.exp() * solved.mT @ rows  # [task, label, feature + 1]
         absent = member.sum(dim=1) == 0
-        yield {f"{HEAD}.weight": weights[..., :-1], f"{HEAD}.bias": weights[..., -1].masked_fill(absent, NEVER)}
+        yield {f"{HEAD}.weight": weights[..., :-1], f"{HEAD}.bias": weights[..., -1].masked_fill(absent, MASKED_LOGIT)}
 
 
 def build(config: Config, model: nn.Module) -> Ridge:

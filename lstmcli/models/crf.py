@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-300  # a weight below counts as this
-FORBIDDEN = -1e4  # added to a score: its chance is zero in every precision, and differences stay numbers
+FORBIDDEN = -1e4  # added to a score: its probability is zero in every precision, and differences stay numbers
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,13 @@ def best(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
 
 
 def marginals(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
-    """The chance of each tag at each word, ``[batch, time, label]``, zero at padding."""
-    return chances(chain, emissions, lengths, lengths.new_zeros(emissions.shape[:2]))[0]
+    """The probability of each tag at each word, ``[batch, time, label]``, zero at padding."""
+    return probabilities(chain, emissions, lengths, lengths.new_zeros(emissions.shape[:2]))[0]
 
 
-def chances(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The marginals, and of the path ``tags`` two ``[batch, time]`` whose sum tells the chance of any stretch of it.
+def probabilities(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The marginals, and of the path ``tags`` two ``[batch, time]`` whose sum tells the probability of any stretch of
+    it.
 
     log p(y_i … y_j as in tags) = first[i] + second[j]: what leads up to word i, the scores along the path, and what
     may follow word j.
@@ -78,7 +79,8 @@ def chances(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> t
 
 
 class _LogPartition(torch.autograd.Function):
-    """Its gradient is the chance of each tag and of each move, which both directions' scores tell without a loop."""
+    """Its gradient is the probability of each tag and of each move, which both directions' scores tell without a
+    loop."""
 
     generate_vmap_rule = True
 
@@ -103,7 +105,7 @@ class _LogPartition(torch.autograd.Function):
         place = torch.arange(emissions.shape[1], device=emissions.device)
         share = gradient[:, None, None] * (place < lengths[:, None])[:, :, None]  # [batch, time, 1]
         tags = (before + after - total[:, None, None]).masked_fill(share == 0, float("-inf")).exp() * share
-        # A move's chance is its part of all that leads to a tag, times the tag's.
+        # A move's probability is its part of all that leads to a tag, times the tag's.
         peak = before[:, :-1].amax(dim=2, keepdim=True).detach()
         weight = (before[:, :-1] - peak).exp()  # [batch, time - 1, label]
         led = (before[:, 1:] - emissions[:, 1:] - peak).exp().clamp_min(SMALLEST)

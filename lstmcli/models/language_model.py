@@ -71,7 +71,7 @@ class LanguageModel(nn.Module):
         return TokenScores(logs, lengths, torch.stack(penalties).mean(), last)
 
     def following(self, batch: Batch) -> Tensor:
-        """Log chances of the word after the last of each text, forwards: ``[batch, word]``."""
+        """Log probabilities of the word after the last of each text, forwards: ``[batch, word]``."""
         (hidden,), _ = self._read([self.embedding(batch.tokens)], batch.lengths, [None])
         last = hidden[-1][torch.arange(len(batch.lengths), device=batch.lengths.device), batch.lengths - 1]
         return self.softmax.all(self.maps[0](last), self.embedding.weight)

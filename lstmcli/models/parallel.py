@@ -102,7 +102,8 @@ def _each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
 
 def _autocast() -> torch.autocast:
     """Autocast as it is here, but that each cast is made anew: the cache of casts is one for all threads, and emptied
-    by whichever is done first, so that how often a weight was cast, and how its gradient was rounded, would be chance.
+    by whichever is done first, so that how often a weight was cast, and how its gradient was rounded, would be
+    probability.
     """
     halved, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
     return torch.autocast("cpu", dtype, enabled=halved, cache_enabled=False)

@@ -1,4 +1,4 @@
-"""The chance of each next word: over all words, over some that are drawn, or by groups of like frequency.
+"""The probability of each next word: over all words, over some that are drawn, or by groups of like frequency.
 
 Words are numbered by frequency, the most frequent first; that is what the drawn and the grouped softmax rely on.
 """
@@ -20,10 +20,10 @@ NARROWER = 2.0  # each group's vectors than those of the group before
 class TiedSoftmax(nn.Module):
     """Words' output vectors are their input vectors (Press & Wolf 2017, "Using the Output Embedding").
 
-    samples: how many words are drawn a batch in training, 0: none, all are scored. Drawn after Zipf's law, the chance
-    of word k being log((k + 2) / (k + 1)) / log(words + 1); each stands for as many words as the inverse of how often
-    it was to be expected (Bengio & Senecal 2008, "Adaptive Importance Sampling", section 3), so that the sum over
-    them and the target has the mean of the full sum.
+    samples: how many words are drawn a batch in training, 0: none, all are scored. Drawn after Zipf's law, the
+    probability of word k being log((k + 2) / (k + 1)) / log(words + 1); each stands for as many words as the inverse of
+    how often it was to be expected (Bengio & Senecal 2008, "Adaptive Importance Sampling", section 3), so that the sum
+    over them and the target has the mean of the full sum.
     """
 
     def __init__(self, words: int, samples: int) -> None:
@@ -33,8 +33,9 @@ class TiedSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(words))
 
     def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
-        """Log chances of the targets, both ``[side, row]``. features: ``[side, row, embedding]``; vectors: ``[word,
-        embedding]``. Each side has words drawn for itself: of the same for both it learns a tenth less in a time."""
+        """Log probabilities of the targets, both ``[side, row]``. features: ``[side, row, embedding]``; vectors:
+        ``[word, embedding]``. Each side has words drawn for itself: of the same for both it learns a tenth less in a
+        time."""
         if self.training and self.samples:
             return self._drawn(features, targets, vectors)
         rows = targets.numel() if torch.is_grad_enabled() else ROWS
@@ -46,7 +47,7 @@ class TiedSoftmax(nn.Module):
         return -torch.cat(losses).view_as(targets)
 
     def all(self, features: Tensor, vectors: Tensor) -> Tensor:
-        """Log chances of all words, ``[row, word]``."""
+        """Log probabilities of all words, ``[row, word]``."""
         return (wide(F.linear(features, vectors)) + self.bias).log_softmax(dim=-1)
 
     def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
@@ -68,14 +69,14 @@ class TiedSoftmax(nn.Module):
     def _expected(self, words: Tensor) -> Tensor:
         """The log of how often each word is to be expected among the drawn."""
         rank = words.double()
-        chances = ((rank + 2) / (rank + 1)).log() / math.log(self.words + 1)
-        return (chances * self.samples).log().float()
+        probabilities = ((rank + 2) / (rank + 1)).log() / math.log(self.words + 1)
+        return (probabilities * self.samples).log().float()
 
 
 def _logs(
     features: Tensor, known: Tensor, own: Tensor, targets: Tensor, drawn: Tensor, bias: Tensor, others: Tensor
 ) -> tuple[Tensor]:
-    """Log chances ``[row]`` of the targets among themselves and the drawn. known, drawn: their vectors, ``[row,
+    """Log probabilities ``[row]`` of the targets among themselves and the drawn. known, drawn: their vectors, ``[row,
     embedding]`` and ``[sample, embedding]``; own, bias: their biases; others: the drawn words."""
     own = own + (wide(features) * wide(known)).sum(-1)
     sums = []

@@ -55,10 +55,10 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
     }
 
 
-def baseline_chances(fitted: dict[str, Array], ids: Array, offsets: Array) -> dict[str, Array]:
+def baseline_probabilities(fitted: dict[str, Array], ids: Array, offsets: Array) -> dict[str, Array]:
     """By baseline, ``[text, label]``."""
     texts = len(offsets) - 1
-    chances = {"majority": np.tile(fitted["prior"], (texts, 1))}
+    probabilities = {"majority": np.tile(fitted["prior"], (texts, 1))}
     if "terms" in fitted:
         from scipy.special import softmax
         from sklearn.feature_extraction.text import TfidfTransformer
@@ -66,8 +66,8 @@ def baseline_chances(fitted: dict[str, Array], ids: Array, offsets: Array) -> di
         weighting = TfidfTransformer(sublinear_tf=True)
         weighting.idf_ = fitted["idf"]
         scores = [weighting.transform(part) @ fitted["weight"] for part in _counts(ids, offsets, fitted["terms"])]
-        chances["linear"] = softmax(np.concatenate(scores) + fitted["bias"], axis=1)
-    return chances
+        probabilities["linear"] = softmax(np.concatenate(scores) + fitted["bias"], axis=1)
+    return probabilities
 
 
 def _parts(offsets: Array) -> list[slice]:

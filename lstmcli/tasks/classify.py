@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lstmcli.tasks.baselines import baseline_chances, fit_baselines
-from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_chances, text_features
+from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
+from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
 from lstmcli.types import Batch, ClassScores, Mean
 
@@ -18,7 +18,7 @@ PRIMARY = "accuracy"  # what the best checkpoint is chosen by, and what stands b
 
 __all__ = [
     "PRIMARY",
-    "baseline_chances",
+    "baseline_probabilities",
     "calibrate",
     "describe",
     "divergence",
@@ -31,13 +31,14 @@ __all__ = [
     "over_episodes",
     "probabilities",
     "summary",
-    "support_chances",
+    "support_probabilities",
     "text_features",
 ]
 
 
 def loss(scores: ClassScores, batch: Batch) -> Mean:
-    """Cross-entropy of the true labels, or with the chances of each; texts of which none is known do not count."""
+    """Cross-entropy of the true labels, or with the probabilities of each; texts of which none is known do not
+    count."""
     assert batch.targets is not None  # batches to learn from carry targets
     if batch.targets.is_floating_point():
         known = batch.targets.any(dim=1).sum().clamp_min(1)
@@ -82,10 +83,10 @@ def calibrate(logits: Array, targets: Array) -> float:
     reached = (wanted * scores).sum(-1)
     inverse = torch.ones((), dtype=torch.float64)  # 1 / T
     for _ in range(50):
-        chances = (inverse * scores).softmax(dim=-1)
-        expected = (chances * scores).sum(-1)
+        probabilities = (inverse * scores).softmax(dim=-1)
+        expected = (probabilities * scores).sum(-1)
         slope = (expected - reached).mean()
-        curvature = ((chances * scores.square()).sum(-1) - expected.square()).mean()
+        curvature = ((probabilities * scores.square()).sum(-1) - expected.square()).mean()
         if curvature < 1e-12:  # all logits equal: no temperature is better than another
             break
         # A Newton step of at most a factor of two, so that a flat far end does not throw it out.
@@ -98,15 +99,17 @@ def calibrate(logits: Array, targets: Array) -> float:
 
 def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
     """What ``predict`` says of each text: the label, its probability, and those of all labels."""
-    chances = probabilities(logits, temperature)
-    best = chances.argmax(axis=1)
+    rows = probabilities(logits, temperature)
+    best = rows.argmax(axis=1)
     return [
         {
             "label": labels[place],
             "probability": round(float(row[place]), 6),
-            "probabilities": {label: round(float(chance), 6) for label, chance in zip(labels, row, strict=True)},
+            "probabilities": {
+                label: round(float(probability), 6) for label, probability in zip(labels, row, strict=True)
+            },
         }
-        for row, place in zip(chances, best, strict=True)
+        for row, place in zip(rows, best, strict=True)
     ]
 
 
@@ -115,7 +118,7 @@ measure = bootstrapped  # accuracy, balanced accuracy, macro F1, AUC (two classe
 
 def summary(logits: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:
     """What training looks at: ``score`` (higher is better), the loss, accuracy and calibration error."""
-    chances = probabilities(logits, temperature)
-    accuracy = float((chances.argmax(axis=1) == targets).mean())
+    rows = probabilities(logits, temperature)
+    accuracy = float((rows.argmax(axis=1) == targets).mean())
     nll = float(F.cross_entropy(torch.from_numpy(logits).double() / temperature, torch.from_numpy(targets)))
-    return {"score": accuracy, "accuracy": accuracy, "loss": nll, "ece": calibration_error(chances, targets)}
+    return {"score": accuracy, "accuracy": accuracy, "loss": nll, "ece": calibration_error(rows, targets)}

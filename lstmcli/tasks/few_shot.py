@@ -16,9 +16,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SHARPNESS = 10.0  # of the softmax over cosines: any keeps their order
 
 
-def episode_figures(chances: Array, targets: Array) -> dict[str, float]:
-    """Each metric of one episode. chances: ``[text, label]``; targets: ``[text]``."""
-    return {name: float(value[0]) for name, value in weighted(chances, targets, np.ones((1, len(targets)))).items()}
+def episode_figures(probabilities: Array, targets: Array) -> dict[str, float]:
+    """Each metric of one episode. probabilities: ``[text, label]``; targets: ``[text]``."""
+    return {
+        name: float(value[0]) for name, value in weighted(probabilities, targets, np.ones((1, len(targets)))).items()
+    }
 
 
 def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0, least: float = 0.0) -> Metrics:
@@ -59,9 +61,9 @@ def text_features(texts: Sequence[str]) -> Any:
     return FeatureUnion([("words", words), ("letters", letters)]).fit_transform(texts).tocsr()
 
 
-def support_chances(support: Any, targets: Array, query: Any, *, labels: int) -> dict[str, Array]:
+def support_probabilities(support: Any, targets: Array, query: Any, *, labels: int) -> dict[str, Array]:
     """By baseline that learns from the support alone, ``[text, label]`` of the query. Features as ``text_features``;
-    a class of which the support has no text has no chance."""
+    a class of which the support has no text has no probability."""
     from scipy.special import softmax
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import normalize
@@ -72,9 +74,9 @@ def support_chances(support: Any, targets: Array, query: Any, *, labels: int) ->
     member = np.eye(labels)[targets]  # [text, label]
     centres = normalize((support.T @ member).T)
     cosines = (query @ centres.T) / np.maximum(np.asarray(lengths).reshape(-1, 1), 1e-9)
-    chances = {"centroid": softmax(SHARPNESS * cosines, axis=1)}
+    probabilities = {"centroid": softmax(SHARPNESS * cosines, axis=1)}
     if len(np.unique(targets)) > 1:
         model = LogisticRegression(C=10, max_iter=300).fit(support, targets)
-        chances["support linear"] = np.zeros((query.shape[0], labels))
-        chances["support linear"][:, model.classes_] = model.predict_proba(query)
-    return chances
+        probabilities["support linear"] = np.zeros((query.shape[0], labels))
+        probabilities["support linear"][:, model.classes_] = model.predict_proba(query)
+    return probabilities

@@ -18,14 +18,16 @@ COVERED = (2.5, 97.5)
 DRAWS = 1000
 
 
-def bootstrapped(chances: Array, targets: Array, *, seed: int = 0, draws: int = DRAWS) -> Metrics:
-    """Each metric with its percentile interval. chances: ``[example, label]``; targets: ``[example]``."""
+def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0, draws: int = DRAWS) -> Metrics:
+    """Each metric with its percentile interval. probabilities: ``[example, label]``; targets: ``[example]``."""
     count = len(targets)
     random = np.random.default_rng(seed)
-    values = weighted(chances, targets, np.ones((1, count)))
+    values = weighted(probabilities, targets, np.ones((1, count)))
     rows = max(1, CELLS // count)
     sampled = [
-        weighted(chances, targets, random.multinomial(count, np.full(count, 1 / count), size=min(rows, draws - done)))
+        weighted(
+            probabilities, targets, random.multinomial(count, np.full(count, 1 / count), size=min(rows, draws - done))
+        )
         for done in range(0, draws, rows)
     ]
     metrics = {}
@@ -48,11 +50,11 @@ def wilson(share: float, count: float) -> tuple[float, float]:
     return max(low, 0.0), min(high, 1.0)
 
 
-def weighted(chances: Array, targets: Array, weights: Array) -> dict[str, Array]:
+def weighted(probabilities: Array, targets: Array, weights: Array) -> dict[str, Array]:
     """Each metric for each row of weights ``[draw, example]``; a class that a draw lacks does not count in it."""
-    labels = chances.shape[1]
+    labels = probabilities.shape[1]
     weights = weights.astype(np.float64)
-    predicted = chances.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     correct = predicted == targets
     # By class, [draw, label]: weight of its examples, of what was taken for it, and of what was rightly so.
     of_class = weights @ np.eye(labels)[targets]
@@ -68,15 +70,15 @@ def weighted(chances: Array, targets: Array, weights: Array) -> dict[str, Array]
         "macro_f1": np.nanmean(f1, axis=1),
     }
     if labels == 2 and len(np.unique(targets)) == 2:
-        metrics["auc"] = _auc(chances[:, 1], targets, weights)
-    metrics["ece"] = _ece(chances.max(axis=1), correct, weights) / total
+        metrics["auc"] = _auc(probabilities[:, 1], targets, weights)
+    metrics["ece"] = _ece(probabilities.max(axis=1), correct, weights) / total
     return metrics
 
 
-def calibration_error(chances: Array, targets: Array) -> float:
-    """The expected calibration error alone. chances: ``[example, label]``; targets: ``[example]``."""
-    correct = chances.argmax(axis=1) == targets
-    return float(_ece(chances.max(axis=1), correct, np.ones((1, len(targets))))[0] / len(targets))
+def calibration_error(probabilities: Array, targets: Array) -> float:
+    """The expected calibration error alone. probabilities: ``[example, label]``; targets: ``[example]``."""
+    correct = probabilities.argmax(axis=1) == targets
+    return float(_ece(probabilities.max(axis=1), correct, np.ones((1, len(targets))))[0] / len(targets))
 
 
 def _ece(confidence: Array, correct: Array, weights: Array) -> Array:

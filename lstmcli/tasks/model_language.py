@@ -1,7 +1,7 @@
 """Language modelling: each next word of running text, measured in perplexity.
 
-What is kept of a text is ``[direction + 1]``: minus the log chance of its words in each direction, and how many they
-are, its end counted as one. Perplexity is exp of the mean a word over all texts and directions.
+What is kept of a text is ``[direction + 1]``: minus the log probability of its words in each direction, and how many
+they are, its end counted as one. Perplexity is exp of the mean a word over all texts and directions.
 """
 
 import math
@@ -22,7 +22,7 @@ DRAWS = 1000  # resamples of the texts for an interval
 __all__ = [
     "LESS_IS_BETTER",
     "PRIMARY",
-    "baseline_chances",
+    "baseline_probabilities",
     "by_character",
     "calibrate",
     "describe",
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def loss(scores: TokenScores, batch: Batch) -> Mean:  # noqa: ARG001 (the scores tell of the targets)
-    """Minus the log chance a word, and what the model's regularisation costs."""
+    """Minus the log probability a word, and what the model's regularisation costs."""
     count = scores.lengths.sum()
     return Mean(-scores.logs.sum() / (count * len(scores.logs)) + scores.penalty, count)
 
@@ -53,13 +53,13 @@ def kept(losses: Array, counts: Array) -> Array:
     return np.concatenate((losses, counts[None]), axis=0).T.astype(np.float64)
 
 
-def probabilities(outputs: Array, temperature: float) -> Array:  # noqa: ARG001 (perplexity is of the chances as they are)
+def probabilities(outputs: Array, temperature: float) -> Array:  # noqa: ARG001 (perplexity is of the probabilities as they are)
     """The outputs themselves."""
     return outputs
 
 
 def calibrate(outputs: Array, targets: Array) -> float:  # noqa: ARG001
-    """Always 1: a language model is trained for its chances."""
+    """Always 1: a language model is trained for its probabilities."""
     return 1.0
 
 
@@ -112,7 +112,7 @@ def summary(outputs: Array, targets: Array, temperature: float = 1.0) -> dict[st
     return {"score": -loss, "perplexity": float(np.exp(loss)), "loss": loss}
 
 
-def baseline_chances(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
+def baseline_probabilities(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
     """By baseline, the outputs."""
     lengths = np.diff(offsets)
     return {

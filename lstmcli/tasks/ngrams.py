@@ -1,4 +1,4 @@
-"""Baselines of language models: chances of words and of pairs of words, by counting.
+"""Baselines of language models: probabilities of words and of pairs of words, by counting.
 
 Pairs as interpolated Kneser-Ney (Chen & Goodman 1999, section 3; one discount): what is taken off each pair that was
 seen goes to words by how many different words they follow.
@@ -30,7 +30,7 @@ def fit_baselines(codes: Array, offsets: Array, targets: Array, *, labels: int) 
 
 
 def baseline_logs(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
-    """Log chance ``[token]`` of the word that follows each, by baseline."""
+    """Log probability ``[token]`` of the word that follows each, by baseline."""
     size = len(fitted["words"])
     following = np.append(codes[1:], codes[0])
     following[offsets[1:] - 1] = codes[0]  # each text opens with the mark of an end
@@ -54,5 +54,5 @@ def _pairs(fitted: dict[str, Array], codes: Array, following: Array) -> Array:
     seen = np.where(pairs[places] == wanted, counts[places] - discount, 0.0)
     total = np.maximum(totals, 1)[codes]
     rest = np.where(totals[codes] > 0, discount * kinds[codes] / total, 1.0)
-    chances: Array = seen / total + rest * lower[following]
-    return chances
+    probabilities: Array = seen / total + rest * lower[following]
+    return probabilities

@@ -20,11 +20,11 @@ from lstmcli.types import Batch, Mean, Metrics, TagScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PRIMARY = "f1"
-RAREST = 1e-30  # chance of a tag
+RAREST = 1e-30  # probability of a tag
 
 __all__ = [
     "PRIMARY",
-    "baseline_chances",
+    "baseline_probabilities",
     "calibrate",
     "describe",
     "details",
@@ -39,13 +39,13 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Tagged:
-    """tags: ``[word]``, the best path; logs: ``[word, label]``, log chance of each tag at each word; entities: as
-    ``tags.spans``; chances: ``[entity]``, that exactly this entity stands there."""
+    """tags: ``[word]``, the best path; logs: ``[word, label]``, log probability of each tag at each word; entities: as
+    ``tags.spans``; probabilities: ``[entity]``, that exactly this entity stands there."""
 
     tags: Array
     logs: Array
     entities: Array
-    chances: Array
+    probabilities: Array
 
 
 def loss(scores: TagScores, batch: Batch) -> Mean:
@@ -60,32 +60,32 @@ def loss(scores: TagScores, batch: Batch) -> Mean:
 
 def outputs(scores: TagScores) -> Array:
     """A ``Tagged`` a text."""
-    # Chances are differences of sums over the text, of which float32 leaves little in a long one.
+    # ProbabilityTables are differences of sums over the text, of which float32 leaves little in a long one.
     chain, emissions, lengths = _chain(scores, torch.float64), scores.emissions.double(), scores.lengths
     tags = crf.best(chain, emissions, lengths)
     mask = torch.arange(tags.shape[1], device=tags.device) < lengths[:, None]
-    parts = (tags, *crf.chances(chain, emissions, lengths, tags))
+    parts = (tags, *crf.probabilities(chain, emissions, lengths, tags))
     flat, marginals, first, second = (part[mask].cpu().numpy() for part in parts)  # [word] of all texts end to end
     entities = spans(flat, lengths.cpu().numpy())
-    chances = np.exp(np.minimum(first[entities[:, 0]] + second[entities[:, 1] - 1], 0))
+    probabilities = np.exp(np.minimum(first[entities[:, 0]] + second[entities[:, 1] - 1], 0))
     logs = np.log(np.maximum(marginals, RAREST)).astype(np.float32)
-    return _by_text(flat.astype(np.int32), logs, entities, chances, lengths.cpu().numpy())
+    return _by_text(flat.astype(np.int32), logs, entities, probabilities, lengths.cpu().numpy())
 
 
 def probabilities(tagged: Array, temperature: float) -> Array:
-    """The same with chances of entities at this temperature of their log-odds."""
-    chances = classify.probabilities(_odds(_chances(tagged)), temperature)[:, 1]
-    ends = np.cumsum([len(one.chances) for one in tagged])
+    """The same with probabilities of entities at this temperature of their log-odds."""
+    moved = classify.probabilities(_odds(_probabilities(tagged)), temperature)[:, 1]
+    ends = np.cumsum([len(one.probabilities) for one in tagged])
     calibrated = np.empty(len(tagged), object)
-    for place, (one, own) in enumerate(zip(tagged, np.split(chances, ends[:-1]), strict=True)):
-        calibrated[place] = replace(one, chances=own)
+    for place, (one, own) in enumerate(zip(tagged, np.split(moved, ends[:-1]), strict=True)):
+        calibrated[place] = replace(one, probabilities=own)
     return calibrated
 
 
 def calibrate(tagged: Array, targets: Array) -> float:
-    """The temperature at which the chances of found entities fit how often they are right."""
-    right, chances = _right(tagged, targets)
-    return classify.calibrate(_odds(chances), right.astype(np.int64)) if len(right) else 1.0
+    """The temperature at which the probabilities of found entities fit how often they are right."""
+    right, probabilities = _right(tagged, targets)
+    return classify.calibrate(_odds(probabilities), right.astype(np.int64)) if len(right) else 1.0
 
 
 def describe(tagged: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
@@ -94,8 +94,8 @@ def describe(tagged: Array, labels: Sequence[str], temperature: float) -> list[d
     return [
         {
             "entities": [
-                {"label": kinds[kind], "start": begin, "end": end, "probability": round(float(chance), 6)}
-                for (begin, end, kind), chance in zip(one.entities.tolist(), one.chances, strict=True)
+                {"label": kinds[kind], "start": begin, "end": end, "probability": round(float(probability), 6)}
+                for (begin, end, kind), probability in zip(one.entities.tolist(), one.probabilities, strict=True)
             ]
         }
         for one in probabilities(tagged, temperature)
@@ -120,12 +120,12 @@ def summary(tagged: Array, targets: Array, temperature: float = 1.0) -> dict[str
     f1 = 2 * right / max(1, found + wanted)
     logs = np.concatenate([one.logs for one in tagged])
     nll = -float(np.take_along_axis(logs, targets[:, None], axis=1).mean())
-    hits, chances = _right(probabilities(tagged, temperature), targets)
-    ece = calibration_error(np.stack((1 - chances, chances), axis=1), hits.astype(np.int64)) if len(hits) else 0.0
+    hits, chosen = _right(probabilities(tagged, temperature), targets)
+    ece = calibration_error(np.stack((1 - chosen, chosen), axis=1), hits.astype(np.int64)) if len(hits) else 0.0
     return {"score": float(f1), "f1": float(f1), "loss": nll, "ece": ece}
 
 
-def baseline_chances(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
+def baseline_probabilities(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
     """By baseline, a ``Tagged`` a text."""
     found = {}
     for name, tags in baseline_tags(fitted, codes, offsets).items():
@@ -134,13 +134,18 @@ def baseline_chances(fitted: dict[str, Array], codes: Array, offsets: Array) -> 
     return found
 
 
-def _by_text(tags: Array, logs: Array, entities: Array, chances: Array, lengths: Array) -> Array:
+def _by_text(tags: Array, logs: Array, entities: Array, probabilities: Array, lengths: Array) -> Array:
     """A ``Tagged`` a text of what lies end to end. lengths: words of each."""
     ends = np.cumsum(lengths)
     cuts = np.searchsorted(entities[:, 0], ends[:-1])
     entities = entities.copy()
     entities[:, :2] -= np.repeat(ends - lengths, np.diff(np.r_[0, cuts, len(entities)]))[:, None]
-    rows = (np.split(tags, ends[:-1]), np.split(logs, ends[:-1]), np.split(entities, cuts), np.split(chances, cuts))
+    rows = (
+        np.split(tags, ends[:-1]),
+        np.split(logs, ends[:-1]),
+        np.split(entities, cuts),
+        np.split(probabilities, cuts),
+    )
     tagged = np.empty(len(lengths), object)
     for text, parts in enumerate(zip(*rows, strict=True)):
         tagged[text] = Tagged(*parts)
@@ -159,18 +164,18 @@ def _lengths(tagged: Array) -> Array:
     return np.array([len(one.tags) for one in tagged])
 
 
-def _chances(tagged: Array) -> Array:
-    return np.concatenate([one.chances for one in tagged])
+def _probabilities(tagged: Array) -> Array:
+    return np.concatenate([one.probabilities for one in tagged])
 
 
-def _odds(chances: Array) -> Array:
+def _odds(probabilities: Array) -> Array:
     """Two columns of logits, for no and yes."""
-    clipped = np.clip(chances.astype(np.float64), 1e-6, 1 - 1e-6)
+    clipped = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
     return np.stack((np.zeros_like(clipped), np.log(clipped / (1 - clipped))), axis=1)
 
 
 def _right(tagged: Array, targets: Array) -> tuple[Array, Array]:
-    """Of each entity found: whether it is one, and its chance."""
+    """Of each entity found: whether it is one, and its probability."""
     lengths = _lengths(tagged)
     starts = np.cumsum(lengths) - lengths
     true = {tuple(row) for row in spans(targets, lengths).tolist()}
@@ -179,4 +184,4 @@ def _right(tagged: Array, targets: Array) -> tuple[Array, Array]:
         for one, start in zip(tagged, starts.tolist(), strict=True)
         for begin, end, kind in one.entities.tolist()
     ]
-    return np.array(right, bool), _chances(tagged)
+    return np.array(right, bool), _probabilities(tagged)

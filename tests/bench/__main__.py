@@ -27,10 +27,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader
 
 from lstmcli.config import Classifier, Data, Tokens
-from lstmcli.data import batching, reviews
-from lstmcli.data.store import Store, encode
-from lstmcli.data.tokens import Vocabulary
-from lstmcli.engine import memory, runtime
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store, encode
+from lstmcli.data.readers import reviews
+from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.machine import malloc, runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example, finish
 from tests.bench import adapting as meta_steps
@@ -129,7 +130,7 @@ def training() -> Figures:
 
     packed_seconds = median(run(packed, batches, None), 3)
     tutorial_seconds = median(run(tutorial, loader, None), 3)
-    memory.keep(shared=True)
+    malloc.keep(shared=True)
     our_seconds = median(run(ours, batches, where))
     float32_seconds = median(run(ours, batches, runtime.Runtime("cpu", torch.float32)), 3)
     figures = {

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 
 from lstmcli.config import Classifier, Maml
-from lstmcli.engine import memory, runtime
+from lstmcli.machine import malloc, runtime
 from lstmcli.meta import maml
 from lstmcli.models.classifier import build
 from lstmcli.tasks.classify import loss
@@ -74,7 +74,7 @@ def figures(median: Callable[[Callable[[], object], int], float]) -> dict[str, f
     loop = Loop()
     exact, first = ours("second", episode), ours("first", episode)
     theirs = min(median(lambda: loop.step(episode), 3) for _ in range(3))
-    memory.keep(shared=True)
+    malloc.keep(shared=True)
     seconds = [[median(work, 3) for work in (exact, first)] for _ in range(3)]
     ours_exact, ours_first = (min(column) for column in zip(*seconds, strict=True))
     for _ in range(5):

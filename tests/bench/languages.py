@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from lstmcli.config import LanguageModel
-from lstmcli.data import stream
-from lstmcli.data.store import Store
-from lstmcli.engine import memory, runtime
+from lstmcli.data.batches import bptt
+from lstmcli.data.batches.encoded import Store
+from lstmcli.machine import malloc, runtime
 from lstmcli.models.language_model import build
 from lstmcli.tasks import model_language
 from lstmcli.types import Batch
@@ -40,7 +40,7 @@ def language_modelling(median: Callable[[Callable[[], object], int], float]) -> 
     total = COLUMNS * WINDOW * WINDOWS
     words = np.exp(np.random.default_rng(0).random(total + 1) * np.log(WORDS - 3)).astype(np.int64) + 2
     store = Store(words[:-1], np.array([0, total]), words[1:], running=True)
-    windows = stream.windows(store, columns=COLUMNS, window=WINDOW)
+    windows = bptt.windows(store, columns=COLUMNS, window=WINDOW)
     batches = [windows.batch(number) for number in range(len(windows))]
     config = LanguageModel(embedding=EMBEDDING, hidden=HIDDEN, softmax="sampled", dropout=0.1)
     ours, plain = build(config, words=WORDS, labels=0), Plain()
@@ -63,6 +63,6 @@ def language_modelling(median: Callable[[Callable[[], object], int], float]) -> 
         return work
 
     theirs = median(run(plain, plain.loss, False), 3)
-    memory.keep(shared=True)
+    malloc.keep(shared=True)
     seconds = median(run(ours, of_ours, True), 3)
     return {"lm_words_per_s": total / seconds, "lm_vs_plain": theirs / seconds}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from lstmcli.config import Classifier, LstmOptimizer
-from lstmcli.engine import memory, runtime
+from lstmcli.machine import malloc, runtime
 from lstmcli.meta import lstm_optimizer
 from lstmcli.models.classifier import build
 
@@ -14,7 +14,7 @@ COORDINATES = 100_000
 
 def figures(median: Callable[[Callable[[], object], int], float]) -> dict[str, float]:
     """How many times as long as the product: (coordinates × width) @ (width × 4 hidden), of all layers' products."""
-    memory.keep(shared=True)  # for both sides: the product too writes a matrix of 32 MB
+    malloc.keep(shared=True)  # for both sides: the product too writes a matrix of 32 MB
     torch.set_num_threads(runtime.granted_threads())
     torch.manual_seed(0)
     config = LstmOptimizer()

@@ -25,14 +25,17 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import RunConfig
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import few_shot, folder, inputs, train
-from lstmcli.engine.events import Noted
-from lstmcli.engine.few_shot import Asked, Measured
+from lstmcli.events import Noted
+from lstmcli.inference import few_shot
+from lstmcli.inference.few_shot import FewShotOptions, Measured
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples as inputs
+from lstmcli.storage import run_folder
 from lstmcli.tasks.few_shot import over_episodes
+from lstmcli.training import train
 from lstmcli.types import finish
 
-OUT = folder.RUNS / "table"
+OUT = run_folder.RUNS / "table"
 SHOTS, EPISODES = 5, 600
 GOES_ON = ["train.epochs=1", "train.lr=0.0005", "episodes.batch=4", "episodes.validation=40"]
 Figures = dict[str, list[dict[str, float]]]  # by who says so, an episode each
@@ -82,12 +85,12 @@ BESIDE = {
 
 def trained(config: RunConfig, out: Path) -> Path:
     """The model that the recipe makes, made unless it lies there whole."""
-    if not (out / folder.RECIPE).is_file():
+    if not (out / run_folder.RECIPE).is_file():
         tell(f"training {out}")
         for event in train.run(config, finish(inputs.read(config)), out):
             if isinstance(event, Noted):
                 tell(event.text)
-    return out / folder.MODEL
+    return out / run_folder.MODEL
 
 
 def scored(path: Path, *, data: str, seed: int, alone: bool) -> Figures:
@@ -101,7 +104,7 @@ def scored(path: Path, *, data: str, seed: int, alone: bool) -> Figures:
         fixed = finish(inputs.supports(model.config.data))
         shape = recipes.load(PARTS[data].recipe).episodes
         assert shape is not None
-        asked = Asked(data, name, shape.model_copy(update={"shots": SHOTS}), EPISODES, "support", 0)
+        asked = FewShotOptions(data, name, shape.model_copy(update={"shots": SHOTS}), EPISODES, "support", 0)
         found: Measured = finish(few_shot.measured(model, examples, fixed, asked, alone=alone))
         tell(f"{time.perf_counter() - begun:.0f} s")
         kept.write_text(json.dumps(found.figures))

@@ -15,11 +15,14 @@ from torchcrf import CRF
 
 from lstmcli import recipes
 from lstmcli.config import Data, Tagger
-from lstmcli.data import batching, entities
-from lstmcli.data.store import Store, built, encode
-from lstmcli.engine import assemble, checkpoint, memory, runtime
-from lstmcli.engine.fit import optimizer_for
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store, built, encode
+from lstmcli.data.readers import entities
+from lstmcli.inference import assemble
+from lstmcli.machine import malloc, runtime
+from lstmcli.storage import checkpoint
 from lstmcli.tasks import tag
+from lstmcli.training.loop import optimizer_for
 from lstmcli.types import CASINGS, Batch, Example, finish
 
 Figures = dict[str, float]
@@ -102,7 +105,7 @@ def training(median: Callable[..., float]) -> Figures:
 
     packed = Packed(len(parts.vocabulary), len(parts.vocabulary.labels), parts.config.model)
     theirs = min(seconds(packed, packed.loss, threads) for threads in {1, granted})
-    memory.keep(shared=True)
+    malloc.keep(shared=True)
     threads = runtime.step_threads(parts.config) or granted
     own = seconds(parts.model, ours(parts.runtime), threads)
     in_full = seconds(parts.model, ours(runtime.Runtime("cpu", torch.float32)), threads)

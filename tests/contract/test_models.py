@@ -18,13 +18,14 @@ from torch.func import functional_call
 
 from lstmcli import registry
 from lstmcli.config import Classifier, LanguageModel, RunConfig, Section, Tagger, Tokens, Train
-from lstmcli.data import batching
-from lstmcli.data.store import Store, built, encode
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine.checkpoint import Checkpoint, grouped, load, save
-from lstmcli.engine.events import Evaluated, Event
-from lstmcli.engine.fit import Job, Position, fit, optimizer_for
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store, built, encode
+from lstmcli.events import Evaluated, Event
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
 from lstmcli.models import crf
+from lstmcli.storage.checkpoint import Checkpoint, grouped, load, save
+from lstmcli.training.loop import Job, Position, fit, optimizer_for
 from lstmcli.types import Batch, ClassScores, Example, Mean, Scores, TokenScores, finish
 
 TEXTS = ["a b c", "b", "c c a b a", "d e", "e", "a e d b", "c", "d d d a"]
@@ -133,8 +134,8 @@ def flat(found: Scores) -> torch.Tensor:
     if isinstance(found, TokenScores):
         return torch.cat([row[:, :length].T for row, length in zip(found.logs.unbind(1), found.lengths, strict=True)])
     chain = crf.Chain(found.transitions, found.start, found.end)
-    chances = crf.marginals(chain, found.emissions, found.lengths)
-    return torch.cat([row[:length] for row, length in zip(chances, found.lengths, strict=True)])
+    probabilities = crf.marginals(chain, found.emissions, found.lengths)
+    return torch.cat([row[:length] for row, length in zip(probabilities, found.lengths, strict=True)])
 
 
 def padded(batch: Batch, extra: int) -> Batch:

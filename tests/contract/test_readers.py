@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lstmcli import recipes, registry
 from lstmcli.config import Data
-from lstmcli.data import reviews
+from lstmcli.data.readers import reviews
 from lstmcli.errors import LstmcliError
 
 NAMES = sorted(registry.DATASETS)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import inputs, memory
 from lstmcli.errors import ConfigError
+from lstmcli.machine import malloc
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples
 from tests.conftest import BAD, GOOD, SMALL, train_arguments, write_table
 
 Run = Callable[..., int]
@@ -76,8 +77,8 @@ def test_memory_is_shared_before_a_thread_can_take_a_piece_of_its_own(
         told.append("read")
         raise ConfigError("that is enough")
 
-    monkeypatch.setattr(memory, "keep", lambda *, shared: told.append(shared))
-    monkeypatch.setattr(inputs, "read", read)
+    monkeypatch.setattr(malloc, "keep", lambda *, shared: told.append(shared))
+    monkeypatch.setattr(examples, "read", read)
     for hidden, shared in ((8, False), (2048, True)):
         told.clear()
         assert run("train", "reviews", "--set", f"model.hidden={hidden}", "--out", tmp_path / "run") == 2

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from lstmcli import recipes
-from lstmcli.data.store import encode
-from lstmcli.data.tokens import UNKNOWN
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import folder, inputs
-from lstmcli.engine.compact import compacted
-from lstmcli.engine.events import Noted
-from lstmcli.engine.train import run as train
+from lstmcli.data.batches.encoded import encode
+from lstmcli.data.text.vocabulary import UNKNOWN
+from lstmcli.events import Noted
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples as inputs
+from lstmcli.storage import run_folder
+from lstmcli.storage.export import compacted
+from lstmcli.training.train import run as train
 from lstmcli.types import Example, finish
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.conftest import write_table
@@ -37,7 +38,7 @@ def begun(recipe: str, out: Path, *overrides: str) -> list:
 def language_model(tmp_path: Path) -> Path:
     (tmp_path / "texts.txt").write_text(TEXTS, "utf-8")
     begun("lm", tmp_path / "lm", f"data.path={tmp_path / 'texts.txt'}", "tokens.kind=spaces", *LANGUAGE)
-    return tmp_path / "lm" / folder.MODEL
+    return tmp_path / "lm" / run_folder.MODEL
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_tagger_needs_the_language_model_s_file_no_more(
 ) -> None:
     events = begun("conll2003", tmp_path / "run", *noisy)
     assert any("are words of the language model" in event.text for event in events if isinstance(event, Noted))
-    path, origin = tmp_path / "run" / folder.MODEL, checkpoints.load(language_model).group("model")
+    path, origin = tmp_path / "run" / run_folder.MODEL, checkpoints.load(language_model).group("model")
     found = checkpoints.load(path).group("model")
     inside = {name.removeprefix("context.model."): value for name, value in found.items() if "context.model" in name}
     assert set(inside) == {name for name in origin if name.startswith(("embedding", "readers"))}
@@ -72,7 +73,7 @@ def test_a_tagger_needs_the_language_model_s_file_no_more(
     checkpoints.save(small, tmp_path / "small.pt")
     assert run("predict", "-c", tmp_path / "small.pt", "-q", "Ada") == 0
     begun("conll2003", tmp_path / "again", *noisy, f"model.init={path}", "train.epochs=1")
-    again = checkpoints.load(tmp_path / "again" / folder.MODEL).group("model")
+    again = checkpoints.load(tmp_path / "again" / run_folder.MODEL).group("model")
     assert all(torch.equal(again[f"context.model.{name}"], value) for name, value in inside.items())
 
 
@@ -85,7 +86,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_file(
 
 def test_words_that_the_language_model_does_not_have_are_its_unknown(noisy: list[str], tmp_path: Path) -> None:
     begun("conll2003", tmp_path / "run", *noisy, "train.epochs=1")
-    loaded = checkpoints.load(tmp_path / "run" / folder.MODEL)
+    loaded = checkpoints.load(tmp_path / "run" / run_folder.MODEL)
     beside = loaded.vocabulary.context
     assert beside is not None
     examples = [Example(("ADA", "film", "Alan", "nobody"))]  # Alan is a word of the tagger's alone, film of the other's
@@ -101,7 +102,7 @@ def test_a_classifier_reads_the_language_model_s_words(
     table = write_table(tmp_path / "mine.csv")
     sets = [*SMALL_CLASSIFIER, f"model.context={language_model}", "model.bag=5", "train.epochs=2"]
     begun(str(table), tmp_path / "run", *sets)
-    path = tmp_path / "run" / folder.MODEL
+    path = tmp_path / "run" / run_folder.MODEL
     origin, found = checkpoints.load(language_model), checkpoints.load(path)
     assert found.vocabulary.words == origin.vocabulary.words
     assert found.vocabulary.labels == ("bad", "good")
@@ -120,7 +121,7 @@ def test_new_labels_of_a_classifier_that_a_language_model_reads_with(
     begun(str(write_table(tmp_path / "mine.csv")), tmp_path / "run", *sets)
     other = tmp_path / "other.csv"
     other.write_text("text,label\n" + "".join(f"zwieback {n},calm\nknäckebrot {n},joy\n" for n in range(9)))
-    model, out = tmp_path / "run" / folder.MODEL, tmp_path / "a.pt"
+    model, out = tmp_path / "run" / run_folder.MODEL, tmp_path / "a.pt"
     assert run("adapt", "-c", model, "--shots", "2", "--data", other, "--out", out, "-q") == 0
     assert checkpoints.load(out).vocabulary.words == checkpoints.load(model).vocabulary.words
     assert run("predict", "-c", out, "-q", "zwieback") == 0
@@ -144,7 +145,7 @@ def test_mistakes_with_context_are_told(
     for arguments, said in (
         ([*corpus, "--set", f"model.context={tmp_path / 'none.pt'}"], "there is no such checkpoint"),
         ([*corpus, "--set", f"model.context={trained}"], "not a language model"),
-        ([*corpus, "--set", f"model.context={pieces / folder.MODEL}"], "the language model reads pieces of words"),
+        ([*corpus, "--set", f"model.context={pieces / run_folder.MODEL}"], "the language model reads pieces of words"),
         (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={language_model}"],
          "one alone can be had"),
         (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={trained}", "--set",

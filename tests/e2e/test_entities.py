@@ -9,7 +9,8 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import Data
-from lstmcli.data import columns, conll2003, entities
+from lstmcli.data.readers import conll2003, entities
+from lstmcli.data.text import conll_format
 from lstmcli.errors import ConfigError, DataError
 
 Run = Callable[..., int]
@@ -180,7 +181,7 @@ def test_conll_is_another_name_of_conll2003(tmp_path: Path) -> None:
 def test_a_line_of_no_use_is_told_with_its_number(tmp_path: Path, line: str, what: str) -> None:
     path = tmp_path / "train.txt"
     path.write_bytes(f"Ada B-PER\n. O\n\nbad O\n{line}\n\nTurin B-LOC\n".encode("utf-8", "surrogateescape"))
-    found = columns.read(path)
+    found = conll_format.read(path)
     assert [example.text for example in found.examples] == [("Ada", "."), ("Turin",)]
     ((where, told),) = found.bad
     assert where == f"{path}:5"
@@ -195,7 +196,7 @@ def test_all_schemes_and_line_ends_are_read(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.conll"
         rows = zip(("Ada", "Byron", "saw", "Turin"), tags, strict=True)
         path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(f"{word}\tNN\t{tag}" for word, tag in rows).encode())
-        (example,) = columns.read(path).examples
+        (example,) = conll_format.read(path).examples
         assert (example.text, example.target, example.where) == (
             ("Ada", "Byron", "saw", "Turin"),
             expected,
@@ -205,12 +206,12 @@ def test_all_schemes_and_line_ends_are_read(tmp_path: Path) -> None:
 
 def test_a_very_long_sentence_is_cut_where_no_entity_runs(tmp_path: Path) -> None:
     path = tmp_path / "train.txt"
-    rows = ["w O"] * (columns.LONGEST - 1) + ["a B-PER", "b I-PER", "c I-PER"] + ["w O"] * 5
+    rows = ["w O"] * (conll_format.LONGEST - 1) + ["a B-PER", "b I-PER", "c I-PER"] + ["w O"] * 5
     path.write_text("\n".join(rows))
-    first, second = columns.read(path).examples
-    assert (len(first.text), len(second.text)) == (columns.LONGEST - 1, 8)
+    first, second = conll_format.read(path).examples
+    assert (len(first.text), len(second.text)) == (conll_format.LONGEST - 1, 8)
     assert second.target[:3] == ("B-PER", "I-PER", "E-PER")
-    assert second.where == f"{path}:{columns.LONGEST}"
+    assert second.where == f"{path}:{conll_format.LONGEST}"
 
 
 def test_the_hubs_layout_is_read(tmp_path: Path) -> None:
@@ -259,13 +260,13 @@ def test_crops_are_not_for_tags() -> None:
 
 def test_white_space_of_other_kinds_may_be_in_a_word(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("1\u00a0000 O\nmen O\n", "utf-8")
-    (example,) = columns.read(tmp_path / "train.txt").examples
+    (example,) = conll_format.read(tmp_path / "train.txt").examples
     assert example.text == ("1\u00a0000", "men")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
-        columns.read(tmp_path / "none.txt")
+        conll_format.read(tmp_path / "none.txt")
 
 
 def test_the_bundled_sentences_are_many_of_all_types_and_told_once() -> None:
@@ -280,7 +281,7 @@ def test_the_bundled_sentences_are_many_of_all_types_and_told_once() -> None:
 
 
 def test_a_tagger_begins_with_another_though_its_data_has_fewer_types(tagger: Path, run: Run, tmp_path: Path) -> None:
-    from lstmcli.engine import checkpoint as checkpoints
+    from lstmcli.storage import checkpoint as checkpoints
 
     folder = tmp_path / "places"
     folder.mkdir()

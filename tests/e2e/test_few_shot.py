@@ -10,13 +10,16 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import Episodes
-from lstmcli.data.store import built
-from lstmcli.engine import assemble, compact, inputs, runtime
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.few_shot import Asked, measured
-from lstmcli.engine.few_shot import run as run_few_shot
+from lstmcli.data.batches.encoded import built
 from lstmcli.errors import DataError
+from lstmcli.inference import assemble
+from lstmcli.inference.few_shot import FewShotOptions, measured
+from lstmcli.inference.few_shot import run as run_few_shot
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples as inputs
+from lstmcli.storage import export
+from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
@@ -72,7 +75,7 @@ def test_a_run_keeps_what_it_learned_beside_the_weights(learned: Path) -> None:
 def test_resumed_it_ends_with_the_same_bytes(
     run: Run, domains: Path, learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lstmcli.engine import train
+    from lstmcli.training import train
 
     class Soon:  # asks to stop after the third step, within the second epoch
         def __init__(self) -> None:
@@ -165,7 +168,7 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
 def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
     kept = checkpoints.load(learned)
     name, examples = finish(inputs.to_score(kept.config.data, None, kept.config))
-    asked = Asked("mine", name, Episodes(shots=2, queries=2), 4, "support", 0)
+    asked = FewShotOptions("mine", name, Episodes(shots=2, queries=2), 4, "support", 0)
     whole, alone = (finish(measured(kept, examples, [], asked, alone=alone)) for alone in (False, True))
     assert set(whole.figures) == {"model", "finetune", "before", "majority", "linear", "centroid", "support linear"}
     assert alone.figures == {"model": whole.figures["model"]}
@@ -191,7 +194,7 @@ def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     one = [example for example in examples if example.domain == "one"]
     support = [next(example for example in one if example.target == label) for label in ("good", "bad")]
     rest = [example for example in one if example.text not in {its.text for its in support}]
-    notes, asked = [], Asked("mine", "test", Episodes(shots=5), 7, "support", 0)
+    notes, asked = [], FewShotOptions("mine", "test", Episodes(shots=5), 7, "support", 0)
     work = run_few_shot(kept, rest, support, asked, Path("m.pt"))
     try:
         while True:
@@ -204,7 +207,7 @@ def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     told = "\n".join(notes)
     for part in ("have 1 texts a class, 5 were asked for", "no --episodes", "no interval"):
         assert part in told
-    drawn_anew = Asked("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
+    drawn_anew = FewShotOptions("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
     assert len(finish(measured(kept, rest, support, drawn_anew)).drawn) == 3
     with pytest.raises(DataError, match="those that are learned from"):
         finish(measured(kept, one, support, asked))
@@ -215,7 +218,7 @@ def test_classes_by_number_have_no_shares_of_their_own(learned: Path) -> None:
     uneven = replace(kept, progress=kept.progress | {"shares": {"": {"good": 0.95, "bad": 0.05}}})
     plain = replace(uneven, config=kept.config.model_copy(update={"episodes": None}))
     name, examples = finish(inputs.to_score(kept.config.data, "train", kept.config))
-    asked = Asked("mine", name, Episodes(shots=2, queries=2, ways=2), 3, "uniform", 0)
+    asked = FewShotOptions("mine", name, Episodes(shots=2, queries=2, ways=2), 3, "uniform", 0)
     assert (
         finish(measured(plain, examples, [], asked)).figures["model"]
         == (finish(measured(replace(plain, progress={}), examples, [], asked)).figures["model"])
@@ -312,7 +315,7 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     answers = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
     assert answers == ["joy", "gloom"]
     small = tmp_path / "small.pt"
-    checkpoints.save(compact.compacted(checkpoints.load(out)), small)
+    checkpoints.save(export.compacted(checkpoints.load(out)), small)
     assert run("predict", "-c", small, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
     assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == answers
     assert run(*adapt, "-c", out, "--out", tmp_path / "again.pt") == 0

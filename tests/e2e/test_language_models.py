@@ -14,12 +14,14 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import Data
-from lstmcli.data.store import encode
-from lstmcli.engine import assemble, inputs, runtime, stream
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.compact import compacted
-from lstmcli.engine.train import run as train
+from lstmcli.data.batches.encoded import encode
 from lstmcli.errors import ConfigError
+from lstmcli.inference import assemble, stream
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples as inputs
+from lstmcli.storage.export import compacted
+from lstmcli.training.train import run as train
 from lstmcli.types import Example, Option, finish
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
@@ -131,7 +133,7 @@ def test_a_stream_is_scored_with_what_came_before(model: Path, tmp_path: Path) -
     examples = finish(inputs.split(Data(name="texts", path=write(tmp_path / "mine.txt")), "train"))
     store = finish(stream_store(parts, examples))
     found = finish(stream.outputs(parts, store))
-    from lstmcli.data import stream as windows
+    from lstmcli.data.batches import bptt as windows
 
     whole = windows.windows(store, columns=1, window=len(store.ids)).batch(0)
     with torch.inference_mode():
@@ -259,7 +261,7 @@ def test_how_long_training_s_windows_are_does_not_move_the_score(model: Path) ->
     np.testing.assert_array_equal(*found)
 
 
-def test_bits_a_character_are_the_same_chances_over_characters(
+def test_bits_a_character_are_the_same_probabilities_over_characters(
     model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "other.txt").write_text("the cat sat\n\na dog slept well .\n", "utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lstmcli.engine import texts as engine_texts
+from lstmcli.storage import text_io as engine_texts
 from tests.conftest import BAD, GOOD
 
 Run = Callable[..., int]

@@ -14,12 +14,12 @@ import pytest
 
 from lstmcli import recipes
 from lstmcli.config import RunConfig
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import folder, inputs
-from lstmcli.engine.events import Evaluated, Event, Noted, Planned, Stepped
-from lstmcli.engine.inputs import Inputs
-from lstmcli.engine.train import Trainer, run
 from lstmcli.errors import ConfigError
+from lstmcli.events import Evaluated, Event, Noted, Planned, Stepped
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples, run_folder
+from lstmcli.storage.examples import Inputs
+from lstmcli.training.train import Trainer, run
 from lstmcli.types import finish
 from tests.conftest import SMALL, train_arguments
 from tests.stopping import ends_with_the_same_bytes
@@ -41,14 +41,14 @@ NOISY = [
 
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    data = finish(inputs.read(config))
+    data = finish(examples.read(config))
     events = ends_with_the_same_bytes(config, data, tmp_path)
     assert sum(isinstance(event, Stepped) for event in events) >= 9
 
 
 def test_resume_goes_on_where_it_stood(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    data = finish(inputs.read(config))
+    data = finish(examples.read(config))
     events = run(config, data, tmp_path)
     for event in events:
         if isinstance(event, Evaluated):
@@ -56,20 +56,20 @@ def test_resume_goes_on_where_it_stood(table: Path, tmp_path: Path) -> None:
     events.close()
     resumed = list(run(config, data, tmp_path, resume=True))
     assert next(event for event in resumed if isinstance(event, Stepped)).step == event.step + 1
-    lines = [json.loads(line) for line in (tmp_path / folder.METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / run_folder.METRICS).read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
 
 
 def test_evaluations_that_come_again_are_not_written_twice(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    data = finish(inputs.read(config))
+    data = finish(examples.read(config))
     events = run(config, data, tmp_path)
     evaluated = next(event for event in events if isinstance(event, Evaluated))
     events.close()
-    with (tmp_path / folder.METRICS).open("a") as file:  # killed between the line and last.pt
+    with (tmp_path / run_folder.METRICS).open("a") as file:  # killed between the line and last.pt
         file.write(json.dumps({"epoch": 2, "step": evaluated.step + 1}) + "\n")
     list(run(config, data, tmp_path, resume=True))
-    lines = [json.loads(line) for line in (tmp_path / folder.METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / run_folder.METRICS).read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
 
 
@@ -81,7 +81,7 @@ def test_resume_refuses_another_recipe(
     assert "the recipe has changed: train.lr" in capsys.readouterr().err
 
 
-FILES = (folder.MODEL, folder.LAST, folder.METRICS, folder.RECIPE)
+FILES = (run_folder.MODEL, run_folder.LAST, run_folder.METRICS, run_folder.RECIPE)
 
 
 def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_planned_so(table: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_planned_so(tabl
         recipes.load(str(table), overrides=[*NOISY, "train.schedule=constant", f"train.epochs={epochs}"])
         for epochs in (2, 4)
     )
-    data = finish(inputs.read(long))
+    data = finish(examples.read(long))
     list(run(long, data, tmp_path / "straight"))
     list(run(short, data, tmp_path / "longer"))
     with pytest.raises(ConfigError, match=r"train\.epochs was 2, is 4") as caught:  # a forgotten --epochs
@@ -113,7 +113,7 @@ def test_a_finished_one_cycle_run_goes_on_and_says_what_differs(
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "1")) == 0
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "3", "--resume")) == 0
     assert "3 epochs in place of 1, of which 1 are done; from here on the learning rate" in capsys.readouterr().err
-    lines = [json.loads(line) for line in (tmp_path / "run" / folder.METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "run" / run_folder.METRICS).read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
     assert checkpoints.load(tmp_path / "run").config.train.epochs == 3
 
@@ -126,7 +126,7 @@ def test_a_run_that_patience_ended_goes_on_without_it(
     assert run(*train_arguments(table, tmp_path / "run", *still, "--resume")) == 0
     assert "train.patience ended the run; to train on: --set train.patience=none" in capsys.readouterr().err
     assert run(*train_arguments(table, tmp_path / "run", *still, "--resume", "--set", "train.patience=none")) == 0
-    assert checkpoints.load(tmp_path / "run" / folder.LAST).progress["epoch"] == 3
+    assert checkpoints.load(tmp_path / "run" / run_folder.LAST).progress["epoch"] == 3
 
 
 def long_run(table: Path, out: Path) -> subprocess.Popen[str]:
@@ -143,7 +143,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def test_ctrl_c_saves_names_the_file_and_exits_with_130(
     run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last, save = tmp_path / "run" / folder.LAST, Trainer.save_last
+    last, save = tmp_path / "run" / run_folder.LAST, Trainer.save_last
     saved: list[int] = []
 
     def interrupted(trainer: Trainer) -> None:
@@ -157,7 +157,7 @@ def test_ctrl_c_saves_names_the_file_and_exits_with_130(
     told = capsys.readouterr().err
     assert f"saved in {last}; go on: the same command with --resume" in " ".join(told.split())
     assert 0 < saved[0] <= saved[1] == checkpoints.load(last).progress["step"]
-    assert not (tmp_path / "run" / folder.RECIPE).exists()  # it is not at its end
+    assert not (tmp_path / "run" / run_folder.RECIPE).exists()  # it is not at its end
     assert run(*train_arguments(table, tmp_path / "run"), "--resume") == 0
 
 
@@ -166,18 +166,18 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(table: Path, tmp_pa
     for number in range(12):
         out = tmp_path / f"run{number}"
         process = long_run(table, out)
-        wait_for(out / folder.LAST, process)
+        wait_for(out / run_folder.LAST, process)
         time.sleep(0.013 * number)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        for name in (folder.LAST, folder.MODEL):
+        for name in (run_folder.LAST, run_folder.MODEL):
             if (out / name).exists():
                 checkpoints.load(out / name)
 
 
 def test_the_trainer_tells_its_plan_truly(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    events = list(run(config, finish(inputs.read(config)), tmp_path))
+    events = list(run(config, finish(examples.read(config)), tmp_path))
     planned = next(event for event in events if type(event).__name__ == "Planned")
     stepped = [event for event in events if isinstance(event, Stepped)]
     assert planned.steps == pytest.approx(len(stepped), rel=0.2)
@@ -187,7 +187,7 @@ def test_the_trainer_tells_its_plan_truly(table: Path, tmp_path: Path) -> None:
 def test_texts_are_let_go_once_they_are_encoded(
     run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, plan = inputs.read, Trainer.plan
+    read, plan = examples.read, Trainer.plan
     seen: list[weakref.ref[Inputs]] = []
 
     def watched(config: RunConfig) -> Iterator[Event]:
@@ -199,7 +199,7 @@ def test_texts_are_let_go_once_they_are_encoded(
         assert seen[-1]() is None
         return plan(trainer)
 
-    monkeypatch.setattr(inputs, "read", watched)
+    monkeypatch.setattr(examples, "read", watched)
     monkeypatch.setattr(Trainer, "plan", told)
     assert run(*train_arguments(table, tmp_path / "run")) == 0
     assert seen

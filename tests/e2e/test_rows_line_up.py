@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.storage import checkpoint as checkpoints
 from tests.conftest import BAD, GOOD, write_table
 
 Run = Callable[..., int]

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from lstmcli.cli.app import main
-from lstmcli.data import classifiers, quadratics
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import evaluate, inputs, race, train
-from lstmcli.engine.checkpoint import Checkpoint
-from lstmcli.engine.compact import compacted
+from lstmcli.inference import evaluate
+from lstmcli.race import classifiers, quadratics, race
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples as inputs
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.export import compacted
+from lstmcli.training import train
 from lstmcli.types import finish
 from tests.conftest import ROOT, skip_unless_run
 

@@ -15,8 +15,8 @@ import platformdirs
 import pytest
 
 from lstmcli.config import Data, RunConfig
-from lstmcli.engine import folder, inputs, lock, naming
 from lstmcli.errors import ConfigError
+from lstmcli.storage import atomic, data_option, examples, lock, run_folder
 from tests.conftest import train_arguments, write_table
 
 Run = Callable[..., int]
@@ -60,7 +60,7 @@ def test_a_home_of_another_user_stops_nothing(
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
     refuse_paths_in(tmp_path / "home", monkeypatch)
-    assert inputs.cache_folder() is None
+    assert examples.cache_folder() is None
     assert run("adapt", "-c", trained, "--data", table, "--out", tmp_path / "a.pt", "--steps", "1") == 0
 
 
@@ -72,7 +72,7 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch, fou
         return found
 
     monkeypatch.setattr(platformdirs, "user_cache_dir", user_cache_dir)
-    assert inputs.cache_folder() is None
+    assert examples.cache_folder() is None
 
 
 # ---- paths
@@ -140,7 +140,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(run: Run, table: Path, monke
         def fail(*_: object, error: OSError = error) -> None:
             raise error
 
-        monkeypatch.setattr(inputs, "read", fail)
+        monkeypatch.setattr(examples, "read", fail)
         with pytest.raises(OSError, match=str(error).partition("]")[0].lstrip("[")):
             run("train", table, "--dry-run")
 
@@ -278,15 +278,15 @@ def test_what_is_no_file_is_written_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    folder.claim_file(pipe)
-    with folder.whole(pipe) as file:
+    atomic.claim_file(pipe)
+    with atomic.whole(pipe) as file:
         file.write(b"through")
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert pipe.is_fifo()
     (tmp_path / "link").symlink_to("target")
     for content in (b"one", b"two"):
-        with folder.whole(tmp_path / "link") as file:
+        with atomic.whole(tmp_path / "link") as file:
             file.write(content)
         assert (tmp_path / "target").read_bytes() == content
     assert (tmp_path / "link").is_symlink()
@@ -301,9 +301,9 @@ def test_a_second_run_in_the_same_folder_is_refused(
 ) -> None:
     out = tmp_path / "run"
     with lock.held(out):
-        (out / folder.LAST).write_text("of the first run")
+        (out / run_folder.LAST).write_text("of the first run")
         assert run(*train_arguments(table, out, option)) == 2
-        assert sorted(os.listdir(out)) == [lock.NAME, folder.LAST]
+        assert sorted(os.listdir(out)) == [lock.NAME, run_folder.LAST]
     told = " ".join(capsys.readouterr().err.split())
     assert f"a run is being written there {out} (process {os.getpid()} on" in told
     assert "--out DIR" in told
@@ -325,7 +325,7 @@ def test_a_second_run_in_the_same_folder_is_refused(
 def test_data_of_common_names_is_trained_in_folders_of_its_own(tmp_path: Path, data: str, name: str) -> None:
     for made in ("fold1", "fold2", "project/data", "v1.0"):
         (tmp_path / made).mkdir(parents=True)
-    assert folder.default(str(tmp_path / data)) == Path("runs") / name
+    assert run_folder.default(str(tmp_path / data)) == Path("runs") / name
 
 
 # ---- names of recipes, and of files
@@ -344,12 +344,12 @@ def test_a_bare_name_is_the_recipe_or_data_set_and_a_note_names_the_folder(
     assert "'reviews' is the recipe of that name; for the file or folder here: lstmcli train ./reviews" in (
         capsys.readouterr().err
     )
-    assert naming.named("reviews", RunConfig(), {}) == Data(name="reviews")
+    assert data_option.named("reviews", RunConfig(), {}) == Data(name="reviews")
     for path in ("./reviews", "reviews/"):
-        assert naming.named(path, RunConfig(), {}).path == Path(path)
+        assert data_option.named(path, RunConfig(), {}).path == Path(path)
     with monkeypatch.context() as patched:
         for read in ("to_score", "everything"):
-            patched.setattr(inputs, read, enough)
+            patched.setattr(examples, read, enough)
         for command in ("evaluate", "adapt"):
             assert run(command, "-c", trained, "--data", "reviews") == 2
             assert "'reviews' is the data set of that name; for the file or folder here: --data ./reviews" in (

@@ -9,15 +9,18 @@ import pytest
 import torch
 
 from lstmcli import recipes
-from lstmcli.data.batching import collate
-from lstmcli.data.store import Store, encode, marks
-from lstmcli.engine import beginning, folder, inputs, runtime, teaching
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.predict import Predictions
-from lstmcli.engine.supervised import Reading
-from lstmcli.engine.texts import Question
-from lstmcli.engine.train import run as train
+from lstmcli.data.batches.batching import collate
+from lstmcli.data.batches.encoded import Store, encode, marks
+from lstmcli.inference.predict import Predictions
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import examples as inputs
+from lstmcli.storage import run_folder
+from lstmcli.storage.text_io import Question
 from lstmcli.tasks import classify
+from lstmcli.training import distillation, setup
+from lstmcli.training.supervised import SupervisedObjective
+from lstmcli.training.train import run as train
 from lstmcli.types import ClassScores, Example, finish
 from tests.conftest import BAD, GOOD, SMALL, write_table
 from tests.stopping import ends_with_the_same_bytes
@@ -29,7 +32,7 @@ Captured = pytest.CaptureFixture[str]
 def begun(recipe: Path, out: Path, *overrides: str) -> Path:
     config = recipes.load(str(recipe), overrides=[*SMALL, *overrides])
     list(train(config, finish(inputs.read(config)), out))
-    return out / folder.MODEL
+    return out / run_folder.MODEL
 
 
 @pytest.fixture
@@ -51,15 +54,15 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     texts = ["a warm film", "dull and cold", "film"]
     examples = [Example(text) for text in texts]
     where = runtime.prepare(checkpoint.config)
-    said = finish(teaching.chances(trained, examples, ("bad", "good"), where, cache=None))
+    said = finish(distillation.probabilities(trained, examples, ("bad", "good"), where, cache=None))
     model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
                       for one in Predictions(checkpoint).of([[Question(1, text) for text in texts]])])  # fmt: skip
     store = finish(encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-    linear = classify.baseline_chances(fitted, store.ids, store.offsets)["linear"]
+    linear = classify.baseline_probabilities(fitted, store.ids, store.offsets)["linear"]
     together = np.sqrt(model * linear)
     np.testing.assert_allclose(said, together / together.sum(axis=1, keepdims=True), atol=1e-4)
-    turned = finish(teaching.chances(trained, examples, ("good", "bad"), where, cache=None))
+    turned = finish(distillation.probabilities(trained, examples, ("good", "bad"), where, cache=None))
     np.testing.assert_array_equal(turned, said[:, ::-1])
 
 
@@ -68,7 +71,7 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
     sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}"]
     config = recipes.load(str(table), overrides=sets)
     read = finish(inputs.read(config))
-    begun_with = finish(beginning.prepare(config, read, None))
+    begun_with = finish(setup.prepare(config, read, None))
     encoded = begun_with.texts
     train = encoded["train"]
     expected = classify.fit_baselines(train.ids, train.offsets, train.known_targets, labels=2)
@@ -76,7 +79,7 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
     for name, value in expected.items():
         np.testing.assert_array_equal(begun_with.baseline[name], value)
     unlabelled = encoded[inputs.UNLABELLED]
-    linear = classify.baseline_chances(expected, unlabelled.ids, unlabelled.offsets)["linear"]
+    linear = classify.baseline_probabilities(expected, unlabelled.ids, unlabelled.offsets)["linear"]
     np.testing.assert_array_equal(unlabelled.known_targets, linear.astype(np.float32))
     kept = checkpoints.load(begun(table, tmp_path / "pupil", *sets[len(SMALL) :], "train.epochs=1")).group("baseline")
     np.testing.assert_array_equal(kept["weight"].numpy(), expected["weight"])
@@ -85,7 +88,7 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
 def test_the_linear_baseline_of_texts_without_a_known_word_tells_the_majority(table: Path, more: Path) -> None:
     sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}", "tokens.min_count=100"]
     config = recipes.load(str(table), overrides=sets)
-    found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
+    found = finish(setup.prepare(config, finish(inputs.read(config)), None))
     targets = found.texts[inputs.UNLABELLED].known_targets
     np.testing.assert_allclose(targets, np.tile(found.baseline["prior"], (len(targets), 1)), rtol=1e-6)
 
@@ -95,7 +98,7 @@ def test_where_no_text_is_without_a_label_the_labels_alone_are_learned(table: Pa
     sets = [f"--set={one}" for one in (*SMALL, "train.teacher=linear")]
     assert run("train", table, "--out", tmp_path / "run", *sets) == 0
     assert "the labels alone are learned" in " ".join(capsys.readouterr().err.split())
-    assert "taught" not in checkpoints.load(tmp_path / "run" / folder.LAST).group("state")
+    assert "taught" not in checkpoints.load(tmp_path / "run" / run_folder.LAST).group("state")
 
 
 def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
@@ -106,7 +109,7 @@ def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
     sets = [f"model.init={trained}", "train.epochs=1"]
     taught = [*sets, "train.teacher=linear", f"data.unlabelled={more}"]
     config = recipes.load(str(other), overrides=[*SMALL, *taught])
-    found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
+    found = finish(setup.prepare(config, finish(inputs.read(config)), None))
     assert found.parts.vocabulary.labels == ("bad", "good", "poor")
     said = found.texts[inputs.UNLABELLED].known_targets
     assert not said[:, 0].any()
@@ -116,7 +119,7 @@ def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
     assert [figures["linear"]["accuracy"]["value"] for figures in alone.metrics.values()] == [1.0]
 
 
-def test_the_loss_on_chances_is_the_cross_entropy_with_them() -> None:
+def test_the_loss_on_probabilities_is_the_cross_entropy_with_them() -> None:
     labelled = Store(np.array([2, 3, 4], np.int32), np.array([0, 1, 3]), np.array([1, 0]))
     said = Store(np.array([5, 6, 7], np.int32), np.array([0, 2, 3]), np.array([[0.3, 0.7], [0.9, 0.1]], np.float32))
     both = labelled.and_taught(said)
@@ -141,10 +144,12 @@ def test_a_pupil_learns_words_that_no_labelled_text_has(
 def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: Path) -> None:
     sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "model.word_dropout=0", "train.entropy=0.5"]
     config = recipes.load(str(table), overrides=[*sets, "precision=float32"])
-    found = finish(beginning.prepare(config, finish(inputs.read(config)), None))
+    found = finish(setup.prepare(config, finish(inputs.read(config)), None))
     stores = {name: store.truncated(config.tokens) for name, store in found.texts.items()}
     free = config.model_copy(update={"train": config.train.model_copy(update={"entropy": None})})
-    costly, plain = (Reading(replace(found.parts, config=one), found.texts, stores) for one in (config, free))
+    costly, plain = (
+        SupervisedObjective(replace(found.parts, config=one), found.texts, stores) for one in (config, free)
+    )
     unlabelled = 0
     for item in costly.items(0):
         batch = collate(stores["train"].and_taught(stores[inputs.UNLABELLED]), item[1])

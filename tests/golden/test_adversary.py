@@ -10,9 +10,9 @@ from scipy.stats import entropy
 from torch import nn
 
 from lstmcli.config import Classifier, Section
-from lstmcli.data import batching
-from lstmcli.engine.adversary import Adversary
+from lstmcli.data.batches import batching
 from lstmcli.tasks import classify
+from lstmcli.training.adversarial import Adversary
 from lstmcli.types import Batch, ClassScores, Mean
 from tests.contract.test_models import battery, config_of, parts_of
 

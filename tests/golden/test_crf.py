@@ -53,7 +53,7 @@ def test_equals_the_enumeration_of_all_paths(labels: int, lengths: list[int], ba
     chain, emissions, ends = drawn(labels, lengths, seed=0, barred=barred)
     total = crf.log_partition(chain, emissions, ends)
     best = crf.best(chain, emissions, ends)
-    chances = crf.marginals(chain, emissions, ends)
+    probabilities = crf.marginals(chain, emissions, ends)
     for text, length in enumerate(lengths):
         paths, scores = all_scores(chain, emissions[text], length)
         torch.testing.assert_close(total[text], scores.logsumexp(0), rtol=0, atol=1e-10)
@@ -62,8 +62,8 @@ def test_equals_the_enumeration_of_all_paths(labels: int, lengths: list[int], ba
         share = scores.softmax(0)
         for step, tag in itertools.product(range(length), range(labels)):
             at = torch.tensor([path[step] == tag for path in paths])
-            torch.testing.assert_close(chances[text, step, tag], share[at].sum(), rtol=0, atol=1e-10)
-        assert not chances[text, length:].any()
+            torch.testing.assert_close(probabilities[text, step, tag], share[at].sum(), rtol=0, atol=1e-10)
+        assert not probabilities[text, length:].any()
 
 
 @cases
@@ -89,7 +89,7 @@ def test_the_chance_of_any_stretch_equals_the_enumeration(data: st.DataObject) -
     tags = torch.tensor([[data.draw(st.integers(0, labels - 1)) for _ in range(5)]] * 2)
     begin = data.draw(st.integers(0, length - 1))
     end = data.draw(st.integers(begin, length - 1))
-    _, first, second = crf.chances(chain, emissions, ends, tags)
+    _, first, second = crf.probabilities(chain, emissions, ends, tags)
     paths, scores = all_scores(chain, emissions[0], length)
     stretch = tuple(tags[0, begin : end + 1].tolist())
     at = torch.tensor([path[begin : end + 1] == stretch for path in paths])
@@ -105,9 +105,9 @@ def test_what_the_scheme_forbids_is_never_best_and_has_no_chance() -> None:
         assert first[path[0]]
         assert last[path[-1]]
         assert between[path[:-1], path[1:]].all()
-    chances = crf.marginals(chain, hostile, ends)
-    assert not chances[:, 0, ~first].any()
-    assert not chances[0, 5, ~last].any()
+    probabilities = crf.marginals(chain, hostile, ends)
+    assert not probabilities[:, 0, ~first].any()
+    assert not probabilities[0, 5, ~last].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -119,11 +119,11 @@ def test_a_thousand_words_stay_finite(dtype: torch.dtype) -> None:
     (gradient,) = torch.autograd.grad(total.sum(), emissions)
     assert torch.isfinite(total).all()
     assert torch.isfinite(gradient).all()
-    chances = crf.marginals(chain, emissions, ends)
-    assert torch.isfinite(chances).all()
+    probabilities = crf.marginals(chain, emissions, ends)
+    assert torch.isfinite(probabilities).all()
     if dtype == torch.float64:  # the task of tagging asks in float64: sums of this size leave float32 two digits
-        torch.testing.assert_close(gradient, chances, rtol=0, atol=1e-9)
-        np.testing.assert_allclose(chances.sum(dim=(1, 2)).detach().numpy(), [1000, 700], rtol=1e-9)
+        torch.testing.assert_close(gradient, probabilities, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(probabilities.sum(dim=(1, 2)).detach().numpy(), [1000, 700], rtol=1e-9)
 
 
 def test_zero_transitions_are_a_softmax_a_word() -> None:

@@ -1,4 +1,5 @@
-"""Dropout against what it promises: each value kept by itself with one chance, and scaled so that its mean stays."""
+"""Dropout against what it promises: each value kept by itself with one probability, and scaled so that its mean
+stays."""
 
 import pytest
 import torch

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from lstmcli.config import Episodes
-from lstmcli.data.episodes import Draw
-from lstmcli.engine.few_shot import Asked, _log_shares, _shifted, _shifts
-from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_chances, text_features
+from lstmcli.data.batches.episodes import Draw
+from lstmcli.inference.few_shot import FewShotOptions, _log_shares, _shifted, _shifts
+from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 
 
 def test_an_episode_s_figures_by_hand() -> None:
-    chances = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
-    figures = episode_figures(chances, np.array([0, 0, 1, 1]))
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    figures = episode_figures(probabilities, np.array([0, 0, 1, 1]))
     assert figures["accuracy"] == 0.75
     assert figures["balanced_accuracy"] == 0.75
     assert figures["auc"] == 0.75  # of the four pairs one is the wrong way round
-    assert "auc" not in episode_figures(chances, np.zeros(4, int))
+    assert "auc" not in episode_figures(probabilities, np.zeros(4, int))
 
 
 def test_the_mean_over_episodes_and_its_interval() -> None:
@@ -38,7 +38,7 @@ def test_the_nearest_centroid_is_the_class_with_the_larger_cosine() -> None:
              "rate of exchange", "???"]  # fmt: skip
     features = text_features(texts)
     targets = np.array([0, 0, 1, 1])
-    said = support_chances(features[:4], targets, features[4:], labels=2)
+    said = support_probabilities(features[:4], targets, features[4:], labels=2)
     dense = features.toarray()
     centres = np.stack([dense[:4][targets == label].sum(axis=0) for label in (0, 1)])
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
@@ -54,7 +54,7 @@ def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
 
     texts = [f"{word} {number}" for number in range(5) for word in ("good film", "bad film")]
     features, targets = text_features([*texts, "a good one", "one bad day"]), np.arange(10) % 2
-    said = support_chances(features[:10], targets, features[10:], labels=2)
+    said = support_probabilities(features[:10], targets, features[10:], labels=2)
     whole = LogisticRegression(C=10, max_iter=300).fit(features[:10], targets).predict_proba(features[10:])
     np.testing.assert_allclose(said["support linear"], whole, atol=1e-3)
 
@@ -69,20 +69,20 @@ def test_a_prior_is_what_it_says() -> None:
     assert np.exp(_log_shares(other, known, "source")) == pytest.approx([0.5, 0.5])
 
 
-def test_a_prior_moves_the_chances_from_what_they_were_to_what_is_asked() -> None:
+def test_a_prior_moves_the_probabilities_from_what_they_were_to_what_is_asked() -> None:
     one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 1, 1]), np.arange(2), np.arange(2))
     checkpoint = SimpleNamespace(progress={"shares": {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}})
-    chances = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
+    probabilities = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
     for own, other in (("uniform", "source"), ("source", "uniform")):
-        asked = Asked("mine", "test", Episodes(), 2, other, 0)
+        asked = FewShotOptions("mine", "test", Episodes(), 2, other, 0)
         (shift,) = _shifts(checkpoint, [one], asked, own)
-        assert _shifted(chances[own], shift) == pytest.approx(chances[other])
+        assert _shifted(probabilities[own], shift) == pytest.approx(probabilities[other])
 
 
 def test_a_class_that_the_support_lacks_has_no_chance() -> None:
     texts = ["good film", "a good one", "bad film", "so bad", "good", "bad"]
     features, targets = text_features(texts), np.array([0, 0, 2, 2])
-    said = support_chances(features[:4], targets, features[4:], labels=4)
+    said = support_probabilities(features[:4], targets, features[4:], labels=4)
     assert said["support linear"].shape == said["centroid"].shape == (2, 4)
     assert said["support linear"].argmax(axis=1).tolist() == [0, 2]
     assert said["support linear"][:, [1, 3]].tolist() == [[0, 0], [0, 0]]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import LanguageModel
-from lstmcli.data.tokens import END
+from lstmcli.data.text.vocabulary import END
 from lstmcli.models import language_model
 from lstmcli.models.context import Context
 from lstmcli.models.language_model import build
@@ -49,14 +49,16 @@ def test_each_word_is_scored_from_those_before_it_by_an_lstm_and_a_softmax() -> 
 
 
 @pytest.mark.parametrize("settings", [{}, {"softmax": "adaptive"}, {"bidirectional": True, "layers": 2}])
-def test_the_next_word_s_chances_are_those_of_each_word_in_its_place(settings: dict[str, object]) -> None:
+def test_the_next_word_s_probabilities_are_those_of_each_word_in_its_place(settings: dict[str, object]) -> None:
     model = model_of(**settings)
     rows = [[2, 5, 6, 7], [2, 9]]
-    chances = model.following(batch_of([[*row, 0] for row in rows])).exp()  # whatever the target
-    torch.testing.assert_close(chances.sum(dim=1), torch.ones(2, dtype=chances.dtype))
+    probabilities = model.following(batch_of([[*row, 0] for row in rows])).exp()  # whatever the target
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2, dtype=probabilities.dtype))
     for word in range(WORDS):
         logs = model(batch_of([[*row, word] for row in rows])).logs[0]
-        torch.testing.assert_close(chances[:, word], torch.stack([logs[0, 3], logs[1, 1]]).exp().to(chances.dtype))
+        torch.testing.assert_close(
+            probabilities[:, word], torch.stack([logs[0, 3], logs[1, 1]]).exp().to(probabilities.dtype)
+        )
 
 
 def test_backwards_it_reads_what_follows_from_its_end() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from lstmcli.config import Tokens
-from lstmcli.data.tokens import Vocabulary
+from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.tasks import classify
 from lstmcli.tasks.metrics import bootstrapped, weighted, wilson
 
@@ -17,18 +17,18 @@ from lstmcli.tasks.metrics import bootstrapped, weighted, wilson
 def data(labels: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     targets = np.r_[np.arange(labels), random.integers(0, labels, count - labels)]
-    chances = random.dirichlet(np.ones(labels), count).round(2)  # rounded, so that scores tie
-    chances[np.arange(count), targets] += 0.3
-    return chances / chances.sum(axis=1, keepdims=True), targets
+    probabilities = random.dirichlet(np.ones(labels), count).round(2)  # rounded, so that scores tie
+    probabilities[np.arange(count), targets] += 0.3
+    return probabilities / probabilities.sum(axis=1, keepdims=True), targets
 
 
 @pytest.mark.parametrize("labels", [2, 3, 7])
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_scikit_learn_also_when_weighted(labels: int, seed: int) -> None:
-    chances, targets = data(labels, 200, seed)
+    probabilities, targets = data(labels, 200, seed)
     weights = np.vstack([np.ones(200), np.random.default_rng(seed).integers(1, 4, 200)])
-    ours = weighted(chances, targets, weights)
-    predicted = chances.argmax(axis=1)
+    ours = weighted(probabilities, targets, weights)
+    predicted = probabilities.argmax(axis=1)
     for row, weight in enumerate(weights):
         options = {"sample_weight": weight}
         assert ours["accuracy"][row] == pytest.approx(reference.accuracy_score(targets, predicted, **options))
@@ -37,31 +37,31 @@ def test_equals_scikit_learn_also_when_weighted(labels: int, seed: int) -> None:
         expected = reference.f1_score(targets, predicted, average="macro", **options)
         assert ours["macro_f1"][row] == pytest.approx(expected)
         if labels == 2:
-            assert ours["auc"][row] == pytest.approx(reference.roc_auc_score(targets, chances[:, 1], **options))
+            assert ours["auc"][row] == pytest.approx(reference.roc_auc_score(targets, probabilities[:, 1], **options))
     assert ("auc" in ours) == (labels == 2)
 
 
 def test_calibration_error_by_hand() -> None:
     # Four answers at 0.9, three of them right: |0.75 - 0.9|. Two at 0.6, both right: |1 - 0.6|. Weighted 4 : 2.
-    chances = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 2)
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 2)
     targets = np.array([0, 0, 0, 1, 0, 0])
-    ours = weighted(chances, targets, np.ones((1, 6)))["ece"][0]
+    ours = weighted(probabilities, targets, np.ones((1, 6)))["ece"][0]
     assert ours == pytest.approx((4 * 0.15 + 2 * 0.4) / 6)
 
 
 def test_the_interval_is_as_wide_as_theory_says() -> None:
     random = np.random.default_rng(0)
     targets = np.zeros(2000, int)
-    chances = np.where(random.random(2000) < 0.8, 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
-    accuracy = bootstrapped(chances, targets)["accuracy"]
+    probabilities = np.where(random.random(2000) < 0.8, 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
+    accuracy = bootstrapped(probabilities, targets)["accuracy"]
     width = 2 * 1.96 * np.sqrt(accuracy.value * (1 - accuracy.value) / 2000)
     assert accuracy.high - accuracy.low == pytest.approx(width, rel=0.1)
     assert accuracy.low < accuracy.value < accuracy.high
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    chances, targets = data(3, 50, 0)
-    assert bootstrapped(chances, targets) == bootstrapped(chances, targets)
+    probabilities, targets = data(3, 50, 0)
+    assert bootstrapped(probabilities, targets) == bootstrapped(probabilities, targets)
 
 
 @given(st.floats(0.2, 5.0), st.integers(0, 10_000), st.integers(2, 5))
@@ -70,15 +70,15 @@ def test_calibration_finds_the_temperature_that_a_grid_finds(heat: float, seed: 
     random = np.random.default_rng(seed)
     scores = random.normal(size=(400, labels)) * 2
     truth = scores / scores.std()
-    chances = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
-    targets = np.array([random.choice(labels, p=row) for row in chances])
+    probabilities = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
+    targets = np.array([random.choice(labels, p=row) for row in probabilities])
     logits = (truth * heat).astype(np.float64)
 
     smooth = (np.eye(labels) * len(targets) + 2 / labels) / (len(targets) + 2)  # by class
 
     def loss(temperature: float) -> float:
-        log_chances = logits / temperature - np.logaddexp.reduce(logits / temperature, axis=1, keepdims=True)
-        return float(-(smooth[targets] * log_chances).sum(axis=1).mean())
+        log_probabilities = logits / temperature - np.logaddexp.reduce(logits / temperature, axis=1, keepdims=True)
+        return float(-(smooth[targets] * log_probabilities).sum(axis=1).mean())
 
     found = classify.calibrate(logits, targets)
     grid = np.geomspace(0.05, 20, 400)
@@ -105,8 +105,8 @@ def test_a_few_answers_all_right_do_not_make_the_model_certain() -> None:
 def test_many_classes_of_few_examples_are_calibrated_too() -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(1000, 70)) * 3
-    chances = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
-    targets = np.array([random.choice(70, p=row) for row in chances])
+    probabilities = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
+    targets = np.array([random.choice(70, p=row) for row in probabilities])
     temperature = classify.calibrate(truth * 2, targets)
     assert temperature == pytest.approx(2, rel=0.1)
     assert classify.summary(truth * 2, targets, temperature)["ece"] < 0.05
@@ -132,7 +132,7 @@ def test_the_linear_baseline_equals_the_pipeline_of_scikit_learn() -> None:
 
     for targets in (np.array([1, 1, 0, 0, 1, 0] * 3), np.array([1, 1, 0, 0, 2, 2] * 3)):
         fitted = classify.fit_baselines(*encoded(texts), targets, labels=len(set(targets.tolist())))
-        ours = classify.baseline_chances(fitted, *encoded(asked))
+        ours = classify.baseline_probabilities(fitted, *encoded(asked))
         theirs = make_pipeline(
             TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),
             LogisticRegression(C=10, max_iter=300),
@@ -152,20 +152,20 @@ def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     parts = classify.fit_baselines(ids, offsets, targets, labels=3)
     for name, value in whole.items():
         np.testing.assert_allclose(parts[name], value, rtol=1e-5, err_msg=name)
-    chances = classify.baseline_chances(parts, ids, offsets)["linear"]
+    probabilities = classify.baseline_probabilities(parts, ids, offsets)["linear"]
     monkeypatch.undo()
-    np.testing.assert_allclose(chances, classify.baseline_chances(whole, ids, offsets)["linear"], rtol=1e-5)
+    np.testing.assert_allclose(probabilities, classify.baseline_probabilities(whole, ids, offsets)["linear"], rtol=1e-5)
 
 
 def test_a_text_of_unknown_words_gets_the_linear_baselines_bias() -> None:
     fitted = classify.fit_baselines(np.array([2, 3, 2]), np.array([0, 1, 3]), np.array([0, 1]), labels=2)
-    chances = classify.baseline_chances(fitted, np.array([1, 1]), np.array([0, 2]))["linear"]
-    assert chances[0, 1] == pytest.approx(1 / (1 + np.exp(-fitted["bias"][1])), rel=1e-6)
+    probabilities = classify.baseline_probabilities(fitted, np.array([1, 1]), np.array([0, 2]))["linear"]
+    assert probabilities[0, 1] == pytest.approx(1 / (1 + np.exp(-fitted["bias"][1])), rel=1e-6)
 
 
 def test_where_all_answers_are_alike_the_interval_is_wilson_s() -> None:
-    chances = np.tile([0.1, 0.9], (6, 1))
-    accuracy = bootstrapped(chances, np.ones(6, int))["accuracy"]
+    probabilities = np.tile([0.1, 0.9], (6, 1))
+    accuracy = bootstrapped(probabilities, np.ones(6, int))["accuracy"]
     assert (accuracy.value, accuracy.high) == (1, 1)
     assert accuracy.low == pytest.approx(6 / (6 + 1.96**2))
     for share, count in ((0.5, 40), (0.9, 10), (0.0, 7)):

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from lstmcli import recipes, registry
-from lstmcli.data import classifiers, quadratics
-from lstmcli.engine import folder, plot, race
-from lstmcli.engine.events import Noted
-from lstmcli.engine.problems import HANDMADE, LEAST, RATES, WORST, Problems, _bounded
-from lstmcli.engine.race import _learned
 from lstmcli.errors import ConfigError
+from lstmcli.events import Noted
+from lstmcli.race import classifiers, plot, quadratics, race
+from lstmcli.race.problems import HAND_DESIGNED, LEAST, RATES, WORST, Problems, _bounded
+from lstmcli.race.race import _learned
+from lstmcli.storage import run_folder
 from lstmcli.types import Batch, Progress, finish
 
 SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
@@ -61,7 +61,7 @@ def test_gradient_descent_by_hand_is_gradient_descent() -> None:
             at -= 0.005 * 2 * w.T @ (w @ at - y)
 
 
-@pytest.mark.parametrize("name", HANDMADE)
+@pytest.mark.parametrize("name", HAND_DESIGNED)
 def test_one_optimiser_by_hand_for_all_problems_is_one_for_each(name: str) -> None:
     """Of a network too, whose weights have several shapes."""
     sets = ["data.name=classifiers", "learner.steps=5", "threads=1"]
@@ -70,7 +70,7 @@ def test_one_optimiser_by_hand_for_all_problems_is_one_for_each(name: str) -> No
     ours = race.by_hand(name, 0.01, drawn)
     for place in range(2):
         its = copy.deepcopy(race.net)
-        optimizer = HANDMADE[name](list(its.parameters()), 0.01)
+        optimizer = HAND_DESIGNED[name](list(its.parameters()), 0.01)
         for step in range(6):
             optimizer.zero_grad()
             reached = torch.nn.functional.cross_entropy(its(one(drawn, place)).logits, drawn.targets[place])
@@ -136,7 +136,7 @@ def test_a_race_is_run_and_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kind, "COUNT", 10)
-    monkeypatch.setattr("lstmcli.engine.problems.RATES", RATES[::6])
+    monkeypatch.setattr("lstmcli.race.problems.RATES", RATES[::6])
     recipe = f"{kind.__name__.rpartition('.')[2]}-lstm-optimizer"
     sets = [part for override in SMALL for part in ("--set", override)]
     arguments = ["train", recipe, *sets, "--out", tmp_path / "race", "--threads", "1"]
@@ -145,13 +145,15 @@ def test_a_race_is_run_and_written(
     assert not (tmp_path / "race").exists()
     assert run(*arguments, "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert set(said["medians"]) == {"learned", *HANDMADE}
+    assert set(said["medians"]) == {"learned", *HAND_DESIGNED}
     assert all(len(curve) == 13 for curve in said["curves"].values())
     for factor in said["factors"].values():
         assert 0 < factor["low"] <= factor["value"] <= factor["high"]
     assert json.loads((tmp_path / "race" / "race.json").read_text())["medians"] == said["medians"]
-    assert {name.split("/")[0] for name in torch.load(tmp_path / "race" / folder.OPTIMIZER)["tensors"]} == {"learner"}
-    optimizer = tmp_path / "race" / folder.OPTIMIZER
+    assert {name.split("/")[0] for name in torch.load(tmp_path / "race" / run_folder.OPTIMIZER)["tensors"]} == {
+        "learner"
+    }
+    optimizer = tmp_path / "race" / run_folder.OPTIMIZER
     init = ("train", "reviews", "--out", tmp_path / "other", "--set")
     for command in (["predict", "fine", "-c", optimizer], ["evaluate", "-c", optimizer], ["adapt", "-c", optimizer],
                     [*init, f"model.init={optimizer}"], [*init, f"model.vectors={optimizer}"]):  # fmt: skip
@@ -163,11 +165,11 @@ def test_a_race_is_run_and_written(
 def test_a_race_that_was_run_is_not_written_over(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / folder.OPTIMIZER).write_bytes(b"of an hour")
+    (tmp_path / run_folder.OPTIMIZER).write_bytes(b"of an hour")
     sets = [f"--set={one}" for one in SMALL]
     assert run("train", "quadratics-lstm-optimizer", "--out", tmp_path, "-q", *sets) == 2
     assert "optimizer.pt already exist" in capsys.readouterr().err
-    assert (tmp_path / folder.OPTIMIZER).read_bytes() == b"of an hour"
+    assert (tmp_path / run_folder.OPTIMIZER).read_bytes() == b"of an hour"
 
 
 def test_a_race_is_not_resumed(run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,10 +183,10 @@ def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
     events = race.run(config, tmp_path)
     next(event for event in events if isinstance(event, Noted))  # of the first epoch
     signal.raise_signal(signal.SIGINT)
-    assert str(tmp_path / folder.OPTIMIZER) in next(event.text for event in events if isinstance(event, Noted))
+    assert str(tmp_path / run_folder.OPTIMIZER) in next(event.text for event in events if isinstance(event, Noted))
     with pytest.raises(KeyboardInterrupt):
         next(events)
-    kept = torch.load(tmp_path / folder.OPTIMIZER)["tensors"]
+    kept = torch.load(tmp_path / run_folder.OPTIMIZER)["tensors"]
     assert {name.split("/")[0] for name in kept} == {"learner"}
     assert not (tmp_path / race.RACE).exists()
 

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import LanguageModel, RunConfig, Tokens, Train
-from lstmcli.data import stream
-from lstmcli.data.store import Store, built, encode
-from lstmcli.data.tokens import END, UNKNOWN
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine.listening import Listening
+from lstmcli.data.batches import bptt
+from lstmcli.data.batches.encoded import Store, built, encode
+from lstmcli.data.text.vocabulary import END, UNKNOWN
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
 from lstmcli.tasks import model_language, ngrams
+from lstmcli.training.language import LanguageObjective
 from lstmcli.types import Example, finish
 
 
@@ -40,7 +41,7 @@ def test_texts_stand_end_to_end_with_a_mark_between() -> None:
 @settings(max_examples=200, deadline=None)
 def test_every_word_is_read_once_and_columns_go_on(total: int, columns: int, window: int, offset: int) -> None:
     store = Store(np.arange(total), np.array([0, total]), np.arange(total) + 1, running=True)
-    cut = stream.windows(store, columns=columns, window=window, offset=offset % total)
+    cut = bptt.windows(store, columns=columns, window=window, offset=offset % total)
     read: list[list[int]] = [[] for _ in cut.begins]
     for number in range(len(cut)):
         batch = cut.batch(number)
@@ -65,13 +66,13 @@ def test_training_reads_on_from_window_to_window() -> None:
     )
     vocabulary = finish(built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True))
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
-    work = Listening(parts, {"train": store, "validation": store})
+    work = LanguageObjective(parts, {"train": store, "validation": store})
     for epoch in range(2):
         items = work.items(epoch)
         assert len(items) > 2
         found = [work.loss(item)[0] for item in items]
-        cut = stream.drawn(store, batch_tokens=6, window=3, seed=(config.seed, epoch))
-        whole = stream.windows(store, columns=2, window=100, offset=cut.offset).batch(0)
+        cut = bptt.drawn(store, batch_tokens=6, window=3, seed=(config.seed, epoch))
+        whole = bptt.windows(store, columns=2, window=100, offset=cut.offset).batch(0)
         wanted = -parts.model(whole).logs.sum()
         torch.testing.assert_close(sum(mean.value * mean.count for mean in found), wanted)
         assert sum(int(mean.count) for mean in found) == work.tokens(epoch) == len(store.ids)
@@ -104,19 +105,19 @@ def test_pairs_are_scored_as_kneser_and_ney_would() -> None:
         lower = 0.99 * sum(pair[1] == second for pair in pairs) / len(pairs) + 0.01 * singly
         after = {pair: count for pair, count in pairs.items() if pair[0] == first}
         share = max(pairs[first, second] - discount, 0) / sum(after.values())
-        chance = share + discount * len(after) / sum(after.values()) * lower
-        assert found["bigram"][place] == pytest.approx(math.log(chance))
+        probability = share + discount * len(after) / sum(after.values()) * lower
+        assert found["bigram"][place] == pytest.approx(math.log(probability))
         assert found["unigram"][place] == pytest.approx(math.log(singly))
 
 
-def test_the_chances_of_all_words_sum_to_one() -> None:
+def test_the_probabilities_of_all_words_sum_to_one() -> None:
     store = running(["a b a b c", "b a c", "a b", "c c a b"])
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
     size = len(fitted["words"])
     for first in range(size):
-        chances = ngrams._pairs(fitted, np.full(size, first), np.arange(size))
-        assert chances.sum() == pytest.approx(1)
-        assert chances.min() > 0
+        probabilities = ngrams._pairs(fitted, np.full(size, first), np.arange(size))
+        assert probabilities.sum() == pytest.approx(1)
+        assert probabilities.min() > 0
 
 
 def test_words_beyond_those_counted_count_as_a_rare_one() -> None:

@@ -50,11 +50,11 @@ def test_out_of_training_all_words_are_scored_whatever_the_softmax() -> None:
         torch.testing.assert_close(drawn(features, targets, vectors), wanted)
         torch.testing.assert_close(drawn.all(features[0], vectors).gather(1, targets[0, :, None])[:, 0], wanted[0])
     adaptive, few = AdaptiveSoftmax(60, 5), features[:, :3]
-    chances = adaptive.groups.log_prob(few.flatten(0, 1)).exp().view(2, 3, 60)
-    torch.testing.assert_close(chances.sum(dim=2), torch.ones(2, 3))
+    probabilities = adaptive.groups.log_prob(few.flatten(0, 1)).exp().view(2, 3, 60)
+    torch.testing.assert_close(probabilities.sum(dim=2), torch.ones(2, 3))
     everything = torch.stack([adaptive(few, torch.full((2, 3), word), vectors) for word in range(60)], dim=2)
-    torch.testing.assert_close(everything.exp(), chances)
-    torch.testing.assert_close(adaptive.all(few[0], vectors).exp(), chances[0])
+    torch.testing.assert_close(everything.exp(), probabilities)
+    torch.testing.assert_close(adaptive.all(few[0], vectors).exp(), probabilities[0])
 
 
 def test_each_side_has_words_drawn_for_itself() -> None:

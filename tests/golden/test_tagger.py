@@ -9,15 +9,17 @@ from torch import nn
 
 from lstmcli import recipes
 from lstmcli.config import RunConfig, Tagger, Tokens
-from lstmcli.data import batching
-from lstmcli.data.store import built, encode, marks
-from lstmcli.engine import assemble, inputs, runtime
-from lstmcli.engine.beginning import Beginning
-from lstmcli.engine.checkpoint import Checkpoint, grouped
-from lstmcli.engine.events import Stepped
-from lstmcli.engine.predict import Predictions
-from lstmcli.engine.texts import Question
-from lstmcli.engine.train import Trainer
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import built, encode, marks
+from lstmcli.events import Stepped
+from lstmcli.inference import assemble
+from lstmcli.inference.predict import Predictions
+from lstmcli.machine import runtime
+from lstmcli.storage import examples
+from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.storage.text_io import Question
+from lstmcli.training.setup import RunSetup
+from lstmcli.training.train import Trainer
 from lstmcli.types import Example, finish
 
 EXAMPLES = [Example(("Ada", "saw", "Turin"), ("S-P", "O", "S-L")), Example(("Nothing", "happened"), ("O", "O"))]
@@ -106,11 +108,11 @@ def test_the_convolution_equals_conv1d_and_a_maximum_over_the_letters() -> None:
 def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
     overrides = ["train.average=0.5", "train.epochs=1", "train.batch_tokens=200", "precision=float32"]
     config = recipes.load("entities", overrides=overrides)
-    data = finish(inputs.read(config))
+    data = finish(examples.read(config))
     vocabulary = finish(built(data.train, config.tokens, cache=None))
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     stores = {name: finish(encode(vocabulary, part, cache=None)) for name, part in data.parts.items()}
-    trainer = Trainer(Beginning(parts, stores, {}, marks(data.train)), None, data)
+    trainer = Trainer(RunSetup(parts, stores, {}, marks(data.train)), None, data)
     mean, steps = torch.zeros(()), 0
     for event in trainer.events():
         if isinstance(event, Stepped):

@@ -1,4 +1,4 @@
-"""The task of tagging against pencil and paper: loss, chances of entities, calibration, baselines."""
+"""The task of tagging against pencil and paper: loss, probabilities of entities, calibration, baselines."""
 
 import itertools
 
@@ -25,8 +25,8 @@ def scores(seed: int = 0) -> TagScores:
     return TagScores(2 * torch.randn(2, 3, 9, generator=random), *chain, torch.zeros(2, 3, 1), LENGTHS)
 
 
-def chances_of(found: TagScores, text: int) -> dict[tuple[int, ...], float]:
-    """The chance of every path, by enumeration."""
+def probabilities_of(found: TagScores, text: int) -> dict[tuple[int, ...], float]:
+    """The probability of every path, by enumeration."""
     length = int(found.lengths[text])
     logs = {}
     for path in itertools.product(range(9), repeat=length):
@@ -42,7 +42,7 @@ def test_the_loss_is_the_surprise_at_the_true_path_a_word() -> None:
     found = scores()
     targets = torch.tensor([[0, 5, 7], [4, 0, 0]])
     mean = tag.loss(found, Batch(torch.ones(2, 3, dtype=torch.int64), LENGTHS, targets))
-    expected = -np.log(chances_of(found, 0)[0, 5, 7]) - np.log(chances_of(found, 1)[4, 0])
+    expected = -np.log(probabilities_of(found, 0)[0, 5, 7]) - np.log(probabilities_of(found, 1)[4, 0])
     assert mean.count == 5
     assert float(mean.value) == pytest.approx(expected / 5, rel=1e-4)
 
@@ -51,29 +51,30 @@ def test_the_loss_is_the_surprise_at_the_true_path_a_word() -> None:
 def test_an_entitys_chance_is_that_of_all_paths_in_which_it_stands(seed: int) -> None:
     found = scores(seed)
     for text, one in enumerate(tag.outputs(found)):
-        chances = chances_of(found, text)
-        assert chances[tuple(one.tags.tolist())] == pytest.approx(max(chances.values()))
+        probabilities = probabilities_of(found, text)
+        assert probabilities[tuple(one.tags.tolist())] == pytest.approx(max(probabilities.values()))
         for place, (begin, end, kind) in enumerate(one.entities.tolist()):
             standing = sum(
-                chance
-                for path, chance in chances.items()
-                if [begin, end, kind] in tags.spans(np.array(path), np.array([len(path)])).tolist() and chance > 1e-300
+                probability
+                for path, probability in probabilities.items()
+                if [begin, end, kind] in tags.spans(np.array(path), np.array([len(path)])).tolist()
+                and probability > 1e-300
             )
-            assert one.chances[place] == pytest.approx(standing, rel=1e-6)
+            assert one.probabilities[place] == pytest.approx(standing, rel=1e-6)
 
 
-def said(*chances: float) -> np.ndarray:
-    """Texts of one word, each called S-LOC with that chance."""
-    texts = np.empty(len(chances), object)
-    for place, chance in enumerate(chances):
-        texts[place] = tag.Tagged(np.array([4]), np.zeros((1, 9)), np.array([[0, 1, 0]]), np.array([chance]))
+def said(*probabilities: float) -> np.ndarray:
+    """Texts of one word, each called S-LOC with that probability."""
+    texts = np.empty(len(probabilities), object)
+    for place, probability in enumerate(probabilities):
+        texts[place] = tag.Tagged(np.array([4]), np.zeros((1, 9)), np.array([[0, 1, 0]]), np.array([probability]))
     return texts
 
 
-def test_calibration_brings_chances_to_how_often_they_are_right() -> None:
+def test_calibration_brings_probabilities_to_how_often_they_are_right() -> None:
     tagged, targets = said(*[0.99] * 1000), np.array([4] * 700 + [0] * 300)
     temperature = tag.calibrate(tagged, targets)
-    assert tag.probabilities(tagged, temperature)[0].chances == pytest.approx([0.7], abs=0.005)
+    assert tag.probabilities(tagged, temperature)[0].probabilities == pytest.approx([0.7], abs=0.005)
     before, after = (tag.summary(tagged, targets, value)["ece"] for value in (1.0, temperature))
     assert before == pytest.approx(0.29, abs=1e-6)
     assert after < 0.005
@@ -87,9 +88,9 @@ def test_the_figures_of_training_by_hand() -> None:
     summary = tag.summary(tagged, TARGETS)
     surprise = 0.0
     for text, path in ((0, (0, 5, 7)), (1, (4, 0))):
-        chances = chances_of(found, text)
+        probabilities = probabilities_of(found, text)
         for step, true in enumerate(path):
-            surprise -= np.log(sum(chance for other, chance in chances.items() if other[step] == true))
+            surprise -= np.log(sum(probability for other, probability in probabilities.items() if other[step] == true))
     assert summary["loss"] == pytest.approx(surprise / 5, rel=1e-5)
     right, said, true = tag.compared(tag._tags(tagged), TARGETS, np.array([3, 2])).counts.sum(axis=(0, 1))
     assert summary["score"] == summary["f1"] == pytest.approx(2 * right / (said + true))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.storage import checkpoint as checkpoints
 
 HERE = Path(__file__).parent
 SAID = {

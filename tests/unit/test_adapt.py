@@ -9,17 +9,18 @@ import pytest
 import torch
 
 from lstmcli.config import Classifier, Episodes, Finetune, Maml, RunConfig, Tokens
-from lstmcli.data import batching
-from lstmcli.data.forms import likeness
-from lstmcli.data.store import encode
-from lstmcli.data.tokens import UNKNOWN, Vocabulary
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine.adapt import _best_steps, _known, _tasks
-from lstmcli.engine.assemble import BAG, SPELLING, with_labels, with_new_labels
-from lstmcli.engine.checkpoint import Checkpoint
-from lstmcli.engine.events import Telling
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import encode
+from lstmcli.data.text.vocabulary import UNKNOWN, Vocabulary
+from lstmcli.data.text.word_features import likeness
+from lstmcli.events import Events
+from lstmcli.inference import assemble
+from lstmcli.inference.adapt import _best_steps, _known, _tasks
+from lstmcli.inference.assemble import BAG, SPELLING, with_labels, with_new_labels
+from lstmcli.machine import runtime
 from lstmcli.models.classifier import bag
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example, finish
 
 
@@ -73,7 +74,7 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
     assert again.vocabulary.words == words
 
 
-def spoken(told: Telling[Checkpoint]) -> Checkpoint:
+def spoken(told: Events[Checkpoint]) -> Checkpoint:
     """What it comes to, whatever it says on the way."""
     while True:
         try:

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from lstmcli.config import RunConfig
-from lstmcli.data import vectors
-from lstmcli.data.tokens import Vocabulary
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.data.text import vectors
+from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import DataError
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
 
 
 def parts_with(config: RunConfig, vectors: str, dimensions: int) -> assemble.Parts:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Data, RunConfig
-from lstmcli.data.tokens import Vocabulary
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import folder
-from lstmcli.engine.checkpoint import Checkpoint
+from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, RuntimeSetupError
+from lstmcli.storage import atomic, run_folder
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.checkpoint import Checkpoint
 
 
 def small() -> Checkpoint:
@@ -54,10 +54,10 @@ def test_a_flipped_bit_never_brings_a_traceback(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     checkpoints.save(small(), path)
     whole = path.read_bytes()
-    chance = random.Random(0)
+    probability = random.Random(0)
     for _ in range(200):
         damaged = bytearray(whole)
-        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        damaged[probability.randrange(len(whole))] ^= 1 << probability.randrange(8)
         path.write_bytes(damaged)
         try:
             checkpoints.load(path)
@@ -126,7 +126,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 
 def claim(out: Path, *, resume: bool = False, force: bool = False) -> None:
-    with folder.claimed(out, Data(path=out.parent / "other.csv"), resume=resume, force=force):
+    with run_folder.claimed(out, Data(path=out.parent / "other.csv"), resume=resume, force=force):
         pass
 
 
@@ -134,22 +134,22 @@ def test_a_run_is_never_written_over_unasked(tmp_path: Path) -> None:
     out = tmp_path / "run"
     claim(out)
     assert not out.exists()
-    folder.begin(out)
+    run_folder.begin(out)
     with pytest.raises(ConfigError, match="no run to resume"):
         claim(out, resume=True)
-    (out / folder.LAST).write_text("x")
+    (out / run_folder.LAST).write_text("x")
     with pytest.raises(ConfigError, match="already exist") as caught:
         claim(out)
     assert "--resume" in caught.value.fix
     claim(out, resume=True)
-    (out / folder.RECIPE).write_text("data: {path: mine.csv}")
+    (out / run_folder.RECIPE).write_text("data: {path: mine.csv}")
     with pytest.raises(ConfigError) as caught:
         claim(out)
     assert "--resume" not in caught.value.fix
     assert caught.value.where == f"{out}, a run on mine.csv, not on {tmp_path / 'other.csv'}"
     claim(out, force=True)
     assert len(os.listdir(out)) == 2  # until the new run begins
-    folder.begin(out)
+    run_folder.begin(out)
     assert os.listdir(out) == []
 
 
@@ -160,22 +160,22 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         with pytest.raises(RuntimeSetupError, match="cannot be written"):
             claim(path)
     with pytest.raises(RuntimeSetupError, match="cannot be written"):
-        folder.claim_file(tmp_path)
+        atomic.claim_file(tmp_path)
 
 
 def test_the_newest_model_is_found_else_the_one_that_ships(tmp_path: Path) -> None:
     assert checkpoints.find(None) == checkpoints.PRETRAINED
     for age, name in enumerate(("old", "new")):
-        path = folder.RUNS / name / folder.MODEL
+        path = run_folder.RUNS / name / run_folder.MODEL
         path.parent.mkdir(parents=True)
         path.write_text("x")
-        path.with_name(folder.RECIPE).write_text("x")
+        path.with_name(run_folder.RECIPE).write_text("x")
         os.utime(path, (age, age))
-    unfinished = folder.RUNS / "unfinished" / folder.MODEL
+    unfinished = run_folder.RUNS / "unfinished" / run_folder.MODEL
     unfinished.parent.mkdir()
     unfinished.write_text("x")
-    assert checkpoints.find(None) == folder.RUNS / "new" / folder.MODEL
-    assert checkpoints.find(tmp_path) == tmp_path / folder.MODEL
+    assert checkpoints.find(None) == run_folder.RUNS / "new" / run_folder.MODEL
+    assert checkpoints.find(tmp_path) == tmp_path / run_folder.MODEL
     assert checkpoints.find(tmp_path / "a.pt") == tmp_path / "a.pt"
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.data import columns, conll2003, survey, texts, words
+from lstmcli.data.readers import conll2003, plain_text
+from lstmcli.data.text import column_survey, conll_format, sentences
 from lstmcli.errors import DataError
 
 SENTENCES = [
@@ -108,7 +109,7 @@ def put(folder: Path, content: str | bytes, name: str = "train.txt") -> Path:
 def test_columns_of_every_kind_are_read_as_the_same_sentences(kind: str, tmp_path: Path) -> None:
     path = put(tmp_path, WELL[kind])
     assert conll2003.fits(tmp_path)
-    assert columns.looks_like(path)
+    assert conll_format.looks_like(path)
     found = conll2003.read(tmp_path, "train", DATA)
     assert found.bad == []
     assert [example.text for example in found.examples] == [tuple(word for word, _ in one) for one in SENTENCES]
@@ -230,14 +231,14 @@ def test_the_options_decide(line: Line, options: dict[str, object], tmp_path: Pa
 def test_a_column_that_is_not_there_is_refused(option: str, tmp_path: Path) -> None:
     path = put(tmp_path, written(plain))
     with pytest.raises(DataError, match="there is no column 3: the file has 2") as caught:
-        columns.read(path, DATA.model_copy(update={option: 3}))
+        conll_format.read(path, DATA.model_copy(update={option: 3}))
     assert caught.value.where == f"{path}:1"
     assert f"--set data.{option}=N" in caught.value.fix
 
 
 def test_the_encoding_is_read_as_named(tmp_path: Path) -> None:
     path = put(tmp_path, "Müller B-PER\nschlief O\n".encode("cp1252"))
-    (example,) = columns.read(path, DATA.model_copy(update={"encoding": "cp1252"})).examples
+    (example,) = conll_format.read(path, DATA.model_copy(update={"encoding": "cp1252"})).examples
     assert example.text == ("Müller", "schlief")
 
 
@@ -256,7 +257,7 @@ def test_the_encoding_is_read_as_named(tmp_path: Path) -> None:
 def test_other_files_are_not_taken_for_columns(content: str | bytes, tmp_path: Path) -> None:
     path = put(tmp_path, content)
     assert not conll2003.fits(tmp_path)
-    assert not columns.looks_like(path)
+    assert not conll_format.looks_like(path)
 
 
 def test_a_table_of_texts_is_no_file_of_columns(tmp_path: Path) -> None:
@@ -270,10 +271,10 @@ def test_a_table_of_texts_is_no_file_of_columns(tmp_path: Path) -> None:
 
 def test_a_file_without_blank_lines_is_remarked(tmp_path: Path) -> None:
     path = put(tmp_path, "Ada B-PER\nsang O\n" * 40)
-    (note,) = columns.read(path).notes
+    (note,) = conll_format.read(path).notes
     assert note == f"{path}: 80 words without a blank line are read as one sentence; put one after each"
     put(tmp_path, "Bob O\n\n" + "Ada B-PER\nsang O\n" * 300)
-    (note,) = columns.read(path).notes
+    (note,) = conll_format.read(path).notes
     assert note == f"{path}:3: a sentence of 600 words is read in pieces of 400"
 
 
@@ -297,7 +298,7 @@ def test_files_are_found_by_their_names(train: str, dev: str, test: str, tmp_pat
     for name in (train, dev, test):
         put(tmp_path, written(plain), name)
     assert conll2003.fits(tmp_path)
-    assert columns.files(tmp_path) == {
+    assert conll_format.files(tmp_path) == {
         split: tmp_path / name for split, name in zip(("train", "validation", "test"), (train, dev, test), strict=True)
     }
 
@@ -312,11 +313,11 @@ def test_of_two_files_the_one_in_columns_is_read_and_the_other_named(tmp_path: P
 
 def test_a_language_model_reads_the_sentences(tmp_path: Path) -> None:
     path = put(tmp_path, written(plain))
-    found = texts.read(tmp_path, "train", Data(name="texts"))
+    found = plain_text.read(tmp_path, "train", Data(name="texts"))
     assert [example.text for example in found.examples[:2]] == ["Ada Byron sang in Turin .", "Rain fell on Oslo"]
-    assert found.notes == (f"{path}: {columns.NOTE}",)
+    assert found.notes == (f"{path}: {conll_format.NOTE}",)
     put(tmp_path, "It rained.\nAda sang.\n")
-    assert [example.text for example in texts.read(tmp_path, "train", Data(name="texts")).examples] == [
+    assert [example.text for example in plain_text.read(tmp_path, "train", Data(name="texts")).examples] == [
         "It rained.",
         "Ada sang.",
     ]
@@ -324,9 +325,9 @@ def test_a_language_model_reads_the_sentences(tmp_path: Path) -> None:
 
 def test_words_are_read_where_there_are_no_tags_and_faults_keep_their_place(tmp_path: Path) -> None:
     path = put(tmp_path, "Ada\nsang\n\nBob\n", "words.conll")
-    assert [row.values[columns.WORDS] for row in columns.stream(path, Data())] == [("Ada", "sang"), ("Bob",)]
+    assert [row.values[conll_format.WORDS] for row in conll_format.stream(path, Data())] == [("Ada", "sang"), ("Bob",)]
     path = put(tmp_path, written(plain).replace("fell\tO", "fell", 1))
-    rows = list(columns.stream(path, Data()))
+    rows = list(conll_format.stream(path, Data()))
     assert [(row.line, row.number, bool(row.problem)) for row in rows[:3]] == [
         (1, 1, False),
         (9, 2, True),
@@ -339,22 +340,22 @@ def test_words_are_read_where_there_are_no_tags_and_faults_keep_their_place(tmp_
                            ("Ada sang.", False), ("", False), ("vitamin B-12 is good", False)],
 )  # fmt: skip
 def test_a_line_is_known_by_itself(line: str, expected: bool) -> None:
-    assert columns.is_line(line) == expected
+    assert conll_format.is_line(line) == expected
 
 
 def test_words_and_their_tags_are_laid_out() -> None:
-    (spans,) = words.laid_out(["New York", "is", "big"])
+    (spans,) = sentences.laid_out(["New York", "is", "big"])
     assert ["New York is big"[begin:end] for begin, end in spans] == ["New York", "is", "big"]
     entities = [{"start": 0, "end": 8, "label": "LOC"}, {"start": 9, "end": 15, "label": "X"}]
-    assert words.tags(spans, entities) == ["B-LOC", "B-X", "I-X"]
-    assert [len(piece) for piece in words.laid_out(["w"] * (words.LONGEST + 1))] == [words.LONGEST, 1]
-    assert columns.written(["New York", "is"], ["B-LOC", "O"]) == "New York\tB-LOC\nis\tO\n\n"
+    assert sentences.tags(spans, entities) == ["B-LOC", "B-X", "I-X"]
+    assert [len(piece) for piece in sentences.laid_out(["w"] * (sentences.LONGEST + 1))] == [sentences.LONGEST, 1]
+    assert conll_format.written(["New York", "is"], ["B-LOC", "O"]) == "New York\tB-LOC\nis\tO\n\n"
 
 
 def test_a_count_of_the_whole_file_is_no_word(tmp_path: Path) -> None:
-    seen = survey.survey([f"{number} word{number} O\n" for number in range(1, 30)])
-    assert survey.counts(seen, 0)
-    assert not survey.counts(seen, 1)
+    seen = column_survey.survey([f"{number} word{number} O\n" for number in range(1, 30)])
+    assert column_survey.counts(seen, 0)
+    assert not column_survey.counts(seen, 1)
 
 
 TEXT = "Ada Byron sang in Turin. Rain fell."

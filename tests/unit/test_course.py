@@ -6,11 +6,12 @@ import torch
 from torch.func import functional_call
 
 from lstmcli.config import Classifier, Episodes, Maml, RunConfig, Tokens
-from lstmcli.data import batching, episodes
-from lstmcli.data.store import encode
-from lstmcli.data.tokens import Vocabulary
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine import episodes as course
+from lstmcli.data.batches import batching, episodes
+from lstmcli.data.batches.encoded import encode
+from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
+from lstmcli.training import episodic as course
 from lstmcli.types import Example, finish
 
 WORDS = {"good": ["fine", "warm", "kind", "bright"], "bad": ["dull", "cold", "loud", "grey"]}

@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lstmcli.config import Data, Tokens
-from lstmcli.data import check, conll2003, reviews, rows, sources, table
-from lstmcli.data.tokens import UNKNOWN, Vocabulary
+from lstmcli.data import rows, sources
+from lstmcli.data.batches import check
+from lstmcli.data.readers import conll2003, reviews, table
+from lstmcli.data.text.vocabulary import UNKNOWN, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import Example
 
@@ -159,7 +161,7 @@ def test_the_hubs_parquet_is_kept_and_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", None)  # a second time nobody is asked
     assert sources.locate("imdb", **where) == folder
 
-    from lstmcli.data import imdb
+    from lstmcli.data.readers import imdb
 
     assert [example.target for example in imdb.read(folder, "train", Data()).examples] == ["positive", "negative"]
 

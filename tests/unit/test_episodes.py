@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Episodes
-from lstmcli.data import episodes
-from lstmcli.data.store import Store
-from lstmcli.data.tokens import UNKNOWN
+from lstmcli.data.batches import episodes
+from lstmcli.data.batches.encoded import Store
+from lstmcli.data.text.vocabulary import UNKNOWN
 from lstmcli.errors import DataError
 from lstmcli.types import Example
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.data import arsc, banking77, clinc150, intents
+from lstmcli.data.readers import arsc, banking77, clinc150, intents
 from lstmcli.errors import DataError
 from lstmcli.types import Rows
 

@@ -9,12 +9,13 @@ from torch import nn
 
 from lstmcli import recipes
 from lstmcli.config import Classifier, RunConfig, Tokens, Train
-from lstmcli.data.store import built, encode
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine.events import Evaluated, Event, Stepped
-from lstmcli.engine.fit import Job, Position, fit, learning_rate, optimizer_for
-from lstmcli.engine.supervised import Reading
+from lstmcli.data.batches.encoded import built, encode
 from lstmcli.errors import ConfigError
+from lstmcli.events import Evaluated, Event, Stepped
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
+from lstmcli.training.loop import Job, Position, fit, learning_rate, optimizer_for
+from lstmcli.training.supervised import SupervisedObjective
 from lstmcli.types import Example, Mean, finish
 
 ONE_CYCLE = Train(epochs=1, lr=1.0, warmup=0.25)
@@ -142,7 +143,7 @@ def test_crops_are_of_the_whole_text_not_of_what_truncation_leaves(crop: int | N
     whole = dict.fromkeys(("train", "validation"), finish(encode(vocabulary, examples, cache=None)))
     cut = {name: store.truncated(config.tokens) for name, store in whole.items()}
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
-    assert Reading(parts, whole, cut).tokens(0) == read * len(examples)
+    assert SupervisedObjective(parts, whole, cut).tokens(0) == read * len(examples)
 
 
 def test_a_step_has_the_processors_that_the_job_gives_it_and_an_evaluation_all() -> None:

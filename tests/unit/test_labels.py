@@ -5,8 +5,8 @@ import pytest
 from lstmcli import recipes
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import labels
-from lstmcli.engine import inputs
-from lstmcli.engine.naming import as_known, remembered
+from lstmcli.storage import examples as inputs
+from lstmcli.storage.data_option import as_known, remembered
 from lstmcli.types import Example, finish
 from tests.conftest import write_table
 

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import pytest
 
-from lstmcli.engine import lock
 from lstmcli.errors import ConfigError
+from lstmcli.storage import lock
 
 fcntl = pytest.importorskip("fcntl", reason="this system has no fcntl")
 
@@ -35,7 +35,7 @@ def test_a_folder_in_which_nothing_was_written_goes_as_it_came(tmp_path: Path) -
 
 
 def test_a_process_that_was_killed_holds_nothing(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from lstmcli.engine import lock\nwith lock.held(pathlib.Path(sys.argv[1])):\n"
+    code = "import sys, pathlib; from lstmcli.storage import lock\nwith lock.held(pathlib.Path(sys.argv[1])):\n"
     code += "    print(flush=True); sys.stdin.read()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from lstmcli.cli import answers, entities
 from lstmcli.cli.render import Screen
-from lstmcli.data.check import SplitCheck
+from lstmcli.types import SplitCheck
 
 STEER = "\x1b]0;title\x07\x1b[2J"
 ESCAPED = "\\x1b]0;title\\x07\\x1b[2J"

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.data import rows, table
+from lstmcli.data import rows
+from lstmcli.data.readers import table
 from lstmcli.errors import DataError
 
 TEXTS = [

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from lstmcli.config import RunConfig
-from lstmcli.engine import checkpoint as checkpoints
-from lstmcli.engine import runtime
 from lstmcli.errors import RuntimeSetupError
+from lstmcli.machine import runtime
 from lstmcli.models.lstm import LSTM
+from lstmcli.storage import checkpoint as checkpoints
 from tests.conftest import train_arguments, write_table
 
 Run = Callable[..., int]

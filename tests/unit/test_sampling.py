@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from lstmcli import recipes
-from lstmcli.data import sampling
-from lstmcli.engine import inputs
+from lstmcli.data.batches import sampling
+from lstmcli.storage import examples as inputs
 from lstmcli.types import Example, finish
 
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Tokens
-from lstmcli.data import batching, vectors
-from lstmcli.data.store import Store, built, encode
-from lstmcli.data.tokens import END, PADDING, UNKNOWN, Vocabulary
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store, built, encode
+from lstmcli.data.text import vectors
+from lstmcli.data.text.vocabulary import END, PADDING, UNKNOWN, Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.types import Example, finish
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmcli.data import vectors, word2vec
+from lstmcli.data.text import vectors, word2vec
 from lstmcli.errors import DataError
 
 TWO = [("the", [0.5, -2.0]), ("film", [1.0, 3.25]), ("Turin", [7.0, 8.0])]

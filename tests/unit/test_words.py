@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Tokens
-from lstmcli.data import batching, forms
-from lstmcli.data.columns import LONGEST
-from lstmcli.data.store import built, encode
-from lstmcli.data.tokens import Vocabulary
-from lstmcli.data.words import plain, sentences
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import built, encode
+from lstmcli.data.text import word_features
+from lstmcli.data.text.conll_format import LONGEST
+from lstmcli.data.text.sentences import plain, sentences
+from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.types import CASINGS, Example, finish
 
 
@@ -85,8 +86,8 @@ def test_a_batch_spells_each_word_as_it_is_written() -> None:
         for place, word in enumerate(example.text):
             form = batch.spelling.forms[row, place]
             spelled = bytes(letter - 1 for letter in batch.spelling.characters[form].tolist() if letter)
-            assert spelled == word.encode()[: forms.LONGEST]
-            assert batch.spelling.casing[form] == forms.casing(word)
+            assert spelled == word.encode()[: word_features.LONGEST]
+            assert batch.spelling.casing[form] == word_features.casing(word)
             assert vocabulary.words[batch.tokens[row, place]] == word.lower()
     assert len(batch.spelling.characters) == 4  # each form once
 
@@ -112,7 +113,7 @@ def test_baselines_count_a_word_with_its_capitals() -> None:
 
 def test_words_are_as_alike_as_their_pieces() -> None:
     words = ["transfer", "transfers", "transferring", "fee", "fees", "a", "東京", "東京都", "x1"]
-    vectors = forms.likeness(words, 3_000)
+    vectors = word_features.likeness(words, 3_000)
     pieces = [Counter(f" {word} "[at : at + size] for size in (2, 3, 4) for at in range(len(word) + 3 - size))
               for word in words]  # fmt: skip
     lengths = [sum(count**2 for count in its.values()) ** 0.5 for its in pieces]

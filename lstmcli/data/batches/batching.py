@@ -1,0 +1,63 @@
+"""Batches of about equal cost: texts of like length together, as many as a budget of tokens allows.
+
+On a CPU this replaces ``pack_padded_sequence``, whose backward pass is many times slower than padding.
+"""
+
+import numpy as np
+import torch
+
+from lstmcli.data.batches.encoded import Store
+from lstmcli.data.batches.ragged import Ints, runs
+from lstmcli.types import Batch, Spelling
+
+JITTER = 0.1  # lengths are told apart to ± 10 %, so that the same texts do not meet in every epoch
+
+
+def shuffled(lengths: Ints, *, batch_tokens: int, seed: tuple[int, ...]) -> list[Ints]:
+    """Indices of each batch of one epoch; the seed decides all."""
+    random = np.random.default_rng(seed)
+    order = np.argsort(-lengths * random.uniform(1 - JITTER, 1 + JITTER, len(lengths)), kind="stable")
+    batches = _cut(lengths, order, batch_tokens)
+    return [batches[place] for place in random.permutation(len(batches))]
+
+
+def by_length(lengths: Ints, *, batch_tokens: int) -> list[Ints]:
+    """Indices of each batch, longest texts first: the least padding there can be."""
+    return _cut(lengths, np.argsort(-lengths, kind="stable"), batch_tokens)
+
+
+def _cut(lengths: Ints, order: Ints, batch_tokens: int) -> list[Ints]:
+    batches = []
+    start = 0
+    while start < len(order):
+        # Padding counts: a batch costs its number of texts times its longest text.
+        window = order[start : start + max(1, batch_tokens)]
+        costs = np.maximum.accumulate(lengths[window]) * np.arange(1, len(window) + 1)
+        size = max(1, int(np.searchsorted(costs, batch_tokens, side="right")))
+        batches.append(window[:size])
+        start += size
+    return batches
+
+
+def collate(store: Store, indices: Ints) -> Batch:
+    """The texts at the indices, padded to the longest of them."""
+    lengths = store.lengths[indices]
+    tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)  # [batch, time]
+    place = np.arange(tokens.shape[1]) < lengths[:, None]
+    flat = runs(store.offsets[:-1][indices], lengths)
+    tokens[place] = store.ids[flat]
+    spelling = None
+    targets = store.targets
+    if targets is not None and store.a_token:
+        targets = np.zeros_like(tokens)
+        targets[place] = store.known_targets[flat]
+    elif targets is not None:
+        targets = targets[indices]
+    if store.forms is not None and store.written is not None:
+        spelling = Spelling(*map(torch.from_numpy, store.forms.spelling(store.written[flat], place)))
+    return Batch(
+        torch.from_numpy(tokens),
+        torch.from_numpy(lengths.astype(np.int64)),
+        None if targets is None else torch.from_numpy(targets),
+        spelling,
+    )

@@ -1,0 +1,96 @@
+"""A look at the data before training: what would spoil the result is told while it is cheap to mend."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+
+from lstmcli.data.batches import label_names
+from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.batches.sampling import labels
+from lstmcli.errors import DataError
+from lstmcli.types import Example, SplitCheck
+
+RARE = 10  # a class of fewer training examples is told
+FEW = 3  # small classes that are told one by one
+SHOWN = 12  # names of a list
+
+
+def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[Ints, Ints]]) -> dict[str, SplitCheck]:
+    """A SplitCheck a split. lengths: of each text in tokens, and how many of them are read.
+
+    Raises:
+        DataError: only one class to train on, or no entity.
+    """
+    tagged = isinstance(splits["train"][0].target, tuple)
+    counts = _count(splits["train"])
+    if tagged and not counts:
+        fix = "give sentences with at least one tag other than O"
+        raise DataError("no entities to learn", where=splits["train"][0].where, fix=fix)
+    if counts and not tagged and len(counts) < 2:
+        only = ", ".join(f"'{label}'" for label in counts)
+        raise DataError(
+            f"only one class to learn: {only}",
+            where=splits["train"][0].where,
+            fix="give examples of at least two labels",
+        )
+    trained_on = {example.text for example in splits["train"]}
+    return {
+        name: SplitCheck(
+            examples=len(examples),
+            labels=dict(sorted(_count(examples).items())),
+            duplicates=len(examples) - len({example.text for example in examples}),
+            in_train=0 if name == "train" else sum(example.text in trained_on for example in examples),
+            median=int(np.median(lengths[name][0])) if len(examples) else 0,
+            longest=int(lengths[name][0].max(initial=0)),
+            over=int((lengths[name][0] > lengths[name][1]).sum()),
+            tagged=tagged,
+        )
+        for name, examples in splits.items()
+    }
+
+
+def _count(examples: Sequence[Example]) -> Counter[str]:
+    return Counter(chain.from_iterable(map(labels, examples)))
+
+
+def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
+    """What a careful reader would want to be told, in words."""
+    train = checked["train"]
+    told = [*label_names.remarks(train.labels), *_small(train)]
+    most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
+    if most > 5 * least and not train.tagged:
+        told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
+    for name, split in checked.items():
+        if split.tagged and not split.labels:
+            told.append(f"{name}: no entities; its scores say nothing")
+        if split.duplicates:
+            told.append(f"{name}: {split.duplicates} texts repeat another of the split")
+        if split.in_train:
+            told.append(
+                f"{name}: {split.in_train} texts are also in train; scores are flattered by at most "
+                f"{100 * split.in_train / split.examples:.1f} points"
+            )
+        if split.over:
+            told.append(f"{name}: {split.over} texts are longer than max_tokens")
+    return told
+
+
+def _small(train: SplitCheck) -> list[str]:
+    """Classes of few examples: each, or all in one line where they are many."""
+    kind, kinds = ("type", "types") if train.tagged else ("class", "classes")
+    small = {label: count for label, count in train.labels.items() if count < RARE}
+    if len(small) <= FEW:
+        return [f"{kind} '{label}' has only {count} training examples" for label, count in small.items()]
+    label = min(small, key=small.__getitem__)
+    return [
+        f"{len(small):,} of {len(train.labels):,} {kinds} have fewer than {RARE} training examples, "
+        f"the smallest '{label}' with {small[label]}"
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, or the first of them and how many there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:SHOWN])} and {more:,} more"

@@ -1,0 +1,224 @@
+"""Encoded texts as one flat array of ids with offsets, and its place in the user's cache folder.
+
+25,000 reviews are 7 million ids: 28 MB held, where lists of Python numbers would take ten times as much.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from lstmcli import tags
+from lstmcli.config import Tokens
+from lstmcli.data.batches.ragged import Ints, runs
+from lstmcli.data.batches.sampling import labels
+from lstmcli.data.text.vocabulary import END, MARK, SPECIAL, Vocabulary
+from lstmcli.data.text.word_features import Forms, distinct, forms_of
+from lstmcli.errors import DataError
+from lstmcli.types import CASINGS, Example, Progress, Work
+
+CACHE_VERSION = "3"  # how vocabularies are made; what was made otherwise is left in the cache unused
+CHUNK = 1000  # texts handed to Rust at once
+
+
+@dataclass(frozen=True)
+class Store:
+    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; where some
+    are unlabelled, the probabilities of each label ``[text, label]``, all zero where no teacher spoke.
+
+    Of running text, which a language model reads, each text opens with the end of the one before, and targets are the
+    words that follow, ``[token]``.
+
+    Where the data gives words, ``forms`` tells how they are written and ``written`` ``[token]`` which each token is.
+    """
+
+    ids: Ints
+    offsets: Ints
+    targets: Ints | None = None
+    forms: Forms | None = None
+    written: Ints | None = None
+    running: bool = False
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        return np.diff(self.offsets)
+
+    @property
+    def a_token(self) -> bool:
+        """True where each token has a target of its own."""
+        return self.written is not None or self.running
+
+    @property
+    def codes(self) -> Ints:
+        """What baselines count, ``[token]``: the ids, and where that is known how each word is capitalised."""
+        if self.forms is None or self.written is None:
+            return self.ids
+        return self.ids * CASINGS + self.forms.casing[self.written]
+
+    @property
+    def known_targets(self) -> Ints:
+        """The targets of a store that has them."""
+        if self.targets is None:
+            raise ValueError("encoded without labels")
+        return self.targets
+
+    def part(self, places: Ints) -> "Store":
+        """The texts at the places, in their order; one may come more than once."""
+        lengths = self.lengths[places]
+        ids = self.ids[runs(self.offsets[:-1][places], lengths)]
+        return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[places])
+
+    def and_taught(self, more: "Store") -> "Store":
+        """These labelled texts, certain of their labels, and after them those that have probabilities for targets."""
+        labels = more.known_targets.shape[1]
+        certain = np.eye(labels, dtype=np.float32)[self.known_targets]
+        offsets = np.concatenate((self.offsets, self.offsets[-1] + more.offsets[1:]))
+        return Store(np.concatenate((self.ids, more.ids)), offsets, np.concatenate((certain, more.known_targets)))
+
+    def truncated(self, config: Tokens) -> "Store":
+        """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.
+
+        Words that the data gives are all kept, for each has its tag, and so is running text.
+        """
+        if self.forms is not None or self.running:
+            return self
+        over = np.maximum(self.lengths - config.max_tokens, 0)
+        if not over.any():
+            return self
+        head = round(config.max_tokens * config.head)
+        ids = np.delete(self.ids, runs(self.offsets[:-1] + head, over))
+        return Store(ids, _offsets(self.lengths - over), self.targets)
+
+    def cropped(self, limit: int, *, seed: tuple[int, ...]) -> "Store":
+        """Texts over ``limit`` tokens keep one stretch of that length, which the seed draws."""
+        over = np.maximum(self.lengths - limit, 0)
+        start = np.random.default_rng(seed).integers(0, over + 1)
+        kept = self.lengths - over
+        return Store(self.ids[runs(self.offsets[:-1] + start, kept)], _offsets(kept), self.targets)
+
+
+def _offsets(lengths: Ints) -> Ints:
+    """Where each text begins, and the end of the last."""
+    return np.concatenate(([0], lengths.cumsum()))
+
+
+def built(
+    examples: Sequence[Example], config: Tokens, *, cache: Path | None, running: bool = False
+) -> Work[Vocabulary]:
+    """The vocabulary of the examples, or the one in the cache that the same texts and settings made before.
+
+    running: for a language model.
+    """
+    path = None
+    if cache is not None:
+        name = dataset_hash(examples, config.model_dump_json(), *SPECIAL, MARK * running, CACHE_VERSION)
+        path = cache / "vocabularies" / f"{name}.json"
+        try:
+            return Vocabulary.from_json(path.read_text("utf-8"))
+        except Exception:  # not there, cut short or damaged, for which each library has its own errors
+            pass
+    yield Progress("building the vocabulary")
+    texts = (example.text for example in examples)
+    vocabulary = Vocabulary.build(texts, () if running else labels_of(examples), config, running=running)
+    if path is not None:
+        _keep(path, lambda partial: partial.write_text(vocabulary.to_json(), "utf-8"))
+    return vocabulary
+
+
+def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
+    """The labels of the examples in alphabetical order; of tags, all that there are of their types."""
+    found = set(chain.from_iterable(labels(example) for example in examples))
+    if any(isinstance(example.target, tuple) for example in examples):
+        return tags.layout(found)
+    return tuple(sorted(found))
+
+
+def check_kind(vocabulary: Vocabulary, examples: Sequence[Example]) -> None:
+    """Raises DataError where the texts are words and the vocabulary reads raw text, or the other way round."""
+    if examples and isinstance(examples[0].text, tuple) != vocabulary.given:
+        kinds = "tagged words, the model labels whole texts"
+        if vocabulary.given:
+            kinds = "labels of whole texts, the model tags words"
+        raise DataError(f"the data has {kinds}", where=examples[0].where, fix="give data of the model's own kind")
+
+
+def encode(
+    vocabulary: Vocabulary, examples: Sequence[Example], *, cache: Path | None, labelled: bool = True
+) -> Work[Store]:
+    """Encode the examples, or fetch them from the cache where the same texts met the same vocabulary before.
+
+    Raises:
+        DataError: labelled, and an example has a label that the vocabulary does not know; or the texts are words where
+            the vocabulary reads raw text, or the other way round.
+    """
+    check_kind(vocabulary, examples)
+    targets = vocabulary.targets(examples) if labelled and not vocabulary.running else None
+    if examples and isinstance(examples[0].text, tuple):
+        words, written = distinct(examples)
+        beside = vocabulary.context or vocabulary
+        forms = forms_of(words, vocabulary.ids_of(words), beside.ids_of(words))
+        offsets = np.concatenate(([0], np.cumsum([len(example.text) for example in examples])))
+        return Store(forms.ids[written], offsets, targets, forms, written)
+    path = None
+    if cache is not None:
+        path = cache / "encoded" / f"{dataset_hash(examples, vocabulary.to_json())}.npz"
+        try:
+            with path.open("rb") as file, np.load(file) as arrays:
+                found = Store(arrays["ids"], arrays["offsets"], targets)
+            return _continued(found) if vocabulary.running else found
+        except Exception:  # not there, cut short or damaged, for which each library has its own errors
+            pass
+    parts, lengths = [], []
+    for start in range(0, len(examples), CHUNK):
+        ids = vocabulary.encode([str(example.text) for example in examples[start : start + CHUNK]])
+        lengths += [len(text) for text in ids]
+        parts.append(np.fromiter((token for text in ids for token in text), np.int32))
+        yield Progress("encoding", min(start + CHUNK, len(examples)), len(examples))
+    store = Store(np.concatenate(parts), _offsets(np.array(lengths)), targets)
+    if path is not None:
+        _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
+    return _continued(store) if vocabulary.running else store
+
+
+def _continued(store: Store) -> Store:
+    """The texts as running text."""
+    ends = store.offsets[1:]
+    count = np.arange(len(store) + 1, dtype=store.offsets.dtype)
+    inputs = np.insert(store.ids, store.offsets[:-1], END)
+    return Store(inputs, store.offsets + count, np.insert(store.ids, ends, END), running=True)
+
+
+def dataset_hash(examples: Sequence[Example], *more: str) -> str:
+    """A hash of the texts and labels in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in more:
+        digest.update(text.encode() + b"\0")
+    for example in examples:
+        digest.update(f"{example.text}\0{example.target}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def marks(examples: Sequence[Example]) -> Ints:
+    """A number of eight bytes a text, by which it is known again; sorted."""
+    digests = b"".join(hashlib.blake2b(f"{one.text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+                       for one in examples)  # fmt: skip
+    return np.unique(np.frombuffer(digests, np.int64))
+
+
+def _keep(path: Path, write: Callable[[Path], object]) -> None:
+    """A cache that cannot be written is no reason to stop."""
+    partial = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(path)
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""Unknown words: how many tokens of a data set are unknown, and when that deserves a remark."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstmcli.data.batches.encoded import Store
+from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.text.vocabulary import END, UNKNOWN
+
+NOTABLE = 0.2  # share of tokens from which on a remark is made
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of tokens and texts. unread: texts of which every token is unknown."""
+
+    tokens: int = 0
+    unknown: int = 0
+    texts: int = 0
+    unread: int = 0
+
+    def __add__(self, more: "Tally") -> "Tally":
+        return Tally(
+            self.tokens + more.tokens, self.unknown + more.unknown, self.texts + more.texts, self.unread + more.unread
+        )
+
+    @property
+    def share(self) -> float:
+        """Unknown tokens per token."""
+        return self.unknown / max(1, self.tokens)
+
+    def remark(self, name: str = "", *, fix: str = "") -> list[str]:
+        """The share of unknown tokens, where it is notable. name: of the split; fix: options that lower the share."""
+        if self.share < NOTABLE:
+            return []
+        return [f"{self.share:.1%} of the tokens{name and f' of {name}'} are unknown words{fix and f'; {fix}'}"]
+
+    def remarks(self) -> list[str]:
+        """What predictions for these texts are worth: the share of unknown tokens, and texts without a known word."""
+        if not self.unread:
+            return self.remark()
+        unread = f"{self.unread:,} of {self.texts:,} texts hold no word that the model knows: the answer is a guess"
+        return [*self.remark(), unread]
+
+
+def counts(store: Store) -> Ints:
+    """Of each text its tokens and how many of them are unknown, ``[text, 2]``; ends of texts are not counted."""
+    words = store.ids != END if store.running else np.ones(len(store.ids), bool)
+    both = np.stack((words, store.ids == UNKNOWN), axis=1).astype(np.int64)
+    return np.add.reduceat(both, store.offsets[:-1], axis=0)
+
+
+def tally(counts: Ints) -> Tally:
+    """The totals of ``counts``."""
+    tokens, unknown = counts.T
+    return Tally(int(tokens.sum()), int(unknown.sum()), len(counts), int((tokens == unknown).sum()))

@@ -1,0 +1,79 @@
+"""What training tells: one event a thing that happened. The command line shows them, a test reads them."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lstmcli.types import Progress, SplitCheck
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something the user should know, in words."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The look at the data before training."""
+
+    splits: dict[str, SplitCheck]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What training will take. seconds: none where it was not tried out."""
+
+    steps: int
+    tokens: int
+    parameters: int
+    device: str
+    precision: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One update of the weights. tokens: those of the batch, without padding."""
+
+    step: int
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Figures on the validation part after an epoch. loss: the training loss, a mean over examples."""
+
+    epoch: int
+    step: int
+    loss: float
+    metrics: dict[str, float]
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run is complete and written. metrics and baselines: on the validation part; headed: it can be used as it is,
+    without texts to adapt to."""
+
+    folder: Path
+    metrics: dict[str, float]
+    baselines: dict[str, float]
+    seconds: float
+    headed: bool
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The run was stopped; what it had is in the file."""
+
+    saved: Path
+
+
+Event = Progress | Noted | Checked | Planned | Stepped | Evaluated | Finished | Interrupted
+Events = Generator[Event, None, T]  # tells what happens, returns its result

@@ -1,0 +1,1 @@
+"""Using a model: assembling it, scoring, predicting, evaluating, adapting."""

@@ -1,0 +1,295 @@
+"""Bend a trained model to a new domain with a few labelled texts a class."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lstmcli.data.batches import batching, label_names, sampling
+from lstmcli.data.batches.check import FEW, listed
+from lstmcli.data.batches.encoded import check_kind, encode, marks
+from lstmcli.errors import ConfigError, DataError
+from lstmcli.events import Events, Noted
+from lstmcli.inference import assemble
+from lstmcli.inference.assemble import Parts
+from lstmcli.inference.episodes import check_finite
+from lstmcli.inference.evaluate import Figures, tell_learned, tell_unknown
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.types import Batch, Example, Progress, Spelling
+
+MOST_TURNS = 8  # of leaving texts out
+BESIDE = 2000  # texts that baselines are scored on: pieces of words take long to count
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """seed: decides which are drawn; choose: find the number of steps by leaving texts out, else the learner's own;
+    free: the learner was not asked for by name."""
+
+    shots: int
+    seed: int
+    choose: bool
+    free: bool
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What ``adapt`` says. before, after: figures on the examples that were not learned from; baselines: on as many as
+    ``BESIDE`` of them, of what learns from the same texts without a model; old: on the data that the model was trained
+    on, where it is at hand; below: baselines that the model does not reach."""
+
+    support: dict[str, int]
+    labels: tuple[str, ...]
+    query: int
+    before: Figures
+    after: Figures
+    baselines: dict[str, Figures]
+    old: dict[str, Figures]
+    steps: int
+    seconds: float
+    checkpoint: str
+    below: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """The adaptation as JSON has it."""
+        return {name: value for name, value in asdict(self).items() if name != "below"}
+
+
+def run(
+    checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions, *, old: Sequence[Example], out: Path
+) -> Events[Adaptation]:
+    """Learn from a few examples a class, score the rest before and after, and write the adapted checkpoint.
+
+    old: examples of the data that the model was trained on, to see what was forgotten.
+
+    Raises:
+        ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
+        DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
+    """
+    check_kind(checkpoint.vocabulary, examples)
+    if checkpoint.vocabulary.running:
+        fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
+        raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
+    support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
+    parts, temperature = yield from _prepare(checkpoint, drawn, support, query, free=wanted.free)
+    anew = parts.vocabulary.labels != checkpoint.vocabulary.labels
+    before = yield from _figures(parts, query, temperature, new=True)
+    known = _known(old, support, parts.vocabulary.classes)
+    remembered = yield from _figures(parts, known, temperature)
+
+    begun = time.perf_counter()
+    weights, steps = yield from _learned(parts, support, wanted, anew=anew)
+    check_finite(weights.values())
+    seconds = time.perf_counter() - begun
+    parts = assemble.settled(parts, weights)
+    progress = {"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)}
+    tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
+    config = checkpoint.config.model_copy(update={"model": parts.config.model})
+    adapted = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
+    checkpoints.save(replace(adapted, temperature=temperature, metrics={}), out)
+    after = yield from _figures(parts, query, temperature)
+    kept = yield from _figures(parts, known, temperature)
+    beside = yield from _beside(parts, support, query, wanted.seed)
+    primary = parts.task.PRIMARY
+    return Adaptation(
+        support=dict(sorted(drawn.items())),
+        labels=parts.vocabulary.labels,
+        query=len(query),
+        before=before,
+        after=after,
+        baselines=beside,
+        old={"before": remembered, "after": kept} if known else {},
+        steps=steps,
+        seconds=seconds,
+        checkpoint=str(out),
+        below=tuple(name for name, its in beside.items() if after[primary]["value"] < its[primary]["value"]),
+    )
+
+
+def _tensors(parts: Parts) -> dict[str, Tensor]:
+    """What is kept of the parts; the old data's baselines do not belong to them."""
+    memory = {name: value[0] for name, value in parts.memory.items()}
+    learned = {"model": parts.model.state_dict(), "learner": parts.learner.state_dict(), "memory": memory}
+    return {name: value for group, its in learned.items() for name, value in grouped(group, its).items()}
+
+
+def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence[str]) -> list[Example]:
+    """Of the old examples those of the classes, without what is learned now."""
+    learned = {(str(example.text), str(example.target)) for example in support}
+    return [
+        example
+        for example in old
+        if set(sampling.labels(example)) <= set(classes) and (str(example.text), str(example.target)) not in learned
+    ]
+
+
+def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor:
+    """By what the texts are known again that the model has learned from, before and now."""
+    before = checkpoint.group("learned").get("texts", torch.empty(0, dtype=torch.int64))
+    return torch.from_numpy(np.union1d(before.numpy(), marks(support)))
+
+
+def _draw(
+    examples: Sequence[Example], shots: int, seed: int
+) -> Events[tuple[list[Example], list[Example], Counter[str]]]:
+    """What to learn from, what to be scored on, and how many of each class were drawn."""
+    support, query = sampling.per_class(examples, shots, seed=seed)
+    drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
+    repeated = len(examples) - len(support) - len(query)
+    if repeated:
+        yield Noted(f"{repeated} texts that repeat one learned from are left out of the scoring")
+    if not drawn:
+        fix = "give sentences with at least one tag other than O"
+        raise DataError("no entities to learn", where=examples[0].where, fix=fix)
+    if len(drawn) < 2 and not isinstance(examples[0].text, tuple):
+        fix = "give examples of at least two labels"
+        raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
+    counts = Counter(chain.from_iterable(map(sampling.labels, examples)))
+    for remark in [*label_names.remarks(counts, mapped=False), *_few(drawn, shots)]:
+        yield Noted(remark)
+    if not query:
+        yield Noted("no examples are left to score: give more, or fewer --shots")
+    return support, query, drawn
+
+
+def _few(drawn: Counter[str], shots: int) -> list[str]:
+    """Classes of fewer texts than were asked for: each, or all in one line where they are many."""
+    few = {label: count for label, count in sorted(drawn.items()) if count < shots}
+    asked = f"different texts, {shots} were asked for; all are learned from"
+    if len(few) <= FEW:
+        return [f"class '{label}' has only {count} {asked}" for label, count in few.items()]
+    label = min(few, key=few.__getitem__)
+    return [f"{len(few):,} of {len(drawn):,} classes have fewer {asked}; the smallest '{label}' with {few[label]}"]
+
+
+def _prepare(
+    checkpoint: Checkpoint, drawn: Counter[str], support: Sequence[Example], query: Sequence[Example], *, free: bool
+) -> Events[tuple[Parts, float]]:
+    """The checkpoint's parts, of the labels that were drawn with the support, and the temperature of what they say.
+
+    free: a learner may be chosen.
+    """
+    yield from tell_learned(checkpoint, query)
+    if not checkpoint.headed:
+        yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
+    where = runtime.prepare(checkpoint.config)
+    headed = yield from assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free)
+    parts = assemble.restored(headed, where)
+    if parts.learner.whole_texts and parts.vocabulary.given:
+        fix = "choose another: --learner finetune"
+        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
+    if parts.vocabulary.labels != checkpoint.vocabulary.labels:
+        yield Noted(f"labels are now: {listed(parts.vocabulary.labels)}")
+        if checkpoint.config.episodes is None:
+            return parts, 1.0  # the checkpoint's is of a head that is no more
+    return parts, checkpoint.temperature
+
+
+def _figures(parts: Parts, examples: Sequence[Example], temperature: float, *, new: bool = False) -> Events[Figures]:
+    """new: the texts were not read before, and their unknown words are remarked on."""
+    if not examples:
+        return {}
+    full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config))
+    if new:
+        yield from tell_unknown(full)
+    store = full.truncated(parts.config.tokens)
+    logits = yield from assemble.outputs(parts, store)
+    measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.targets)
+    return {name: asdict(measure) for name, measure in measured.items()}
+
+
+def _beside(
+    parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int
+) -> Events[dict[str, Figures]]:
+    """Figures of the baselines that learn from the support alone; only whole texts have some."""
+    if parts.vocabulary.given or not query:
+        return {}
+    if len(query) > BESIDE:
+        yield Noted(f"baselines are scored on {BESIDE:,} of the {len(query):,} others")
+    yield Progress("scoring the baselines")
+    chosen = np.random.default_rng(seed).permutation(len(query))[:BESIDE]
+    examples = [*support, *(query[place] for place in chosen)]
+    features = parts.task.text_features([str(example.text) for example in examples])
+    place_of = {label: place for place, label in enumerate(parts.vocabulary.labels)}
+    targets = np.array([place_of[str(example.target)] for example in examples])
+    count = len(support)
+    said = parts.task.support_probabilities(features[:count], targets[:count], features[count:], labels=len(place_of))
+    return {
+        name: {metric: asdict(figure) for metric, figure in parts.task.measure(probabilities, targets[count:]).items()}
+        for name, probabilities in said.items()
+    }
+
+
+def _learned(
+    parts: Parts, support: Sequence[Example], wanted: AdaptOptions, *, anew: bool
+) -> Events[tuple[dict[str, Tensor], int]]:
+    """The weights that the support leads to, of one task, and after how many steps.
+
+    anew: the head has labels that it knows nothing of yet.
+    """
+    full = yield from encode(parts.vocabulary, support, cache=None)
+    batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
+    choose = wanted.choose and hasattr(parts.config.learner, "steps")
+    with torch.no_grad():
+        blank = anew and getattr(parts.config.learner, "start", "own") == "own"
+        steps = _best_steps(parts, batch, least=int(blank)) if choose else None
+        path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
+        taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
+    if choose and steps is None:
+        yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
+    if steps == 0:
+        own = parts.model.state_dict()
+        same = not anew and all(torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own)
+        left = "the model stays as it was" if same else "the head is the one that the learner begins with"
+        yield Noted(f"no step made texts left out of the learning more likely: {left}")
+    return stacked, taken
+
+
+def _best_steps(parts: Parts, support: Batch, *, least: int) -> int | None:
+    """The number of steps after which texts that were left out are most likely; none where nothing can be left out.
+
+    least: the fewest that come into question, one where the head would else say nothing.
+
+    Of each class the texts are left out in turn, one of every class together, so that the classes' shares stay. All
+    turns are tasks of one stack, and the fewest steps of the lowest loss are taken.
+    """
+    left_out = _turns(support)
+    if len(left_out) < 2:
+        return None
+    learned = [[place for place in range(len(support.tokens)) if place not in out] for out in left_out]
+    losses = parts.learner.losses(parts.model, _tasks(support, left_out), parts.task.loss)
+    path = parts.learner.trajectory(parts.model, _tasks(support, learned), parts.task.loss)
+    means = torch.stack([losses(weights).mean() for weights in path])
+    return least + int(means[least:].nan_to_num(torch.inf).argmin())
+
+
+def _turns(support: Batch) -> list[list[int]]:
+    """The places that are left out in each turn: a text of every class; of tagged words, as many texts each time."""
+    targets = support.targets
+    assert targets is not None
+    if support.spelling is not None:
+        count = min(MOST_TURNS, len(targets))
+        each = len(targets) // count
+        return [list(range(turn * each, (turn + 1) * each)) for turn in range(count)]
+    by_class = [torch.nonzero(targets == label)[:, 0].tolist() for label in sorted(set(targets.tolist()))]
+    return [[places[turn] for places in by_class] for turn in range(min(MOST_TURNS, *map(len, by_class)))]
+
+
+def _tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
+    """A task for each list of places in the batch."""
+    index = torch.tensor(places, device=batch.tokens.device)
+    targets = None if batch.targets is None else batch.targets[index]
+    spelling = batch.spelling
+    if spelling is not None:
+        forms, *own = vars(spelling).values()
+        spelling = Spelling(forms[index], *(part.expand(len(places), *part.shape) for part in own))
+    return Batch(batch.tokens[index], batch.lengths[index], targets, spelling)

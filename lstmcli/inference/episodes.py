@@ -1,0 +1,89 @@
+"""Few-shot inference over episodes: the scores of each query after adaptation to its support."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lstmcli.config import RunConfig
+from lstmcli.data.batches import encoded as store
+from lstmcli.data.batches import episodes
+from lstmcli.data.batches.encoded import Store
+from lstmcli.data.batches.episodes import Draw
+from lstmcli.errors import ConfigError
+from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
+from lstmcli.types import Batch, Episode, Example, Progress, Work
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def check_task(config: RunConfig) -> None:
+    """Raises ConfigError where the model is of a task that episodes are not drawn for."""
+    if config.task != "classify":
+        fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
+        raise ConfigError("episodes are drawn of whole texts with labels", where=f"task: {config.task}", fix=fix)
+
+
+def drawn_anew(config: RunConfig) -> bool:
+    """True where each task has classes of its own."""
+    return config.episodes is not None and config.episodes.ways is not None
+
+
+def labels_of(config: RunConfig, examples: Sequence[Example]) -> tuple[str, ...]:
+    """What the head tells apart: the data's labels, or where classes are drawn anew their numbers."""
+    if config.episodes is not None and config.episodes.ways is not None:
+        return tuple(f"class {number}" for number in range(1, config.episodes.ways + 1))
+    return store.labels_of(examples)
+
+
+def check_finite(values: Iterable[Tensor]) -> None:
+    """Raises ConfigError where steps led to what is not a number."""
+    if not all(bool(torch.isfinite(value).all()) for value in values):
+        fix = "take fewer: --steps N, or train with a lower rate of the learner: --set learner.lr=0.01"
+        raise ConfigError("the steps lead to weights that are not numbers", where="learner.lr", fix=fix)
+
+
+def outputs(
+    parts: Parts, store: Store, drawn: Sequence[Draw], batch: int, what: str, *, known: int | None = None
+) -> Work[list[Array]]:
+    """The logits of each episode's query after adaptation to its support, ``[text, label]``.
+
+    known: how many words the model knew before it met the data, as of ``episodes.collate``.
+    """
+    parts.model.eval()
+    results: list[Array] = []
+    for item in batches_of(list(drawn), batch):
+        episode = episodes.collate(store, item, known=known).to(parts.runtime.device)
+        results += adapted(parts, episode)
+        yield Progress(what, len(results), len(drawn))
+    return results
+
+
+def adapted(parts: Parts, episode: Episode) -> list[Array]:
+    """The logits of each task's query at the weights that its support leads to."""
+    with torch.no_grad():
+        steps = parts.learner.trajectory(parts.model, episode.support, parts.task.loss)
+        return logits_at(parts, deque(steps, maxlen=1).pop(), episode.query)
+
+
+def logits_at(parts: Parts, weights: dict[str, Tensor], batch: Batch) -> list[Array]:
+    """The logits of each task at its weights, ``[text, label]`` each; the texts are read a few at a time."""
+    tasks, texts, time = batch.tokens.shape
+    size = max(1, EVALUATION_TOKENS // (tasks * time))
+    pieces = []
+    for start in range(0, texts, size):
+        here = slice(start, start + size)
+        piece = Batch(batch.tokens[:, here], batch.lengths[:, here])
+        pieces.append(parts.learner.logits(parts.model, piece)(weights))
+    return list(torch.cat(pieces, dim=1).float().cpu().numpy())
+
+
+def batches_of(drawn: list[Draw], size: int) -> list[list[Draw]]:
+    """Up to ``size`` neighbours of one shape together."""
+    alike = groupby(drawn, key=lambda one: (len(one.support), len(one.query)))
+    groups = (list(group) for _, group in alike)
+    return [group[start : start + size] for group in groups for start in range(0, len(group), size)]

@@ -1,0 +1,216 @@
+"""Honest figures: intervals, and baselines beside every score."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmcli.data.batches import label_names
+from lstmcli.data.batches.encoded import Store, dataset_hash, encode, marks
+from lstmcli.data.batches.sampling import labels
+from lstmcli.data.batches.unknown_words import counts, tally
+from lstmcli.data.text.vocabulary import END
+from lstmcli.errors import ConfigError
+from lstmcli.events import Events, Noted
+from lstmcli.inference import assemble, stream
+from lstmcli.inference.assemble import Parts
+from lstmcli.machine import runtime
+from lstmcli.storage import atomic
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.types import Example, Progress
+
+Array = np.ndarray[Any, np.dtype[Any]]
+PREDICTIONS = "predictions.jsonl"
+FEW = 30  # texts, below which a score says little
+UNSAID = ("details", "below", "predictions")  # of a report
+Figures = dict[str, dict[str, float]]  # metric -> value, low, high
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``evaluate`` says. metrics and baselines as fractions."""
+
+    task: str
+    data: str
+    split: str
+    examples: int
+    metrics: Figures
+    baselines: dict[str, Figures]
+    seconds: float
+    checkpoint: str
+    details: dict[str, Any]  # what a task tells beyond: of tagging, figures by type and confusions
+    below: tuple[str, ...]  # baselines that the model does not reach
+    predictions: Callable[[], Iterable[dict[str, Any]]]  # one an example, made when asked for
+
+    def plain(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in UNSAID}
+        return said | self.details
+
+
+def run(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    *,
+    data: str,
+    split: str,
+    path: Path,
+    seed: int = 0,
+    dynamic: bool = False,
+) -> Events[Report]:
+    """Score the checkpoint on labelled examples, a language model on texts, with the baselines that it carries.
+
+    dynamic: also while the model goes on learning from what it has read.
+
+    Raises:
+        DataError: a label that the model does not know.
+        ConfigError: dynamic, and the model is none of language.
+    """
+    yield from _check(checkpoint, examples, dynamic=dynamic)
+    parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+    begun = time.perf_counter()
+    full, store = yield from _encoded(parts, examples)
+    logits = yield from (stream.outputs if parts.vocabulary.running else assemble.outputs)(parts, store)
+    seconds = time.perf_counter() - begun
+    yield Progress("resampling for the intervals")
+    probabilities = parts.task.probabilities(logits, checkpoint.temperature)
+    metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
+    if parts.vocabulary.running:
+        metrics |= yield from _of_language(parts, examples, logits, store, seed, dynamic=dynamic)
+    baselines = yield from _baselines(checkpoint, parts, examples, full)
+    details = {}
+    if hasattr(parts.task, "details"):
+        details = parts.task.details(probabilities, store.known_targets, parts.vocabulary.labels)
+    return Report(
+        task=checkpoint.config.task,
+        data=data,
+        split=split,
+        examples=len(examples),
+        metrics=metrics,
+        baselines=baselines,
+        seconds=seconds,
+        checkpoint=str(path),
+        details=details,
+        predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
+        below=_below(parts.task, metrics, baselines),
+    )
+
+
+def _check(checkpoint: Checkpoint, examples: Sequence[Example], *, dynamic: bool) -> Events[None]:
+    """Say how many of the texts the model has learned from, and where they are few. Raises as ``run``."""
+    if dynamic and not checkpoint.vocabulary.running:
+        fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
+        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+    checkpoint.check_head()
+    yield from tell_learned(checkpoint, examples)
+    for remark in label_names.remarks(Counter(chain.from_iterable(map(labels, examples)))):
+        yield Noted(remark)
+    if len(examples) == 1:
+        yield Noted("one text alone: the figures say little, and their intervals nothing")
+    elif len(examples) < FEW:
+        yield Noted(f"only {len(examples)} texts: the figures say little")
+
+
+def _encoded(parts: Parts, examples: Sequence[Example]) -> Events[tuple[Store, Store]]:
+    """The texts whole, and as the model reads them; says how many are cut, and what is unknown."""
+    full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config))
+    yield from tell_unknown(full)
+    store = full.truncated(parts.config.tokens)
+    if over := int((full.lengths > store.lengths).sum()):
+        limit = parts.config.tokens.max_tokens
+        yield Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read")
+    return full, store
+
+
+def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example]) -> Events[None]:
+    """Say how many of the texts the model has learned from."""
+    learned = checkpoint.group("learned").get("texts")
+    texts = marks(examples)
+    if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
+        yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score")
+
+
+def tell_unknown(store: Store) -> Events[None]:
+    """Say where many words are unknown, and how many texts hold no known word."""
+    for remark in tally(counts(store)).remarks():
+        yield Noted(remark)
+
+
+def _of_language(
+    parts: Parts, examples: Sequence[Example], outputs: Array, store: Store, seed: int, *, dynamic: bool
+) -> Events[Figures]:
+    """Figures of a language model alone: unknown words, bits per character, and while it goes on learning."""
+    characters = np.array([len(example.text) + 1 for example in examples])
+    tokens, unknown = counts(store).T
+    of_words = parts.task.unknown_words(unknown, tokens, seed=seed)
+    spell = (parts.vocabulary.unknown_in(str(example.text)) if number else []
+             for example, number in zip(examples, unknown, strict=True))  # fmt: skip
+    spelled = np.array(parts.task.spelling_costs(parts.vocabulary.words[END + 1 :], spell))
+    found = _plain(of_words | parts.task.by_character(outputs, characters, spelled, seed=seed))
+    if not dynamic:
+        return found
+    outputs = yield from stream.outputs(parts, store, "scoring and learning", dynamic=True)
+    figures = _plain(parts.task.measure(outputs, store.known_targets, seed=seed))
+    return found | {f"dynamic_{name}": figure for name, figure in figures.items()}
+
+
+def _baselines(
+    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store
+) -> Events[dict[str, Figures]]:
+    known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
+    if known is not None:
+        return known
+    yield Progress("scoring the baselines")
+    arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
+    return baseline_figures(parts.task, arrays, full) if arrays else {}
+
+
+def _below(task: Any, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
+    """The baselines that the model does not reach."""
+    sign = -1 if getattr(task, "LESS_IS_BETTER", False) else 1
+    own = sign * metrics[task.PRIMARY]["value"]
+    return tuple(name for name, its in baselines.items() if own < sign * its[task.PRIMARY]["value"])
+
+
+def _predictions(
+    parts: Parts, examples: Sequence[Example], outputs: Array, temperature: float
+) -> Iterator[dict[str, Any]]:
+    described = parts.task.describe(outputs, parts.vocabulary.labels, temperature)
+    for example, said in zip(examples, described, strict=True):
+        yield {"text": example.text, "target": example.target} | said
+
+
+def write(report: Report, target: Path) -> None:
+    """report.json, and predictions.jsonl with every text, its label and what the model said.
+
+    Raises:
+        RuntimeSetupError: the folder cannot be written.
+    """
+    write_plain(report.plain(), target)
+    with atomic.whole(target / PREDICTIONS) as file:
+        for prediction in report.predictions():
+            file.write(json.dumps(prediction, ensure_ascii=False).encode() + b"\n")
+
+
+def write_plain(report: dict[str, Any], target: Path) -> None:
+    """report.json alone. Raises RuntimeSetupError where the folder cannot be written."""
+    atomic.claim_file(target / "report.json")
+    with atomic.whole(target / "report.json") as file:
+        file.write(json.dumps(report, indent=2).encode())
+
+
+def baseline_figures(task: Any, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
+    """The metrics of each baseline on the examples, which they read whole."""
+    probabilities = task.baseline_probabilities(fitted, store.codes, store.offsets)
+    return {name: _plain(task.measure(table, store.known_targets)) for name, table in probabilities.items()}
+
+
+def _plain(metrics: dict[str, Any]) -> Figures:
+    return {name: asdict(measure) for name, measure in metrics.items()}

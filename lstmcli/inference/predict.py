@@ -1,0 +1,135 @@
+"""Labels, entities or next words for a stream of rows: one answer per row in its order, memory does not grow."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store, encode
+from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.batches.unknown_words import Tally, counts, tally
+from lstmcli.data.text import sentences as words
+from lstmcli.data.text.vocabulary import END
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.sinks import Answer
+from lstmcli.storage.text_io import Question
+from lstmcli.types import Example, finish
+
+NEXT = 5  # words told that may follow a text
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model answers to one row.
+
+    said: row, text, and label, probability, probabilities; or entities; or perplexity, words, next; where columns are
+    kept, kept; where the row cannot be answered, problem, and the others are empty.
+    """
+
+    said: Answer
+    truncated: bool
+    unknown: Tally  # of the words of the text
+
+
+class Predictions:
+    """A checkpoint made ready to be asked. Raises ConfigError where its model has no head of its own."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        checkpoint.check_head()
+        self._checkpoint = checkpoint
+        self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+
+    @property
+    def blank(self) -> Answer:
+        """The answer to a row that cannot be answered, without the row's number and reason."""
+        if self._parts.vocabulary.given:
+            return {"text": "", "entities": []}
+        if self._parts.vocabulary.running:
+            return {"text": "", "perplexity": None, "words": None, "next": {}}
+        probabilities = dict.fromkeys(self._parts.vocabulary.labels)
+        return {"text": "", "label": "", "probability": None, "probabilities": probabilities}
+
+    def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
+        """One prediction per row, in order."""
+        predict = self._entities if self._parts.vocabulary.given else self._labels
+        for window in windows:
+            questions = [question for question in window if not question.problem]
+            answered = predict(questions) if questions else iter(())
+            for question in window:
+                found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
+                said: Answer = {"row": question.number, **found.said}
+                said |= {} if question.kept is None else {"kept": question.kept}
+                said |= {"problem": question.problem} if question.problem else {}
+                yield replace(found, said=said)
+
+    def _entities(self, questions: list[Question]) -> Iterator[Prediction]:
+        """Entities with their place in the text as it was given. Each sentence is read by itself.
+
+        Where the input has words, they are taken as they are, and answered with their tags.
+        """
+        texts = [question.text for question in questions]
+        sentences = [words.laid_out(one.words) if one.words else words.sentences(one.text) for one in questions]
+        examples = [
+            Example(tuple(words.plain(text[begin:end]) for begin, end in sentence))
+            for text, parts in zip(texts, sentences, strict=True)
+            for sentence in parts
+        ]
+        described, known = self._described(examples) if examples else ([], np.zeros((0, 2), int))
+        place = 0
+        for question, text, parts in zip(questions, texts, sentences, strict=True):
+            own = slice(place, place + len(parts))
+            entities = [
+                _in_text(entity, sentence, text)
+                for sentence, found in zip(parts, described[own], strict=True)
+                for entity in found["entities"]
+            ]
+            said: Answer = {"text": text, "entities": entities}
+            if question.words:
+                said |= {"tokens": list(question.words), "tags": words.tags(chain.from_iterable(parts), entities)}
+            yield Prediction(said, truncated=False, unknown=tally(known[own].sum(axis=0, keepdims=True)))
+            place = own.stop
+
+    def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
+        """What is said of each text, and ``unknown.counts`` of them."""
+        checkpoint, parts = self._checkpoint, self._parts
+        store = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
+        tagged = finish(assemble.outputs(parts, store))
+        said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
+        return said, counts(store)
+
+    def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
+        checkpoint, parts = self._checkpoint, self._parts
+        texts = [question.text for question in questions]
+        examples = [Example(text) for text in texts]
+        full = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
+        store = full.truncated(checkpoint.config.tokens)
+        logits = finish(assemble.outputs(parts, store))
+        described = parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature)
+        if parts.vocabulary.running:
+            described = [its | {"next": next_} for its, next_ in zip(described, self._next(store), strict=True)]
+        truncated = (full.lengths > store.lengths).tolist()
+        for text, said, cut, count in zip(texts, described, truncated, counts(full), strict=True):
+            yield Prediction({"text": text} | said, cut, tally(count[None]))
+
+    def _next(self, store: Store) -> Iterator[dict[str, float]]:
+        """The likeliest words after each text, and their probabilities."""
+        parts = self._parts
+        for text in range(len(store)):
+            batch = batching.collate(store, np.array([text])).to(parts.runtime.device)
+            with torch.inference_mode(), parts.runtime.autocast():
+                probabilities = parts.model.following(batch)[0].exp()[END:]  # type: ignore[operator]  # no padding, no unknown
+                best = probabilities.topk(min(NEXT, len(probabilities)))
+            yield {parts.vocabulary.words[END + place]: round(probability, 6)
+                   for place, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)}  # fmt: skip
+
+
+def _in_text(entity: dict[str, Any], sentence: list[words.Span], text: str) -> dict[str, Any]:
+    """The entity with characters for words."""
+    begin, end = sentence[entity["start"]][0], sentence[entity["end"] - 1][1]
+    return {"text": text[begin:end]} | entity | {"start": begin, "end": end}

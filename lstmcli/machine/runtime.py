@@ -1,0 +1,104 @@
+"""Device, precision, threads and seeds."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from lstmcli.config import RunConfig
+from lstmcli.errors import RuntimeSetupError
+from lstmcli.machine import malloc
+
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+SHARED = 1024  # tokens of a step that more than one processor is worth while for
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and in which precision a model runs."""
+
+    device: str
+    dtype: torch.dtype
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Products, and on a CPU LSTM kernels, in bfloat16 where that was chosen; losses stay float32."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.dtype is torch.bfloat16)
+
+
+def prepare(config: RunConfig, *, training: bool = False) -> Runtime:
+    """Set memory, threads and seeds, and choose device and precision.
+
+    Raises:
+        RuntimeSetupError: the device is not there, or it does not run the precision.
+    """
+    malloc.keep(shared=training and malloc.large(config))
+    torch.set_num_threads(config.threads or granted_threads())
+    torch.manual_seed(config.seed)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        number = int(device.partition(":")[2] or 0)
+        if number >= torch.cuda.device_count():
+            count = torch.cuda.device_count() or "no"
+            raise RuntimeSetupError(f"there are {count} CUDA devices", where=f"--device {device}", fix="--device cpu")
+    if config.precision == "bfloat16" and not runs_bfloat16(device):
+        fix = "--precision float32, or --precision auto, which chooses by the device"
+        raise RuntimeSetupError("the device runs no LSTM in bfloat16", where=f"precision=bfloat16 on {device}", fix=fix)
+    return Runtime(device, best_precision(device) if config.precision == "auto" else getattr(torch, config.precision))
+
+
+def granted_threads() -> int:
+    """Processors that this process may use: its affinity, a container's quota, and OMP_NUM_THREADS."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if CPU_QUOTA.is_file():
+        quota, _, period = CPU_QUOTA.read_text().partition(" ")
+        if quota != "max":
+            count = min(count, max(1, round(int(quota) / int(period))))
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list: one number per level of nesting
+    return min(count, int(asked)) if asked.isdecimal() and int(asked) > 0 else count
+
+
+def step_threads(config: RunConfig) -> int | None:
+    """Processors that share a training step, none: all. To hand a few hundred words around costs more than it saves.
+
+    A step of a language model, which scores thousands of words for each, is never so small.
+    """
+    small = config.task != "model_language" and config.episodes is None and config.train.batch_tokens < SHARED
+    return 1 if small else None
+
+
+def best_precision(device: str) -> torch.dtype:
+    """Return bfloat16 where it is fast and the device runs it, else float32."""
+    return torch.bfloat16 if fast_bfloat16(device) and runs_bfloat16(device) else torch.float32
+
+
+def fast_bfloat16(device: str) -> bool:
+    """True on new GPUs, and on a CPU with AMX or AVX-512 BF16, where the fused LSTM runs at twice its float32 speed."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return any(getattr(torch.cpu, name, bool)() for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+
+
+@cache
+def runs_bfloat16(device: str) -> bool:
+    """Return whether an LSTM predicts and learns in bfloat16 on the device.
+
+    Found by trying: oneDNN chooses one kernel for inference and others for training, and no flag of the processor says
+    which of them exist. Draws no random numbers.
+    """
+    inputs, state = torch.ones(2, 3, 4, device=device), torch.zeros(1, 2, 8, device=device)
+    shapes = ((32, 4), (32, 8), (32,), (32,))
+    weights = [torch.ones(shape, device=device, requires_grad=True) for shape in shapes]
+    try:
+        for training in (False, True):
+            with torch.inference_mode(not training), Runtime(device, torch.bfloat16).autocast():
+                outputs, *_ = torch.lstm(inputs, (state, state), weights, True, 1, 0.0, training, False, True)
+        torch.autograd.grad(outputs.float().sum(), weights)
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The benchmark of learned and hand-designed optimisers."""

@@ -1,0 +1,155 @@
+"""Train a learned optimiser on problems that are drawn, and race it against those made by hand on fresh ones.
+
+The learner, its loop and its inner loop are those that learn texts; here a task is a problem, and what is minimised is
+the logarithm of its loss after the last step, so that the last digits count as the first. Hand-made optimisers have the
+rate that is best on validation problems; all are compared on problems seen by none.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from lstmcli.config import RunConfig
+from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.events import Evaluated, Event, Events, Noted, Planned, Stepped
+from lstmcli.machine import runtime
+from lstmcli.machine.interrupt import Stop
+from lstmcli.race import plot
+from lstmcli.race.problems import HAND_DESIGNED, Losses, Problems
+from lstmcli.storage import atomic
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import run_folder as folder
+from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
+from lstmcli.types import Progress
+
+RACE, PICTURE = "race.json", "race.svg"
+LEARNED = "learned"
+TRIED = 3  # steps of a dry run
+
+
+@dataclass(frozen=True)
+class Race:
+    """Loss after the last step on fresh problems. factors: of each one's loss over the learned one's, paired."""
+
+    problems: int
+    steps: int
+    medians: dict[str, float]
+    rates: dict[str, float]
+    factors: dict[str, dict[str, float]]
+    curves: dict[str, list[float]]  # medians
+    seconds: float
+    folder: str
+
+    def plain(self) -> dict[str, Any]:
+        """The race as JSON has it."""
+        return asdict(self)
+
+
+def rehearse(config: RunConfig) -> Iterator[Event]:
+    """How long ``run`` would learn; writes nothing."""
+    runtime.prepare(config)
+    work = Problems(config)
+    planned = _plan(work)
+    begun = time.perf_counter()
+    for _ in zip(range(TRIED), fit(_job(work), config.train, Position()), strict=False):
+        pass
+    yield replace(planned, seconds=(time.perf_counter() - begun) / TRIED * planned.steps)
+
+
+def run(config: RunConfig, out: Path) -> Events[Race]:
+    """Train the optimiser, race it on fresh problems, and write optimizer.pt, race.json and race.svg.
+
+    Ctrl-C saves the optimiser as it was at its best, says so, and raises KeyboardInterrupt.
+    """
+    runtime.prepare(config)
+    work = Problems(config)
+    events = _raced(work, out)
+    with Stop() as stop:
+        while True:
+            try:
+                yield next(events)
+            except StopIteration as end:
+                return cast("Race", end.value)
+            if stop.asked:
+                _save(work, out)
+                yield Noted(f"interrupted; what was learned is in {out / folder.OPTIMIZER}; to begin anew: --force")
+                raise KeyboardInterrupt
+
+
+def _raced(work: Problems, out: Path) -> Events[Race]:
+    begun = time.perf_counter()
+    yield _plan(work)
+    yield from _learned(work)
+    curves, rates = {}, {}
+    for name in HAND_DESIGNED:
+        yield Progress(f"trying rates of {name}")
+        rates[name] = work.best_rate(name)
+        curves[name] = work.by_hand(name, rates[name], work.fresh)
+    ours = work.curves(work.fresh)
+    medians = {name: np.median(curve, axis=1).tolist() for name, curve in ({LEARNED: ours} | curves).items()}
+    race = Race(
+        problems=len(work.fresh.tokens),
+        steps=work.steps,
+        medians={name: curve[-1] for name, curve in medians.items()},
+        rates=rates,
+        factors={name: _factor(curve[-1], ours[-1], work.config.seed) for name, curve in curves.items()},
+        curves=medians,
+        seconds=time.perf_counter() - begun,
+        folder=str(out),
+    )
+    _save(work, out)
+    for name, content in ((RACE, json.dumps(race.plain(), indent=1)), (PICTURE, plot.of(medians))):
+        with atomic.whole(out / name) as file:
+            file.write(content.encode())
+    return race
+
+
+def _save(work: Problems, out: Path) -> None:
+    tensors = grouped("learner", work.best)
+    vocabulary = Vocabulary.build([], [], work.config.tokens)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (RACE, PICTURE):  # of an optimiser that stood here before
+        (out / name).unlink(missing_ok=True)
+    checkpoints.save(Checkpoint(work.config, vocabulary, tensors), out / folder.OPTIMIZER)
+
+
+def _job(work: Problems) -> Job[tuple[int, int]]:
+    return Job(work.learner, optimizer_for(work.learner, work.config.train), work.items, work.loss, work.evaluate)
+
+
+def _plan(work: Problems) -> Planned:
+    parameters = sum(value.numel() for value in work.learner.parameters())
+    steps = steps_of(len(work.items(0)), work.config.train)
+    return Planned(steps, tokens=0, parameters=parameters, device="cpu", precision="float32")
+
+
+def _learned(work: Problems) -> Events[None]:
+    """Train the learner, and leave it at its best on validation problems; its beginning counts too."""
+    total = _plan(work).steps
+    at = Position(best=((yield from work.evaluate())["score"], -math.inf))
+    for event in fit(_job(work), work.config.train, at):
+        if isinstance(event, Stepped):
+            yield Progress("learning to optimise", event.step, total)
+        elif isinstance(event, Evaluated):
+            yield Noted(f"epoch {event.epoch}: median loss on validation {math.exp(event.metrics['loss']):.3g}")
+            if event.is_best:
+                work.best = copy.deepcopy(work.learner.state_dict())
+        else:
+            yield event
+    work.learner.load_state_dict(work.best)
+
+
+def _factor(theirs: Losses, ours: Losses, seed: int) -> dict[str, float]:
+    """The median over problems of how many times ours their loss is, with a bootstrapped 95 % interval."""
+    ratios = theirs / ours
+    drawn = np.random.default_rng(seed).integers(len(ratios), size=(1000, len(ratios)))
+    low, high = np.percentile(np.median(ratios[drawn], axis=1), (2.5, 97.5))
+    return {"value": float(np.median(ratios)), "low": float(low), "high": float(high)}

@@ -1,0 +1,1 @@
+"""What lies on disk: checkpoints, run folders, examples, inputs and outputs of commands."""

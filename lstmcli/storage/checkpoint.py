@@ -1,0 +1,149 @@
+"""One ``.pt`` file of plain things, all that evaluation, adaptation and prediction need.
+
+    {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
+
+header: config, vocabulary (words and labels), temperature, progress, metrics, context. tensors: ``model/<parameter>``,
+``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. Text and tensors are
+kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
+file is ever run. torch does not check what it reads against bits that have flipped; the checksum does.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lstmcli.config import LanguageModel, RunConfig
+from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
+from lstmcli.storage import atomic, run_folder
+from lstmcli.validation import validated
+
+FORMAT, VERSION = "lstmcli", 1
+PRETRAINED = Path(__file__).parent.parent / "pretrained" / "imdb.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a .pt file holds."""
+
+    config: RunConfig
+    vocabulary: Vocabulary
+    tensors: dict[str, Tensor]
+    temperature: float = 1.0
+    progress: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
+    context: LanguageModel | None = None  # what the language model is like that reads with the model
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """What the model is like, of a language model's checkpoint."""
+        assert isinstance(self.config.model, LanguageModel)
+        return self.config.model
+
+    @property
+    def headed(self) -> bool:
+        """False where the model's own head was never learned, since every task makes one anew."""
+        return bool(self.progress.get("headed", True))
+
+    def check_head(self) -> None:
+        """Raises ConfigError where the model's own head says nothing."""
+        if not self.headed:
+            what = "the model makes its head of a few texts, and has none of its own"
+            fix = "give it some: lstmcli adapt --shots 5 --data FILE; or score that: lstmcli evaluate --shots 5"
+            raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
+
+    def group(self, name: str) -> dict[str, Tensor]:
+        """The tensors under ``name/``."""
+        return {
+            key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")
+        }
+
+
+def grouped(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, each copied to the CPU, under ``name/``."""
+    return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written."""
+    header = {
+        "config": checkpoint.config.model_dump(mode="json"),
+        "vocabulary": checkpoint.vocabulary.state(),
+        "temperature": checkpoint.temperature,
+        "progress": checkpoint.progress,
+        "metrics": checkpoint.metrics,
+    }
+    if checkpoint.context is not None:
+        header["context"] = checkpoint.context.model_dump(mode="json")
+    text = json.dumps(header, sort_keys=True, ensure_ascii=False)
+    text = text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
+    buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
+    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
+    torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
+    with atomic.whole(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint of this or an older version.
+
+    Raises:
+        CheckpointError: the file is not there, is cut short, or is something else, a learned optimiser, say.
+    """
+    path = run_folder.model_at(path)
+    if not path.is_file():
+        fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train reviews"
+        raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
+    fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
+    damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=str(path), fix=fix)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise of_system(error) or damaged from error
+    except Exception as error:  # pickle, zip and torch each have their own; all mean the same to the user
+        raise damaged from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=str(path), fix=fix)
+    if content.get("version", 0) > VERSION:
+        fix = "bring lstmcli up to date: pip install --upgrade lstmcli"
+        raise CheckpointError(f"written by a newer version (format {content['version']})", where=str(path), fix=fix)
+    try:
+        intact = content["checksum"] == _checksum(content["header"], content["tensors"])
+    except (KeyError, AttributeError, TypeError) as error:
+        raise damaged from error
+    if not intact:
+        raise damaged
+    if not any(name.startswith("model/") for name in content["tensors"]):
+        fix = "give a model.pt: -c FILE"
+        raise CheckpointError("a learned optimiser, not a model of texts", where=str(path), fix=fix)
+    header = json.loads(content["header"])
+    return Checkpoint(
+        config=validated(header["config"], where=str(path)),
+        vocabulary=Vocabulary.from_state(header["vocabulary"]),
+        tensors=content["tensors"],
+        temperature=header["temperature"],
+        progress=header["progress"],
+        metrics=header["metrics"],
+        context=LanguageModel.model_validate(header["context"]) if "context" in header else None,
+    )
+
+
+def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
+    for name, value in tensors.items():
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def find(path: Path | None) -> Path:
+    """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
+    if path is not None:
+        return run_folder.model_at(path)
+    return run_folder.newest() or PRETRAINED

@@ -1,0 +1,130 @@
+"""Which data a command means, and how to name it to the user. Runs before torch is loaded."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lstmcli import registry
+from lstmcli.config import Data, RunConfig
+from lstmcli.data import folders, labels, rows
+from lstmcli.errors import ConfigError, did_you_mean
+from lstmcli.events import Events, Noted
+from lstmcli.types import Example
+
+COLUMNS = ("text_column", "label_column")  # fields of section data that name columns
+TABLES = ("table", "texts")  # data sets that are a user's own, of any columns
+SHOWN = 8  # labels that a message lists
+
+
+def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Data:
+    """The data that ``--data`` names; none: the data that the model was trained on.
+
+    reading: fields of section ``data`` that the user set. Columns that are not among them have the names that they had
+    in training, where a table has these.
+
+    text: NAME or NAME:DOMAIN of a known data set, also where a file has that name, or a PATH, read as the model's own
+    data set where it has its layout, else as a table, by a language model as texts. config: the model's.
+
+    Raises:
+        ConfigError: the data set has no such domain, or no columns to name.
+    """
+    data = config.data
+    if text is not None:
+        name, colon, domain = text.partition(":")
+        name = registry.ALIASES.get(name, name)
+        if name in registry.DATASETS and name not in registry.LAYOUTS:
+            known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
+            if colon and domain not in known:
+                fix = did_you_mean(domain, known) if known else f"--data {name}"
+                raise ConfigError(f"'{name}' has no domain '{domain}'", where=f"--data {text}", fix=fix)
+            data = Data(name=name, domains=(domain,) if colon else ())
+        elif Path(text).absolute() != data.path:
+            other = "texts" if config.task == "model_language" else "table"
+            own = data.name != other and registry.find(registry.DATASETS, data.name).splits(Path(text))
+            data = Data(name=data.name if own else other, path=Path(text))
+            data = data.model_copy(update=_remembered_in(Path(text), data, config.data, reading))
+    return with_reading(data, reading)
+
+
+def with_reading(data: Data, reading: Mapping[str, Any]) -> Data:
+    """The data with the fields that the user set. Raises ConfigError where a data set has its own columns."""
+    if data.name not in TABLES and (
+        unused := [key for key in (*COLUMNS, "delimiter", "quote", "header") if key in reading]
+    ):
+        what = f"{' and '.join(map(flag, unused))} is for tables; '{data.name}' has columns of its own"
+        raise ConfigError(what, where=f"--data {title(data)}", fix="leave it out, or name a table: --data FILE")
+    return data.model_copy(update=dict(reading))
+
+
+def flag(key: str) -> str:
+    """The option that sets a field of section ``data``."""
+    return f"--{key.replace('_', '-')}" if key in COLUMNS else f"--set data.{key}"
+
+
+def _remembered_in(path: Path, data: Data, own: Data, reading: Mapping[str, Any]) -> dict[str, str]:
+    """As ``remembered``, of the table at the path, or of the first one in a folder."""
+    if data.name not in TABLES or all(getattr(own, key) == getattr(data, key) for key in COLUMNS):
+        return {}
+    files = [found[0] for found in folders.files(path, endings=rows.ENDINGS).values() if found[0].is_file()]
+    dialect = data.model_copy(update=dict(reading))
+    return next((remembered(own, rows.names(file, dialect)) for file in files), {})
+
+
+def remembered(own: Data, names: Sequence[str]) -> dict[str, str]:
+    """The names of columns that a model was trained with, of which a table has these names. own: of the model."""
+    return {key: getattr(own, key) for key in COLUMNS if _has(names, getattr(own, key), getattr(Data(), key))}
+
+
+def _has(names: Sequence[str], column: str, default: str) -> bool:
+    """True where a table has the column, or all of several; a number means one where none has the default's name."""
+    numbers = all(part.strip().isdecimal() for part in column.split(","))
+    return bool(rows.columns(column, names)) and not (numbers and column not in names and default in names)
+
+
+def check_known(reading: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise ConfigError where a label is mapped to one that the model does not have."""
+    for old, new in reading.get("label_map", {}).items():
+        if new not in known:
+            fix = did_you_mean(new, known) if known else "leave it out: a language model has no labels"
+            raise ConfigError(f"the model has no label '{new}'", where=f"--map {old}={new}", fix=fix)
+
+
+def as_known(
+    examples: Sequence[Example], known: Sequence[str], own: Data, *, adapting: bool = False
+) -> Events[list[Example]]:
+    """The examples, with the name that the model has for a label where that is clear.
+
+    known: the model's labels; own: the data that it was trained on, whose mapping still counts; adapting: labels
+    that the model does not know become new classes.
+    """
+    present = labels.found(examples)
+    names = {old: new for old, new in own.label_map.items() if old in present and old not in known and new in known}
+    names = labels.folded(present, known) | names
+    new = [label for label in present if label not in (*known, *names)]
+    few = len(new) <= len(known) or not labels.numbers(new)  # five stars are no two classes
+    if adapting and new and few and (option := labels.proposal(new, known)):
+        yield Noted(f"labels {_listed(new)} are new classes; if they mean the model's own: {option}")
+    if not names:
+        return list(examples)
+    yield Noted(f"labels {_listed(names)} are read as {_listed(names.values())}")
+    return labels.renamed(examples, names)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(dict.fromkeys(names))
+    return ", ".join(f"'{name}'" for name in names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+
+
+def unseen_domain(data: Data) -> Data:
+    """A domain of the bundled reviews that a model of this data has not learned from; of names, the bundled ones."""
+    if data.name in ("conll2003", "entities"):
+        return Data(name="entities")
+    reviews = registry.find(registry.DATASETS, "reviews")
+    seen = {"imdb": ("films",), "reviews": data.domains or reviews.DOMAINS}.get(data.name, ())
+    domain = next((domain for domain in reversed(reviews.DOMAINS) if domain not in seen), reviews.DOMAINS[-1])
+    return Data(name="reviews", domains=(domain,))
+
+
+def title(data: Data) -> str:
+    """How to name the data to the user: as ``--data`` would."""
+    return str(data.path) if data.path else ":".join([data.name, *(data.domains if len(data.domains) == 1 else ())])

@@ -1,0 +1,266 @@
+"""The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import platformdirs
+
+from lstmcli import registry
+from lstmcli.config import Data, RunConfig
+from lstmcli.data import labels, sources
+from lstmcli.data.batches import sampling
+from lstmcli.data.batches.check import listed
+from lstmcli.errors import ConfigError, DataError
+from lstmcli.events import Events, Noted
+from lstmcli.storage import run_folder, validation_split
+from lstmcli.types import Example, Progress, Rows
+
+SHOWN = 5  # bad rows listed one by one
+UNLABELLED = "unlabelled"  # the part without labels
+NOWHERE = Path(os.devnull) / "cache"  # in place of a cache folder: nothing is there, nothing can be
+OLD = 1000  # examples of the old data that adaptation is checked on
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Examples of each part; test and unlabelled may be empty."""
+
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+    unlabelled: list[Example] = field(default_factory=list)  # to learn from too
+
+    @property
+    def parts(self) -> dict[str, list[Example]]:
+        named = {
+            "train": self.train,
+            UNLABELLED: self.unlabelled,
+            "validation": self.validation,
+            "test": self.test,
+        }
+        return {name: part for name, part in named.items() if part}
+
+
+def cache_folder() -> Path | None:
+    """The user's cache folder; none where the system names none, or it may not be entered."""
+    try:
+        found = Path(platformdirs.user_cache_dir("lstmcli"))
+        found.exists()  # fails where it may not be entered
+    except (OSError, RuntimeError):  # a user without a home
+        return None
+    return found if found.is_absolute() else None
+
+
+def root_of(data: Data) -> Path:
+    """The file or folder that holds the data set. Raises DataError where none does."""
+    return _located(data, fetch=True)
+
+
+def _located(data: Data, *, fetch: bool) -> Path:
+    reader = registry.find(registry.DATASETS, data.name)
+    known = {"path": data.path, "bundled": getattr(reader, "BUNDLED", None), "hub": reader.HUB}
+    return sources.locate(data.name, **known, cache=cache_folder() or NOWHERE, fetch=fetch)
+
+
+def splits(data: Data) -> tuple[str, ...]:
+    """The splits that the data set has."""
+    found: tuple[str, ...] = registry.find(registry.DATASETS, data.name).splits(root_of(data))
+    return found
+
+
+def split(data: Data, name: str) -> Events[list[Example]]:
+    """The examples of one split; rows that were skipped are noted.
+
+    Raises:
+        DataError: nothing usable, or bad rows where the recipe says stop.
+    """
+    examples = yield from _usable(data, name)
+    if not examples:
+        where = f"{root_of(data)} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
+        raise DataError("no examples", where=where, fix="give a file with at least one row that can be used")
+    return examples
+
+
+def _usable(data: Data, name: str) -> Events[list[Example]]:
+    yield Progress(f"reading {name}")
+    rows: Rows = registry.find(registry.DATASETS, data.name).read(root_of(data), name, data)
+    return (yield from _good(rows, data, name))
+
+
+def _good(rows: Rows, data: Data, name: str) -> Events[list[Example]]:
+    if rows.bad:
+        listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
+        more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
+        if data.bad_rows == "stop":
+            fix = "correct the rows, or leave them out: --set data.bad_rows=skip"
+            raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
+        yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
+    for note in rows.notes:
+        yield Noted(note)
+    return (yield from _mapped(rows.examples, data, name)) if data.label_map else rows.examples
+
+
+def _mapped(examples: list[Example], data: Data, name: str) -> Events[list[Example]]:
+    """The examples with the labels that the recipe maps theirs to."""
+    present = labels.found(examples)
+    labels.check_used(data.label_map, present)
+    if present and not data.label_map.keys() & set(present):
+        yield Noted(f"{name}: none of the labels to map is there: {', '.join(data.label_map)}")
+    return labels.renamed(examples, data.label_map)
+
+
+def check_models(config: RunConfig, target: Path) -> None:
+    """Raises ConfigError where a model that the recipe begins with, reads with or learns from is not there, or lies
+    where the run is written."""
+    for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
+        path = getattr(getattr(config, section), key, None)
+        where = f"{section}.{key}: {path}"
+        if not isinstance(path, Path):
+            continue
+        if not run_folder.model_at(path).is_file():
+            known = path.parent.name if path.parent.parent == run_folder.RUNS else ""
+            fix = f"train it first: lstmcli train {known or 'RECIPE'}; or name another: --set {section}.{key}=FILE"
+            raise ConfigError("there is no such checkpoint", where=where, fix=fix)
+        if run_folder.within(run_folder.model_at(path), target):
+            what = "the run would write over a model that it needs"
+            raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
+
+
+def read(config: RunConfig) -> Events[Inputs]:
+    """All parts that training looks at; validation is held out of train where the data set has none.
+
+    Raises:
+        DataError: as ``split``; or too few examples to hold any out.
+    """
+    train, validation = yield from _held_out(config)
+    test: list[Example] = []
+    if "test" in splits(config.data):
+        test = yield from split(config.data, "test")
+    more: list[Example] = []
+    if config.train.unlabelled:
+        more = yield from _to_be_taught(config, [*train, *validation, *test])
+    if config.data.limit is not None and config.data.limit < len(train):
+        _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
+    return Inputs(train, validation, test, more)
+
+
+def _held_out(config: RunConfig) -> Events[tuple[list[Example], list[Example]]]:
+    """What is learned from, and what is held out of it for validation where the data set has no such split."""
+    found = splits(config.data)
+    train = yield from split(config.data, "train")
+    if config.task == "model_language":
+        train = yield from _running(config.data, train, found)
+    where = str(root_of(config.data))
+    if "validation" not in found:
+        return (yield from validation_split.hold_out(config, train, where))
+    validation = yield from split(config.data, "validation")
+    validation_split.check_classes(config, train, validation, where)
+    return train, validation
+
+
+def _running(data: Data, train: list[Example], found: Sequence[str]) -> Events[list[Example]]:
+    """The training texts and those without labels, each once and none that the model is scored on; labels fall away."""
+    more = yield from _without_labels(data)
+    if not more:
+        return [replace(example, target=None) for example in train]
+    scored: list[Example] = []
+    for name in ("validation", "test"):
+        scored += (yield from split(data, name)) if name in found else []
+    kept = _apart([*train, *more], scored)
+    left = len(train) + len(more) - len(kept)
+    what = "repeat another, or stand in validation or test: left out"
+    yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} {what}")
+    return kept
+
+
+def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Events[list[Example]]:
+    """The texts without labels, each once and none that also has one. Raises ConfigError where there are none, though
+    some were named, or a model was to speak on them."""
+    data = config.data
+    more = yield from _without_labels(data)
+    if not more and data.unlabelled is None and not isinstance(config.train.teacher, Path):
+        yield Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3")
+        return []
+    kept = _apart(more, labelled)
+    if not kept:
+        found = f"all {len(more)} found have a label too" if more else "none found"
+        what = f"no unlabelled texts to learn from: {found}"
+        fix = "say where more are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
+        raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
+    if left := len(more) - len(kept):
+        yield Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out")
+    return kept
+
+
+def _without_labels(data: Data) -> Events[list[Example]]:
+    """The texts without labels that the data set has, and those that the recipe names."""
+    reader = registry.find(registry.DATASETS, data.name)
+    found: list[Example] = []
+    if hasattr(reader, "UNLABELLED"):
+        found += yield from _usable(data, reader.UNLABELLED)
+        if not found:
+            yield Noted(f"the unlabelled texts of {data.name} are not at hand")
+    if data.unlabelled is not None:
+        yield Progress("reading unlabelled texts")
+        rows: Rows = registry.find(registry.DATASETS, "texts").read_files([data.unlabelled], data)
+        found += yield from _good(rows, data, str(data.unlabelled))
+    return found
+
+
+def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
+    """The texts, each once and none of the others'; labels fall away."""
+    known = {example.text for example in others}
+    once = {example.text: example for example in examples}
+    return [replace(example, target=None) for text, example in once.items() if text not in known]
+
+
+def to_score(data: Data, wanted: str | None, config: RunConfig) -> Events[tuple[str, list[Example]]]:
+    """The split to score a model on, by name: the one wanted, else test, else what there is.
+
+    config: the model's own; of the data that it was trained on, what was held out of train counts as validation.
+
+    Raises:
+        DataError: there is no such split.
+    """
+    found = splits(data)
+    own = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
+    if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
+        _, held_out = yield from _held_out(config.model_copy(update={"data": data}))
+        return "validation", held_out
+    name = wanted or ("test" if "test" in found else found[-1] if found else "test")
+    examples = yield from split(data, name)
+    return name, examples
+
+
+def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
+    """Raises ConfigError where the data that a model was trained on has none of the labels that it was adapted to."""
+    if not any(set(sampling.labels(example)) & set(known) for example in examples):
+        what = "the model was adapted to other labels than those of the data that it was trained on"
+        raise ConfigError(what, where=f"labels: {listed(known)}", fix="say on what to score it: --data FILE")
+
+
+def supports(data: Data) -> Events[list[Example]]:
+    """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
+    if "support" not in splits(data):
+        return []
+    return (yield from split(data, "support"))
+
+
+def everything(data: Data) -> Events[list[Example]]:
+    """The examples of all splits together."""
+    examples = []
+    for name in splits(data):
+        examples += yield from split(data, name)
+    return examples
+
+
+def old(config: RunConfig) -> Events[list[Example]]:
+    """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
+    try:
+        _located(config.data, fetch=False)
+        _, examples = yield from to_score(config.data, None, config)
+    except (DataError, OSError):
+        return []
+    return examples if len(examples) <= OLD else sampling.stratified(examples, OLD, seed=config.seed)[0]

@@ -1,0 +1,37 @@
+"""Make a small file of a finished run, as the model that ships is: ``python -m lstmcli.storage.export FROM TO``."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.checkpoint import Checkpoint, grouped
+
+WORDS = 20_000
+KEPT = ("model/", "learner/", "memory/")
+BY_WORD = ("model/embedding.weight", "model/projection", "model/salience", "model/softmax.bias")  # [word, ...]
+CONTEXT = "model/context.model.embedding.weight"  # of a language model, which has these words or its own
+PRIOR = "baseline/prior"
+
+
+def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
+    """The checkpoint with half-precision weights and the most frequent words only; rarer ones become unknown.
+
+    Ids are in the order of the words' counts; where words are carried, whose order is another's, all are kept. The
+    linear baseline stays behind, the figures it reached are kept.
+    """
+    every = len(checkpoint.vocabulary)
+    keep = range(every if checkpoint.vocabulary.carried else min(words, every))
+    tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
+    tensors |= grouped("learned", checkpoint.group("learned"))
+    of_words = {*BY_WORD, CONTEXT} if checkpoint.vocabulary.context is None else {*BY_WORD}
+    for name in tensors.keys() & of_words:
+        tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
+    if PRIOR in checkpoint.tensors:
+        tensors[PRIOR] = checkpoint.tensors[PRIOR]
+    vocabulary = checkpoint.vocabulary if len(keep) == every else checkpoint.vocabulary.pruned(keep)
+    return replace(checkpoint, vocabulary=vocabulary, tensors=tensors)
+
+
+if __name__ == "__main__":
+    checkpoints.save(compacted(checkpoints.load(Path(sys.argv[1]))), Path(sys.argv[2]))

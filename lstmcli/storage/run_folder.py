@@ -1,0 +1,142 @@
+"""Where a run is written."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lstmcli.config import Data
+from lstmcli.data.rows import COMPRESSED
+from lstmcli.errors import ConfigError
+from lstmcli.storage import atomic, lock
+from lstmcli.storage.data_option import title
+
+MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.yaml"
+OPTIMIZER = "optimizer.pt"  # of a race; not model.pt: no command should take it for a model of texts
+WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER)
+ADAPTED = "adapted.pt"
+RUNS = Path("runs")
+COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labels", "labelled", "labeled", "corpus"}
+
+
+def default(recipe: str) -> Path:
+    """Where a run of the recipe or data is written unless the user says: ./runs/NAME.
+
+    A name that many data sets have in common, as train.csv, follows that of the folder: runs/fold1-train.
+    """
+    path = Path(os.path.normpath(Path(recipe).absolute()))
+    name = path.name if path.is_dir() else path.with_suffix("").stem if path.suffix.lower() in COMPRESSED else path.stem
+    common = re.split(r"[-_.]", name.lower())[0] in COMMON and path.parent.name
+    return RUNS / (f"{path.parent.name}-{name}" if common else name)
+
+
+@contextmanager
+def claimed(folder: Path, data: Data, *, resume: bool, force: bool) -> Iterator[None]:
+    """Hold the folder for a run on the data; what lies there is not changed.
+
+    Raises:
+        ConfigError: it holds a run already, or with ``resume`` none; or another process writes one there.
+        RuntimeSetupError: it cannot be written.
+    """
+    if resume and not (folder / LAST).is_file():
+        raise ConfigError("there is no run to resume", where=str(folder / LAST), fix="start it without --resume")
+    atomic.claim_file(folder / MODEL)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.held(folder))
+        except OSError as error:
+            raise atomic.unwritable(folder, error) from error
+        if not resume and not force:
+            _check_free(folder, data)
+        yield
+
+
+def _check_free(folder: Path, data: Data) -> None:
+    """Raises ConfigError where a run lies there already."""
+    found = [name for name in WRITTEN if (folder / name).exists()]
+    if not found:
+        return
+    begun = (folder / LAST).is_file() and not (folder / RECIPE).is_file()
+    unfinished = "go on with it: --resume, or " if begun else ""
+    other = _data_of(folder)
+    raise ConfigError(
+        f"{' and '.join(found)} already exist",
+        where=f"{folder}, a run on {other}, not on {title(data)}" if other not in ("", title(data)) else str(folder),
+        fix=f"{unfinished}choose another folder: --out DIR, or write over it: --force",
+    )
+
+
+def _data_of(folder: Path) -> str:
+    """The data of the finished run in the folder; empty where that is not known."""
+    try:
+        recipe = yaml.safe_load((folder / RECIPE).read_text("utf-8"))
+        return title(Data.model_validate(recipe["data"]))
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):  # not finished, or not written by a run
+        return ""
+
+
+def begin(folder: Path) -> None:
+    """Clear the folder for a new run."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise atomic.unwritable(folder, error) from error
+
+
+def model_at(path: Path) -> Path:
+    """The model that is meant by a file, or by the folder of its run."""
+    return path / MODEL if path.is_dir() else path
+
+
+def newest() -> Path | None:
+    """The newest model of a finished run under ``./runs``; those that may not be read are left aside."""
+    found = {}
+    for path in RUNS.rglob(MODEL):
+        with suppress(OSError):
+            if path.with_name(RECIPE).is_file():
+                found[path] = path.stat().st_mtime
+    return max(found, key=found.__getitem__, default=None)
+
+
+def within(path: Path, folder: Path) -> bool:
+    """True where the path lies in the folder, symbolic links followed."""
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents  # Path.resolve fails on a loop
+
+
+def beside(checkpoint: Path, out: Path | None) -> Path:
+    """Where an adapted checkpoint goes: the path named, else beside its origin; for the model that ships, under ./runs.
+
+    Raises:
+        ConfigError: a run's own model lies there.
+        RuntimeSetupError: the folder cannot be written.
+    """
+    packaged = Path(__file__).parent.parent in checkpoint.absolute().parents
+    path = out or (RUNS if packaged else checkpoint.parent) / ADAPTED
+    if path.is_file() and path.with_name(RECIPE).is_file() and path.name in WRITTEN:
+        raise ConfigError("a run's own file lies there", where=f"--out {path}", fix="choose another name")
+    atomic.claim_file(path)
+    return path
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """One more line of JSON at the end of the file."""
+    before = path.read_bytes() if path.is_file() else b""
+    with atomic.whole(path) as file:  # no half line, whatever happens
+        file.write(before + json.dumps(line).encode() + b"\n")
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Forget evaluations that a resumed run will make again, and what the end of a run says."""
+    if path.is_file():
+        lines = [
+            line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", step + 1) <= step
+        ]
+        with atomic.whole(path) as file:
+            file.write("".join(f"{line}\n" for line in lines).encode())

@@ -1,0 +1,180 @@
+"""Files of answers: JSON lines, tables (CSV, TSV, parquet) whose rows have the same columns, words with their tags."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from lstmcli.data.text import conll_format as columns
+from lstmcli.data.text import sentences as words
+from lstmcli.errors import ConfigError
+from lstmcli.storage import atomic
+
+Answer = dict[str, Any]
+Put = Callable[[Answer], None]
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+KINDS = (".jsonl", *DELIMITERS, ".parquet", columns.KIND)
+OF_WORDS = ("tokens", "tags")  # parts of an answer that tables leave out
+ROWS = 4096  # of parquet written at once
+YOURS = "_input"  # added to the name of a column of the input where the answers have one of that name
+
+
+@contextmanager
+def sink(path: Path, blank: Answer, kept: Sequence[str], *, typed: bool) -> Iterator[Put]:
+    """Open a file for answers; it takes its place when all are written.
+
+    blank: an answer to an unanswered row, which decides the columns; kept: columns of the input to carry over;
+    typed: these have types, as in parquet.
+
+    Raises:
+        ConfigError: words and tags are asked of a model that does not tag.
+        RuntimeSetupError: it cannot be written.
+    """
+    kind = path.suffix.lower()
+    flatten = _flattener(blank, kept)
+    if kind == columns.KIND and "entities" not in blank:
+        what = "words and tags in columns are written by a tagger only"
+        raise ConfigError(what, where=f"--output {path}", fix="write a .jsonl, .csv, .tsv or .parquet")
+    with atomic.whole(path) as file:
+        if kind == ".jsonl":
+            yield lambda answer: _write(file, as_json(answer) + "\n")
+        elif kind == columns.KIND:
+            yield lambda answer: _write(file, _in_columns(answer))
+        elif kind in DELIMITERS:
+            yield _delimited(file, DELIMITERS[kind], flatten)
+        else:
+            with _parquet(file, flatten, len(_own(blank)), typed=typed) as put:
+                yield put
+
+
+def check(path: Path, source: Path | None) -> None:
+    """Check that answers can be written there, before any work is done.
+
+    Raises:
+        ConfigError: not a kind of file that can be written, or the texts themselves would be lost.
+        RuntimeSetupError: it cannot be written.
+    """
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise ConfigError("the texts would be written over", where=f"--output {path}", fix="choose another file")
+    if path.suffix.lower() not in KINDS:
+        raise ConfigError(
+            f"'{path.suffix}' cannot be written", where=f"--output {path}", fix=f"give {', '.join(KINDS)}"
+        )
+    atomic.claim_file(path)
+
+
+def as_json(answer: Answer) -> str:
+    """One line of JSON; what JSON has no type for, a date of a parquet file, say, becomes text."""
+    return json.dumps(answer, ensure_ascii=False, default=str)
+
+
+def cell(value: Any) -> str:
+    """A kept value as text: what is no text as JSON, a missing value as nothing."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _write(file: IO[bytes], text: str) -> None:
+    file.write(text.encode())
+
+
+def _in_columns(answer: Answer) -> str:
+    """A line per word with its tag and a blank line after each sentence; a comment for what cannot be answered."""
+    if "problem" in answer:
+        return f"# row {answer['row']}: {answer['problem']}\n\n"
+    text, entities = answer["text"], answer["entities"]
+    if "tokens" in answer:
+        return columns.written(answer["tokens"], answer["tags"])
+    sentences = words.sentences(text)
+    return "".join(
+        columns.written([text[begin:end] for begin, end in own], words.tags(own, entities)) for own in sentences
+    )
+
+
+def _own(answer: Answer) -> Answer:
+    """One column per value: the probability of each label in its own, entities and next words as JSON."""
+    flat: Answer = {}
+    for key, value in answer.items():
+        if key == "probabilities":
+            flat |= {f"probability_{label}": probability for label, probability in value.items()}
+        elif key not in ("kept", *OF_WORDS):
+            flat[key] = json.dumps(value, ensure_ascii=False) if key in ("entities", "next") else value
+    return flat
+
+
+def _flattener(blank: Answer, columns: Sequence[str]) -> Callable[[Answer], Answer]:
+    """A function from an answer to one value per column, each answer with the same columns.
+
+    A column of the input with the name of one of the answer's has ``_input`` after its name.
+    """
+    names: dict[str, str] = {}
+    taken = set(_own(blank))
+    for column in columns:
+        name = column
+        while name in taken:
+            name += YOURS
+        names[column] = name
+        taken.add(name)
+
+    def flatten(answer: Answer) -> Answer:
+        kept = answer.get("kept", {})
+        return _own(blank | answer) | {name: kept.get(column) for column, name in names.items()}
+
+    return flatten
+
+
+def _delimited(file: IO[bytes], delimiter: str, flatten: Callable[[Answer], Answer]) -> Put:
+    line = io.StringIO(newline="")
+    writer = csv.writer(line, delimiter=delimiter)
+
+    def write(cells: Iterable[str]) -> None:
+        writer.writerow(cells)
+        _write(file, line.getvalue())
+        line.seek(0)
+        line.truncate()
+
+    write(flatten({}))
+    return lambda answer: write(map(cell, flatten(answer).values()))
+
+
+@contextmanager
+def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], own: int, *, typed: bool) -> Iterator[Put]:
+    """own: how many columns are the answer's; typed: those of the input have types, else they are text."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    held: list[Answer] = []
+    writers: list[Any] = []
+
+    def kind(place: int, name: str, first: list[Any]) -> Any:
+        if place < own:
+            number = pa.float64() if name.startswith(("probability", "perplexity")) else None
+            return number or (pa.int64() if name in ("row", "words") else pa.string())
+        found = pa.array(first).type if typed else pa.null()
+        return pa.string() if pa.types.is_null(found) else found
+
+    def flush() -> None:
+        columns = {name: [answer[name] for answer in held] for name in flatten({})}
+        if not writers:
+            fields = [(name, kind(place, name, first)) for place, (name, first) in enumerate(columns.items())]
+            writers.append(ParquetWriter(file, pa.schema(fields)))
+        schema = writers[0].schema
+        for name, values in columns.items():
+            if pa.types.is_string(schema.field(name).type):
+                columns[name] = [None if value is None else cell(value) for value in values]
+        writers[0].write_table(pa.table(columns, schema=schema))
+        held.clear()
+
+    def put(answer: Answer) -> None:
+        held.append(flatten(answer))
+        if len(held) == ROWS:
+            flush()
+
+    yield put
+    if held or not writers:
+        flush()
+    writers[0].close()

@@ -1,0 +1,66 @@
+"""What may differ between a run and its resumption, and what the user is told of it."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from lstmcli.config import RunConfig, Train
+from lstmcli.data.batches.encoded import dataset_hash
+from lstmcli.errors import ConfigError
+from lstmcli.events import Noted
+from lstmcli.storage import run_folder
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.examples import Inputs
+from lstmcli.training.loop import Position
+
+# May always differ; the precision, since another device may not run it.
+FREE = ("device", "precision", "threads", "data.cache", "data.bad_rows", "train.save_every")
+LENGTH = ("train.epochs", "train.patience")  # may differ where the user says so
+
+
+def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[str]) -> None:
+    """Check that the recipe and the data are those that the run began with.
+
+    Args:
+        chosen: Keys that the user set.
+
+    Raises:
+        ConfigError: They are not, or more epochs are done than there should be.
+    """
+    fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
+    before, after = _flat(last.config), _flat(now)
+    for key, value in before.items():
+        of_adaptation = key.startswith("learner.") and now.episodes is None  # not what the run itself is made by
+        free = key in FREE or of_adaptation or (key in LENGTH and key in chosen)
+        if value != after.get(key) and not free:
+            what = f"the recipe has changed: {key} was {value}, is {after.get(key)}"
+            meant = f"if that is meant: --set {key}={after.get(key)}; else " if key in LENGTH else ""
+            raise ConfigError(what, where="--resume", fix=meant + fix)
+    if last.progress["data"] != dataset_hash([*inputs.train, *inputs.unlabelled]):
+        raise ConfigError("the training data has changed", where="--resume", fix=fix)
+    if (done := last.progress["epoch"]) > now.train.epochs:
+        fix = f"give as many or more: --epochs {done}; or begin a new run: --out DIR without --resume"
+        raise ConfigError(f"the run has trained {done} epochs already", where=f"--epochs {now.train.epochs}", fix=fix)
+
+
+def notes(before: Train, now: Train, at: Position, out: Path) -> Iterator[Noted]:
+    """What is not as in a run that was never stopped. at: where it goes on."""
+    finished = (out / run_folder.RECIPE).is_file()
+    if now.epochs != before.epochs:
+        what = f"{now.epochs} epochs in place of {before.epochs}, of which {at.epoch} are done"
+        if now.schedule != "constant" and at.step:
+            what += f"; from here on the learning rate is that of {now.epochs} epochs: a run from the start may differ"
+        yield Noted(what)
+    elif finished and at.epoch == now.epochs:
+        yield Noted(f"the run has finished its {at.epoch} epochs; to train on: --epochs {2 * at.epoch}")
+    if finished and now.patience is not None and at.stale >= now.patience:
+        yield Noted("train.patience ended the run; to train on: --set train.patience=none")
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    """The values by ``section.key``."""
+    return {
+        f"{section}.{key}" if key else section: kept
+        for section, value in config.model_dump().items()
+        for key, kept in (value.items() if isinstance(value, dict) else [("", value)])
+    }

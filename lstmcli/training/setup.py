@@ -1,0 +1,254 @@
+"""What a run begins with: words and weights of its own, of pretrained vectors, or of other models."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstmcli import registry
+from lstmcli.config import RunConfig
+from lstmcli.data.batches import check
+from lstmcli.data.batches.encoded import Store, built, encode, marks
+from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.batches.unknown_words import NOTABLE, counts, tally
+from lstmcli.data.text.vocabulary import END, UNKNOWN, Vocabulary
+from lstmcli.errors import ConfigError
+from lstmcli.events import Checked, Events, Noted
+from lstmcli.inference import assemble
+from lstmcli.inference.assemble import WORDS, Parts
+from lstmcli.inference.episodes import drawn_anew, labels_of
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.examples import UNLABELLED, Inputs
+from lstmcli.training import distillation, episodic
+from lstmcli.training.supervised import TAUGHT
+from lstmcli.types import Progress, Work
+
+CONTEXT = "context.model"  # where a model holds the language model that reads with it
+OF_WORDS = ("embedding", "hidden")  # that a classifier and the language model it begins with share
+SHAPE = (
+    "embedding",
+    "characters",
+    "character_embedding",
+    "character_features",
+    "casing",
+    "head",
+    "hidden",
+    "layers",
+    "bidirectional",
+    "pooling",
+    "film",
+    "bag",
+    "context",
+    "softmax",
+)  # of a model, that its weights decide
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """The parts before the first step, and the encoded texts by part. baseline: fitted already, where it teaches;
+    learned: the marks of what is learned from, by the run itself and by the models that it is made of."""
+
+    parts: Parts
+    texts: dict[str, Store]
+    baseline: dict[str, Array]
+    learned: Ints
+
+
+def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Events[RunSetup]:
+    """What a run begins with. last: of a run that goes on, whose words and shape are taken over."""
+    where = runtime.prepare(config, training=True)
+    cache = assemble.cache_of(config)
+    episodic.check(config)
+    origin = None if config.model.init is None or last is not None else _origin(config)
+    labels = labels_of(config, inputs.train)
+    if origin is not None:
+        classes = origin.vocabulary.with_labels(labels).classes
+        origin = assemble.with_labels(origin, classes, alone=drawn_anew(config))
+    begun = last or origin
+    beside = _beside(config) if begun is None else None  # else it is inside
+    if begun is not None:
+        vocabulary = begun.vocabulary
+    else:
+        vocabulary = (yield from _words(config, inputs, beside)).with_labels(labels)
+    labelled = not drawn_anew(config)
+    full = {}
+    for name, part in inputs.parts.items():
+        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED)
+    lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
+    checked = check.check(inputs.parts, lengths)
+    yield Checked(checked)
+    own = begun is None and not (beside is not None and config.task == "classify")
+    for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own=own)):
+        yield Noted(remark)
+    baseline: dict[str, Array] = {}
+    if UNLABELLED in full:
+        if last is not None:
+            said = last.group("state")[TAUGHT].numpy()
+        else:
+            said, baseline = yield from _said(config, inputs, full, vocabulary.labels, where)
+        full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
+    context = begun.context if begun is not None else None if beside is None else beside.language_model
+    parts = assemble.fresh(config, vocabulary, where, context)
+    if beside is not None:
+        unread = parts.model.get_submodule(CONTEXT).load_state_dict(beside.group("model"), strict=False)
+        assert not unread.missing_keys
+        yield Noted(_covered(full["train"], config))
+    if origin is not None:
+        _begin(parts, origin)
+    elif config.model.vectors is not None and last is None:
+        yield Progress("reading vectors")
+        yield Noted(assemble.place_vectors(parts, full["train"].ids))
+    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, beside))
+
+
+def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig, *, own: bool) -> list[str]:
+    """Remarks on unknown words, and on texts without spaces. own: the words are those of the training texts."""
+    kind = config.tokens.kind
+    full_softmax = "" if getattr(config.model, "softmax", "full") == "full" else " --set model.softmax=full"
+    pieces = f"--set tokens.kind=bpe{full_softmax}"
+    fixes = ["rare words: --set tokens.min_count=1"] * (
+        config.tokens.min_count > 1 and len(vocabulary) < config.tokens.size
+    )
+    fixes += [f"pieces of words, also of texts without spaces: {pieces}"] * (kind in ("words", "spaces"))
+    fix = "; ".join(fixes) if own and kind != "bpe" else ""
+    tallies = {name: tally(counts(store)) for name, store in full.items()}
+    found = [remark for name, its in tallies.items() for remark in its.remark(name, fix=fix if name == "train" else "")]
+    if vocabulary.running and tallies["validation"].unknown:
+        share = f"{tallies['validation'].share:.1%} of the words of validation"
+        found.append(f"perplexity counts unknown words, {share}, as one word: compare it within one vocabulary alone")
+    if own and kind == "words":
+        characters = np.isin(full["train"].ids, vocabulary.unspaced()).mean()
+        if characters >= NOTABLE:
+            what = f"{characters:.1%} of the tokens of train are characters of scripts without spaces"
+            found.append(f"{what}, each read as a word; to read pieces of several: {pieces}")
+    return found
+
+
+def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others: Checkpoint | None) -> Ints:
+    """By what the texts are known again that are learned from, now or by another model before."""
+    others = (last, *others)
+    if last is None and isinstance(config.train.teacher, Path):
+        others = (*others, checkpoints.load(config.train.teacher))
+    known = [other.group("learned")["texts"].numpy() for other in others if other and other.group("learned")]
+    return np.unique(np.concatenate([marks(inputs.train), marks(inputs.unlabelled), *known]))
+
+
+def _said(
+    config: RunConfig, inputs: Inputs, full: dict[str, Store], labels: tuple[str, ...], where: runtime.Runtime
+) -> Events[tuple[Array, dict[str, Array]]]:
+    """What the teacher says of the texts without labels, ``[text, label]``, zeros where there is none; and the baseline
+    where that is the teacher."""
+    teacher, unlabelled = config.train.teacher, inputs.unlabelled
+    if teacher is None:
+        return np.zeros((len(unlabelled), len(labels)), np.float32), {}
+    if isinstance(teacher, Path):
+        cache = assemble.cache_of(config)
+        return (yield from distillation.probabilities(teacher, unlabelled, labels, where, cache=cache)), {}
+    baseline = yield from fitted(full["train"], config, labels=len(labels))
+    task = registry.find(registry.TASKS, config.task)
+    return (yield from distillation.linear_probabilities(task, baseline, full[UNLABELLED])), baseline
+
+
+def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:
+    """The task's baselines on the training texts; none where classes are drawn anew, which leave nothing to fit."""
+    if train.targets is None:
+        return {}
+    yield Progress("fitting the baselines")
+    task = registry.find(registry.TASKS, config.task)
+    arrays: dict[str, Array] = task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
+    return arrays
+
+
+def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:
+    """The vocabulary of the training texts. With a language model a tagger has its vocabulary too, a classifier no
+    other."""
+    if beside is not None and config.task == "classify":
+        return beside.vocabulary
+    running = config.task == "model_language"
+    texts = [*inputs.train, *inputs.unlabelled]
+    vocabulary = yield from built(texts, config.tokens, cache=assemble.cache_of(config), running=running)
+    vocabulary = assemble.with_carried(vocabulary, config)
+    return vocabulary if beside is None else vocabulary.with_context(beside.vocabulary)
+
+
+def _beside(config: RunConfig) -> Checkpoint | None:
+    """The language model that is to read with the model.
+
+    Raises:
+        CheckpointError: it is not there.
+        ConfigError: it is of another kind, or has no words for a tagger.
+    """
+    path = _context(config)
+    if path is None:
+        return None
+    found = checkpoints.load(path)
+    fix = "train one: lstmcli train lm --data TEXTS --set model.bidirectional=true"
+    if found.config.task != "model_language":
+        raise ConfigError("not a language model", where=f"model.context: {path}", fix=fix)
+    if config.task == "tag" and found.config.tokens.kind == "bpe":
+        what = "the language model reads pieces of words, a tagger whole ones"
+        raise ConfigError(what, where=f"model.context: {path}", fix=f"{fix} --set tokens.kind=spaces")
+    return found
+
+
+def _context(config: RunConfig) -> Path | None:
+    return getattr(config.model, "context", None)
+
+
+def _covered(train: Store, config: RunConfig) -> str:
+    """How much of the training texts the language model knows."""
+    ids = train.ids if train.forms is None or train.written is None else train.forms.context[train.written]
+    known = ids[ids != END] != UNKNOWN
+    share = known.sum() / max(1, len(known))
+    return f"context ({_context(config)}): {share:.1%} of the tokens are words of the language model"
+
+
+def _origin(config: RunConfig) -> Checkpoint:
+    """The checkpoint whose weights and words a run begins with.
+
+    Raises:
+        CheckpointError: it is not there.
+        ConfigError: its model is of another shape.
+    """
+    assert config.model.init is not None
+    found = checkpoints.load(config.model.init)
+    if _reads_on(config.model.name, found) and _context(config) is not None:
+        what = "a language model to begin with, and one to read with it: one alone can be had"
+        where = f"model.init: {config.model.init}, model.context: {_context(config)}"
+        raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
+    kinds = found.config.model.name, config.model.name
+    if kinds[0] != kinds[1] and not _reads_on(config.model.name, found):
+        what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
+        raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
+    wrong = {}
+    for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
+        its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
+        if its != ours and {its, ours} != {"full", "sampled"}:  # two ways to learn the same weights
+            wrong[key] = its, ours
+    if wrong:
+        told = ", ".join(f"{key} {its} (the recipe: {ours})" for key, (its, ours) in wrong.items())
+        fix = " ".join(f"--set model.{key}={its}" for key, (its, _) in wrong.items())
+        raise ConfigError(f"the model to begin with has {told}", where=f"model.init: {config.model.init}", fix=fix)
+    return found
+
+
+def _begin(parts: Parts, origin: Checkpoint) -> None:
+    """Give the model the origin's weights: a classifier after a language model its word vectors and first layer."""
+    given = origin.group("model")
+    if _reads_on(parts.config.model.name, origin):
+        read = {f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
+                for direction, suffix in enumerate(("", "_reverse"))
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
+        own = parts.model.state_dict()
+        given = {ours: given[its] for ours, its in read.items() if ours in own and its in given} | {WORDS: given[WORDS]}
+    unknown = parts.model.load_state_dict({name: value.float() for name, value in given.items()}, strict=False)
+    assert not unknown.unexpected_keys
+
+
+def _reads_on(name: str, origin: Checkpoint) -> bool:
+    """True where a classifier begins with a language model."""
+    return name == "classifier" and origin.config.model.name == "language-model"

@@ -1,0 +1,78 @@
+"""Supervised training: what the loop's items, loss and validation are where a run learns labelled texts."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store
+from lstmcli.inference import assemble
+from lstmcli.inference.assemble import Parts
+from lstmcli.storage.examples import UNLABELLED
+from lstmcli.training.adversarial import Adversary
+from lstmcli.training.objective import Objective
+from lstmcli.types import Mean
+
+Array = np.ndarray[Any, np.dtype[Any]]
+TAUGHT = "taught"  # of a run's state: what a teacher said of the unlabelled texts, if there is one
+
+
+class SupervisedObjective(Objective):
+    """The texts of a run, a batch at a time."""
+
+    def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
+        super().__init__(parts, whole, stores, assemble.outputs)
+        self._learned = _learned(stores if parts.config.train.crop is None else whole)
+        self._cropped = (-1, self._learned)  # the texts of the epoch at hand
+        if UNLABELLED in whole:
+            self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
+        embedding = parts.model.get_submodule("embedding")
+        assert isinstance(embedding, nn.Embedding)
+        self._adversary = Adversary(embedding)
+
+    def items(self, epoch: int) -> list[tuple[int, Any]]:
+        """The epoch, and the places of the texts, of each batch."""
+        config = self._parts.config
+        lengths = self._texts(epoch).lengths
+        places = batching.shuffled(lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch))
+        return [(epoch, indices) for indices in places]
+
+    def tokens(self, epoch: int) -> int:
+        """How many an epoch reads."""
+        return int(self._texts(epoch).offsets[-1])
+
+    def loss(self, item: tuple[int, Any]) -> tuple[Mean, int]:
+        """The loss of a batch, and its tokens."""
+        epoch, indices = item
+        parts, train = self._parts, self._parts.config.train
+        batch = batching.collate(self._texts(epoch), indices).to(parts.runtime.device)
+
+        def scores_of() -> Any:
+            with parts.runtime.autocast():
+                return parts.model(batch)
+
+        def loss_of() -> Mean:
+            scores = scores_of()
+            mean: Mean = parts.task.loss(scores, batch)
+            return mean if train.entropy is None else mean + train.entropy * parts.task.entropy(scores)
+
+        mean = loss_of() if train.adversarial is None else self._adversary.loss(loss_of, train.adversarial)
+        if train.virtual is not None:
+            mean += self._adversary.virtual(scores_of, parts.task.divergence, batch.tokens, train.virtual)
+        return mean, int(batch.lengths.sum())
+
+    def _texts(self, epoch: int) -> Store:
+        """The training texts as the epoch reads them."""
+        config = self._parts.config
+        if config.train.crop is None:
+            return self._learned
+        if self._cropped[0] != epoch:
+            self._cropped = (epoch, self._learned.cropped(config.train.crop, seed=(config.seed, epoch)))
+        return self._cropped[1]
+
+
+def _learned(stores: dict[str, Store]) -> Store:
+    """All that is learned from: the labelled texts, and those without labels."""
+    return stores["train"].and_taught(stores[UNLABELLED]) if UNLABELLED in stores else stores["train"]

@@ -1,0 +1,272 @@
+"""Train a model and keep the best: events come out, files are written."""
+
+import statistics
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, fields, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from lstmcli.config import RunConfig
+from lstmcli.data.batches.encoded import dataset_hash
+from lstmcli.data.batches.episodes import shares
+from lstmcli.events import Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped
+from lstmcli.inference import assemble
+from lstmcli.inference.assemble import Parts
+from lstmcli.inference.evaluate import baseline_figures
+from lstmcli.machine import runtime
+from lstmcli.machine.interrupt import Stop
+from lstmcli.storage import atomic, run_folder
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.storage.examples import UNLABELLED, Inputs
+from lstmcli.training import resuming, setup
+from lstmcli.training.episodic import EpisodicObjective, learns_head
+from lstmcli.training.language import LanguageObjective
+from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
+from lstmcli.training.setup import RunSetup
+from lstmcli.training.supervised import SupervisedObjective
+from lstmcli.types import Progress, Work
+
+TRIED = 9  # steps of a dry run
+
+
+def run(
+    config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False, chosen: Collection[str] = ()
+) -> Iterator[Event]:
+    """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
+
+    Ctrl-C saves last.pt and ends with Interrupted.
+
+    Args:
+        resume: Go on from last.pt.
+        chosen: Keys of the recipe that the user set: a resumed run may get another length only by these.
+    """
+    started = time.perf_counter()
+    last = checkpoints.load(out / run_folder.LAST) if resume else None
+    if last is not None:
+        resuming.check(last, config, inputs, chosen)
+    trainer = Trainer((yield from setup.prepare(config, inputs, last)), out, inputs)
+    del inputs  # encoded by now, texts only take memory
+    if last is None:
+        run_folder.begin(out)
+    else:
+        trainer.restore(last)
+        yield from resuming.notes(last.config.train, config.train, trainer.at, out)
+    yield trainer.plan()
+    with Stop() as stop:
+        for event in chain(trainer.events(), _conclude(trainer, out, started)):
+            yield event
+            if stop.asked and not isinstance(event, Finished):
+                trainer.save_last()
+                yield Interrupted(out / run_folder.LAST)
+                return
+
+
+def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
+    """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
+    config = config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
+    trainer = Trainer((yield from setup.prepare(config, inputs, None)), None, inputs)
+    planned = trainer.plan()
+    steps = (event for event in trainer.events() if isinstance(event, Stepped))
+    rates, before = [], time.perf_counter()
+    for event in islice(steps, TRIED):
+        now = time.perf_counter()
+        rates.append((now - before) / event.tokens)
+        before = now
+    yield replace(planned, seconds=statistics.median(rates) * planned.tokens)  # the first also set the kernels up
+
+
+class Trainer:
+    """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
+
+    def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs) -> None:
+        self.parts = parts = begun.parts
+        self.dataset_hash = dataset_hash([*inputs.train, *inputs.unlabelled])
+        self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
+        self.marks = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
+        self.shares = shares(inputs.train)
+        whole = begun.texts
+        stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
+        self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # what the baselines read
+        self.baseline = begun.baseline
+        self.out = out
+        self.learned = nn.ModuleList((parts.model, parts.learner))
+        self.optimizer = optimizer_for(parts.model, parts.config.train, rates=parts.learner.parameters())
+        decay = parts.config.train.average
+        self._mean: AveragedModel | None = None
+        self._kept = parts  # what is evaluated and saved
+        if decay is not None:
+            self._mean = AveragedModel(self.learned, multi_avg_fn=partial(_run_on, decay))
+            model, learner = self._mean.module.children()
+            self._kept = replace(parts, model=model, learner=learner)
+        self.at = Position()
+        self.saved = time.perf_counter()
+        self.work: SupervisedObjective | EpisodicObjective | LanguageObjective
+        if parts.vocabulary.running:
+            self.work = LanguageObjective(parts, stores)
+        elif parts.config.episodes is None:
+            self.work = SupervisedObjective(parts, whole, stores)
+        else:
+            self.work = EpisodicObjective(parts, whole, stores, inputs)
+        threads = runtime.step_threads(parts.config)
+        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, self._evaluate, threads)
+        self._events = fit(job, parts.config.train, self.at)
+
+    def _evaluate(self) -> Work[dict[str, float]]:
+        return self.work.evaluate(self._kept)
+
+    def plan(self) -> Planned:
+        config = self.parts.config
+        return Planned(
+            steps=steps_of(len(self.work.items(0)), config.train),
+            tokens=self.work.tokens(0) * config.train.epochs,
+            parameters=sum(parameter.numel() for parameter in self.learned.parameters()),
+            device=self.parts.runtime.device,
+            precision=self.work.precision,
+        )
+
+    def events(self) -> Iterator[Event]:
+        """Those of the loop; files are written on the way."""
+        for event in self._events:
+            if self._mean is not None and isinstance(event, Stepped):
+                self._mean.update_parameters(self.learned)
+            if self.out is not None:
+                self._keep(event, self.out)
+            yield event
+        if self.at.epoch < self.parts.config.train.epochs:
+            yield Noted(f"stopped after {self.at.epoch} epochs: {self.at.stale} without a better one (train.patience)")
+
+    def _keep(self, event: Event, out: Path) -> None:
+        if isinstance(event, Evaluated):
+            if event.is_best:
+                (out / run_folder.RECIPE).unlink(
+                    missing_ok=True
+                )  # of a run that went on: the model is not finished now
+                checkpoints.save(self._checkpoint(_weights(self._kept)), out / run_folder.MODEL)
+            line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
+            run_folder.append(out / run_folder.METRICS, line)
+            self.save_last()
+        elif isinstance(event, Stepped) and time.perf_counter() - self.saved > self.parts.config.train.save_every:
+            self.save_last()
+
+    def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
+        progress = asdict(self.at) | {
+            "data": self.dataset_hash,
+            "shares": self.shares,
+            "headed": learns_head(self.parts),
+        }
+        return Checkpoint(
+            self.parts.config, self.parts.vocabulary, tensors, progress=progress, context=self.parts.context
+        )
+
+    def save_last(self) -> None:
+        """Write all that going on needs: weights, moments, random states, position."""
+        assert self.out is not None
+        names = dict(enumerate(self._names()))
+        moments = {
+            f"{names[place]}/{kind}": value
+            for place, kinds in self.optimizer.state_dict()["state"].items()
+            for kind, value in kinds.items()
+            if isinstance(value, Tensor)
+        }
+        random = {"cpu": torch.get_rng_state()}
+        if self.parts.runtime.device.startswith("cuda"):
+            random["cuda"] = torch.cuda.get_rng_state(self.parts.runtime.device)
+        tensors = _weights(self.parts) | grouped("optimizer", moments)
+        if self._mean is not None:
+            tensors |= grouped("mean", self._mean.state_dict())
+        tensors |= grouped("random", random) | grouped("state", self.work.state) | self.marks
+        checkpoints.save(self._checkpoint(tensors), self.out / run_folder.LAST)
+        self.saved = time.perf_counter()
+
+    def _names(self) -> list[str]:
+        """Of all that is learned, in the optimiser's order."""
+        names = {value: name for name, value in self.parts.model.named_parameters()}
+        names |= {value: f"learner/{name}" for name, value in self.parts.learner.named_parameters()}
+        return [names[value] for group in self.optimizer.param_groups for value in group["params"]]
+
+    def restore(self, last: Checkpoint) -> None:
+        """Go back to where last.pt stands."""
+        self.parts.model.load_state_dict(last.group("model"))
+        self.parts.learner.load_state_dict(last.group("learner"))
+        if self._mean is not None:
+            self._mean.load_state_dict(last.group("mean"))
+        moments = last.group("optimizer")
+        state: dict[int, dict[str, Tensor]] = {}
+        for place, name in enumerate(self._names()):
+            kinds = {
+                key.removeprefix(f"{name}/"): value for key, value in moments.items() if key.startswith(f"{name}/")
+            }
+            if kinds:
+                state[place] = kinds
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.work.state = {name: part.to(self.parts.runtime.device) for name, part in last.group("state").items()}
+        random = last.group("random")
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random and self.parts.runtime.device.startswith("cuda"):
+            torch.cuda.set_rng_state(random["cuda"], self.parts.runtime.device)
+        for field in fields(Position):
+            value = last.progress[field.name]
+            setattr(self.at, field.name, tuple(value) if isinstance(value, list) else value)
+        if self.out is not None:
+            run_folder.forget_after(self.out / run_folder.METRICS, self.at.step)
+
+
+def _run_on(decay: float, mean: list[Tensor], now: list[Tensor], count: Tensor) -> None:
+    """A running mean that forgets its beginnings faster while it is young, so that a short run keeps little of them."""
+    done = int(count)
+    torch._foreach_lerp_(mean, now, 1 - min(decay, (1 + done) / (10 + done)))
+
+
+def _weights(parts: Parts) -> dict[str, Tensor]:
+    return grouped("model", parts.model.state_dict()) | grouped("learner", parts.learner.state_dict())
+
+
+def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
+    """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
+    best = checkpoints.load(out / run_folder.MODEL)
+    parts = assemble.restored(best, trainer.parts.runtime)
+    task = parts.task
+    logits, targets = yield from trainer.work.outputs(parts, "calibrating")
+    temperature = task.calibrate(logits, targets)
+    before = task.summary(logits, targets)
+    after = task.summary(logits, targets, temperature)
+
+    arrays = trainer.baseline
+    if not arrays:
+        labels = len(parts.vocabulary.labels)
+        arrays = yield from setup.fitted(trainer.whole["train"], parts.config, labels=labels)
+    figures = {}
+    for name in trainer.scored:
+        if name in trainer.whole and arrays:
+            yield Progress(f"scoring the baselines on {name}")
+            figures[name] = baseline_figures(task, arrays, trainer.whole[name])
+    model = replace(
+        best,
+        config=trainer.parts.config,
+        temperature=temperature,
+        metrics={trainer.scored[name]: value for name, value in figures.items()},
+        tensors=best.tensors
+        | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
+        | trainer.marks,
+    )
+    checkpoints.save(model, out / run_folder.MODEL)
+
+    calibration = {"temperature": temperature}
+    if "ece" in before:
+        calibration |= {"ece_before": before["ece"], "ece_after": after["ece"]}
+    run_folder.forget_after(out / run_folder.METRICS, trainer.at.step)
+    run_folder.append(out / run_folder.METRICS, calibration)
+    with atomic.whole(out / run_folder.RECIPE) as file:
+        file.write(yaml.safe_dump(trainer.parts.config.model_dump(mode="json"), sort_keys=False).encode())
+    beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
+    yield Finished(out, after | calibration, beside, time.perf_counter() - started, headed=best.headed)
