@@ -12,7 +12,7 @@ from lstmcli.data.store import encode
 from lstmcli.data.tokens import Vocabulary, count_words
 from lstmcli.data.unknown import NOTABLE, Tally, counts, tally
 from lstmcli.engine import assemble, runtime
-from lstmcli.engine.beginning import _of_words
+from lstmcli.engine.beginning import _covered, _of_words
 from lstmcli.types import Example, finish
 
 TEXTS = ["a b a c", "a zebra", "okapi", "b b", "okapi zebra a"]
@@ -58,6 +58,15 @@ def test_vectors_cover_words_and_no_unknown_ones(tmp_path: Path, rows: str, word
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
     said = assemble.place_vectors(parts, store.ids)
     assert said == f"vectors ({path}): {words} of the words, {tokens} of the tokens"
+
+
+def test_a_language_model_that_reads_along_covers_its_words_and_nothing_else() -> None:
+    config = RunConfig(model=Classifier(context=Path("lm.pt")))
+    read = Vocabulary.build(["a b", "b a"], (), Tokens(kind="spaces"), running=True).with_labels(("x", "y"))
+    store = finish(
+        encode(read, [Example("a <eos> b"), Example("okapi"), Example("<unk> a")], cache=None, labelled=False)
+    )
+    assert _covered(store, config) == "context (lm.pt): 60.0% of the tokens are words of the language model"
 
 
 @pytest.mark.parametrize(
