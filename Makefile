@@ -36,20 +36,20 @@ types: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/pytest -q -m slow --durations=5
 
 test-least: setup
-	env $(LEAST) $(BIN)/pytest -q -n 2 $(KERNELS)
+	env $(LEAST) $(BIN)/pytest -q -n 2 --dist loadfile $(KERNELS)
 
 test-machines: setup
-	env $(LEAST) $(BIN)/pytest -q -n 2
-	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -q -n 2
-	ATEN_CPU_CAPABILITY=default $(BIN)/pytest -q -n 2
-	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
-	OMP_NUM_THREADS=2 $(BIN)/pytest -q -n 2
+	env $(LEAST) $(BIN)/pytest -q -n 2 --dist loadfile
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/pytest -q -n 2 --dist loadfile
+	ATEN_CPU_CAPABILITY=default $(BIN)/pytest -q -n 2 --dist loadfile
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=2 $(BIN)/pytest -q -n 2 --dist loadfile
 
 test-pythons: setup
 	$(BIN)/python -m tests.pythons

@@ -7,7 +7,10 @@ alphabetical order, are 1 + 4k (B), 2 + 4k (I), 3 + 4k (E) and 4 + 4k (S).
 Ramshaw & Marcus (1995) for IOB; Ratinov & Roth (2009), section 3, on why a scheme that marks ends learns better.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,17 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 OUTSIDE = "O"
 PLACES = "BIES"
-OTHER_NAMES = {"L": "E", "U": "S", "M": "I"}  # the same places in BILOU and BMES
+OTHER_NAMES = {"L": "E", "U": "S", "M": "I", "W": "S"}  # the same places in BILOU and BMEWO
+
+OUTSIDES = ("O", "o", "0")  # spellings of O in files
+FILLERS = ("_", "-")  # of no entity, in a column without O
+UNTYPED = "ENTITY"  # the type where tags are B, I and O alone
+_PREFIXED = re.compile(r"([BIESLUMW])[-_:/.](.+)", re.IGNORECASE)
+_SUFFIXED = re.compile(r"(.+)[-_:/.]([BIESLUMW])", re.IGNORECASE)
+_BARE = re.compile(r"(?!\w[-_:/.])[^\W\d_][\w.&/-]*")  # no type looks like a prefix
+_SEVERAL = re.compile(r"[|;,+#/&][BIESLUMW][-_]")
+MANY_TYPES = 200  # distinct values that a column of types without prefixes has at most
+SHOWN = 5  # spellings that a remark lists
 
 
 def layout(types: Iterable[str]) -> tuple[str, ...]:
@@ -41,6 +54,84 @@ def split(tag: str) -> tuple[str, str]:
     if not dash or not kind or place not in tuple(PLACES):
         raise ValueError(f"'{tag}' is not a tag: O, or B-, I-, E- or S- and a type")
     return place, kind
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How a column of a file spells its tags: prefix (B-PER, b_PER), suffix (PER-B), untyped (B) or bare (PER)."""
+
+    form: str = "prefix"
+    outside: frozenset[str] = frozenset(OUTSIDES)
+
+    def read(self, cell: str) -> str:
+        """The tag as ``split`` reads it.
+
+        Raises:
+            ValueError: not a tag in this notation.
+        """
+        if cell in self.outside:
+            return OUTSIDE
+        place, kind = self._parts(cell)
+        if not kind:
+            raise ValueError(f"'{cell}' is not a tag: O, or B-, I-, E- or S- and a type")
+        if _SEVERAL.search(kind):
+            raise ValueError(f"'{cell}' is several tags: a word has one")
+        return f"{place.upper()}-{kind}"
+
+    def _parts(self, cell: str) -> tuple[str, str]:
+        if self.form == "bare":
+            return ("I", cell) if _BARE.fullmatch(cell) else ("", "")
+        if self.form == "untyped":
+            return (cell, UNTYPED) if _is_place(cell) else ("", "")
+        if self.form == "suffix":
+            found = _SUFFIXED.fullmatch(cell)
+            return (found[2], found[1]) if found else ("", "")
+        found = _PREFIXED.fullmatch(cell)
+        return (found[1], found[2]) if found else ("", "")
+
+    def reads(self, cell: str) -> bool:
+        """True where the cell is a tag."""
+        try:
+            self.read(cell)
+        except ValueError:
+            return False
+        return True
+
+
+def notation(cells: Counter[str]) -> Notation | None:
+    """The notation of most of a column's cells; none where they are no tags."""
+    zeros = sum(cells[spelling] for spelling in OUTSIDES)
+    outside = frozenset(OUTSIDES if zeros else (*OUTSIDES, *FILLERS))
+    inside = Counter({cell: count for cell, count in cells.items() if cell not in outside})
+    many = cells.total() / 2
+    for form in ("prefix", "untyped", "suffix", "bare"):
+        found = Notation(form, outside)
+        reading = sum(count for cell, count in inside.items() if found.reads(cell))
+        if form != "prefix" and (zeros < cells.total() / 5 or len(inside) > MANY_TYPES):
+            continue  # other than with prefixes, only O tells tags from words or parts of speech
+        if 0 < inside.total() <= 2 * reading and cells.total() - inside.total() + reading > many:
+            return found
+    return Notation() if cells["O"] + cells["o"] > many else None
+
+
+def remarks(first: Mapping[str, str], found: Notation) -> Iterator[str]:
+    """What the user may not expect of how tags are read. first: where each spelling is seen first."""
+    read = {cell: found.read(cell) for cell in first if found.reads(cell)}
+    where = next(iter(first.values()), "")
+    odd = [cell for cell, tag in read.items() if tag != cell]
+    if found.form == "bare" and odd:
+        yield f"{where}: tags have no B- or I-: neighbouring words of one type are one entity"
+    elif odd:
+        listed = ", ".join(f"'{cell}' is read as {read[cell]}" for cell in odd[:SHOWN])
+        yield f"{first[odd[0]]}: {listed}" + (f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else "")
+    types = {tag[2:] for tag in read.values()}
+    folded = Counter(kind.casefold() for kind in types)
+    if alike := sorted(kind for kind in types if folded[kind.casefold()] > 1):
+        yield f"{where}: types of entity that differ only in case: {', '.join(alike)}"
+
+
+def _is_place(cell: str) -> bool:
+    return cell.upper() in tuple(PLACES) or cell.upper() in OTHER_NAMES
 
 
 def iobes(tags: Sequence[str]) -> tuple[str, ...]:

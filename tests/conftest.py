@@ -43,6 +43,7 @@ def _all_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("COLUMNS", "100")
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.delenv("LSTMCLI_DATA", raising=False)
+        patch.setattr(os, "fsync", lambda _: None)  # no test cuts the power; a slow disk would make all wait
         yield root
 
 

@@ -10,8 +10,8 @@ from lstmcli.errors import ConfigError
 from lstmcli.types import Option
 
 # Fields of section ``data`` that decide how a file is read: all files, and those with labels.
-UNLABELLED = ("text_column", "delimiter", "quote", "encoding", "header")
-LABELLED = (*UNLABELLED, "label_column", "word_column", "tag_column", "label_map", "domains", "bad_rows")
+UNLABELLED = ("text_column", "delimiter", "quote", "encoding", "header", "word_column")
+LABELLED = (*UNLABELLED, "label_column", "tag_column", "label_map", "domains", "bad_rows")
 
 Checkpoint = Annotated[
     Path | None,

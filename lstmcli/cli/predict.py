@@ -16,6 +16,7 @@ class Format(StrEnum):
     tsv = "tsv"
     jsonl = "jsonl"
     txt = "txt"
+    conll = "conll"
 
 
 def predict(
@@ -26,14 +27,17 @@ def predict(
             "--input",
             "-i",
             metavar="FILE|-",
-            help="A .txt (a text per line), .csv, .tsv, .jsonl or .parquet; -: standard input, a text per line.",
+            help="A .txt (a text per line), .csv, .tsv, .jsonl, .parquet, .conll; -: standard input, a text per line.",
         ),
     ] = None,
     kind: Annotated[
         Format | None, typer.Option("--format", help="What --input holds, where it has no ending or another one.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .jsonl, .csv, .tsv or .parquet.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write a .jsonl, .csv, .tsv, .parquet or, by a tagger, .conll."
+        ),
     ] = None,
     keep: Annotated[
         str | None,

@@ -4,13 +4,13 @@ Tjong Kim Sang & De Meulder (2003). Two layouts: column files (``train.txt``, ``
 scheme, any types of entity), and the hub's ``lhoestq/conll2003``, parquet with ``tokens`` and numbered ``ner_tags``.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from lstmcli import tags
 from lstmcli.config import Data
-from lstmcli.data import columns, rows
+from lstmcli.data import annotated, columns, folders
 from lstmcli.errors import DataError
-from lstmcli.types import Example, Rows
+from lstmcli.types import Rows
 
 HUB = "lhoestq/conll2003"
 SPECIMEN = {
@@ -22,17 +22,20 @@ SPECIMEN = {
 NUMBERED = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")  # the hub's ner_tags
 
 
+HUBS = (HUB.replace("/", "--"), "conll2003")  # folders in which numbers are those of the hub's set
+
+
 def splits(root: Path) -> tuple[str, ...]:
     """The splits at hand."""
     return tuple(_files(root))
 
 
 def fits(root: Path) -> bool:
-    """True where the file or folder holds words and tags in columns."""
-    return root.suffix in columns.OWN_ENDINGS or any(map(columns.looks_like, columns.files(root).values()))
+    """True where the file or folder holds words and tags, or texts with marked entities."""
+    return any(_fits(path) for paths in _files(root).values() for path in paths)
 
 
-def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (readers share one signature)
+def read(root: Path, split: str, options: Data) -> Rows:
     """All sentences of the split; texts are tuples of words, targets tags in IOBES.
 
     Raises:
@@ -42,28 +45,32 @@ def read(root: Path, split: str, options: Data) -> Rows:  # noqa: ARG001 (reader
     if split not in found:
         fix = f"it has: {', '.join(found) or 'none'}; give a folder with train.txt, valid.txt and test.txt"
         raise DataError(f"no split '{split}'", where=str(root), fix=fix)
-    path = found[split]
-    return _parquet(path) if path.suffix == ".parquet" else columns.read(path)
+    if _in_rows(found[split][0]):
+        return annotated.read(found[split], options, NUMBERED if root.name in HUBS else ())
+    (path,) = found[split]
+    train = found.get("train", (path,))[0]  # its columns are those of the other splits too
+    like = columns.layout_of(train, options) if path != train and not _in_rows(train) else None
+    rows = columns.read(path, options, like)
+    others = [other.name for other in columns.candidates(root).get(split, ()) if other != path]
+    aside = (f"not read: {', '.join(others)} (read: {path.name})",) if others else ()
+    return replace(rows, notes=(*rows.notes, *aside))
 
 
-def _files(root: Path) -> dict[str, Path]:
-    hub = {path.stem: path for path in sorted(root.glob("*.parquet"))} if root.is_dir() else {}
-    return columns.files(root) or hub
+def _files(root: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of each split: those in columns, else those in rows."""
+    in_columns = {split: (path,) for split, path in columns.files(root).items()}
+    if not root.is_dir():
+        return dict(in_columns)
+    in_rows = folders.files(root, endings=annotated.ENDINGS)
+    kept = {split: paths for split, paths in in_rows.items()
+            if split not in in_columns or (not _fits(in_columns[split][0]) and _fits(paths[0]))}  # fmt: skip
+    found = in_columns | kept
+    return {split: found[split] for split in ("train", "validation", "test") if split in found}
 
 
-def _parquet(path: Path) -> Rows:
-    found, bad = [], []
-    for row in rows.stream(path, Data(text_column="tokens")):
-        words, numbers = row.values["tokens"], row.values.get("ner_tags") or ()
-        if any(number not in range(len(NUMBERED)) for number in numbers):
-            bad.append((f"{path}:{row.line}", "'ner_tags' are not numbers from 0 to 8"))
-            continue
-        if not words or not all(isinstance(word, str) and word.strip() for word in words):
-            bad.append((f"{path}:{row.line}", "'tokens' are not words"))
-            continue
-        scheme = tags.iobes([NUMBERED[number] for number in numbers])
-        if len(words) != len(scheme):
-            bad.append((f"{path}:{row.line}", f"{len(words)} words and {len(scheme)} tags"))
-        elif words[0] != columns.DOCUMENT:
-            found.append(Example(tuple(words), scheme, where=f"{path}:{row.line}"))
-    return Rows(found, bad)
+def _fits(path: Path) -> bool:
+    return annotated.fits(path) if _in_rows(path) else columns.fits(path)
+
+
+def _in_rows(path: Path) -> bool:
+    return columns.ending(path) in annotated.ENDINGS

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lstmcli.config import Data
-from lstmcli.data import folders, rows
+from lstmcli.data import columns, folders, rows
 from lstmcli.types import Example, Rows
 
 HUB = ""
+ENDINGS = (*rows.ENDINGS, *columns.OWN_ENDINGS)
 SPECIMEN = {
     "train.txt": "The kettle sings before it boils.\n\nThe lid rattles after.\n",
     "test.txt": "The kettle rattles.\n",
@@ -19,23 +20,28 @@ SPECIMEN = {
 
 def splits(root: Path) -> tuple[str, ...]:
     """The splits that the file or folder holds."""
-    return tuple(folders.files(root, endings=rows.ENDINGS))
+    return tuple(folders.files(root, endings=ENDINGS))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
     """The texts of the split. Raises DataError where it is not there or cannot be read."""
-    found = folders.files(root, endings=rows.ENDINGS)
+    found = folders.files(root, endings=ENDINGS)
     return read_files(folders.of_split(found, split, root), options)
 
 
 def read_files(paths: Sequence[Path], options: Data) -> Rows:
-    """The texts of the files, their labels unread. Blank lines of plain text part nothing and are passed over."""
+    """The texts of the files, their labels unread; of files in columns the sentences, their tags unread.
+
+    Blank lines of plain text part nothing and are passed over.
+    """
     found, bad = [], []
-    for path, row in ((one, row) for one in paths for row in rows.stream(one, options)):
-        text, problem = rows.text_of(row, options.text_column)
-        where = f"{path}:{row.line}"
-        if not problem:
-            found.append(Example(text.strip(), where=where))
-        elif row.problem or set(row.values) != {options.text_column}:  # a blank line of plain text
-            bad.append((where, problem))
-    return Rows(found, bad)
+    in_columns = [path for path in paths if columns.looks_like(path)]
+    for path in paths:
+        for row in columns.stream(path, options) if path in in_columns else rows.stream(path, options):
+            text, problem = rows.text_of(row, options.text_column)
+            where = f"{path}:{row.line}"
+            if not problem:
+                found.append(Example(text.strip(), where=where))
+            elif row.problem or set(row.values) != {options.text_column}:  # a blank line of plain text
+                bad.append((where, problem))
+    return Rows(found, bad, tuple(f"{path}: {columns.NOTE}" for path in in_columns))

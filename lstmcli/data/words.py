@@ -4,8 +4,11 @@ Words are what a tagger was trained on: ``Britain 's``, ``did n't``, ``U.S.``, `
 """
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
 
-from lstmcli.data.columns import LONGEST
+LONGEST = 400  # words; a longer sentence is read in pieces
 
 Span = tuple[int, int]  # first character, character after the last
 _ABBREVIATED = (
@@ -62,8 +65,37 @@ def sentences(text: str) -> list[list[Span]]:
 
 
 def plain(word: str) -> str:
-    """The word as corpora write it: with straight apostrophes and quotes."""
-    return word.translate(_STRAIGHT)
+    """The word as corpora write it: straight apostrophes and quotes, no invisible characters."""
+    return word.translate(_STRAIGHT) or word
 
 
-_STRAIGHT = str.maketrans("’‘“”\x92", "''\"\"'")
+def laid_out(words: Sequence[str]) -> list[list[Span]]:
+    """The place of each word where one blank stands between them; more than 400 are read in pieces.
+
+    >>> laid_out(["Ada", "slept"])
+    [[(0, 3), (4, 9)]]
+    """
+    ends = accumulate(len(word) + 1 for word in words)
+    spans = [(end - 1 - len(word), end - 1) for word, end in zip(words, ends, strict=True)]
+    return [spans[first : first + LONGEST] for first in range(0, len(spans), LONGEST)]
+
+
+def tags(spans: Iterable[Span], entities: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The tag of each word in IOB2. entities: with start, end and label, none in another.
+
+    >>> tags([(0, 3), (4, 9), (10, 15)], [{"start": 0, "end": 9, "label": "PER"}])
+    ['B-PER', 'I-PER', 'O']
+    """
+    begun = {entity["start"]: entity for entity in entities}
+    found, last = [], 0
+    label = ""
+    for begin, end in spans:
+        if begin in begun:
+            label, last = begun[begin]["label"], begun[begin]["end"]
+            found.append(f"B-{label}")
+        else:
+            found.append(f"I-{label}" if end <= last else "O")
+    return found
+
+
+_STRAIGHT = str.maketrans("’‘“”\x92", "''\"\"'", "\u00ad\u200b\u2060\ufeff")

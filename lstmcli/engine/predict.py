@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,8 @@ class Predictions:
         """One prediction per row, in order."""
         predict = self._entities if self._parts.vocabulary.given else self._labels
         for window in windows:
-            texts = [question.text for question in window if not question.problem]
-            answered = predict(texts) if texts else iter(())
+            questions = [question for question in window if not question.problem]
+            answered = predict(questions) if questions else iter(())
             for question in window:
                 found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
                 said: Answer = {"row": question.number, **found.said}
@@ -65,9 +66,13 @@ class Predictions:
                 said |= {"problem": question.problem} if question.problem else {}
                 yield replace(found, said=said)
 
-    def _entities(self, texts: list[str]) -> Iterator[Prediction]:
-        """Entities with their place in the text as it was given. Each sentence is read by itself."""
-        sentences = [words.sentences(text) for text in texts]
+    def _entities(self, questions: list[Question]) -> Iterator[Prediction]:
+        """Entities with their place in the text as it was given. Each sentence is read by itself.
+
+        Where the input has words, they are taken as they are, and answered with their tags.
+        """
+        texts = [question.text for question in questions]
+        sentences = [words.laid_out(one.words) if one.words else words.sentences(one.text) for one in questions]
         examples = [
             Example(tuple(words.plain(text[begin:end]) for begin, end in sentence))
             for text, parts in zip(texts, sentences, strict=True)
@@ -75,15 +80,17 @@ class Predictions:
         ]
         described, known = self._described(examples) if examples else ([], np.zeros((0, 2), int))
         place = 0
-        for text, parts in zip(texts, sentences, strict=True):
+        for question, text, parts in zip(questions, texts, sentences, strict=True):
             own = slice(place, place + len(parts))
             entities = [
                 _in_text(entity, sentence, text)
-                for sentence, said in zip(parts, described[own], strict=True)
-                for entity in said["entities"]
+                for sentence, found in zip(parts, described[own], strict=True)
+                for entity in found["entities"]
             ]
-            count = tally(known[own].sum(axis=0, keepdims=True))
-            yield Prediction({"text": text, "entities": entities}, truncated=False, unknown=count)
+            said: Answer = {"text": text, "entities": entities}
+            if question.words:
+                said |= {"tokens": list(question.words), "tags": words.tags(chain.from_iterable(parts), entities)}
+            yield Prediction(said, truncated=False, unknown=tally(known[own].sum(axis=0, keepdims=True)))
             place = own.stop
 
     def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
@@ -94,8 +101,9 @@ class Predictions:
         said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
         return said, counts(store)
 
-    def _labels(self, texts: list[str]) -> Iterator[Prediction]:
+    def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
         checkpoint, parts = self._checkpoint, self._parts
+        texts = [question.text for question in questions]
         examples = [Example(text) for text in texts]
         full = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
         store = full.truncated(checkpoint.config.tokens)

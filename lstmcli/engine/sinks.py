@@ -1,4 +1,4 @@
-"""Files of answers: JSON lines, CSV, TSV and parquet. All rows of a table have the same columns."""
+"""Files of answers: JSON lines, tables (CSV, TSV, parquet) whose rows have the same columns, words with their tags."""
 
 import csv
 import io
@@ -8,32 +8,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from lstmcli.data import columns, words
 from lstmcli.engine import folder
 from lstmcli.errors import ConfigError
 
 Answer = dict[str, Any]
 Put = Callable[[Answer], None]
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-KINDS = (".jsonl", *DELIMITERS, ".parquet")
+KINDS = (".jsonl", *DELIMITERS, ".parquet", columns.KIND)
+OF_WORDS = ("tokens", "tags")  # parts of an answer that tables leave out
 ROWS = 4096  # of parquet written at once
 YOURS = "_input"  # added to the name of a column of the input where the answers have one of that name
 
 
 @contextmanager
-def sink(path: Path, blank: Answer, columns: Sequence[str], *, typed: bool) -> Iterator[Put]:
+def sink(path: Path, blank: Answer, kept: Sequence[str], *, typed: bool) -> Iterator[Put]:
     """Open a file for answers; it takes its place when all are written.
 
-    blank: an answer to an unanswered row, which decides the columns; columns: those of the input that are kept;
+    blank: an answer to an unanswered row, which decides the columns; kept: columns of the input to carry over;
     typed: these have types, as in parquet.
 
     Raises:
+        ConfigError: words and tags are asked of a model that does not tag.
         RuntimeSetupError: it cannot be written.
     """
     kind = path.suffix.lower()
-    flatten = _flattener(blank, columns)
+    flatten = _flattener(blank, kept)
+    if kind == columns.KIND and "entities" not in blank:
+        what = "words and tags in columns are written by a tagger only"
+        raise ConfigError(what, where=f"--output {path}", fix="write a .jsonl, .csv, .tsv or .parquet")
     with folder.whole(path) as file:
         if kind == ".jsonl":
             yield lambda answer: _write(file, as_json(answer) + "\n")
+        elif kind == columns.KIND:
+            yield lambda answer: _write(file, _in_columns(answer))
         elif kind in DELIMITERS:
             yield _delimited(file, DELIMITERS[kind], flatten)
         else:
@@ -73,13 +81,26 @@ def _write(file: IO[bytes], text: str) -> None:
     file.write(text.encode())
 
 
+def _in_columns(answer: Answer) -> str:
+    """A line per word with its tag and a blank line after each sentence; a comment for what cannot be answered."""
+    if "problem" in answer:
+        return f"# row {answer['row']}: {answer['problem']}\n\n"
+    text, entities = answer["text"], answer["entities"]
+    if "tokens" in answer:
+        return columns.written(answer["tokens"], answer["tags"])
+    sentences = words.sentences(text)
+    return "".join(
+        columns.written([text[begin:end] for begin, end in own], words.tags(own, entities)) for own in sentences
+    )
+
+
 def _own(answer: Answer) -> Answer:
     """One column per value: the probability of each label in its own, entities and next words as JSON."""
     flat: Answer = {}
     for key, value in answer.items():
         if key == "probabilities":
             flat |= {f"probability_{label}": probability for label, probability in value.items()}
-        elif key != "kept":
+        elif key not in ("kept", *OF_WORDS):
             flat[key] = json.dumps(value, ensure_ascii=False) if key in ("entities", "next") else value
     return flat
 

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 from lstmcli.config import Data
-from lstmcli.data import rows
+from lstmcli.data import columns, rows
 from lstmcli.engine import naming
 from lstmcli.errors import ConfigError, DataError, did_you_mean
 
@@ -23,7 +23,7 @@ HEAD = 1024  # rows among which the columns to keep are looked for
 SHOWN = 5  # rows without an answer that are reported one by one
 LINES = ".txt"  # the kind of input that has no columns
 ALL = "all"
-OF_TABLES = ("text_column", "delimiter", "quote", "header")  # fields of section data that lines do not have
+OF_TABLES = ("text_column", "quote", "header")  # fields of section data that lines and words in columns do not have
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,14 @@ class TextOptions:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row. number: of the row, from 1; problem: why it cannot be answered; kept: values to carry over."""
+    """One row. number: of the row, from 1; problem: why it cannot be answered; kept: values to carry over; words: where
+    the input has words, not text."""
 
     number: int
     text: str
     problem: str = ""
     kept: Mapping[str, Any] | None = None
+    words: tuple[str, ...] = ()
 
 
 class Texts:
@@ -81,11 +83,12 @@ class Texts:
         self._stream: Iterator[rows.Row] = iter(())
         self._expected: tuple[str, ...] = ()  # columns of texts that a table would have
         _check(texts, options)
-        if not texts and options.path is not None and not self.live:
+        self._in_columns = not texts and _in_columns(options)
+        if not texts and options.path is not None and not self.live and not self._in_columns:
             self._names = rows.names(options.path, self._data, kind=options.kind)
         piped = options.path is None and options.kind in ("", LINES)
         self._lines = bool(texts) or piped or self._names == []
-        _check_use(options, arguments=bool(texts), lines=self._lines)
+        _check_use(options, arguments=bool(texts), lines=self._lines, in_columns=self._in_columns)
         if self._names and options.keep is not None:
             self.columns = _kept(options.keep, self._names, self._data.text_column)
 
@@ -105,7 +108,12 @@ class Texts:
             update = naming.remembered(own, names) | dict(options.reading)
             self._data = self._data.model_copy(update=update)
         kind = options.kind or (LINES if options.path is None else "")
-        stream = rows.stream(options.path, self._data, kind=kind)
+        if self._in_columns:
+            own_column = self._data.word_column or own.word_column
+            self._data = self._data.model_copy(update={"word_column": own_column})
+            stream = columns.stream(options.path, self._data)
+        else:
+            stream = rows.stream(options.path, self._data, kind=kind)
         if self.live and not self._lines:
             stream = self._begun(stream)
         self._stream = stream
@@ -140,6 +148,8 @@ class Texts:
 
     def _rows(self) -> Iterator[Question]:
         options, good, column = self._options, 0, self._data.text_column
+        if self._in_columns:
+            self.tell(f"{options.path or 'standard input'}: {columns.NOTE}")
         for row in self._stream:
             text, problem = rows.text_of(row, column)
             if row.number == 1 and self._lines and options.path is None and not options.kind:
@@ -149,7 +159,8 @@ class Texts:
                 problem = "a blank line"
             if not problem:
                 good += 1
-                yield Question(row.number, text, kept=kept)
+                own = row.values[columns.WORDS] if self._in_columns else ()
+                yield Question(row.number, text, kept=kept, words=own)
                 continue
             where = f"{options.path or 'standard input'}:{row.line}"
             if options.strict:
@@ -178,6 +189,7 @@ class Texts:
             names = [part.strip(" \"'") for part in line.split(delimiter)]
             if len(names) > 1 and set(names) & set(self._expected):
                 found = found or kind
+        found = "conll" if columns.is_line(line) else found
         if found:
             self.tell(f"the first line looks like that of a table, but each line is read as a text: --format {found}")
 
@@ -203,14 +215,27 @@ def _check(texts: Sequence[str], options: TextOptions) -> None:
             raise DataError(what, where="lstmcli predict", fix="give at least one word")
 
 
-def _check_use(options: TextOptions, *, arguments: bool, lines: bool) -> None:
-    """Raise ConfigError where an option has no effect on arguments or lines."""
-    unused = [naming.flag(key) for key in options.reading if arguments or key in OF_TABLES]
+def _in_columns(options: TextOptions) -> bool:
+    """Return true where the input is words in columns, by ``--format``, its ending or its first lines."""
+    looked = options.path is not None and not _is_pipe(options.path) and columns.looks_like(options.path)
+    return options.kind == columns.KIND or (not options.kind and looked)
+
+
+def _check_use(options: TextOptions, *, arguments: bool, lines: bool, in_columns: bool) -> None:
+    """Raise ConfigError where an option has no effect on the input."""
+    if "word_column" in options.reading and not in_columns:
+        where = f"{options.path or 'standard input'}: no words in columns"
+        raise ConfigError(
+            "data.word_column is for words in columns", where=where, fix="--format conll, or leave it out"
+        )
+    of_tables = OF_TABLES if in_columns else (*OF_TABLES, "delimiter")
+    unused = [naming.flag(key) for key in options.reading if arguments or key in of_tables]
     unused += ["--keep"] if options.keep is not None else []
     unused += ["--format"] if options.kind and arguments else []
-    if lines and unused:
+    if (lines or in_columns) and unused:
         what = f"{' and '.join(unused)} {'are' if len(unused) > 1 else 'is'} for tables"
-        where = "texts given as arguments" if arguments else f"{options.path or 'standard input'}: a text per line"
+        kind = "words in columns" if in_columns else "a text per line"
+        where = "texts given as arguments" if arguments else f"{options.path or 'standard input'}: {kind}"
         fix = "give a table: --input FILE" + ("" if arguments else ", or name its format: --format csv")
         raise ConfigError(what, where=where, fix=fix)
 

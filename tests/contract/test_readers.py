@@ -51,10 +51,8 @@ def test_a_split_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @given(noise=st.binary(max_size=80), place=st.integers(0, 200))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_noise_in_a_file_never_brings_a_traceback(
-    name: str, noise: bytes, place: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    root = specimen(name, tmp_path_factory.mktemp("noise"))
+def test_noise_in_a_file_never_brings_a_traceback(name: str, noise: bytes, place: int, tmp_path: Path) -> None:
+    root = specimen(name, tmp_path)  # written again each time
     for path in root.rglob("*.*"):
         content = path.read_bytes()
         path.write_bytes(content[:place] + noise + content[place:])

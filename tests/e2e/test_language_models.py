@@ -45,7 +45,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sets = [part for override in [*SMALL, "model.bidirectional=true"] for part in ("--set", override)]
     texts = write(root / "mine.txt")
     with pytest.raises(SystemExit) as end:
-        main(["train", "lm", "--data", str(texts), *sets, "--epochs", "60", "--out", str(root / "run"), "-q"])
+        main(
+            [
+                "train",
+                "lm",
+                "--data",
+                str(texts),
+                *sets,
+                "--set",
+                "train.lr=0.02",
+                "--epochs",
+                "20",
+                "--out",
+                str(root / "run"),
+                "-q",
+            ]
+        )
     assert not end.value.code
     return root / "run" / "model.pt"
 

@@ -15,6 +15,7 @@ from lstmcli.engine import beginning, folder, inputs, runtime, teaching
 from lstmcli.engine import checkpoint as checkpoints
 from lstmcli.engine.predict import Predictions
 from lstmcli.engine.supervised import Reading
+from lstmcli.engine.texts import Question
 from lstmcli.engine.train import run as train
 from lstmcli.tasks import classify
 from lstmcli.types import ClassScores, Example, finish
@@ -52,7 +53,7 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     where = runtime.prepare(checkpoint.config)
     said = finish(teaching.chances(trained, examples, ("bad", "good"), where, cache=None))
     model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
-                      for one in Predictions(checkpoint).of([texts])])  # fmt: skip
+                      for one in Predictions(checkpoint).of([[Question(1, text) for text in texts]])])  # fmt: skip
     store = finish(encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     linear = classify.baseline_chances(fitted, store.ids, store.offsets)["linear"]
@@ -180,7 +181,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     teacher.write_bytes(trained.read_bytes())
     how = {"a model": [f"train.teacher={teacher}"], "linear": ["train.teacher=linear"],
            "nobody": ["train.virtual=0.3", "train.entropy=0.2"]}[by]  # fmt: skip
-    noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "precision=float32"]
+    noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "train.batch_tokens=160"]
     config = recipes.load(str(table), overrides=[*SMALL, *noisy, *how, f"data.unlabelled={more}"])
     ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
 

@@ -121,8 +121,8 @@ def test_a_learner_is_left_as_it_was_at_its_best_and_that_may_be_the_beginning(
 
 
 def test_the_best_rate_is_the_best_of_the_grid() -> None:
-    race = problems_of("learner.steps=30")
-    race.validation = quadratics.draw(50, "test", 7)
+    race = problems_of("learner.steps=10")
+    race.validation = quadratics.draw(20, "test", 7)
     ends = {rate: np.median(race.by_hand("adam", rate, race.validation)[-1]) for rate in RATES}
     assert race.best_rate("adam") == min(ends, key=ends.__getitem__)
 
@@ -136,6 +136,7 @@ def test_a_race_is_run_and_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kind, "COUNT", 10)
+    monkeypatch.setattr("lstmcli.engine.problems.RATES", RATES[::6])
     recipe = f"{kind.__name__.rpartition('.')[2]}-lstm-optimizer"
     sets = [part for override in SMALL for part in ("--set", override)]
     arguments = ["train", recipe, *sets, "--out", tmp_path / "race", "--threads", "1"]

@@ -16,6 +16,7 @@ from lstmcli.engine.beginning import Beginning
 from lstmcli.engine.checkpoint import Checkpoint, grouped
 from lstmcli.engine.events import Stepped
 from lstmcli.engine.predict import Predictions
+from lstmcli.engine.texts import Question
 from lstmcli.engine.train import Trainer
 from lstmcli.types import Example, finish
 
@@ -137,7 +138,7 @@ def test_a_text_among_many_has_its_own_entities() -> None:
         optimizer.step()
     asked = Predictions(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())))
     texts = ["Nothing happened", "Ada saw Turin\n\nAda saw Turin", " \n", "Ada saw Turin"]
-    said = [prediction.said["entities"] for prediction in asked.of([texts])]
+    said = [prediction.said["entities"] for prediction in asked.of([[Question(1, text) for text in texts]])]
     assert [[entity["text"] for entity in one] for one in said] == [
         [], ["Ada", "Turin", "Ada", "Turin"], [], ["Ada", "Turin"]
     ]  # fmt: skip

@@ -276,8 +276,8 @@ def test_columns_are_known_by_the_first_tag_however_late_it_comes(tmp_path: Path
     path = tmp_path / "train.txt"
     path.write_text("rain O\n\n" * 50 + "broken\n\n" + "Ada B-PER\n")
     assert conll2003.fits(tmp_path)
-    path.write_text("rain O\n\n" * 50)
-    assert not conll2003.fits(tmp_path)
+    path.write_text("rain O\n\n" * 50)  # no entity: reading it says so
+    assert conll2003.fits(tmp_path)
     path.write_text("It rained all day.\n\nAda B-PER\n")
     assert not conll2003.fits(tmp_path)
 

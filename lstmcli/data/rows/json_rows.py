@@ -14,6 +14,7 @@ BLANK = " \t\r\n\ufeff"
 def read(file: TextIO) -> Iterator[Row]:
     """The rows of the file; what is no object, or cannot be read, is a row with a problem."""
     for number, (line, value, problem) in enumerate(_values(file), 1):
+        value = {"text": value[0]} | value[1] if _is_pair(value) else value
         if not problem and not isinstance(value, dict):
             problem = "not a JSON object"
         elif not problem and any(broken(cell) for cell in value.values() if isinstance(cell, str)):
@@ -43,8 +44,13 @@ def _a_row_a_line(first: str, second: str) -> bool:
     if isinstance(value, dict):
         return _wrapped(value) is None
     if isinstance(value, list):
-        return not any(isinstance(one, dict) for one in value)
+        return _is_pair(value) or not any(isinstance(one, dict) for one in value)
     return not first.startswith(("[", "{")) or (first != "[" and isinstance(_parsed(second), dict))
+
+
+def _is_pair(value: Any) -> bool:
+    """True for a row as spaCy writes it: a text, and an object of what is marked in it."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
