@@ -32,7 +32,7 @@ def hold_out(config: RunConfig, train: list[Example], where: str) -> Events[Part
         texts, held = _without_end(train, share, where)
         yield Noted(f"texts to train on: {len(train)}; the last {share:.0%} of the words are held out for validation")
         return texts, held
-    if len(train) >= FEWEST:
+    if count >= 2 or len(train) >= FEWEST:
         check_classes(config, train, [], where)
     if count < 2:
         what = f"{len(train)} examples are too few to hold {share:.0%} out for validation"

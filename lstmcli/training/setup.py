@@ -121,7 +121,7 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
         share = f"{tallies['validation'].share:.1%} of the words of validation"
         found.append(f"perplexity counts unknown words, {share}, as one word: compare it within one vocabulary alone")
     if own and kind == "words":
-        characters = np.isin(full["train"].ids, vocabulary.unspaced()).mean()
+        characters = np.isin(full["train"].ids, vocabulary.unspaced()).sum() / max(1, tallies["train"].tokens)
         if characters >= NOTABLE:
             what = f"{characters:.1%} of the tokens of train are characters of scripts without spaces"
             found.append(f"{what}, each read as a word; to read pieces of several: {pieces}")

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -272,6 +273,29 @@ def test_bits_a_character_are_the_same_probabilities_over_characters(
     assert metrics["bits_per_character"]["value"] == pytest.approx(bits)
     own = metrics["bits_per_character"]
     assert own["low"] <= own["value"] <= own["high"]
+
+
+def test_unknown_words_are_counted_and_spelled(
+    model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.txt").write_text("the okapi sat\n\na gnu\n\nwell .\n", "utf-8")
+    assert run("evaluate", "-c", model, "--data", tmp_path / "other.txt", "--json", "-q") == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert metrics["unknown_words"]["value"] == pytest.approx(2 / 7)
+    words = checkpoints.load(model).vocabulary.words[3:]
+    letters = Counter("".join(words))
+    assert {"o", "a"} < set(letters)
+    assert not {"k", "i", "u"} & set(letters)
+    total = letters.total() + len(words) + len(letters) + 2  # ends, one more of each, of an end, and of what is left
+    rest = 1 / total / (0x110000 - len(letters))
+    spelled = sum(math.log2((letters[letter] + 1) / total if letter in letters else rest) for letter in "okapignu")
+    spelled += 2 * math.log2((len(words) + 1) / total)
+    bits = math.log2(metrics["perplexity"]["value"]) * (7 + 3) - spelled
+    assert metrics["bits_per_character"]["value"] == pytest.approx(bits / len("the okapi sat.a gnu.well .."))
+    assert run("evaluate", "-c", model, "--data", tmp_path / "other.txt") == 0
+    shown = capsys.readouterr()
+    assert "unknown words     28.6%  0.0% to 50.0%" in shown.out
+    assert "28.6% of the tokens are unknown words" in shown.err
 
 
 def test_texts_to_validate_on_are_not_learned(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_])[\s_.-]+(?=[^\W\d_])")
 
 def remarks(counts: Mapping[str, int], *, mapped: bool = True) -> list[str]:
     """Name the labels that may be one. counts: examples of each label; mapped: ``--map`` can make them one."""
+    counts = dict(sorted(counts.items()))
     return [*_first(_alike(counts, mapped=mapped)), *_first(_mistyped(counts, mapped=mapped)), *_measured(counts)]
 
 
@@ -51,10 +52,10 @@ def _bare(label: str) -> str:
 
 # From the finest to the coarsest: a group is described by the first that makes its labels one.
 _KEYS: dict[str, Callable[[str], Hashable]] = {
-    "differ in capitals alone": str.casefold,
+    "differ in capitals alone": str.lower,
     "differ in spaces alone": _spaced,
     "differ in Unicode form or invisible characters alone": _visible,
-    "are the same number": number,
+    "are the same number": lambda label: label if number(label) is None else number(label),
     "differ in capitals, spaces or punctuation alone": _bare,
 }
 
