@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmcli.engine import checkpoint as checkpoints
+from lstmcli.storage import checkpoint as checkpoints
 from tests.conftest import train_arguments
 
 Run = Callable[..., int]

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lstmcli.config import Episodes
 from lstmcli.data.batches.episodes import Draw
-from lstmcli.inference.few_shot import FewShotOptions, _log_shares, _shifted, _shifts
+from lstmcli.inference.priors import log_probabilities, shifted, shifts
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 
 
@@ -62,11 +61,11 @@ def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
 def test_a_prior_is_what_it_says() -> None:
     one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 0, 1]), np.arange(2), np.arange(2))
     known = {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}
-    assert np.exp(_log_shares(one, known, "source")) == pytest.approx([0.2, 0.8])
-    assert np.exp(_log_shares(one, known, "uniform")) == pytest.approx([0.5, 0.5])
-    assert np.exp(_log_shares(one, known, "support")) == pytest.approx([0.75, 0.25])
+    assert np.exp(log_probabilities(one, known, "source")) == pytest.approx([0.2, 0.8])
+    assert np.exp(log_probabilities(one, known, "uniform")) == pytest.approx([0.5, 0.5])
+    assert np.exp(log_probabilities(one, known, "support")) == pytest.approx([0.75, 0.25])
     other = Draw("books.t9", one.labels, one.support, one.support_targets, one.query, one.query_targets)
-    assert np.exp(_log_shares(other, known, "source")) == pytest.approx([0.5, 0.5])
+    assert np.exp(log_probabilities(other, known, "source")) == pytest.approx([0.5, 0.5])
 
 
 def test_a_prior_moves_the_probabilities_from_what_they_were_to_what_is_asked() -> None:
@@ -74,9 +73,8 @@ def test_a_prior_moves_the_probabilities_from_what_they_were_to_what_is_asked() 
     checkpoint = SimpleNamespace(progress={"shares": {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}})
     probabilities = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
     for own, other in (("uniform", "source"), ("source", "uniform")):
-        asked = FewShotOptions("mine", "test", Episodes(), 2, other, 0)
-        (shift,) = _shifts(checkpoint, [one], asked, own)
-        assert _shifted(probabilities[own], shift) == pytest.approx(probabilities[other])
+        (shift,) = shifts(checkpoint, [one], other, own)
+        assert shifted(probabilities[own], shift) == pytest.approx(probabilities[other])
 
 
 def test_a_class_that_the_support_lacks_has_no_chance() -> None:

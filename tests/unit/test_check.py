@@ -8,7 +8,8 @@ import pytest
 
 from lstmcli import recipes
 from lstmcli.cli.options import label_map
-from lstmcli.data import check, label_names, labels
+from lstmcli.data import labels
+from lstmcli.data.batches import check, label_names
 from lstmcli.types import Example
 
 ALIKE = [  # labels with their counts, how they are said to differ, the option that makes them one

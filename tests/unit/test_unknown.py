@@ -8,11 +8,12 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import Classifier, RunConfig, Tokens
-from lstmcli.data.store import encode
-from lstmcli.data.tokens import Vocabulary, count_words
-from lstmcli.data.unknown import NOTABLE, Tally, counts, tally
-from lstmcli.engine import assemble, runtime
-from lstmcli.engine.beginning import _covered, _of_words
+from lstmcli.data.batches.encoded import encode
+from lstmcli.data.batches.unknown_words import NOTABLE, Tally, counts, tally
+from lstmcli.data.text.vocabulary import Vocabulary, count_words
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
+from lstmcli.training.setup import _covered, _of_words
 from lstmcli.types import Example, finish
 
 TEXTS = ["a b a c", "a zebra", "okapi", "b b", "okapi zebra a"]

@@ -8,9 +8,9 @@ import pytest
 
 from lstmcli import recipes
 from lstmcli.config import RunConfig
-from lstmcli.data import sampling
-from lstmcli.engine.validation_split import FEWEST_WORDS, Parts, check_classes, hold_out
+from lstmcli.data.batches import sampling
 from lstmcli.errors import DataError
+from lstmcli.storage.validation_split import FEWEST_WORDS, Parts, check_classes, hold_out
 from lstmcli.types import Example, finish
 
 OPTION = re.compile(r"--set (data\.validation=\S+)")

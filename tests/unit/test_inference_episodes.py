@@ -10,8 +10,8 @@ from lstmcli.data.batches import batching, episodes
 from lstmcli.data.batches.encoded import encode
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.inference import assemble
+from lstmcli.inference import episodes as course
 from lstmcli.machine import runtime
-from lstmcli.training import episodic as course
 from lstmcli.types import Example, finish
 
 WORDS = {"good": ["fine", "warm", "kind", "bright"], "bad": ["dull", "cold", "loud", "grey"]}
