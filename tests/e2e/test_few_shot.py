@@ -327,7 +327,7 @@ def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: P
     few = ["learner.steps=2"] if name in ("lstm-optimizer", "maml", "meta-lstm", "reptile") else []
     sets = [part for override in [*SMALL, *LEARN[4:], f"learner.name={name}", *few] for part in ("--set", override)]
     out = tmp_path / "run"
-    assert run("train", domains, *sets, "--epochs", "2", "--out", out, "-q") == 0
+    assert run("train", domains, *sets, "--epochs", "1", "--out", out, "-q") == 0
     arguments = ["-c", out, "--data", domains, "--shots", "2"]
     assert run("evaluate", *arguments, "--episodes", "4") == 0
     assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
