@@ -23,7 +23,7 @@ from lstmcli.config.learners import (
     Ridge,
     Stepping,
 )
-from lstmcli.config.models import Classifier, HeadedReader, LanguageModel, Model, Reader, Tagger
+from lstmcli.config.models import Classifier, HeadedReader, LanguageModel, Model, ModelSection, Reader, Tagger
 from lstmcli.config.training import Episodes, Train
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Matching",
     "MetaLstm",
     "Model",
+    "ModelSection",
     "Moving",
     "Prototypical",
     "Reader",

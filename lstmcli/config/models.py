@@ -8,14 +8,20 @@ from pydantic import Field, Tag
 from lstmcli.config.base import Section, named
 
 
-class Reader(Section):
-    """What all models share: word vectors, and an LSTM over them."""
+class ModelSection(Section):
+    """What all models share."""
 
+    task: ClassVar[str]  # that the model is for
     vectors: str | None = Field(None, description="Pretrained: glove, shipped, or a text, bin, zip, npy or .pt file.")
+    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
+
+
+class Reader(ModelSection):
+    """What models with an LSTM over word vectors share."""
+
     layers: int = Field(1, ge=1, le=16, description="LSTM layers.")
     weight_drop: float = Field(0.0, ge=0, lt=1, description="Share of recurrent weights dropped in training.")
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
-    init: Path | None = Field(None, description="Begin with the weights and words of this model.pt.")
 
 
 class HeadedReader(Reader):

@@ -92,6 +92,7 @@ class LstmOptimizer(Stepping):
     def __init__(self, config: Config, model: nn.Module) -> None:
         super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
         self.config = config
+        self.exact_gradient = not config.sees_task  # what is seen of the task is taken for a constant
         like = next(model.parameters())
         self.rate = nn.Parameter(like.new_tensor(math.log(config.lr)))  # log a
         self.over_steps = ColumnLSTM(OWN + config.sees_weights + TASK * config.sees_task, config.hidden, config.layers)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lstmcli.contracts import EMBEDDING
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.inference import assemble
@@ -28,7 +29,7 @@ class SupervisedObjective(Objective):
         self._cropped = (-1, self._learned)  # the texts of the epoch at hand
         if UNLABELLED in whole:
             self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
-        embedding = parts.model.get_submodule("embedding")
+        embedding = parts.model.get_submodule(EMBEDDING)
         assert isinstance(embedding, nn.Embedding)
         self._adversary = Adversary(embedding)
 
@@ -56,11 +57,11 @@ class SupervisedObjective(Objective):
         def loss_of() -> Mean:
             scores = scores_of()
             mean: Mean = parts.task.loss(scores, batch)
-            return mean if train.entropy is None else mean + train.entropy * parts.task.entropy(scores)
+            return mean if train.entropy is None else mean + train.entropy * parts.text_task.entropy(scores)
 
         mean = loss_of() if train.adversarial is None else self._adversary.loss(loss_of, train.adversarial)
         if train.virtual is not None:
-            mean += self._adversary.virtual(scores_of, parts.task.divergence, batch.tokens, train.virtual)
+            mean += self._adversary.virtual(scores_of, parts.text_task.divergence, batch.tokens, train.virtual)
         return mean, int(batch.lengths.sum())
 
     def _texts(self, epoch: int) -> Store:
