@@ -1,6 +1,8 @@
 """What is registered has what ``contracts`` asks of it."""
 
 import inspect
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from lstmcli import contracts, registry
+from tests.conftest import ROOT
 from tests.contract.extension import learner, model, reader
 
 TABLES = {
@@ -35,7 +38,7 @@ def lacking(protocol: Any, module: Any) -> list[str]:
         for name, member in vars(kind).items():
             if name.startswith("_") or not inspect.isfunction(member):
                 continue
-            own, *parameters = inspect.signature(member).parameters.values()
+            _, *parameters = inspect.signature(member).parameters.values()
             named = {one.name: None for one in parameters if one.kind is one.KEYWORD_ONLY}
             try:
                 inspect.signature(getattr(module, name)).bind(*parameters[: len(parameters) - len(named)], **named)
@@ -67,3 +70,16 @@ def test_some_module_has_each_optional_member(kind: Any) -> None:
     modules = [registry.find(table, name) for table in TABLES.values() for name in table]
     names = [one.name for one in fields(kind)]
     assert [name for name in names if not any(hasattr(module, name) for module in modules)] == []
+
+
+@pytest.mark.slow
+def test_types_of_registered_modules_are_those_of_the_contracts(tmp_path: Path) -> None:
+    lines = ["from lstmcli import contracts", "from lstmcli.meta.inner import Learner"]
+    for number, case in enumerate(MODULES):
+        protocol, module = case.values
+        lines += [f"import {module.__name__}", f"_{number}: contracts.{protocol.__name__} = {module.__name__}"]
+    lines += ["def of(learner: Learner) -> contracts.Learner:", "    return learner"]
+    (tmp_path / "held.py").write_text("\n".join(lines) + "\n", "utf-8")
+    mypy = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path), "lstmcli", str(tmp_path / "held.py")]
+    done = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
