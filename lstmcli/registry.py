@@ -1,13 +1,18 @@
-"""What there is, as text: a name and the module that holds it, imported when it is asked for.
+"""What is registered: a name and its module, imported on first use.
 
-A new data set, task, model or learner is one file and one line here; the contract tests find it through
-these tables.
+A new data set, task, model or learner is one file and one line here; what the file must have: ``contracts``. The
+contract tests walk these tables.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstmcli.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from lstmcli.contracts import LearnerKind, Model, Reader, Task
 
 DATASETS = {
     "arsc": "lstmcli.data.readers.arsc",
@@ -58,3 +63,27 @@ def find(table: dict[str, str], name: str) -> Any:
     if name not in table:
         raise ConfigError(f"'{name}' is not known here", fix=did_you_mean(name, table))
     return import_module(table[name])
+
+
+def reader(name: str) -> Reader:
+    """The reader of the data set. Raises ConfigError where none is registered; the next three too."""
+    found: Reader = find(DATASETS, name)
+    return found
+
+
+def task(name: str) -> Task:
+    """The task of that name."""
+    found: Task = find(TASKS, name)
+    return found
+
+
+def model(name: str) -> Model:
+    """The model of that name."""
+    found: Model = find(MODELS, name)
+    return found
+
+
+def learner(name: str) -> LearnerKind:
+    """The learner of that name."""
+    found: LearnerKind = find(LEARNERS, name)
+    return found

@@ -23,7 +23,7 @@ from lstmcli.config.learners import (
     Ridge,
     Stepping,
 )
-from lstmcli.config.models import Classifier, HeadedReader, LanguageModel, Model, Reader, Tagger
+from lstmcli.config.models import Classifier, HeadedReader, LanguageModel, Model, ModelSection, Reader, Tagger
 from lstmcli.config.training import Episodes, Train
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Matching",
     "MetaLstm",
     "Model",
+    "ModelSection",
     "Prototypical",
     "Reader",
     "Reptile",

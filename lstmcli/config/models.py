@@ -8,19 +8,24 @@ from pydantic import Field, Tag
 from lstmcli.config.base import Section, named
 
 
-class Reader(Section):
-    """What all models share: word vectors, and an LSTM over them."""
+class ModelSection(Section):
+    """What all models share."""
 
     task: ClassVar[Literal["classify", "tag", "model_language"]]
     vectors: str | None = Field(
         None, description="Pretrained word vectors: glove, shipped, or a text, bin, zip, npy or .pt file; none: random."
     )
+    init: Path | None = Field(None, description="Start from the weights and vocabulary of this model.pt.")
+
+
+class Reader(ModelSection):
+    """What models with an LSTM over word vectors share."""
+
     layers: int = Field(1, ge=1, le=16, description="Number of LSTM layers.")
     weight_drop: float = Field(
         0.0, ge=0, lt=1, description="DropConnect rate on recurrent weights in training (AWD-LSTM, Merity et al. 2018)."
     )
     forget_bias: float = Field(1.0, ge=-10, le=10, description="Initial bias of the forget gate.")
-    init: Path | None = Field(None, description="Start from the weights and vocabulary of this model.pt.")
 
 
 class HeadedReader(Reader):

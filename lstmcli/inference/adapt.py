@@ -203,7 +203,7 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float, *, n
         yield from tell_unknown(full)
     store = full.truncated(parts.config.tokens)
     logits = yield from assemble.outputs(parts, store)
-    measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.targets)
+    measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.known_targets)
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
@@ -218,11 +218,12 @@ def _beside(
     yield Progress("scoring the baselines")
     chosen = np.random.default_rng(seed).permutation(len(query))[:BESIDE]
     examples = [*support, *(query[place] for place in chosen)]
-    features = parts.task.text_features([str(example.text) for example in examples])
+    features = parts.text_task.text_features([str(example.text) for example in examples])
     place_of = {label: place for place, label in enumerate(parts.vocabulary.labels)}
     targets = np.array([place_of[str(example.target)] for example in examples])
     count = len(support)
-    said = parts.task.support_probabilities(features[:count], targets[:count], features[count:], labels=len(place_of))
+    learned, scored = features[:count], features[count:]
+    said = parts.text_task.support_probabilities(learned, targets[:count], scored, labels=len(place_of))
     return {
         name: {metric: asdict(figure) for metric, figure in parts.task.measure(probabilities, targets[count:]).items()}
         for name, probabilities in said.items()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lstmcli import registry
 from lstmcli.config import Finetune, LanguageModel, Ridge, RunConfig
+from lstmcli.contracts import EMBEDDING, HEAD, Learner, ModelHooks, StreamModel, StreamTask, Task, TextTask, hooks
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
@@ -26,12 +27,9 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import cache_folder
 from lstmcli.types import Batch, Example, Progress, Work
 
-HEAD = "head."  # weights with a row a label
 SHIPPED = "shipped"  # vectors of the model that ships
 BAG = 1024  # dimensions of the bag of words that goes with new labels
-GAIN = 8.0  # its length; that of the pooled states is about 2
-SPELLING = 0.7  # share of likeness in spelling in the products of its words
-WORDS = "embedding.weight"
+WORDS = f"{EMBEDDING}.weight"
 EVALUATION_TOKENS = 8_192  # a batch, padding counted
 
 
@@ -45,31 +43,41 @@ class Parts:
 
     config: RunConfig
     vocabulary: Vocabulary
-    task: Any
+    task: Task
     model: nn.Module
     runtime: runtime.Runtime
-    learner: Any
+    learner: Learner
     memory: dict[str, Tensor] = field(default_factory=dict)
     context: LanguageModel | None = None
+
+    @property
+    def text_task(self) -> TextTask:
+        """The task, where it labels whole texts."""
+        return cast(TextTask, self.task)
+
+    @property
+    def stream_task(self) -> StreamTask:
+        """The task, where it is one of running text."""
+        return cast(StreamTask, self.task)
+
+    @property
+    def stream_model(self) -> StreamModel:
+        """The model, where it is one of running text."""
+        return cast(StreamModel, self.model)
 
 
 def fresh(
     config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
 ) -> Parts:
     """Parts with new weights. context: what the language model is like that reads with the model."""
-    kind = registry.find(registry.MODELS, config.model.name)
-    learned, labels = len(vocabulary) - vocabulary.carried, len(vocabulary.labels)
-    if context is None:
-        model = kind.build(config.model, words=learned, labels=labels)
-    else:
+    options: dict[str, Any] = {"carried": vocabulary.carried} if vocabulary.carried else {}
+    if context is not None:
         words = len(vocabulary if vocabulary.context is None else vocabulary.context)
-        beside = registry.find(registry.MODELS, context.name).build(context, words=words, labels=0)
-        model = kind.build(config.model, words=learned, labels=labels, context=beside)
-    if vocabulary.carried:
-        model.carry(vocabulary.carried)
-    model = model.to(where.device)
-    learner = registry.find(registry.LEARNERS, config.learner.name).build(config.learner, model)
-    return Parts(config, vocabulary, registry.find(registry.TASKS, config.task), model, where, learner, context=context)
+        options["context"] = registry.model(context.name).build(context, words=words, labels=0)
+    sizes = {"words": len(vocabulary) - vocabulary.carried, "labels": len(vocabulary.labels)}
+    model = registry.model(config.model.name).build(config.model, **sizes, **options).to(where.device)
+    learner = registry.learner(config.learner.name).build(config.learner, model)
+    return Parts(config, vocabulary, registry.task(config.task), model, where, learner, context=context)
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
@@ -127,7 +135,7 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
     together = [*kept, *(label for label in labels if label not in kept)]
     tensors = dict(checkpoint.tensors)
     for name, old in checkpoint.group("model").items():
-        if name.startswith(HEAD):
+        if name.startswith(f"{HEAD}."):
             new = torch.zeros(len(together), *old.shape[1:])
             for place, label in enumerate(together):
                 if label in known:
@@ -169,15 +177,10 @@ def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
     config = checkpoint.config.model_copy(
         update={"model": checkpoint.config.model.model_copy(update={"bag_of_words": BAG})}
     )
-    begun = registry.find(registry.MODELS, config.model.name).bag(len(vocabulary), BAG)
-    alike = torch.from_numpy(likeness(vocabulary.words, BAG))
-    begun["projection"] = ((1 - SPELLING) ** 0.5 * begun["projection"].float() + SPELLING**0.5 * alike).half()
-    begun["gain"] = torch.tensor(GAIN)
-    own = checkpoint.group("model")
-    unknown, weight = own[WORDS][UNKNOWN], own[f"{HEAD}weight"]
-    begun[WORDS] = torch.cat((own[WORDS], unknown.expand(len(new), -1)))
-    begun[f"{HEAD}weight"] = torch.cat((weight, weight.new_zeros(len(weight), BAG)), dim=1)
-    tensors = checkpoint.tensors | grouped("model", begun)
+    with_bag = hooks(ModelHooks, registry.model(config.model.name)).with_bag
+    assert with_bag is not None  # a section with a bag has one
+    weights = with_bag(checkpoint.group("model"), torch.from_numpy(likeness(vocabulary.words, BAG)))
+    tensors = checkpoint.tensors | grouped("model", weights)
     return replace(checkpoint, config=config, vocabulary=vocabulary, tensors=tensors)
 
 
@@ -190,8 +193,7 @@ def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
 
 def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
     """The parts with another model of the same kind, and a learner that has learned nothing."""
-    its = registry.find(registry.LEARNERS, learner.name).build(learner, model)
-    return replace(parts, model=model, learner=its, memory={})
+    return replace(parts, model=model, learner=registry.learner(learner.name).build(learner, model), memory={})
 
 
 def _held(source: str) -> bool:
@@ -204,7 +206,7 @@ def _holder(source: str) -> Checkpoint:
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:
-    """Put pretrained vectors into the model's embedding; says how many words and tokens of the data they cover.
+    """Put pretrained vectors into the model's embedding; returns how many words and tokens of the data they cover.
 
     ids: the training tokens. Vectors fill the first dimensions; what they leave, and words without one, stay random,
     scaled to the others.
@@ -215,23 +217,25 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
     config = parts.config.model
     assert config.vectors is not None
     words = parts.vocabulary.words
+    weight = parts.model.get_parameter(WORDS).data
+    learned, limit = weight.shape
     if _held(config.vectors):
         origin = _holder(config.vectors)
         matrix = origin.group("model")[WORDS].float().numpy()
         names = origin.vocabulary.words
-        found, mask = vectors.gather(names, matrix, words, limit=config.embedding, source=config.vectors)
+        found, mask = vectors.gather(names, matrix, words, limit=limit, source=config.vectors)
     else:
-        found, mask = vectors.load(config.vectors, words, limit=config.embedding)
+        found, mask = vectors.load(config.vectors, words, limit=limit)
     mask[PADDING] = False
-    weight = parts.model.get_parameter(WORDS).data
-    learned = len(weight)
     scale = float(found[:learned][mask[:learned]].std()) if mask[:learned].any() else 1.0
     vectors_found = torch.from_numpy(found).to(weight.device)
     with torch.no_grad():
         weight *= scale / weight[1:].std()
         weight[mask[:learned], : found.shape[1]] = vectors_found[:learned][mask[:learned]]
         if len(words) > learned:
-            parts.model.get_buffer("carried")[:, : found.shape[1]] = vectors_found[learned:]
+            carried = hooks(ModelHooks, registry.model(config.name)).CARRIED
+            assert carried is not None  # only such a model has words beyond its embedding
+            parts.model.get_buffer(carried)[:, : found.shape[1]] = vectors_found[learned:]
     covered = mask[parts.vocabulary.special : learned]  # <unk> may have a vector, and covers no word
     counts = np.bincount(ids, minlength=learned)
     of_words = counts[parts.vocabulary.special :]

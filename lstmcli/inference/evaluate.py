@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmcli.contracts import Task, TaskHooks, hooks
 from lstmcli.data.batches import label_names
 from lstmcli.data.batches.encoded import Store, dataset_hash, encode, marks
 from lstmcli.data.batches.sampling import labels
@@ -85,9 +86,8 @@ def run(
     if parts.vocabulary.running:
         metrics |= yield from _of_language(parts, examples, logits, store, seed, dynamic=dynamic)
     baselines = yield from _baselines(checkpoint, parts, examples, full)
-    details = {}
-    if hasattr(parts.task, "details"):
-        details = parts.task.details(probabilities, store.known_targets, parts.vocabulary.labels)
+    of_task = hooks(TaskHooks, parts.task).details
+    details = {} if of_task is None else of_task(probabilities, store.known_targets, parts.vocabulary.labels)
     return Report(
         task=checkpoint.config.task,
         data=data,
@@ -149,11 +149,11 @@ def _of_language(
     """Figures of a language model alone: unknown words, bits per character, and while it goes on learning."""
     characters = np.array([len(example.text) + 1 for example in examples])
     tokens, unknown = counts(store).T
-    of_words = parts.task.unknown_words(unknown, tokens, seed=seed)
+    of_words = parts.stream_task.unknown_words(unknown, tokens, seed=seed)
     spell = (parts.vocabulary.unknown_in(str(example.text)) if number else []
              for example, number in zip(examples, unknown, strict=True))  # fmt: skip
-    spelled = np.array(parts.task.spelling_costs(parts.vocabulary.words[END + 1 :], spell))
-    found = _plain(of_words | parts.task.by_character(outputs, characters, spelled, seed=seed))
+    spelled = np.array(parts.stream_task.spelling_costs(parts.vocabulary.words[END + 1 :], spell))
+    found = _plain(of_words | parts.stream_task.by_character(outputs, characters, spelled, seed=seed))
     if not dynamic:
         return found
     outputs = yield from stream.outputs(parts, store, "scoring and learning", dynamic=True)
@@ -172,9 +172,9 @@ def _baselines(
     return baseline_figures(parts.task, arrays, full) if arrays else {}
 
 
-def _below(task: Any, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
+def _below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
     """The baselines that the model does not reach."""
-    sign = -1 if getattr(task, "LESS_IS_BETTER", False) else 1
+    sign = -1 if hooks(TaskHooks, task).LESS_IS_BETTER else 1
     own = sign * metrics[task.PRIMARY]["value"]
     return tuple(name for name, its in baselines.items() if own < sign * its[task.PRIMARY]["value"])
 
@@ -206,7 +206,7 @@ def write_plain(report: dict[str, Any], target: Path) -> None:
         file.write(json.dumps(report, indent=2).encode())
 
 
-def baseline_figures(task: Any, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
+def baseline_figures(task: Task, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
     """The metrics of each baseline on the examples, which they read whole."""
     probabilities = task.baseline_probabilities(fitted, store.codes, store.offsets)
     return {name: _plain(task.measure(table, store.known_targets)) for name, table in probabilities.items()}

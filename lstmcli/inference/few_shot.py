@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lstmcli.config import Episodes, Finetune
+from lstmcli.contracts import HEAD, TextTask
 from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.episodes import Draw
@@ -77,7 +78,7 @@ class FewShot:
 class Measured:
     """Figures by who says so, of each episode; steps: of the learner; seconds: of the model's adapting and scoring."""
 
-    task: Any
+    task: TextTask
     figures: dict[str, list[dict[str, float]]]
     drawn: list[Draw]
     steps: int | None
@@ -129,9 +130,10 @@ def measured(
     seconds = time.perf_counter() - begun
     if not alone:
         probabilities |= yield from _of_baselines(parts, checkpoint, full, together, drawn, asked)
-    figures = {who: [parts.task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
+    task = parts.text_task
+    figures = {who: [task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
                for who, said in probabilities.items()}  # fmt: skip
-    return Measured(parts.task, figures, drawn, getattr(parts.config.learner, "steps", None), seconds)
+    return Measured(task, figures, drawn, getattr(parts.config.learner, "steps", None), seconds)
 
 
 def _drawn(
@@ -208,7 +210,7 @@ def _fine_tuning(parts: assemble.Parts, *, drawn_anew: bool) -> assemble.Parts:
     """The same model with the learner that needs no meta-training; a head for new classes begins at zero."""
     model = copy.deepcopy(parts.model)
     if drawn_anew:
-        for value in model.get_submodule("head").parameters():
+        for value in model.get_submodule(HEAD).parameters():
             value.data.zero_()
     return assemble.adapting(parts, model, Finetune())
 
@@ -236,12 +238,12 @@ def _of_baselines(
         said = [parts.task.baseline_probabilities(fitted, part.ids, part.offsets)["linear"] for part in queries]
         probabilities["linear"] = [priors.shifted(each, shift) for each, shift in zip(said, shifts, strict=True)]
     yield Progress("counting words for the baselines")
-    features = parts.task.text_features([str(example.text) for example in texts])
+    features = parts.text_task.text_features([str(example.text) for example in texts])
     shifts = priors.shifts(checkpoint, drawn, asked.prior, "support")
     for number, (one, shift) in enumerate(zip(drawn, shifts, strict=True)):
         its = features[one.support], one.support_targets, features[one.query]
-        said = parts.task.support_probabilities(*its, labels=len(one.labels))
-        for who, each in said.items():
+        by_baseline = parts.text_task.support_probabilities(*its, labels=len(one.labels))
+        for who, each in by_baseline.items():
             probabilities.setdefault(who, []).append(priors.shifted(each, shift))
         yield Progress("scoring the baselines", number + 1, len(drawn))
     return probabilities

@@ -123,7 +123,7 @@ class Predictions:
         for text in range(len(store)):
             batch = batching.collate(store, np.array([text])).to(parts.runtime.device)
             with torch.inference_mode(), parts.runtime.autocast():
-                probabilities = parts.model.following(batch)[0].exp()[END:]  # type: ignore[operator]  # no padding, no unknown
+                probabilities = parts.stream_model.following(batch)[0].exp()[END:]  # no padding, no unknown
                 best = probabilities.topk(min(NEXT, len(probabilities)))
             yield {parts.vocabulary.words[END + place]: round(probability, 6)
                    for place, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)}  # fmt: skip

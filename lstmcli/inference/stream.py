@@ -30,14 +30,14 @@ def outputs(parts: Parts, store: Store, what: str = "scoring", *, dynamic: bool 
             losses = np.zeros((len(logs), len(store.ids)))
         losses[:, places] = -logs
         yield Progress(what, number + 1, len(windows))
-    kept: Array = parts.task.kept(np.add.reduceat(losses, store.offsets[:-1], axis=1), store.lengths)
+    kept: Array = parts.stream_task.kept(np.add.reduceat(losses, store.offsets[:-1], axis=1), store.lengths)
     return kept
 
 
 def _logs(parts: Parts, windows: Windows) -> Iterator[tuple[Array, Array]]:
     """Of each window where its words lie in the stream ``[token]``, and their log probabilities ``[direction,
     token]``."""
-    state = parts.model.begin(len(windows.begins))  # type: ignore[operator]
+    state = parts.stream_model.begin(len(windows.begins))
     for number in range(len(windows)):
         batch = windows.batch(number).to(parts.runtime.device)
         with torch.inference_mode(), parts.runtime.autocast():
@@ -57,7 +57,7 @@ def _learning(parts: Parts, windows: Windows) -> Iterator[tuple[Array, Array]]:
     weights: list[torch.Tensor] = list(parts.model.parameters())
     own = [weight.detach().clone() for weight in weights]
     squares = [torch.zeros_like(weight) for weight in weights]
-    state = parts.model.begin(len(windows.begins))  # type: ignore[operator]
+    state = parts.stream_model.begin(len(windows.begins))
     try:
         for number in range(len(windows)):
             batch = windows.batch(number).to(parts.runtime.device)

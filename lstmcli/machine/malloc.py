@@ -30,4 +30,4 @@ def keep(*, shared: bool) -> None:
 
 def large(config: RunConfig) -> bool:
     """True where a batch of training is such that its threads are to share what is kept."""
-    return config.train.batch_tokens * config.model.hidden * STATE > PIECE
+    return config.train.batch_tokens * getattr(config.model, "hidden", 0) * STATE > PIECE

@@ -18,6 +18,7 @@ class Finetune(Learner):
     """Learns nothing of its own."""
 
     uses_support_prior = True
+    exact_gradient = False  # it has no meta-gradient
 
     def __init__(self, config: Config, names: list[str]) -> None:
         super().__init__(names)

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from lstmcli.contracts import EMBEDDING, HEAD
 from lstmcli.types import Batch, ClassScores, Episode, Headed, Loss, Scores, Spelling
 
-HEAD = "head"  # the model's last linear layer, which maps ClassScores.embedding to logits
-EMBEDDING = "embedding"
 PIECES = 6  # that texts are parted into by length, where all are read at the same weights
 
 Weights = dict[str, Tensor]  # by name, each ``[task, ...]``
@@ -34,6 +33,7 @@ class Learner(nn.Module):
 
     uses_support_prior = False  # after adaptation the classes have the shares that they have in the support
     whole_texts = False  # it compares texts, and cannot bend a model that tags words
+    exact_gradient = True  # of second order, the gradient of the meta-loss is the derivative of its value
 
     def __init__(self, names: list[str], share: float = 0.0) -> None:
         super().__init__()

@@ -94,6 +94,7 @@ class LstmOptimizer(Stepping):
             moving(model, config.adapted_parameters), model, start=config.head_init, share=config.multi_step_loss_weight
         )
         self.config = config
+        self.exact_gradient = not config.sees_task  # what is seen of the task is taken for a constant
         like = next(model.parameters())
         self.rate = nn.Parameter(like.new_tensor(math.log(config.lr)))  # log a
         self.over_steps = ColumnLSTM(OWN + config.sees_weights + TASK * config.sees_task, config.hidden, config.layers)

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import Maml as Config
-from lstmcli.meta.inner import HEAD, Weights, descend, moving
+from lstmcli.contracts import HEAD
+from lstmcli.meta.inner import Weights, descend, moving
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 

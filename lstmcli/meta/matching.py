@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Matching as Config
-from lstmcli.meta.inner import HEAD, Learner, Weights, classes, embedded
+from lstmcli.contracts import HEAD
+from lstmcli.meta.inner import Learner, Weights, classes, embedded
 from lstmcli.meta.prototypical import MASKED_LOGIT, membership
 from lstmcli.types import Batch, Loss
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Prototypical as Config
-from lstmcli.meta.inner import HEAD, Learner, Weights, embedded
+from lstmcli.contracts import HEAD
+from lstmcli.meta.inner import Learner, Weights, embedded
 from lstmcli.types import Batch, Loss
 
 MASKED_LOGIT = -1e4  # logit of a class without texts to learn from: it is not the answer

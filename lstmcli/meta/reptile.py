@@ -20,6 +20,8 @@ from lstmcli.types import Batch, Episode, Loss
 class Reptile(Learner):
     """Learns nothing of its own."""
 
+    exact_gradient = False  # it goes by the way to where the steps lead
+
     def __init__(self, config: Config, names: list[str]) -> None:
         super().__init__(names)
         self.config = config

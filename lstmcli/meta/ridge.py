@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from lstmcli.config import Ridge as Config
-from lstmcli.meta.inner import HEAD, Learner, Weights, embedded
+from lstmcli.contracts import HEAD
+from lstmcli.meta.inner import Learner, Weights, embedded
 from lstmcli.meta.prototypical import MASKED_LOGIT, membership
 from lstmcli.types import Batch, Loss
 

@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from lstmcli.meta.inner import HEAD, Learner, Weights, spread
+from lstmcli.contracts import HEAD
+from lstmcli.meta.inner import Learner, Weights, spread
 from lstmcli.meta.prototypical import prototypes
 from lstmcli.types import Batch
 

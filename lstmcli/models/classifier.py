@@ -23,13 +23,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Classifier as Config
-from lstmcli.models.context import Context
+from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.dropout import dropout
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import greatest, reader, wide, with_unknowns, word_vectors
+from lstmcli.models.layers import UNKNOWN, greatest, reader, wide, with_unknowns, word_vectors
 from lstmcli.types import Batch, ClassScores
 
 GAIN = 3.0  # length of the bag at the start: about that of the pooled states
+ADDED_GAIN = 8.0  # of a bag that a trained model gets, whose pooled states are of length 2
+SPELLING = 0.7  # of a bag that a trained model gets: share of the likeness of spelling in the products of its words
+ENCODER = ("embedding", "lstm")
+BY_WORD = ("embedding.weight", "projection", "salience")
+CONTEXT = WEIGHTS
+PARENTS = {"language-model": ("embedding", "hidden")}
 
 
 class Classifier(nn.Module):
@@ -108,3 +114,39 @@ def bag(words: int, dimensions: int) -> dict[str, Tensor]:
 def build(config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> Classifier:
     """A model with fresh weights; what it draws comes from torch's global generator."""
     return Classifier(config, words=words, labels=labels, context=context)
+
+
+def shape(config: Config) -> dict[str, object]:
+    """The options that decide the shape of the weights."""
+    keys = ("embedding", "hidden", "layers", "bidirectional", "pooling", "film", "bag_of_words", "context")
+    return {key: getattr(config, key) for key in keys}
+
+
+def inherited(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a classifier takes over of a language model: the word vectors and the first layer of each direction."""
+    of_layer = {
+        f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
+        for direction, suffix in enumerate(("", "_reverse"))
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    names = of_layer | {"embedding.weight": "embedding.weight"}
+    return {own: weights[name] for own, name in names.items() if name in weights}
+
+
+def with_bag(weights: dict[str, Tensor], likeness: Tensor) -> dict[str, Tensor]:
+    """The weights of a model without a bag as those of a model with one, which its head does not use yet.
+
+    Words beyond the embedding are new: to the LSTM they are unknown words. likeness: a random vector per word,
+    ``[word, dimension]``, alike for words that are spelled alike.
+    """
+    size, dimensions = likeness.shape
+    added = bag(size, dimensions)
+    mixed = (1 - SPELLING) ** 0.5 * added["projection"].float() + SPELLING**0.5 * likeness
+    embedding, head = weights["embedding.weight"], weights["head.weight"]
+    return weights | {
+        "projection": mixed.half(),
+        "salience": added["salience"],
+        "gain": torch.tensor(ADDED_GAIN),
+        "embedding.weight": torch.cat((embedding, embedding[UNKNOWN].expand(size - len(embedding), -1))),
+        "head.weight": torch.cat((head, head.new_zeros(len(head), dimensions)), dim=1),
+    }

@@ -10,11 +10,15 @@ Its states are not kept from one epoch to the next: to read a batch anew was 13 
 cells a direction, a language model of 256), for the task's own LSTM is as wide and has a derivative to work out.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
 from lstmcli.models.language_model import LanguageModel
 from lstmcli.types import Batch
+
+WEIGHTS = "context.model"  # where a model with a ``context`` holds the weights of the language model
 
 
 class Context(nn.Module):
@@ -22,9 +26,9 @@ class Context(nn.Module):
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
-        self.model = model
-        del model.maps, model.softmax  # only what reads is needed, not what foretells
-        for module in model.modules():  # buffers: saved with the weights, but none of what learns
+        self.model = model = copy.deepcopy(model)
+        del model.maps, model.softmax  # only the encoder is needed
+        for module in model.modules():  # buffers: saved with the weights, but they do not learn
             for name, weight in list(module.named_parameters(recurse=False)):
                 delattr(module, name)
                 module.register_buffer(name, weight.detach())

@@ -22,6 +22,9 @@ from lstmcli.models.lstm import LSTM, State, read_each, reverse
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.types import Batch, TokenScores
 
+ENCODER = ("embedding", "readers")
+BY_WORD = ("embedding.weight", "softmax.bias")
+
 
 class LanguageModel(nn.Module):
     """``Batch -> TokenScores``. The batch's targets are the words that follow."""
@@ -146,3 +149,9 @@ class LanguageModel(nn.Module):
 def build(config: Config, *, words: int, labels: int) -> LanguageModel:  # noqa: ARG001 (it has none)
     """A model with fresh weights; what it draws comes from torch's global generator."""
     return LanguageModel(config, words=words)
+
+
+def shape(config: Config) -> dict[str, object]:
+    """The options that decide the shape of the weights; a sampled softmax has those of a full one."""
+    found: dict[str, object] = {key: getattr(config, key) for key in ("embedding", "hidden", "layers", "bidirectional")}
+    return found | {"softmax": "full" if config.softmax == "sampled" else config.softmax}

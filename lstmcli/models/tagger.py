@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Tagger as Config
-from lstmcli.models.context import Context
+from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.crf import FORBIDDEN
 from lstmcli.models.dropout import locked
 from lstmcli.models.language_model import LanguageModel
@@ -23,6 +23,9 @@ from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, Spelling, TagScores
 
+ENCODER = ("embedding", "lstm")
+CONTEXT = WEIGHTS
+CARRIED = "carried"
 BYTES = 257  # 0 is padding
 WIDTH = 3  # letters that the convolution sees at once
 
@@ -35,12 +38,14 @@ class Tagger(nn.Module):
     first: Tensor
     last: Tensor
 
-    def __init__(self, config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> None:
+    def __init__(
+        self, config: Config, *, words: int, labels: int, carried: int = 0, context: LanguageModel | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.words = words
         self.embedding = word_vectors(words, config.embedding)
-        self.register_buffer("carried", torch.zeros(0, config.embedding, dtype=torch.float16))
+        self.register_buffer("carried", torch.zeros(carried, config.embedding, dtype=torch.float16))
         inputs = config.embedding + config.casing
         if config.characters != "none":
             inputs += config.character_features
@@ -64,10 +69,6 @@ class Tagger(nn.Module):
         for name, may in zip(("between", "first", "last"), chain, strict=True):
             barred = torch.where(torch.as_tensor(may).bool(), 0.0, FORBIDDEN)
             self.register_buffer(name, barred, persistent=False)
-
-    def carry(self, rows: int) -> None:
-        """Make room for the vectors of so many words more."""
-        self.carried = self.carried.new_zeros(rows, self.config.embedding)
 
     def forward(self, batch: Batch) -> TagScores:
         assert batch.spelling is not None  # batches of words that the data gives have it
@@ -133,6 +134,13 @@ class Tagger(nn.Module):
         return locked(features, self.config.dropout, self.training)
 
 
-def build(config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> Tagger:
-    """A model with fresh weights; what it draws comes from torch's global generator."""
-    return Tagger(config, words=words, labels=labels, context=context)
+def build(config: Config, *, words: int, labels: int, carried: int = 0, context: LanguageModel | None = None) -> Tagger:
+    """A model with new weights, drawn from torch's global generator. carried: words with frozen pretrained vectors."""
+    return Tagger(config, words=words, labels=labels, carried=carried, context=context)
+
+
+def shape(config: Config) -> dict[str, object]:
+    """The options that decide the shape of the weights."""
+    keys = ("embedding", "characters", "character_embedding", "character_features", "casing", "head", "hidden",
+            "layers", "bidirectional", "context")  # fmt: skip
+    return {key: getattr(config, key) for key in keys}

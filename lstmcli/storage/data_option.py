@@ -6,6 +6,7 @@ from typing import Any
 
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
+from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data import folders, labels, rows
 from lstmcli.errors import ConfigError, did_you_mean
 from lstmcli.events import Events, Noted
@@ -33,14 +34,14 @@ def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Da
         name, colon, domain = text.partition(":")
         name = registry.ALIASES.get(name, name)
         if name in registry.DATASETS and name not in registry.LAYOUTS:
-            known = getattr(registry.find(registry.DATASETS, name), "DOMAINS", ())
+            known = hooks(ReaderHooks, registry.reader(name)).DOMAINS
             if colon and domain not in known:
                 fix = did_you_mean(domain, known) if known else f"--data {name}"
                 raise ConfigError(f"'{name}' has no domain '{domain}'", where=f"--data {text}", fix=fix)
             data = Data(name=name, domains=(domain,) if colon else ())
         elif Path(text).absolute() != data.path:
             other = "texts" if config.task == "model_language" else "table"
-            own = data.name != other and registry.find(registry.DATASETS, data.name).splits(Path(text))
+            own = data.name != other and registry.reader(data.name).splits(Path(text))
             data = Data(name=data.name if own else other, path=Path(text))
             data = data.model_copy(update=_remembered_in(Path(text), data, config.data, reading))
     return with_reading(data, reading)

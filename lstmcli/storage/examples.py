@@ -10,6 +10,7 @@ import platformdirs
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.config.fields import kinds
+from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data import labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
@@ -60,15 +61,15 @@ def root_of(data: Data) -> Path:
 
 
 def _located(data: Data, *, fetch: bool) -> Path:
-    reader = registry.find(registry.DATASETS, data.name)
-    known = {"path": data.path, "bundled": getattr(reader, "BUNDLED", None), "hub": reader.HUB}
-    return sources.locate(data.name, **known, cache=cache_folder() or NOWHERE, fetch=fetch)
+    reader = registry.reader(data.name)
+    bundled = hooks(ReaderHooks, reader).BUNDLED
+    cache = cache_folder() or NOWHERE
+    return sources.locate(data.name, path=data.path, bundled=bundled, hub=reader.HUB, cache=cache, fetch=fetch)
 
 
 def splits(data: Data) -> tuple[str, ...]:
     """The splits that the data set has."""
-    found: tuple[str, ...] = registry.find(registry.DATASETS, data.name).splits(root_of(data))
-    return found
+    return registry.reader(data.name).splits(root_of(data))
 
 
 def split(data: Data, name: str) -> Events[list[Example]]:
@@ -86,7 +87,7 @@ def split(data: Data, name: str) -> Events[list[Example]]:
 
 def _usable(data: Data, name: str) -> Events[list[Example]]:
     yield Progress(f"reading {name}")
-    rows: Rows = registry.find(registry.DATASETS, data.name).read(root_of(data), name, data)
+    rows = registry.reader(data.name).read(root_of(data), name, data)
     return (yield from _good(rows, data, name))
 
 
@@ -211,10 +212,10 @@ def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Events[list
 
 def _without_labels(data: Data) -> Events[list[Example]]:
     """The texts without labels that the data set has, and those that the recipe names."""
-    reader = registry.find(registry.DATASETS, data.name)
+    part = hooks(ReaderHooks, registry.reader(data.name)).UNLABELLED
     found: list[Example] = []
-    if hasattr(reader, "UNLABELLED"):
-        found += yield from _usable(data, reader.UNLABELLED)
+    if part is not None:
+        found += yield from _usable(data, part)
         if not found:
             yield Noted(f"the unlabelled texts of {data.name} are not at hand")
     if data.unlabelled is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
+from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data.batches import label_names, sampling
 from lstmcli.data.text.vocabulary import count_words
 from lstmcli.errors import DataError
@@ -37,7 +38,7 @@ def hold_out(config: RunConfig, train: list[Example], where: str) -> Events[Part
     if count < 2:
         what = f"{len(train)} examples are too few to hold {share:.0%} out for validation"
         raise DataError(what, where=where, fix=_larger(len(train)))
-    together = getattr(registry.find(registry.DATASETS, config.data.name), "TOGETHER", False)
+    together = hooks(ReaderHooks, registry.reader(config.data.name)).TOGETHER
     draw = sampling.stretches if together and config.task == "classify" else sampling.stratified
     validation, rest = draw(train, count, seed=config.seed)
     if not validation:  # of tagged sentences

@@ -27,6 +27,7 @@ __all__ = [
     "calibrate",
     "describe",
     "fit_baselines",
+    "kept",
     "loss",
     "measure",
     "outputs",

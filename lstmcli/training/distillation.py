@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lstmcli.contracts import Task
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.errors import ConfigError
 from lstmcli.events import Events, Noted
@@ -54,7 +55,7 @@ def probabilities(
     return np.asarray(together[:, places], np.float32)
 
 
-def linear_probabilities(task: Any, fitted: dict[str, Array], unlabelled: Store) -> Events[Array]:
+def linear_probabilities(task: Task, fitted: dict[str, Array], unlabelled: Store) -> Events[Array]:
     """As ``probabilities``, of the linear baseline alone; where it knows no word, of the majority."""
     by_name = task.baseline_probabilities(fitted, unlabelled.codes, unlabelled.offsets)
     said = by_name.get("linear", by_name["majority"])

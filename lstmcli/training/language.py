@@ -41,7 +41,9 @@ class LanguageObjective(Objective):
         batch = self._of(epoch).batch(number).to(parts.runtime.device)
         if number == 0:
             self.state = {}
-        begin = (self.state["hidden"], self.state["cell"]) if self.state else parts.model.begin(len(batch.tokens))  # type: ignore[operator]
+        begin = (
+            (self.state["hidden"], self.state["cell"]) if self.state else parts.stream_model.begin(len(batch.tokens))
+        )
         with parts.runtime.autocast():
             scores = parts.model(batch, begin)
         self.state = {name: part.detach() for name, part in zip(("hidden", "cell"), scores.state, strict=True)}

@@ -14,7 +14,6 @@ from lstmcli.events import Evaluated, Event, Stepped
 from lstmcli.types import Mean, Work
 
 Item = TypeVar("Item")
-BODY = ("embedding.", "lstm.", "readers.")  # of a model: word vectors and LSTM
 START, END = 1 / 25, 1 / 1000  # of a one-cycle run's largest rate (Smith & Topin 2018)
 
 
@@ -47,10 +46,16 @@ class Job(Generic[Item]):
     threads: int | None = None
 
 
-def optimizer_for(model: nn.Module, config: Train, rates: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
-    """The optimiser that the recipe names, over all weights, and over learned rates, which do not decay."""
-    body = [value for name, value in model.named_parameters() if name.startswith(BODY)]
-    rest = [value for name, value in model.named_parameters() if not name.startswith(BODY)]
+def optimizer_for(
+    model: nn.Module, config: Train, *, encoder: Iterable[str] = (), rates: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """The optimiser that the recipe names, over all weights, and over learned rates, which do not decay.
+
+    encoder: submodules whose parameters train at the encoder's share of the learning rate.
+    """
+    prefixes = tuple(f"{name}." for name in encoder)
+    body = [value for name, value in model.named_parameters() if name.startswith(prefixes)]
+    rest = [value for name, value in model.named_parameters() if not name.startswith(prefixes)]
     groups: list[dict[str, Any]] = [{"params": body, "share": config.encoder_lr_scale}, {"params": rest}]
     if config.encoder_lr_scale == 1 or not body or not rest:
         groups = [{"params": list(model.parameters())}]

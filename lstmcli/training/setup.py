@@ -8,6 +8,7 @@ import numpy as np
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
+from lstmcli.contracts import ModelHooks, hooks
 from lstmcli.data.batches import check
 from lstmcli.data.batches.encoded import Store, built, encode, marks
 from lstmcli.data.batches.ragged import Ints
@@ -16,7 +17,7 @@ from lstmcli.data.text.vocabulary import END, UNKNOWN, Vocabulary
 from lstmcli.errors import ConfigError
 from lstmcli.events import Checked, Events, Noted
 from lstmcli.inference import assemble
-from lstmcli.inference.assemble import WORDS, Parts
+from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import drawn_anew, labels_of
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
@@ -26,24 +27,6 @@ from lstmcli.training import distillation, episodic
 from lstmcli.training.supervised import TAUGHT
 from lstmcli.types import Progress, Work
 
-CONTEXT = "context.model"  # where a model holds the language model that reads with it
-OF_WORDS = ("embedding", "hidden")  # that a classifier and the language model it begins with share
-SHAPE = (
-    "embedding",
-    "characters",
-    "character_embedding",
-    "character_features",
-    "casing",
-    "head",
-    "hidden",
-    "layers",
-    "bidirectional",
-    "pooling",
-    "film",
-    "bag_of_words",
-    "context",
-    "softmax",
-)  # of a model, that its weights decide
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -94,7 +77,9 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Event
     context = begun.context if begun is not None else None if beside is None else beside.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
     if beside is not None:
-        unread = parts.model.get_submodule(CONTEXT).load_state_dict(beside.group("model"), strict=False)
+        inside = _hooks(config).CONTEXT
+        assert inside is not None  # a section with a context has one
+        unread = parts.model.get_submodule(inside).load_state_dict(beside.group("model"), strict=False)
         assert not unread.missing_keys
         yield Noted(_covered(full["train"], config))
     if origin is not None:
@@ -149,7 +134,7 @@ def _said(
         cache = assemble.cache_of(config)
         return (yield from distillation.probabilities(teacher, unlabelled, labels, where, cache=cache)), {}
     baseline = yield from fitted(full["train"], config, labels=len(labels))
-    task = registry.find(registry.TASKS, config.task)
+    task = registry.task(config.task)
     return (yield from distillation.linear_probabilities(task, baseline, full[UNLABELLED])), baseline
 
 
@@ -158,9 +143,8 @@ def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Ar
     if train.targets is None:
         return {}
     yield Progress("fitting the baselines")
-    task = registry.find(registry.TASKS, config.task)
-    arrays: dict[str, Array] = task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
-    return arrays
+    task = registry.task(config.task)
+    return task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
 
 
 def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:
@@ -216,39 +200,36 @@ def _origin(config: RunConfig) -> Checkpoint:
     """
     assert config.model.init is not None
     found = checkpoints.load(config.model.init)
-    if _reads_on(config.model.name, found) and _context(config) is not None:
+    kinds = found.config.model.name, config.model.name
+    shared = _hooks(config).PARENTS.get(kinds[0])
+    if shared is not None and _context(config) is not None:
         what = "a language model to begin with, and one to read with it: one alone can be had"
         where = f"model.init: {config.model.init}, model.context: {_context(config)}"
         raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
-    kinds = found.config.model.name, config.model.name
-    if kinds[0] != kinds[1] and not _reads_on(config.model.name, found):
+    if kinds[0] != kinds[1] and shared is None:
         what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
         raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
-    wrong = {}
-    for key in OF_WORDS if _reads_on(config.model.name, found) else SHAPE:
-        its, ours = getattr(found.config.model, key, None), getattr(config.model, key, None)
-        if its != ours and {its, ours} != {"full", "sampled"}:  # two ways to learn the same weights
-            wrong[key] = its, ours
+    before, after = (registry.model(one.name).shape(one) for one in (found.config.model, config.model))
+    wrong = [key for key in (after if shared is None else shared) if before[key] != after[key]]
     if wrong:
-        told = ", ".join(f"{key} {its} (the recipe: {ours})" for key, (its, ours) in wrong.items())
-        fix = " ".join(f"--set model.{key}={its}" for key, (its, _) in wrong.items())
+        has = {key: getattr(found.config.model, key) for key in wrong}
+        told = ", ".join(f"{key} {value} (the recipe: {getattr(config.model, key)})" for key, value in has.items())
+        fix = " ".join(f"--set model.{key}={value}" for key, value in has.items())
         raise ConfigError(f"the model to begin with has {told}", where=f"model.init: {config.model.init}", fix=fix)
     return found
 
 
 def _begin(parts: Parts, origin: Checkpoint) -> None:
-    """Give the model the origin's weights: a classifier after a language model its word vectors and first layer."""
-    given = origin.group("model")
-    if _reads_on(parts.config.model.name, origin):
-        read = {f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
-                for direction, suffix in enumerate(("", "_reverse"))
-                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
+    """Give the model the origin's weights; of a model of another kind, those that it inherits and has."""
+    weights = origin.group("model")
+    if origin.config.model.name != parts.config.model.name:
+        inherited = _hooks(parts.config).inherited
+        assert inherited is not None  # a model with PARENTS has one
         own = parts.model.state_dict()
-        given = {ours: given[its] for ours, its in read.items() if ours in own and its in given} | {WORDS: given[WORDS]}
-    unknown = parts.model.load_state_dict({name: value.float() for name, value in given.items()}, strict=False)
+        weights = {name: value for name, value in inherited(weights).items() if name in own}
+    unknown = parts.model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
     assert not unknown.unexpected_keys
 
 
-def _reads_on(name: str, origin: Checkpoint) -> bool:
-    """True where a classifier begins with a language model."""
-    return name == "classifier" and origin.config.model.name == "language-model"
+def _hooks(config: RunConfig) -> ModelHooks:
+    return hooks(ModelHooks, registry.model(config.model.name))

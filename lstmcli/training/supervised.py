@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lstmcli.contracts import EMBEDDING
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.inference import assemble
@@ -28,7 +29,7 @@ class SupervisedObjective(Objective):
         self._cropped = (-1, self._learned)  # the texts of the epoch at hand
         if UNLABELLED in whole:
             self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
-        embedding = parts.model.get_submodule("embedding")
+        embedding = parts.model.get_submodule(EMBEDDING)
         assert isinstance(embedding, nn.Embedding)
         self._adversary = Adversary(embedding)
 
@@ -56,13 +57,15 @@ class SupervisedObjective(Objective):
         def loss_of() -> Mean:
             scores = scores_of()
             mean: Mean = parts.task.loss(scores, batch)
-            return mean if train.entropy_weight is None else mean + train.entropy_weight * parts.task.entropy(scores)
+            return (
+                mean if train.entropy_weight is None else mean + train.entropy_weight * parts.text_task.entropy(scores)
+            )
 
         mean = (
             loss_of() if train.adversarial_epsilon is None else self._adversary.loss(loss_of, train.adversarial_epsilon)
         )
         if train.vat_epsilon is not None:
-            mean += self._adversary.virtual(scores_of, parts.task.divergence, batch.tokens, train.vat_epsilon)
+            mean += self._adversary.virtual(scores_of, parts.text_task.divergence, batch.tokens, train.vat_epsilon)
         return mean, int(batch.lengths.sum())
 
     def _texts(self, epoch: int) -> Store:

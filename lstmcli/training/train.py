@@ -7,14 +7,16 @@ from dataclasses import asdict, fields, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from lstmcli import registry
 from lstmcli.config import RunConfig
+from lstmcli.contracts import Learner, ModelHooks, hooks
 from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.data.batches.episodes import shares
 from lstmcli.events import Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped
@@ -98,15 +100,17 @@ class Trainer:
         self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # what the baselines read
         self.baseline = begun.baseline
         self.out = out
-        self.learned = nn.ModuleList((parts.model, parts.learner))
-        self.optimizer = optimizer_for(parts.model, parts.config.train, rates=parts.learner.parameters())
+        self.learned = nn.ModuleList((parts.model, cast(nn.Module, parts.learner)))
+        encoder = hooks(ModelHooks, registry.model(parts.config.model.name)).ENCODER
+        rates = parts.learner.parameters()
+        self.optimizer = optimizer_for(parts.model, parts.config.train, encoder=encoder, rates=rates)
         decay = parts.config.train.ema_decay
         self._mean: AveragedModel | None = None
         self._kept = parts  # what is evaluated and saved
         if decay is not None:
             self._mean = AveragedModel(self.learned, multi_avg_fn=partial(_run_on, decay))
             model, learner = self._mean.module.children()
-            self._kept = replace(parts, model=model, learner=learner)
+            self._kept = replace(parts, model=model, learner=cast(Learner, learner))
         self.at = Position()
         self.saved = time.perf_counter()
         self.work: SupervisedObjective | EpisodicObjective | LanguageObjective

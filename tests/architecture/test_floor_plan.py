@@ -14,7 +14,7 @@ from lstmcli import registry
 from tests.architecture import source
 from tests.architecture.source import FILES, PROGRAM
 
-PLUMBING = {"config", "errors", "events", "registry", "tags", "types", "validation"}
+PLUMBING = {"config", "contracts", "errors", "events", "registry", "tags", "types", "validation"}
 KINDS = ("data", "models", "tasks", "meta")  # what is registered: none imports another
 LAYERS = ("machine", "storage", "inference", "training", "race", "cli")  # each may import those before it
 MAY_IMPORT = {
@@ -24,11 +24,12 @@ MAY_IMPORT = {
     "types": {"errors"},
     "events": {"types"},
     "registry": {"errors"},
+    "contracts": set(),
     "validation": {"config", "errors"},
     "tags": set(),
     "config": {"errors"},
     "recipes": {"config", "errors", "registry", "types", "validation"},
-    **{kind: {"config", "errors", "tags", "types"} for kind in KINDS},
+    **{kind: {"config", "contracts", "errors", "tags", "types"} for kind in KINDS},
     **{layer: {*PLUMBING, "data", *LAYERS[:place]} for place, layer in enumerate(LAYERS)},
 }
 MAY_IMPORT["machine"] = {"config", "errors"}

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from lstmcli.cli.app import app
 from lstmcli.config import RunConfig
-from lstmcli.validation import _kinds
+from lstmcli.config.fields import kinds
 from tests.architecture.source import FILES, nodes
 from tests.conftest import train_arguments
 
@@ -43,7 +43,7 @@ def keys(section: type[BaseModel] = RunConfig, before: str = "") -> Iterator[str
     """Every key that ``--set`` takes."""
     for name, field in section.model_fields.items():
         yield before + name
-        for kind in _kinds(field.annotation).values():
+        for kind in kinds(field.annotation).values():
             yield from keys(kind, f"{before}{name}.")
 
 

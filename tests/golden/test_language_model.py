@@ -108,7 +108,9 @@ def test_contexts_are_mixed_as_the_equation_says_and_the_language_model_stays_as
     model = model_of(bidirectional=True, layers=2)
     batch = Batch(torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([4, 2]))
     layers = model.contexts(batch).detach()
+    own = list(model.named_parameters())
     context = Context(model).double()
+    assert [(name, id(value)) for name, value in model.named_parameters()] == [(name, id(value)) for name, value in own]
     with torch.no_grad():
         context.mix.copy_(torch.tensor([0.3, -1.0, 2.0]))
         context.gain.fill_(1.7)

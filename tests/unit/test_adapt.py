@@ -16,9 +16,9 @@ from lstmcli.data.text.word_features import likeness
 from lstmcli.events import Events
 from lstmcli.inference import assemble
 from lstmcli.inference.adapt import _best_steps, _known, _tasks
-from lstmcli.inference.assemble import BAG, SPELLING, with_labels, with_new_labels
+from lstmcli.inference.assemble import BAG, with_labels, with_new_labels
 from lstmcli.machine import runtime
-from lstmcli.models.classifier import bag
+from lstmcli.models.classifier import SPELLING, bag
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example, finish

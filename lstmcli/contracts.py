@@ -1,0 +1,278 @@
+"""What a data set, a task, a model and a learner must have to be registered.
+
+A reader, a task and a model are modules; a learner is a module too, whose ``build`` makes a ``Learner``. The Protocols
+list what each must have. What it may have beside, and the defaults, stands in the classes ``...Hooks``;
+``hooks(ReaderHooks, module)`` reads them off a module.
+
+Two names are fixed, so that no other file spells the name of a parameter: ``EMBEDDING`` and ``HEAD``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from torch import Tensor, nn
+
+    from lstmcli.config import Data
+    from lstmcli.types import Batch, Episode, Loss, Mean, Metrics, Rows, TokenScores
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+EMBEDDING = "embedding"  # of every model: its torch.nn.Embedding of words, a row per word of the vocabulary
+HEAD = "head"  # of a model with labels: its last torch.nn.Linear, a row per label; maps scores.embedding to logits
+
+H = TypeVar("H")
+
+
+class Reader(Protocol):
+    """A data set: a module in ``data/readers``, registered in ``registry.DATASETS``. It imports no torch.
+
+    HUB: the data set's name on the Hugging Face hub, empty if it is not there; SPECIMEN: a tiny data set, file name to
+    content, without a faulty row, which the contract tests write and read.
+    """
+
+    HUB: str
+    SPECIMEN: dict[str, str]
+
+    def splits(self, root: Path, /) -> tuple[str, ...]:
+        """The splits that the file or folder holds, of train, validation and test; none if it holds no such data."""
+
+    def read(self, root: Path, split: str, options: Data, /) -> Rows:
+        """Every usable row of the split in a fixed order, and what is wrong with each other row.
+
+        Raises:
+            DataError: "no split ...", or a file that cannot be read. No content of a file raises anything else.
+        """
+
+
+@dataclass(frozen=True)
+class ReaderHooks:
+    """What a reader's module may have.
+
+    BUNDLED: the folder of the data, where it is part of the package. DOMAINS: the domains that ``--data NAME:DOMAIN``
+    and ``data.domains`` select. TOGETHER: rows that belong together (reviews of one film) stand side by side, and
+    validation is held out in stretches. UNLABELLED: the name of a split of texts without labels. fits: whether a path
+    is data of this kind; only ``table`` and ``conll2003`` are asked, for ``lstmcli train PATH``.
+    """
+
+    BUNDLED: Path | None = None
+    DOMAINS: tuple[str, ...] = ()
+    TOGETHER: bool = False
+    UNLABELLED: str | None = None
+    fits: Callable[[Path], bool] | None = None
+
+
+class Task(Protocol):
+    """What a model is for: a module in ``tasks``, registered in ``registry.TASKS``.
+
+    The outputs of a text are what evaluation keeps of a model's scores: one entry per text, in an array.
+
+    PRIMARY: the metric of ``measure`` that stands beside the baselines.
+    """
+
+    PRIMARY: str
+
+    def loss(self, scores: Any, batch: Batch, /) -> Mean:
+        """The training loss, a mean over texts or words."""
+
+    def outputs(self, scores: Any, /) -> Array:
+        """The outputs of a batch, ``[text, ...]``, on the CPU."""
+
+    def calibrate(self, outputs: Array, targets: Array, /) -> float:
+        """The temperature that fits held-out data best; 1 where there is nothing to calibrate."""
+
+    def probabilities(self, outputs: Array, temperature: float, /) -> Array:
+        """The outputs as probabilities at this temperature, ``[text, ...]``."""
+
+    def measure(self, probabilities: Array, targets: Array, /, *, seed: int = 0) -> Metrics:
+        """Each metric with its interval, ``PRIMARY`` among them."""
+
+    def summary(self, outputs: Array, targets: Array, temperature: float = 1.0, /) -> dict[str, float]:
+        """Figures for the training loop: ``score``, higher is better, and ``loss``; more where they help."""
+
+    def describe(self, outputs: Array, labels: Sequence[str], temperature: float, /) -> list[dict[str, Any]]:
+        """The answer of ``predict`` to each text."""
+
+    def fit_baselines(self, codes: Array, offsets: Array, targets: Array, /, *, labels: int) -> dict[str, Array]:
+        """Baselines on the training texts, as arrays by name; text ``i`` has codes ``offsets[i]`` to ``[i + 1]``."""
+
+    def baseline_probabilities(self, fitted: dict[str, Array], codes: Array, offsets: Array, /) -> dict[str, Array]:
+        """The probabilities of each baseline, by its name."""
+
+
+@dataclass(frozen=True)
+class TaskHooks:
+    """What a task's module may have.
+
+    LESS_IS_BETTER: of ``PRIMARY``. details(probabilities, targets, labels): more for the report of ``evaluate``.
+    """
+
+    LESS_IS_BETTER: bool = False
+    details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
+
+
+class TextTask(Task, Protocol):
+    """A task of labels of whole texts (``classify``): regularisers, and figures of few-shot episodes."""
+
+    def entropy(self, scores: Any, /) -> Tensor:
+        """The entropy of the scores in nats, a mean over texts."""
+
+    def divergence(self, scores: Any, before: Any, /) -> Tensor:
+        """KL divergence of the scores from those before in nats, a mean over texts."""
+
+    def episode_figures(self, probabilities: Array, targets: Array, /) -> dict[str, float]:
+        """Each metric of one episode."""
+
+    def over_episodes(self, figures: Sequence[dict[str, float]], /, *, seed: int = 0, least: float = 0.0) -> Metrics:
+        """The mean of each metric over episodes, with its interval."""
+
+    def text_features(self, texts: Sequence[str], /) -> Any:
+        """Sparse features of the texts for the baselines of few-shot episodes, ``[text, term]``."""
+
+    def support_probabilities(self, support: Any, targets: Array, query: Any, /, *, labels: int) -> dict[str, Array]:
+        """By baseline that learns from the support alone, the probabilities of the query, ``[text, label]``."""
+
+
+class StreamTask(Task, Protocol):
+    """A task of running text (``model_language``)."""
+
+    def kept(self, losses: Array, counts: Array, /) -> Array:
+        """The outputs of texts whose losses ``[direction, text]`` and words ``[text]`` these are."""
+
+    def unknown_words(self, unknown: Array, words: Array, /, *, seed: int = 0) -> Metrics:
+        """The share of unknown words."""
+
+    def by_character(self, outputs: Array, characters: Array, spelled: Array, /, *, seed: int = 0) -> Metrics:
+        """Bits per character."""
+
+    def spelling_costs(self, known: Any, unknown: Any, /) -> list[float]:
+        """Nats that the spelling of the unknown words of each text costs."""
+
+
+class Model(Protocol):
+    """A model: a module in ``models``, registered in ``registry.MODELS``; its section in ``config/models.py``.
+
+    The section is a ``ModelSection``: ``name`` is the registered name, ``task`` the task; ``vectors`` and ``init`` come
+    with it. These options of a section have a meaning outside the model, each only where the section has it:
+    ``embedding`` (dimensions of pretrained vectors), ``hidden`` (cells per direction, for the memory of a step),
+    ``context`` (a language model that reads with it), ``bag``, ``carried`` and ``softmax``.
+
+    ``build`` returns a ``torch.nn.Module`` that maps a ``Batch`` to the scores of its task: ``ClassScores``,
+    ``TagScores`` or ``TokenScores``. Training needs of it: an ``embedding`` (``EMBEDDING``), a ``head`` (``HEAD``) if
+    it has labels; scores of a text that depend neither on its neighbours in the batch nor on padding; weights that are
+    read from its parameters at each call, so that ``functional_call`` and ``vmap`` can substitute them; and in
+    evaluation no randomness.
+    """
+
+    def build(self, config: Any, *, words: int, labels: int) -> nn.Module:
+        """A model with new weights, drawn from torch's global generator.
+
+        Args:
+            config: The model's section.
+            words: Rows of the embedding; 0 is padding, 1 the unknown word.
+            labels: Rows of the head.
+
+        A model that has the option takes ``context``, a language model, and ``carried``, the number of words with
+        frozen pretrained vectors, by keyword.
+        """
+
+    def shape(self, config: Any) -> dict[str, object]:
+        """The options of the section that decide the shape of the weights, and their values.
+
+        A run can begin with the weights of another (``model.init``) whose shape is the same.
+        """
+
+
+@dataclass(frozen=True)
+class ModelHooks:
+    """What a model's module may have.
+
+    ENCODER: the submodules with the encoder's parameters, which train at the share ``train.body_lr`` of the learning
+    rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which ``export``
+    shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it. CARRIED: the buffer
+    of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and the options in which the
+    two must agree. inherited: the weights of such a model under the names that they have here, for as many as are
+    taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
+    """
+
+    ENCODER: tuple[str, ...] = ()
+    BY_WORD: tuple[str, ...] = (f"{EMBEDDING}.weight",)
+    CONTEXT: str | None = None
+    CARRIED: str | None = None
+    PARENTS: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inherited: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+    with_bag: Callable[..., dict[str, Tensor]] | None = None
+
+
+class StreamModel(Protocol):
+    """A model of running text, as ``build`` of a model of the task ``model_language`` returns it."""
+
+    def __call__(self, batch: Batch, state: tuple[Tensor, Tensor] | None = None, /) -> TokenScores:
+        """The scores; with a state they go on from it, and hold the state after them."""
+
+    def begin(self, rows: int, /) -> tuple[Tensor, Tensor]:
+        """The state before any text, of so many rows."""
+
+    def following(self, batch: Batch, /) -> Tensor:
+        """Log probabilities of the word after each text, ``[batch, word]``."""
+
+
+class LearnerKind(Protocol):
+    """A few-shot learner: a module in ``meta``, registered in ``registry.LEARNERS``; its section in
+    ``config/learners.py``. Sections with ``steps`` take gradient steps, whose number ``adapt`` can choose."""
+
+    def build(self, config: Any, model: nn.Module, /) -> Learner:
+        """A learner for models of this kind. config: the learner's section."""
+
+
+class Learner(Protocol):
+    """A learner: a ``torch.nn.Module`` of what it learns beside the model (rates); derive it from
+    ``meta.inner.Learner``, which has all but ``trajectory``.
+
+    Everything has a leading dimension of tasks: weights ``[task, ...]``, tokens ``[task, batch, time]``.
+
+    names: of the adapted parameters, or of what the learner remembers of a support. uses_support_prior (False): after
+    adaptation class probabilities follow the class shares of the support. whole_texts (False): it needs models that
+    label whole texts. exact_gradient (True): with ``order: second``, where the section has it, the gradient of
+    ``meta_loss`` is the derivative of its value, which the contract tests hold against a finite difference; False where
+    the method defines another gradient (Reptile), or none (fine-tuning).
+    """
+
+    names: list[str]
+    uses_support_prior: bool
+    whole_texts: bool
+    exact_gradient: bool
+
+    def trajectory(self, model: nn.Module, support: Batch, loss: Loss, /) -> Iterator[dict[str, Tensor]]:
+        """The weights of each task before the first and after each step; without steps, once. The model stays as it
+        is."""
+
+    def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss, /) -> Tensor:
+        """The loss of meta-training, ``[task]``."""
+
+    def logits(self, model: nn.Module, batch: Batch, /) -> Callable[[dict[str, Tensor]], Tensor]:
+        """The logits ``[task, batch, label]`` as a function of the weights of ``trajectory``."""
+
+    def losses(self, model: nn.Module, batch: Batch, loss: Loss, /) -> Callable[[dict[str, Tensor]], Tensor]:
+        """The losses ``[task]`` as a function of the weights of ``trajectory``."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As of ``torch.nn.Module``; the next three too."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any: ...
+
+
+def hooks(kind: type[H], module: object) -> H:
+    """The optional members of a module; the default where it has none. kind: one of the classes above."""
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(module, name) for name in names if hasattr(module, name)})

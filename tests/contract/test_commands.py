@@ -1,0 +1,139 @@
+"""Every registered data set, model and learner goes through the real commands ``train``, ``adapt``, ``evaluate`` and
+``predict``."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lstmcli import registry
+from lstmcli.config import Data
+from lstmcli.config.models import ModelSection
+from lstmcli.types import Example, Rows
+from tests.conftest import BAD, GOOD, LEARNERS, MODELS, READERS, TASKS, write_table
+from tests.contract.test_readers import specimen
+
+Run = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+LABELS = ("bad", "good")
+COPIES = 12  # of each example of a specimen, which alone is too small to train on
+TINY = {"embedding": 4, "hidden": 4, "character_embedding": 2, "character_features": 4}  # where the section has it
+
+
+def sections(kind: type[ModelSection] = ModelSection) -> Iterator[type[ModelSection]]:
+    for section in kind.__subclasses__():
+        yield from (section, *sections(section))
+
+
+SECTIONS = {section.model_fields["name"].default: section for section in sections() if "name" in section.model_fields}
+
+
+def enlarged(rows: Rows) -> Rows:
+    """Each example a dozen times, with a word of its own; texts with a label get each label in turn."""
+    examples = []
+    for example in rows.examples:
+        for number in range(COPIES):
+            label = LABELS[number % 2]
+            if isinstance(example.text, tuple):
+                text, target = (*example.text, label), (*(example.target or ()), "O")
+                examples.append(replace(example, text=(str(number), *text), target=("O", *target)))
+            else:
+                target = None if example.target is None else label
+                examples.append(replace(example, text=f"{example.text} {label} {number}", target=target))
+    return Rows(examples, rows.bad, rows.notes)
+
+
+def task_of(examples: list[Example]) -> str:
+    if isinstance(examples[0].text, tuple):
+        return "tag"
+    return "model_language" if examples[0].target is None else "classify"
+
+
+def recipe(folder: Path, data: dict[str, Any], model: str, **more: Any) -> Path:
+    """A recipe of one epoch with a model as small as can be."""
+    section = SECTIONS[model]
+    values = {
+        "data": data,
+        "tokens": {"min_count": 1},
+        "model": {"name": model, **{key: value for key, value in TINY.items() if key in section.model_fields}},
+        "train": {"epochs": 1, "batch_tokens": 256},
+        "precision": "float32",
+        "threads": 1,
+        **more,
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), "utf-8")
+    return path
+
+
+def said(run: Run, capsys: Captured, *arguments: object) -> Any:
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert run(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def answers(run: Run, checkpoint: Path, folder: Path) -> list[dict[str, Any]]:
+    """What ``predict`` says of two texts."""
+    (folder / "asked.txt").write_text(f"{GOOD[0]}\n{BAD[0]}\n", "utf-8")
+    arguments = ("predict", "-c", checkpoint, "--input", folder / "asked.txt", "--output", folder / "said.jsonl", "-q")
+    assert run(*arguments) == 0
+    return [json.loads(line) for line in (folder / "said.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_every_model_is_of_a_task_that_a_data_set_has(tmp_path: Path) -> None:
+    tasks = set()
+    for name in READERS:
+        root = specimen(name, tmp_path / name)
+        tasks.add(task_of(registry.reader(name).read(root, "train", Data(name=name)).examples))
+    assert tasks == {SECTIONS[model].task for model in MODELS} == set(TASKS)  # so that the next test misses none
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_data_set_and_model_goes_through_the_commands(
+    name: str, run: Run, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = registry.reader(name)
+    read = reader.read
+    monkeypatch.setattr(reader, "read", lambda *arguments: enlarged(read(*arguments)))
+    root = specimen(name, tmp_path / "data")
+    task = task_of(reader.read(root, "train", Data(name=name)).examples)
+    for model in (model for model in MODELS if SECTIONS[model].task == task):
+        out = tmp_path / model
+        assert run("train", recipe(tmp_path, {"name": name, "path": str(root)}, model), "--out", out, "-q") == 0
+        checkpoint = out / "model.pt"
+        report = said(run, capsys, "evaluate", "-c", checkpoint)
+        assert report["task"] == task
+        assert registry.task(task).PRIMARY in report["metrics"]
+        assert report["examples"] > 0
+        assert len(answers(run, checkpoint, tmp_path)) == 2
+        adapt = ("adapt", "-c", checkpoint, "--data", root, "--shots", "2", "--steps", "1", "--out", out / "a.pt")
+        if task == "model_language":
+            assert run(*adapt) == 2
+            assert "no labels to adapt to" in capsys.readouterr().err
+            continue
+        found = said(run, capsys, *adapt)
+        assert (min(found["support"].values()), found["steps"]) == (2, 1)  # a sentence may have entities of two types
+        assert len(answers(run, out / "a.pt", tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_every_learner_goes_through_the_commands(name: str, run: Run, tmp_path: Path, capsys: Captured) -> None:
+    table = write_table(tmp_path / "mine.csv", copies=10)
+    episodes = {"shots": 1, "queries": 1, "batch": 2, "count": 4, "validation": 2}
+    own = {"learner": {"name": name}} | ({"episodes": episodes} if name != "finetune" else {})  # it has no meta-loss
+    model = next(model for model in MODELS if SECTIONS[model].task == "classify")
+    out = tmp_path / "run"
+    assert run("train", recipe(tmp_path, {"path": str(table)}, model, **own), "--out", out, "-q") == 0
+    few = ("-c", out / "model.pt", "--data", table, "--shots", "2")
+    report = said(run, capsys, "evaluate", *few, "--learner", name, "--episodes", "2")
+    assert (report["episodes"], report["shots"]) == (2, 2)
+    assert 0 <= report["metrics"]["accuracy"]["value"] <= 1
+    found = said(run, capsys, "adapt", *few, "--learner", name, "--out", out / "a.pt")
+    assert found["support"] == {"bad": 2, "good": 2}
+    found = answers(run, out / "a.pt", tmp_path)
+    assert [set(answer["probabilities"]) for answer in found] == [{"bad", "good"}] * 2
