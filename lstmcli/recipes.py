@@ -154,7 +154,8 @@ def _with_options(values: dict[str, Any], options: Sequence[Option], where: str,
 
 def _set_learner(values: dict[str, Any], learner: str) -> None:
     """Replace the learner, and add episodes where it has to learn from them."""
-    if values.get("learner", {}).get("name", DEFAULTS["learner"]) != learner:
+    own = values.get("learner", {})
+    if not isinstance(own, dict) or own.get("name", DEFAULTS["learner"]) != learner:
         values["learner"] = {"name": learner}
     if learner == DEFAULTS["learner"] or values.get("episodes") is not None:
         return

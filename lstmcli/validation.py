@@ -80,7 +80,7 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     origin = f"{option}{'' if option.endswith('=') else ' '}{detail['input']}" if key in options else f"{where}: {key}"
     if detail["type"] == "union_tag_invalid":
         name, known = str(detail["input"]["name"]), list(kinds(field.annotation))
-        origin = f"{option} {name}" if key in options else f"{where}: {key}.name"
+        origin = _typed(option, name) if key in options else f"{where}: {key}.name"
         return ConfigError(f"'{name}' is not a {key}", where=origin, fix=did_you_mean(name, known))
     if detail["type"] == "extra_forbidden":
         return _unknown(key, detail["input"], section, origin, option if key in options else "")
@@ -107,12 +107,9 @@ def _unknown(key: str, value: Any, section: list[str], origin: str, option: str)
     """The error for a key that is not in the section; option: that set it, empty in a recipe."""
     name = key.rpartition(".")[2]
     if key == renamed.DERIVED:
-        tasks = {
-            getattr(model, "task", ""): kind
-            for kind, model in kinds(RunConfig.model_fields["model"].annotation).items()
-        }
-        model = tasks.get(value, "classifier")
-        fix = f"leave it out; the model that has that task: --set model.name={model}"
+        models = kinds(RunConfig.model_fields["model"].annotation)
+        fitting = [name for name, model in models.items() if getattr(model, "task", "") == value] or list(models)
+        fix = f"leave it out; a model that has that task: --set model.name={fitting[0]}"
         return ConfigError("task is not a key any more: the model decides it", where=origin, fix=fix)
     new = renamed.KEYS.get(key, "").rpartition(".")[2]
     if new not in section:

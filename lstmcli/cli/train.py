@@ -23,7 +23,9 @@ def train(
     ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe; may be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Set a key of the recipe (all keys: --fields); may be repeated."
+        ),
     ] = None,
     learner: Annotated[
         str | None,

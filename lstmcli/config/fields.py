@@ -1,6 +1,6 @@
 """Every key of a recipe with its type, default, limits and meaning, as the sections declare them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -18,7 +18,7 @@ TOP = "recipe"  # the section of the keys outside of all sections
 
 @dataclass(frozen=True)
 class Row:
-    """A key of a recipe. kind: which of several of a section, as ``maml``; empty where there is but one."""
+    """A key of a recipe. kind: which of several kinds of the section; else empty."""
 
     section: str
     kind: str
@@ -63,12 +63,13 @@ def bounds(field: FieldInfo) -> list[tuple[str, float]]:
 
 def _of_section(section: str, field: FieldInfo) -> list[Row]:
     several = kinds(field.annotation)
-    return [
-        _row(section, kind * (len(several) > 1), key, its)
-        for kind, model in several.items()
-        for key, its in model.model_fields.items()
-        if key != "name" or len(several) == 1
-    ]
+    found = []
+    for kind, model in several.items():
+        rows = [_row(section, kind * (len(several) > 1), key, its) for key, its in model.model_fields.items()]
+        rows.sort(key=lambda row: row.key != "name")
+        what = (model.__doc__ or "").partition("\n")[0]
+        found += [replace(row, meaning=row.meaning or what) for row in rows]
+    return found
 
 
 def _row(section: str, kind: str, key: str, field: FieldInfo) -> Row:

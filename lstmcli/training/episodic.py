@@ -27,7 +27,7 @@ def check(config: RunConfig) -> None:
         return
     check_task(config)
     if config.learner.name == "finetune":
-        fix = "choose one that has: --set learner.name=maml, or reptile; or leave episodes out"
+        fix = "choose one that is meta-trained: --learner maml; or leave episodes out: --set episodes=none"
         raise ConfigError("fine-tuning has nothing to learn from episodes", where="learner.name=finetune", fix=fix)
     for key in ("adversarial_epsilon", "crop", "teacher", "vat_epsilon", "entropy_weight"):
         if getattr(config.train, key) is not None:

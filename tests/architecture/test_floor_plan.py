@@ -154,6 +154,9 @@ def test_readers_and_mistakes_need_no_torch() -> None:
     mistakes = [
         ["train", "nothing-of-that-name"],
         ["train", "reviews", "--set", "train.lr=-1"],
+        ["train", "reviews", "--learner", "ridg"],
+        ["train", "banking77-ridge"],
+        ["train", "--fields", "trian"],
         ["train", "reviews", "--data", "missing.csv"],
         ["train", "bad.csv"],
         ["train", "tagged"],

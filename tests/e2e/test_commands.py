@@ -50,6 +50,32 @@ def test_train_alone_lists_the_recipes(run: Run, capsys: Captured) -> None:
     assert next(line for line in listed if line.startswith("imdb-lm ")).split()[1:3] == ["85", "min"]
 
 
+def test_the_keys_of_recipes_are_listed(run: Run, capsys: Captured) -> None:
+    assert run("train", "--fields", "tokens", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["key"] for row in rows] == ["kind", "size", "min_count", "lowercase", "max_tokens", "head"]
+    assert rows[1] == {
+        "section": "tokens", "kind": "", "key": "size", "type": "int", "default": "30_000",
+        "limits": ">= 10, <= 1_000_000", "meaning": "Maximum size of the vocabulary.",
+    }  # fmt: skip
+    assert run("train", "--fields", "tokens") == 0
+    shown = capsys.readouterr().out
+    assert all(row["key"] in shown and row["default"] in shown for row in rows)
+    assert run("train", "--fields", "tokns") == 2
+    assert "did you mean 'tokens'" in capsys.readouterr().err
+
+
+def test_a_learner_is_chosen_by_name(run: Run, capsys: Captured) -> None:
+    arguments = ["--set", "episodes={queries: 1, count: 8, batch: 8, validation: 4}", "--set", "learner.l2=0.5",
+                 "--set", "model={embedding: 4, hidden: 4}", "--threads", "1", "--dry-run", "--json"]  # fmt: skip
+    assert run("train", "reviews", "--learner", "ridge", *arguments) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["recipe"]["learner"] == {"name": "ridge", "l2": 0.5, "logit_scale": 10.0}
+    assert plan["steps"] == 15  # as many epochs, of one meta-batch each
+    assert run("train", "reviews-ridge") == 2
+    assert "now: lstmcli train reviews-maml --learner ridge" in capsys.readouterr().err
+
+
 def test_a_dry_run_writes_nothing(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
     assert run(*train_arguments(table, tmp_path / "run", "--dry-run")) == 0
     shown = capsys.readouterr()

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmcli.config import Data, RunConfig
+from lstmcli.config import Data, LanguageModel, RunConfig
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, RuntimeSetupError
 from lstmcli.storage import atomic, run_folder
@@ -187,3 +187,8 @@ def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
     path.write_bytes(whole[:place] + b"\1" + whole[place + 1 :])
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoints.load(path)
+
+
+def test_the_language_model_inside_an_old_checkpoint_is_read_by_its_old_keys() -> None:
+    values = {"name": "language-model", "activation": 2.0, "slowness": 1.0}
+    assert checkpoints._language_model(values) == LanguageModel(ar_weight=2.0, tar_weight=1.0)

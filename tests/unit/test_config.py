@@ -225,3 +225,15 @@ def test_the_model_decides_the_task(task: str, model: str, tmp_path: Path) -> No
     assert (config.task, config.tokens.kind) == (task, "pretokenized" if task == "tag" else "words")
     saved = {"task": task, **config.model_dump(mode="json")}
     assert validated(renamed.translated(saved), where="old.pt") == config
+
+
+@pytest.mark.parametrize(
+    "content", ["task: [tag]", "task: {a: 1}", "learner: 3", "model: [1]", "train: {virtual: [1]}"]
+)
+def test_no_recipe_brings_a_traceback(content: str, tmp_path: Path) -> None:
+    for start in ("", "base: reviews\n"):
+        (tmp_path / "mine.yaml").write_text(f"{start}{content}\n")
+        with pytest.raises(ConfigError):
+            recipes.load(str(tmp_path / "mine.yaml"))
+        with suppress(ConfigError):  # of another learner the recipe's own section is not read
+            recipes.load(str(tmp_path / "mine.yaml"), learner="ridge")

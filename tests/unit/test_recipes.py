@@ -12,6 +12,7 @@ from lstmcli import recipes, registry
 from lstmcli.config import Classifier, Finetune, LstmOptimizer, MetaLstm, Ridge, RunConfig, Tagger, fields
 from lstmcli.config.base import Section
 from lstmcli.errors import ConfigError
+from lstmcli.storage import run_folder
 
 # Of the settings that differ from the defaults: a recipe that is written in another way still trains the same model.
 DIGESTS = {
@@ -154,6 +155,14 @@ def test_an_unknown_learner_is_reported_where_it_was_given() -> None:
     assert "did you mean 'ridge'" in caught.value.fix
 
 
+def test_a_run_with_another_learner_is_written_beside_that_of_the_recipe() -> None:
+    assert run_folder.default("banking77-maml", "ridge") == Path("runs/banking77-ridge")
+    assert run_folder.default("banking77-maml", "maml") == Path("runs/banking77-maml")
+    assert run_folder.default("arsc-pretrained-maml", "meta-lstm") == Path("runs/arsc-pretrained-meta-lstm")
+    assert run_folder.default("mine.csv", "ridge") == Path("runs/mine-ridge")
+    assert run_folder.default("banking77-maml") == Path("runs/banking77-maml")
+
+
 # ---- keys
 
 
@@ -161,10 +170,11 @@ def test_the_list_of_keys_is_that_of_the_sections() -> None:
     found = {(row.section, row.kind, row.key): row for row in fields.rows()}
     assert len(found) == len(fields.rows())
     assert all(row.meaning and row.type and row.default for row in found.values())
-    assert {kind for section, kind, _ in found if section == "learner"} == set(registry.LEARNERS) - {"prototypical"}
+    assert {kind for section, kind, _ in found if section == "learner"} == set(registry.LEARNERS)
     assert {kind for section, kind, _ in found if section == "model"} == set(registry.MODELS)
-    assert {key for section, kind, key in found if kind == "classifier"} == set(Classifier.model_fields) - {"name"}
+    assert {key for section, kind, key in found if kind == "classifier"} == set(Classifier.model_fields)
     assert {key for section, _, key in found if section == "recipe"} == {"seed", "device", "precision", "threads"}
+    assert found["learner", "maml", "name"].meaning.startswith("Model-agnostic meta-learning")
     lr = found["train", "", "lr"]
     assert (lr.type, lr.default, lr.limits, lr.meaning) == ("float", "0.002", "> 0, < 100", "Peak learning rate.")
     assert found["train", "", "teacher"].type == "linear | path | none"
@@ -174,7 +184,7 @@ def test_the_list_of_keys_is_that_of_the_sections() -> None:
     assert found["recipe", "", "threads"].limits == ">= 1, <= 4_096"
 
 
-@pytest.mark.parametrize(("section", "count"), [("tokens", 6), ("matching", 4), ("recipe", 4)])
+@pytest.mark.parametrize(("section", "count"), [("tokens", 6), ("matching", 5), ("prototypical", 1), ("recipe", 4)])
 def test_the_keys_of_one_section_or_kind(section: str, count: int) -> None:
     assert len(fields.rows(section)) == count
 
