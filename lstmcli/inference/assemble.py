@@ -102,7 +102,7 @@ def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
 
 def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     """The vocabulary with the first words of the pretrained vectors too, as many as the recipe says."""
-    source, count = config.model.vectors, getattr(config.model, "carried", 0)
+    source, count = config.model.vectors, getattr(config.model, "frozen_vectors", 0)
     if source is None or count == 0:
         return vocabulary
     found = (
@@ -165,7 +165,7 @@ def with_new_labels(
     if free:
         headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
         yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
-    return _with_bag(headed, texts) if getattr(headed.config.model, "bag", None) == 0 else headed
+    return _with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
 
 
 def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
@@ -174,7 +174,8 @@ def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
     reads the same words."""
     new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
     vocabulary = checkpoint.vocabulary.with_words(new, carried=False) if new else checkpoint.vocabulary
-    config = checkpoint.config.model_copy(update={"model": checkpoint.config.model.model_copy(update={"bag": BAG})})
+    section = checkpoint.config.model.model_copy(update={"bag_of_words": BAG})
+    config = checkpoint.config.model_copy(update={"model": section})
     with_bag = hooks(ModelHooks, registry.model(config.model.name)).with_bag
     assert with_bag is not None  # a section with a bag has one
     weights = with_bag(checkpoint.group("model"), torch.from_numpy(likeness(vocabulary.words, BAG)))

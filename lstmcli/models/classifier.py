@@ -55,12 +55,12 @@ class Classifier(nn.Module):
         if config.film:
             self.film = nn.Linear(config.embedding, features, bias=False)
             nn.init.zeros_(self.film.weight)  # at the start whatever is asked is read alike
-        if config.bag:
-            begun = bag(words, config.bag)
+        if config.bag_of_words:
+            begun = bag(words, config.bag_of_words)
             self.register_buffer("projection", begun["projection"])
             self.salience = nn.Parameter(begun["salience"])
             self.gain = nn.Parameter(begun["gain"])
-        self.head = nn.Linear(features + config.bag, labels)
+        self.head = nn.Linear(features + config.bag_of_words, labels)
 
     def forward(self, batch: Batch) -> ClassScores:
         tokens = batch.tokens
@@ -75,7 +75,7 @@ class Classifier(nn.Module):
         pooled = dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
         if self.config.film:
             pooled = pooled * (1 + at_least_float32(self.film(first)))
-        if self.config.bag:
+        if self.config.bag_of_words:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
             summed = (weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1)
             pooled = torch.cat((at_least_float32(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)
@@ -118,7 +118,7 @@ def build(config: Config, *, words: int, labels: int, context: LanguageModel | N
 
 def shape(config: Config) -> dict[str, object]:
     """The options that decide the shape of the weights."""
-    keys = ("embedding", "hidden", "layers", "bidirectional", "pooling", "film", "bag", "context")
+    keys = ("embedding", "hidden", "layers", "bidirectional", "pooling", "film", "bag_of_words", "context")
     return {key: getattr(config, key) for key in keys}
 
 

@@ -56,8 +56,8 @@ def optimizer_for(
     prefixes = tuple(f"{name}." for name in encoder)
     body = [value for name, value in model.named_parameters() if name.startswith(prefixes)]
     rest = [value for name, value in model.named_parameters() if not name.startswith(prefixes)]
-    groups: list[dict[str, Any]] = [{"params": body, "share": config.body_lr}, {"params": rest}]
-    if config.body_lr == 1 or not body or not rest:
+    groups: list[dict[str, Any]] = [{"params": body, "share": config.encoder_lr_scale}, {"params": rest}]
+    if config.encoder_lr_scale == 1 or not body or not rest:
         groups = [{"params": list(model.parameters())}]
     if kept := list(rates):
         groups.append({"params": kept, "weight_decay": 0.0})

@@ -104,7 +104,7 @@ class Trainer:
         encoder = hooks(ModelHooks, registry.model(parts.config.model.name)).ENCODER
         rates = parts.learner.parameters()
         self.optimizer = optimizer_for(parts.model, parts.config.train, encoder=encoder, rates=rates)
-        decay = parts.config.train.average
+        decay = parts.config.train.ema_decay
         self._mean: AveragedModel | None = None
         self._kept = parts  # what is evaluated and saved
         if decay is not None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lstmcli import registry
-from lstmcli.config import Data, RunConfig
+from lstmcli.config import Data
 from lstmcli.config.models import ModelSection
 from lstmcli.types import Example, Rows
 from tests.conftest import BAD, GOOD, LEARNERS, MODELS, READERS, TASKS, write_table
@@ -58,12 +58,11 @@ def recipe(folder: Path, data: dict[str, Any], model: str, **more: Any) -> Path:
     section = SECTIONS[model]
     values = {
         "data": data,
-        "tokens": {"min_count": 1, **({"kind": "given"} if section.task == "tag" else {})},
+        "tokens": {"min_count": 1, **({"kind": "pretokenized"} if section.task == "tag" else {})},
         "model": {"name": model, **{key: value for key, value in TINY.items() if key in section.model_fields}},
         "train": {"epochs": 1, "batch_tokens": 256},
         "precision": "float32",
         "threads": 1,
-        **({"task": section.task} if "task" in RunConfig.model_fields else {}),
         **more,
     }
     path = folder / "recipe.yaml"
