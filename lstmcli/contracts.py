@@ -161,7 +161,7 @@ class Model(Protocol):
     The section is a ``ModelSection``: ``name`` is the registered name, ``task`` the task; ``vectors`` and ``init`` come
     with it. These options of a section have a meaning outside the model, each only where the section has it:
     ``embedding`` (dimensions of pretrained vectors), ``hidden`` (cells per direction, for the memory of a step),
-    ``context`` (a language model that reads with it), ``bag``, ``carried`` and ``softmax``.
+    ``context`` (a language model that reads with it), ``bag_of_words``, ``frozen_vectors`` and ``softmax``.
 
     ``build`` returns a ``torch.nn.Module`` that maps a ``Batch`` to the scores of its task: ``ClassScores``,
     ``TagScores`` or ``TokenScores``. Training needs of it: an ``embedding`` (``EMBEDDING``), a ``head`` (``HEAD``) if
@@ -193,12 +193,12 @@ class Model(Protocol):
 class ModelHooks:
     """What a model's module may have.
 
-    ENCODER: the submodules with the encoder's parameters, which train at the share ``train.body_lr`` of the learning
-    rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which ``export``
-    shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it. CARRIED: the buffer
-    of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and the options in which the
-    two must agree. inherited: the weights of such a model under the names that they have here, for as many as are
-    taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
+    ENCODER: the submodules with the encoder's parameters, which train at the share ``train.encoder_lr_scale`` of the
+    learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
+    ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it. CARRIED:
+    the buffer of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and the options in
+    which the two must agree. inherited: the weights of such a model under the names that they have here, for as many as
+    are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
     """
 
     ENCODER: tuple[str, ...] = ()

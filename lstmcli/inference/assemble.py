@@ -174,9 +174,8 @@ def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
     reads the same words."""
     new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
     vocabulary = checkpoint.vocabulary.with_words(new, carried=False) if new else checkpoint.vocabulary
-    config = checkpoint.config.model_copy(
-        update={"model": checkpoint.config.model.model_copy(update={"bag_of_words": BAG})}
-    )
+    section = checkpoint.config.model.model_copy(update={"bag_of_words": BAG})
+    config = checkpoint.config.model_copy(update={"model": section})
     with_bag = hooks(ModelHooks, registry.model(config.model.name)).with_bag
     assert with_bag is not None  # a section with a bag has one
     weights = with_bag(checkpoint.group("model"), torch.from_numpy(likeness(vocabulary.words, BAG)))

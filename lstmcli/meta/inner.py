@@ -19,20 +19,20 @@ from torch.func import functional_call, vmap
 from lstmcli.contracts import EMBEDDING, HEAD
 from lstmcli.types import Batch, ClassScores, Episode, Headed, Loss, Scores, Spelling
 
-PIECES = 6  # that texts are parted into by length, where all are read at the same weights
+PIECES = 6  # that texts are split into by length, where all are read at the same weights
 
 Weights = dict[str, Tensor]  # by name, each ``[task, ...]``
-Say = Callable[[Scores, Batch], Tensor]  # what is asked of the scores of one task
+Reduce = Callable[[Scores, Batch], Tensor]  # from the scores of one task to what is wanted of them: logits, a loss
 
 
 class Learner(nn.Module):
     """What all learners share.
 
-    names: of the weights that move; they always count the head in. share: of the meta-loss that earlier steps have.
+    names: of the adapted parameters; the head is always among them. share: of the meta-loss that earlier steps have.
     """
 
     uses_support_prior = False  # after adaptation the classes have the shares that they have in the support
-    whole_texts = False  # it compares texts, and cannot bend a model that tags words
+    whole_texts = False  # it compares texts, and cannot adapt a model that tags words
     exact_gradient = True  # of second order, the gradient of the meta-loss is the derivative of its value
 
     def __init__(self, names: list[str], share: float = 0.0) -> None:
@@ -57,16 +57,16 @@ class Learner(nn.Module):
         return (1 - self.share) * queried(end) + self.share * torch.stack([*map(queried, between)]).mean(dim=0)
 
     def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
-        """Of each task, ``[task, batch, label]``, as a function of the weights that move."""
-        return asked(model, batch, self.names, lambda scores, _: classes(scores).logits)
+        """The logits of each task, ``[task, batch, label]``, as a function of the adapted parameters."""
+        return functional_scores(model, batch, self.names, lambda scores, _: classes(scores).logits)
 
     def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Callable[[Weights], Tensor]:
-        """Of each task, ``[task]``, as a function of the weights that move."""
-        return asked(model, batch, self.names, lambda scores, its: loss(scores, its).value)
+        """The losses of each task, ``[task]``, as a function of the adapted parameters."""
+        return functional_scores(model, batch, self.names, lambda scores, task: loss(scores, task).value)
 
 
 def moving(model: nn.Module, moves: str) -> list[str]:
-    """The names of the weights that move: ``all``, ``lstm+head``, ``biases+head`` or ``head``."""
+    """The names of the adapted parameters: ``all``, ``lstm+head``, ``biases+head`` or ``head``."""
     kept: dict[str, Callable[[str], bool]] = {
         "all": lambda _: True,
         "lstm+head": lambda name: not name.startswith(f"{EMBEDDING}."),
@@ -77,20 +77,20 @@ def moving(model: nn.Module, moves: str) -> list[str]:
 
 
 def spread(model: nn.Module, names: list[str], tasks: int) -> Weights:
-    """The model's own weights, once a task; gradients flow back to them."""
+    """The model's own weights, once per task; gradients flow back to them."""
     return {name: model.get_parameter(name).expand(tasks, *model.get_parameter(name).shape) for name in names}
 
 
-def asked(model: nn.Module, batch: Batch, names: list[str], say: Say) -> Callable[[Weights], Tensor]:
-    """What ``say`` makes of each task's scores, ``[task, ...]``, as a function of the weights that move.
+def functional_scores(model: nn.Module, batch: Batch, names: list[str], reduce: Reduce) -> Callable[[Weights], Tensor]:
+    """Each task's scores after ``reduce``, ``[task, ...]``, as a function of the adapted parameters.
 
     batch: of many tasks, ``[task, batch, time]``.
     """
     if all(map(_of_head, names)):
-        return _asked_of_the_head(model, batch, say)
+        return _functional_scores_of_head(model, batch, reduce)
 
     def one(weights: Weights, batch: Batch) -> Tensor:
-        return say(functional_call(model, weights, (batch,)), batch)
+        return reduce(functional_call(model, weights, (batch,)), batch)
 
     return lambda weights: _over_tasks(one, weights, batch)
 
@@ -114,15 +114,15 @@ def _read(model: nn.Module, batch: Batch) -> ClassScores:
         return classes(model(batch))
     order = batch.lengths.argsort()
     parts = []
-    for places in order.chunk(PIECES):
-        lengths = batch.lengths[places]
-        parts.append(classes(model(Batch(batch.tokens[places, : int(lengths[-1])], lengths))))
+    for indices in order.chunk(PIECES):
+        lengths = batch.lengths[indices]
+        parts.append(classes(model(Batch(batch.tokens[indices, : int(lengths[-1])], lengths))))
     back = order.argsort()
     logits, embedding = (torch.cat([getattr(part, name) for part in parts])[back] for name in ("logits", "embedding"))
     return ClassScores(logits, embedding)
 
 
-def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[Weights], Tensor]:
+def _functional_scores_of_head(model: nn.Module, batch: Batch, reduce: Reduce) -> Callable[[Weights], Tensor]:
     scores, embedding = embedded(model, batch)
     head = model.get_submodule(HEAD)
     dtype = head.get_parameter("weight").dtype
@@ -130,7 +130,7 @@ def _asked_of_the_head(model: nn.Module, batch: Batch, say: Say) -> Callable[[We
     def one(weights: Weights, batch: Batch, embedding: Tensor) -> Tensor:
         own = {name.removeprefix(f"{HEAD}."): value for name, value in weights.items()}
         output = functional_call(head, own, (embedding.to(dtype),))
-        return say(scores.headed(output, embedding, batch), batch)
+        return reduce(scores.headed(output, embedding, batch), batch)
 
     return lambda weights: _over_tasks(one, weights, batch, embedding)
 
@@ -147,12 +147,13 @@ def _together(batch: Batch) -> Batch:
 
 
 def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:
-    def of_one(weights: Weights, its: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
-        return one(weights, Batch(**its, spelling=Spelling(**spelling) if spelling else None), *more)
+    def of_one(weights: Weights, tensors: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
+        return one(weights, Batch(**tensors, spelling=Spelling(**spelling) if spelling else None), *more)
 
-    its = {name: getattr(batch, name) for name in ("tokens", "lengths", "targets") if getattr(batch, name) is not None}
+    present = {name: getattr(batch, name) for name in ("tokens", "lengths", "targets")}
+    tensors = {name: value for name, value in present.items() if value is not None}
     spelling = {} if batch.spelling is None else vars(batch.spelling)
-    result: Tensor = vmap(of_one, randomness="different")(weights, its, spelling, *more)
+    result: Tensor = vmap(of_one, randomness="different")(weights, tensors, spelling, *more)
     return result
 
 
@@ -192,8 +193,8 @@ def value_and_grad(losses: Callable[[Weights], Tensor], weights: Weights, *, exa
     return value if exact else value.detach(), dict(zip(at, gradients, strict=True))
 
 
-def packed(weights: Weights) -> Tensor:
-    """All weights of each task in a row, ``[task, coordinate]``."""
+def to_vector(weights: Weights) -> Tensor:
+    """All weights of each task as one vector, ``[task, coordinate]``."""
     return torch.cat([flatten(value) for value in weights.values()], dim=1)
 
 
@@ -202,8 +203,8 @@ def flatten(value: Tensor) -> Tensor:
     return value.reshape(len(value), -1)
 
 
-def unpacked(rows: Tensor, like: Weights) -> Weights:
-    """The weights whose rows these are, in the shapes of ``like``."""
+def from_vector(rows: Tensor, like: Weights) -> Weights:
+    """The weights of these vectors, in the shapes of ``like``."""
     pieces = torch.split(rows, [value[0].numel() for value in like.values()], dim=1)
     return {name: piece.view_as(value) for (name, value), piece in zip(like.items(), pieces, strict=True)}
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmcli.config import LstmOptimizer as Config
-from lstmcli.meta.inner import Weights, moving, packed, unpacked, value_and_grad
+from lstmcli.meta.inner import Weights, from_vector, moving, to_vector, value_and_grad
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
 
@@ -115,9 +115,9 @@ class LstmOptimizer(Stepping):
                 weights = {name: value.detach().requires_grad_(exact) for name, value in weights.items()}
                 state = state.cut()
             _, gradients = value_and_grad(losses, weights, exact=exact)
-            rows = packed(weights)
-            state = self.step(packed(gradients), rows, state)
-            weights = unpacked(rows + state.moved, weights)
+            rows = to_vector(weights)
+            state = self.step(to_vector(gradients), rows, state)
+            weights = from_vector(rows + state.moved, weights)
             yield weights
 
     def step(self, gradients: Tensor, weights: Tensor, state: State | None) -> State:
@@ -165,11 +165,13 @@ def seen_of_task(gradients: Tensor, moved: Tensor, before: Tensor) -> Tensor:
         return (one * other).sum(dim=-1)
 
     change = gradients - before
-    length, way = dot(gradients, gradients) + TINY, dot(moved, moved) + TINY
-    along = (dot(change, moved) / way).clamp(FLAT, 1 / FLAT)  # it may be negative, where the loss is not convex
-    steepest = (dot(change, change) / way).clamp(FLAT**2, FLAT**-2)
-    angle = dot(gradients, moved) / (length * way).sqrt()
-    return torch.stack((length.log() / 2 / SPAN, angle, along.log() / SPAN, steepest.log() / 2 / SPAN), dim=-1)
+    squared_gradient, squared_step = dot(gradients, gradients) + TINY, dot(moved, moved) + TINY
+    # y·Δ may be negative, where the loss is not convex.
+    along = (dot(change, moved) / squared_step).clamp(FLAT, 1 / FLAT)
+    steepest = (dot(change, change) / squared_step).clamp(FLAT**2, FLAT**-2)
+    angle = dot(gradients, moved) / (squared_gradient * squared_step).sqrt()
+    seen = (squared_gradient.log() / 2 / SPAN, angle, along.log() / SPAN, steepest.log() / 2 / SPAN)
+    return torch.stack(seen, dim=-1)
 
 
 def build(config: Config, model: nn.Module) -> LstmOptimizer:

@@ -12,8 +12,8 @@ where e is what the model's head sees. There U = V = 1, with LSTMs as wide as e;
 begin at zero: plain attention, from which training departs. One attention a serves both the reads and the answer, and
 s is learned. With no reads neither side has context.
 
-An LSTM over a set depends on its order. Training reads the support in an order drawn anew, so that nothing is learned
-from it; adaptation reads it as it is given. Without reads the order does not matter.
+An LSTM over a set depends on its order. Training reads the support in a new random order each time, so that nothing is
+learned from it; adaptation reads it as it is given. Without reads the order does not matter.
 
 No weight of the model moves: what a task is adapted to is its support, embedded.
 """
@@ -28,10 +28,10 @@ from torch.nn import functional as F
 from lstmcli.config import Matching as Config
 from lstmcli.contracts import HEAD
 from lstmcli.meta.inner import Learner, Weights, classes, embedded
-from lstmcli.meta.prototypical import MASKED_LOGIT, membership
+from lstmcli.meta.prototypical import MASKED_LOGIT, one_hot_targets
 from lstmcli.types import Batch, Loss
 
-TEXTS, MEMBERS = "support.embedding", "support.member"  # [task, text, feature] and [task, text, label]
+TEXTS, ONE_HOT = "support.embedding", "support.member"  # [task, text, feature] and [task, text, label]
 
 
 class Matching(Learner):
@@ -40,7 +40,7 @@ class Matching(Learner):
     uses_support_prior = whole_texts = True
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__([TEXTS, MEMBERS])
+        super().__init__([TEXTS, ONE_HOT])
         self.config = config
         like = model.get_parameter(f"{HEAD}.weight")
         features = like.shape[1]
@@ -56,13 +56,13 @@ class Matching(Learner):
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:  # noqa: ARG002
         _, embedding = embedded(model, support)
-        member = membership(model, support, embedding)
+        one_hot = one_hot_targets(model, support, embedding)
         if self.config.processing_steps:
             if model.training:
                 order = torch.randperm(embedding.shape[1], device=embedding.device)
-                embedding, member = embedding[:, order], member[:, order]
+                embedding, one_hot = embedding[:, order], one_hot[:, order]
             embedding = embedding + self.to_support(self.over_support(embedding)[0])
-        yield {TEXTS: embedding, MEMBERS: member}
+        yield {TEXTS: embedding, ONE_HOT: one_hot}
 
     def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
         _, embedding = embedded(model, batch)  # [task, batch, feature]
@@ -71,19 +71,21 @@ class Matching(Learner):
     def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Callable[[Weights], Tensor]:
         scores, embedding = embedded(model, batch)
         assert batch.targets is not None
-        told = classes(scores)
+        scored = classes(scores)
         tasks = [Batch(*parts) for parts in zip(batch.tokens, batch.lengths, batch.targets, strict=True)]
 
-        def lost(weights: Weights) -> Tensor:
+        def losses_at(weights: Weights) -> Tensor:
             each = zip(self._answer(embedding, weights), embedding, tasks, strict=True)
-            return torch.stack([loss(replace(told, logits=one, embedding=its), task).value for one, its, task in each])
+            return torch.stack(
+                [loss(replace(scored, logits=one, embedding=features), task).value for one, features, task in each]
+            )
 
-        return lost
+        return losses_at
 
     def _answer(self, embedding: Tensor, weights: Weights) -> Tensor:
         """log p, ``[task, batch, label]``."""
         nearness = self._nearness(self._in_context(embedding, weights[TEXTS]), weights[TEXTS])
-        others = MASKED_LOGIT * (1 - weights[MEMBERS].mT)  # [task, label, text]
+        others = MASKED_LOGIT * (1 - weights[ONE_HOT].mT)  # [task, label, text]
         return (nearness.log_softmax(dim=-1)[:, :, None] + others[:, None]).logsumexp(dim=-1)
 
     def _in_context(self, embedding: Tensor, texts: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from lstmcli.config import MetaLstm as Config
-from lstmcli.meta.inner import Weights, moving, packed, unpacked, value_and_grad
+from lstmcli.meta.inner import Weights, from_vector, moving, to_vector, value_and_grad
 from lstmcli.meta.lstm_optimizer import seen_of
 from lstmcli.meta.start import Stepping
 from lstmcli.types import Batch, Loss
@@ -44,17 +44,17 @@ class MetaLstm(Stepping):
         losses = self.losses(model, support, loss)
         exact = self.config.order == "second" and torch.is_grad_enabled()
         weights = self.start(model, support)
-        cell = packed(weights)  # [task, coordinate]
+        cell = to_vector(weights)  # [task, coordinate]
         let_in, kept = (gate.bias.sigmoid().expand_as(cell) for gate in (self.input_gate, self.forget_gate))
         yield weights
         for _ in range(self.config.steps):
-            lost, gradients = value_and_grad(losses, weights, exact=exact)
-            slope = packed(gradients)
-            seen = (*seen_of(slope), *seen_of(lost[:, None].expand_as(slope)), cell)
+            values, gradients = value_and_grad(losses, weights, exact=exact)
+            slope = to_vector(gradients)
+            seen = (*seen_of(slope), *seen_of(values[:, None].expand_as(slope)), cell)
             let_in = self.input_gate(torch.stack((*seen, let_in), dim=-1))[..., 0].sigmoid()
             kept = self.forget_gate(torch.stack((*seen, kept), dim=-1))[..., 0].sigmoid()
             cell = kept * cell - let_in * slope
-            weights = unpacked(cell, weights)
+            weights = from_vector(cell, weights)
             yield weights
 
 

@@ -39,14 +39,14 @@ class Prototypical(Learner):
 def prototypes(model: nn.Module, support: Batch, scale: Tensor) -> Weights:
     """The head of each task made of its support. scale: log s."""
     _, embedding = embedded(model, support)
-    member = membership(model, support, embedding)
-    counts = member.sum(dim=1)  # [task, label]
-    centres = member.mT @ embedding / counts.clamp_min(1)[:, :, None]  # [task, label, feature]
-    bias = -scale.exp() * centres.square().sum(dim=-1)
-    return {f"{HEAD}.weight": 2 * scale.exp() * centres, f"{HEAD}.bias": bias.masked_fill(counts == 0, MASKED_LOGIT)}
+    one_hot = one_hot_targets(model, support, embedding)
+    counts = one_hot.sum(dim=1)  # [task, label]
+    means = one_hot.mT @ embedding / counts.clamp_min(1)[:, :, None]  # [task, label, feature]
+    bias = -scale.exp() * means.square().sum(dim=-1)
+    return {f"{HEAD}.weight": 2 * scale.exp() * means, f"{HEAD}.bias": bias.masked_fill(counts == 0, MASKED_LOGIT)}
 
 
-def membership(model: nn.Module, support: Batch, like: Tensor) -> Tensor:
+def one_hot_targets(model: nn.Module, support: Batch, like: Tensor) -> Tensor:
     """One where a text is of a class, ``[task, batch, label]``."""
     assert support.targets is not None
     return F.one_hot(support.targets, len(model.get_parameter(f"{HEAD}.bias"))).to(like)

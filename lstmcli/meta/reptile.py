@@ -20,7 +20,7 @@ from lstmcli.types import Batch, Episode, Loss
 class Reptile(Learner):
     """Learns nothing of its own."""
 
-    exact_gradient = False  # it goes by the way to where the steps lead
+    exact_gradient = False  # it follows the difference to the adapted weights
 
     def __init__(self, config: Config, names: list[str]) -> None:
         super().__init__(names)
@@ -32,18 +32,18 @@ class Reptile(Learner):
         return descend(losses, start, lambda *_: self.config.lr, steps=self.config.steps)
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss) -> Tensor:
-        """Half the squared way from the weights to where the steps lead, ``[task]``: its gradient is w - w_K.
+        """Half the squared distance from the weights to where the steps lead, ``[task]``: its gradient is w - w_K.
 
         In its value the loss at w_K stands in, which is what one wants to watch.
         """
         every = _both(episode)
         start = spread(model, self.names, len(every.tokens))
         *_, end = self.trajectory(model, every, loss)
-        ways = [flatten(start[name] - end[name].detach()).square().sum(dim=1) for name in self.names]
-        way = torch.stack(ways).sum(dim=0) / 2
+        squares = [flatten(start[name] - end[name].detach()).square().sum(dim=1) for name in self.names]
+        squared_distance = torch.stack(squares).sum(dim=0) / 2
         with torch.no_grad():
             reached = self.losses(model, every, loss)(end)
-        return reached + way - way.detach()
+        return reached + squared_distance - squared_distance.detach()
 
 
 def _both(episode: Episode) -> Batch:

@@ -18,7 +18,7 @@ from torch import nn
 from lstmcli.config import Ridge as Config
 from lstmcli.contracts import HEAD
 from lstmcli.meta.inner import Learner, Weights, embedded
-from lstmcli.meta.prototypical import MASKED_LOGIT, membership
+from lstmcli.meta.prototypical import MASKED_LOGIT, one_hot_targets
 from lstmcli.types import Batch, Loss
 
 
@@ -35,13 +35,13 @@ class Ridge(Learner):
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:  # noqa: ARG002
         _, embedding = embedded(model, support)
-        member = membership(model, support, embedding)  # [task, text, label]
+        one_hot = one_hot_targets(model, support, embedding)  # [task, text, label]
         rows = torch.cat((embedding, torch.ones_like(embedding[..., :1])), dim=-1)  # [task, text, feature + 1]
         products = rows @ rows.mT  # [task, text, text]
         held = self.strength.exp() * products.diagonal(dim1=-2, dim2=-1).mean(dim=-1)  # [task]
-        solved = torch.linalg.solve(products + torch.diag_embed(held[:, None].expand(products.shape[:2])), member)
+        solved = torch.linalg.solve(products + torch.diag_embed(held[:, None].expand(products.shape[:2])), one_hot)
         weights = self.sharpness.exp() * solved.mT @ rows  # [task, label, feature + 1]
-        absent = member.sum(dim=1) == 0
+        absent = one_hot.sum(dim=1) == 0
         yield {f"{HEAD}.weight": weights[..., :-1], f"{HEAD}.bias": weights[..., -1].masked_fill(absent, MASKED_LOGIT)}
 
 

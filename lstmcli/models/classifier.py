@@ -26,7 +26,7 @@ from lstmcli.config import Classifier as Config
 from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.dropout import dropout
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import UNKNOWN, greatest, reader, wide, with_unknowns, word_vectors
+from lstmcli.models.layers import UNKNOWN, argmax_over_time, at_least_float32, reader, with_unknowns, word_vectors
 from lstmcli.types import Batch, ClassScores
 
 GAIN = 3.0  # length of the bag at the start: about that of the pooled states
@@ -74,12 +74,12 @@ class Classifier(nn.Module):
         hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
         pooled = dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
         if self.config.film:
-            pooled = pooled * (1 + wide(self.film(first)))
+            pooled = pooled * (1 + at_least_float32(self.film(first)))
         if self.config.bag_of_words:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
             summed = (weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1)
-            pooled = torch.cat((wide(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)
-        return ClassScores(logits=wide(self.head(pooled)), embedding=pooled)
+            pooled = torch.cat((at_least_float32(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)
+        return ClassScores(logits=at_least_float32(self.head(pooled)), embedding=pooled)
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
         mask = batch.mask[:, :, None]  # [batch, time, 1]
@@ -88,16 +88,16 @@ class Classifier(nn.Module):
             size = self.config.hidden
             return torch.cat((last[:, :size], hidden[:, 0, size:]), dim=-1)
         if self.config.pooling == "attention":
-            energy = wide(self.query(torch.tanh(self.attend(hidden)))).masked_fill(~mask, float("-inf"))
+            energy = at_least_float32(self.query(torch.tanh(self.attend(hidden)))).masked_fill(~mask, float("-inf"))
             attended: Tensor = (energy.softmax(dim=1) * hidden).sum(dim=1)
             return attended  # [batch, feature]
         pooled = []
         if "max" in self.config.pooling:
-            # Padding is barred by an addition and what is greatest picked by place: a third of the time of ``amax``.
+            # Padding is barred by an addition and the maximum gathered by its index: a third of the time of ``amax``.
             outside = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, float("-inf"))
-            pooled.append(wide(hidden.gather(1, greatest(hidden + outside)[:, None])[:, 0]))
+            pooled.append(at_least_float32(hidden.gather(1, argmax_over_time(hidden + outside)[:, None])[:, 0]))
         if "mean" in self.config.pooling:  # zero at padding; the sum is as coarse as the states
-            pooled.append(wide(hidden.sum(dim=1)) / batch.lengths[:, None])
+            pooled.append(at_least_float32(hidden.sum(dim=1)) / batch.lengths[:, None])
         return torch.cat(pooled, dim=-1)
 
 

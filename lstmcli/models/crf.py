@@ -71,10 +71,10 @@ def probabilities(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor
     before, after, total = _both(chain, emissions, lengths)
     mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
     marginal = (before + after - total[:, None, None]).masked_fill(~mask[:, :, None], float("-inf")).exp()
-    place = tags[:, :, None]
+    position = tags[:, :, None]
     along = _running(chain, emissions.double(), lengths, tags)
-    first = before.gather(2, place)[:, :, 0] - along
-    second = after.gather(2, place)[:, :, 0] + along - total[:, None]
+    first = before.gather(2, position)[:, :, 0] - along
+    second = after.gather(2, position)[:, :, 0] + along - total[:, None]
     return marginal.to(emissions.dtype), first.to(emissions.dtype), second.to(emissions.dtype)
 
 
@@ -102,15 +102,15 @@ class _LogPartition(torch.autograd.Function):
         transitions, start, end = chain
         if torch.is_grad_enabled():  # a second derivative may be wanted
             before, after, total = _both(Chain(*chain), emissions, lengths)
-        place = torch.arange(emissions.shape[1], device=emissions.device)
-        share = gradient[:, None, None] * (place < lengths[:, None])[:, :, None]  # [batch, time, 1]
+        position = torch.arange(emissions.shape[1], device=emissions.device)
+        share = gradient[:, None, None] * (position < lengths[:, None])[:, :, None]  # [batch, time, 1]
         tags = (before + after - total[:, None, None]).masked_fill(share == 0, float("-inf")).exp() * share
         # A move's probability is its part of all that leads to a tag, times the tag's.
         peak = before[:, :-1].amax(dim=2, keepdim=True).detach()
         weight = (before[:, :-1] - peak).exp()  # [batch, time - 1, label]
         led = (before[:, 1:] - emissions[:, 1:] - peak).exp().clamp_min(SMALLEST)
         moves = transitions.double().exp() * (weight.flatten(0, 1).mT @ (tags[:, 1:] / led).flatten(0, 1))
-        lasts = tags * (place == lengths[:, None] - 1)[:, :, None]
+        lasts = tags * (position == lengths[:, None] - 1)[:, :, None]
         parts = (tags, moves, tags[:, 0].sum(dim=0), lasts.sum(dim=(0, 1)))
         given = (emissions, transitions, start, end)
         return *(part.to(own.dtype) for part, own in zip(parts, given, strict=True)), None
@@ -127,10 +127,10 @@ def _both(chain: Chain, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Ten
     time = torch.arange(emissions.shape[1], device=emissions.device)
     turned = lengths[:, None] - 1 - time
     order = torch.where(turned >= 0, turned, time)[:, :, None].expand_as(emissions)  # each text from its end
-    sides = torch.stack((emissions, emissions.gather(1, order)))  # [direction, batch, time, label]
+    directions = torch.stack((emissions, emissions.gather(1, order)))  # [direction, batch, time, label]
     moves = torch.stack((chain.transitions, chain.transitions.T)).double().exp()
-    reached = [torch.stack((chain.start, chain.end)).double()[:, None] + sides[:, :, 0]]
-    for emission in sides.unbind(2)[1:]:
+    reached = [torch.stack((chain.start, chain.end)).double()[:, None] + directions[:, :, 0]]
+    for emission in directions.unbind(2)[1:]:
         peak = reached[-1].amax(dim=2, keepdim=True).detach()
         weight = (reached[-1] - peak).exp() @ moves
         reached.append(weight.clamp_min(SMALLEST).log() + (emission + peak))

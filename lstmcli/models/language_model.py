@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from lstmcli.config import LanguageModel as Config
 from lstmcli.models.dropout import locked
-from lstmcli.models.layers import END, wide, word_vectors
+from lstmcli.models.layers import END, at_least_float32, word_vectors
 from lstmcli.models.lstm import LSTM, State, read_each, reverse
 from lstmcli.models.softmax import AdaptiveSoftmax, TiedSoftmax
 from lstmcli.types import Batch, TokenScores
@@ -54,23 +54,23 @@ class LanguageModel(nn.Module):
         it ends; none: at a beginning."""
         assert batch.targets is not None  # batches of running text carry what follows
         lengths, mask = batch.lengths, batch.mask
-        places = mask.flatten().nonzero()[:, 0]  # of the tokens
-        sides = [(batch.tokens, batch.targets)]
+        indices = mask.flatten().nonzero()[:, 0]  # of the tokens
+        directions = [(batch.tokens, batch.targets)]
         if self.config.bidirectional:
-            turned = (reverse(side[:, :, None], lengths)[:, :, 0] for side in (batch.targets, batch.tokens))
-            sides.append((next(turned), next(turned)))
-        together = self._embedded(torch.cat([tokens for tokens, _ in sides])).chunk(len(sides))
-        begun = [state, *[None] * (len(sides) - 1)]
+            turned = (reverse(one[:, :, None], lengths)[:, :, 0] for one in (batch.targets, batch.tokens))
+            directions.append((next(turned), next(turned)))
+        together = self._embedded(torch.cat([tokens for tokens, _ in directions])).chunk(len(directions))
+        begun = [state, *[None] * (len(directions) - 1)]
         layers, last = self._read([self._drop(embedded) for embedded in together], lengths, begun)
         features, penalties = [], []
         for direction, hidden in enumerate(layers):
             dropped = self._drop(hidden[-1])
             penalties.append(self._penalty(hidden[-1], dropped, mask))
-            features.append(self.maps[direction](dropped.flatten(0, 1).index_select(0, places)))  # [token, embedding]
-        wanted = torch.stack([targets[mask] for _, targets in sides])  # [direction, token]
-        found = self.softmax(torch.stack(features), wanted, self.embedding.weight)
-        logs = found.new_zeros(len(sides), *mask.shape).masked_scatter(mask, found)  # [direction, batch, time]
-        logs = torch.stack([logs[0], *(reverse(side[:, :, None], lengths)[:, :, 0] for side in logs[1:])])
+            features.append(self.maps[direction](dropped.flatten(0, 1).index_select(0, indices)))  # [token, embedding]
+        known = torch.stack([targets[mask] for _, targets in directions])  # [direction, token]
+        found = self.softmax(torch.stack(features), known, self.embedding.weight)
+        logs = found.new_zeros(len(directions), *mask.shape).masked_scatter(mask, found)  # [direction, batch, time]
+        logs = torch.stack([logs[0], *(reverse(one[:, :, None], lengths)[:, :, 0] for one in logs[1:])])
         return TokenScores(logs, lengths, torch.stack(penalties).mean(), last)
 
     def following(self, batch: Batch) -> Tensor:
@@ -95,8 +95,8 @@ class LanguageModel(nn.Module):
         read, _ = self._read(together, lengths, [None] * len(together))
         layers: list[Tensor] = []
         for embedded, hidden in zip(together, read, strict=True):
-            side = torch.stack([F.pad(wide(layer), (0, size - layer.shape[-1])) for layer in (embedded, *hidden)])
-            layers.append(torch.stack([reverse(layer, lengths) for layer in side]) if layers else side)
+            padded = [F.pad(at_least_float32(layer), (0, size - layer.shape[-1])) for layer in (embedded, *hidden)]
+            layers.append(torch.stack([reverse(layer, lengths) for layer in padded] if layers else padded))
         return torch.cat(layers, dim=-1)[:, :, 1:-1] * batch.mask[None, :, :, None]
 
     def _embedded(self, tokens: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class LanguageModel(nn.Module):
         found: list[list[Tensor]] = [[] for _ in inputs]
         ends: list[State] = []
         for number in range(self.config.layers):
-            layer = [self.get_submodule(f"readers.{side}.{number}") for side in range(len(inputs))]
+            layer = [self.get_submodule(f"readers.{direction}.{number}") for direction in range(len(inputs))]
             begin = [None if state is None else (state[0][number, None], state[1][number, None]) for state in states]
             below = [self._drop(own[-1]) for own in found] if number else inputs
             read = read_each(layer, below, lengths, begin)  # type: ignore[arg-type]
@@ -137,11 +137,11 @@ class LanguageModel(nn.Module):
 
     def _penalty(self, hidden: Tensor, dropped: Tensor, mask: Tensor) -> Tensor:
         """Merity et al. (2017), "Revisiting Activation Regularization for Language RNNs", equations 3 and 4."""
-        cost = wide(hidden).new_zeros(())
+        cost = at_least_float32(hidden).new_zeros(())
         if self.training and self.config.ar_weight:
-            cost = cost + self.config.ar_weight * wide(dropped[mask]).square().mean()
+            cost = cost + self.config.ar_weight * at_least_float32(dropped[mask]).square().mean()
         if self.training and self.config.tar_weight and hidden.shape[1] > 1:
-            changes = wide(hidden[:, 1:] - hidden[:, :-1])[mask[:, 1:]]
+            changes = at_least_float32(hidden[:, 1:] - hidden[:, :-1])[mask[:, 1:]]
             cost = cost + self.config.tar_weight * changes.square().mean()
         return cost
 

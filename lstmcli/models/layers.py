@@ -38,13 +38,13 @@ def reader(config: Classifier | Tagger, inputs: int) -> LSTM:
     )
 
 
-def greatest(values: Tensor) -> Tensor:
-    """Where along time each feature is greatest, ``[batch, feature]``: the places that ``max`` finds, a fifth of its
-    time on a CPU. values: ``[batch, time, feature]``."""
-    _, places = F.max_pool1d(values.detach().mT, values.shape[1], return_indices=True)
-    return places[:, :, 0]
+def argmax_over_time(values: Tensor) -> Tensor:
+    """The index of each feature's maximum over time, ``[batch, feature]``, in a fifth of the time of ``max`` on a CPU.
+    values: ``[batch, time, feature]``."""
+    _, indices = F.max_pool1d(values.detach().mT, values.shape[1], return_indices=True)
+    return indices[:, :, 0]
 
 
-def wide(tensor: Tensor) -> Tensor:
+def at_least_float32(tensor: Tensor) -> Tensor:
     """At least float32: sums over time and logits need more than bfloat16's three digits."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

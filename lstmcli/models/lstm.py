@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from lstmcli.models.dropout import dropout
 from lstmcli.models.parallel import at_once
-from lstmcli.models.recurrence import recur, reordered
+from lstmcli.models.recurrence import recurrence, reordered
 
 State = tuple[Tensor, Tensor]  # hidden and cell, each [layers * directions, batch, hidden]
 
@@ -152,12 +152,12 @@ class LSTM(nn.Module):
                 inputs = inputs * mask[:, :, None]
                 last.extend(ends)
                 continue
-            sides = []
-            for place, suffix in enumerate(self.suffixes, len(last)):
-                begin = None if state is None else (state[0][place, None], state[1][place, None])
-                sides.append(self.side(reverse(inputs, lengths) if suffix else inputs, begin, layer, suffix))
+            directions = []
+            for index, suffix in enumerate(self.suffixes, len(last)):
+                begin = None if state is None else (state[0][index, None], state[1][index, None])
+                directions.append(self.direction(reverse(inputs, lengths) if suffix else inputs, begin, layer, suffix))
             outputs = []
-            read = at_once(partial(_read, lengths, carry=carry, training=self.training), sides)
+            read = at_once(partial(_read, lengths, carry=carry, training=self.training), directions)
             for suffix, (output, hidden, cell) in zip(self.suffixes, read, strict=True):
                 outputs.append(reverse(output, lengths) if suffix else output)
                 last.append((hidden, cell))
@@ -166,7 +166,7 @@ class LSTM(nn.Module):
             return inputs, None
         return inputs, (torch.cat([hidden for hidden, _ in last]), torch.cat([cell for _, cell in last]))
 
-    def side(self, inputs: Tensor, state: State | None, layer: int, suffix: str) -> tuple[Tensor, ...]:
+    def direction(self, inputs: Tensor, state: State | None, layer: int, suffix: str) -> tuple[Tensor, ...]:
         """What one layer reads in one direction and with what: inputs, hidden and cell, weights."""
         zeros = inputs.new_zeros(1, len(inputs), self.hidden)
         w_ih, w_hh, b_ih, b_hh = self.weights(layer, suffix)
@@ -176,16 +176,16 @@ class LSTM(nn.Module):
     def _read_many(
         self, inputs: Tensor, lengths: Tensor, state: State | None, layer: int
     ) -> tuple[Tensor, list[State]]:
-        """One layer, its directions side by side: what a fused kernel cannot do for many tasks."""
+        """One layer, both directions in one call: what a fused kernel cannot do for many tasks."""
         directions, batch = len(self.suffixes), len(inputs)
-        sides = [reverse(inputs, lengths) if suffix else inputs for suffix in self.suffixes]
-        sequence = torch.stack(sides).transpose(1, 2)  # [direction, time, batch, inputs]
+        turned = [reverse(inputs, lengths) if suffix else inputs for suffix in self.suffixes]
+        sequence = torch.stack(turned).transpose(1, 2)  # [direction, time, batch, inputs]
         w_ih, w_hh, b_ih, b_hh = (
             torch.stack(parts) for parts in zip(*(self.weights(layer, suffix) for suffix in self.suffixes), strict=True)
         )
         bias = reordered((b_ih + b_hh)[..., None]).mT  # [direction, 1, 4 * hidden]
-        brought = torch.baddbmm(bias, sequence.flatten(1, 2), reordered(w_ih).mT)
-        brought = brought.view(directions, -1, batch, 4 * self.hidden)
+        projections = torch.baddbmm(bias, sequence.flatten(1, 2), reordered(w_ih).mT)
+        projections = projections.view(directions, -1, batch, 4 * self.hidden)
         w_hh = F.dropout(reordered(w_hh), self.weight_drop, self.training)
         if state is None:
             zeros = inputs.new_zeros(directions, batch, self.hidden)
@@ -193,7 +193,7 @@ class LSTM(nn.Module):
         else:
             here = slice(layer * directions, (layer + 1) * directions)
             state = (state[0][here], state[1][here])
-        hidden, cell = recur(brought, w_hh, *state)  # each [direction, time, batch, hidden]
+        hidden, cell = recurrence(projections, w_hh, *state)  # each [direction, time, batch, hidden]
         at = (lengths - 1)[None, None, :, None].expand(directions, 1, batch, self.hidden)
         ends = zip(hidden.gather(1, at).unbind(), cell.gather(1, at).unbind(), strict=True)  # each [1, batch, hidden]
         outputs = hidden.transpose(1, 2).unbind()
@@ -210,12 +210,12 @@ def read_each(
     states: where to start from, none: zero. Where one is given they are all carried.
     """
     carry = any(state is not None for state in states)
-    ways = list(zip(lstms, inputs, states, strict=True))
-    if any(_many(its, *lstm.weights(0, "")) for lstm, its, _ in ways):
-        return [lstm(its, lengths, state, carry=carry) for lstm, its, state in ways]
+    together = list(zip(lstms, inputs, states, strict=True))
+    if any(_many(own, *lstm.weights(0, "")) for lstm, own, _ in together):
+        return [lstm(own, lengths, state, carry=carry) for lstm, own, state in together]
     mask = (torch.arange(inputs[0].shape[1], device=lengths.device) < lengths[:, None])[:, :, None]
-    sides = [lstm.side(its, state, 0, "") for lstm, its, state in ways]
-    read = at_once(partial(_read, lengths, carry=carry, training=lstms[0].training), sides)
+    directions = [lstm.direction(own, state, 0, "") for lstm, own, state in together]
+    read = at_once(partial(_read, lengths, carry=carry, training=lstms[0].training), directions)
     return [(output * mask, (hidden, cell) if carry else None) for output, hidden, cell in read]
 
 

@@ -24,10 +24,10 @@ from torch.autograd.function import once_differentiable
 Context = Any
 
 
-def recur(inputs: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+def recurrence(inputs: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Hidden states and cells at each time, ``[stack, time, batch, hidden]``.
 
-    inputs: ``[stack, time, batch, 4 * hidden]``, what the inputs and biases bring to the gates; weight: ``[stack,
+    inputs: ``[stack, time, batch, 4 * hidden]``, the projections of the inputs, biases added; weight: ``[stack,
     4 * hidden, hidden]``; both with the gates as ``reordered`` stacks them; hidden, cell: at the start,
     ``[stack, batch, hidden]``.
     """

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lstmcli.models.layers import wide
+from lstmcli.models.layers import at_least_float32
 from lstmcli.models.parallel import at_once
 
 ROWS = 1024  # scored at once over drawn words, and over all where nothing is learned: 30,000 words are 120 MB
@@ -33,26 +33,28 @@ class TiedSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(words))
 
     def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
-        """Log probabilities of the targets, both ``[side, row]``. features: ``[side, row, embedding]``; vectors:
-        ``[word, embedding]``. Each side has words drawn for itself: of the same for both it learns a tenth less in a
-        time."""
+        """Log probabilities of the targets, both ``[direction, row]``.
+
+        features: ``[direction, row, embedding]``; vectors: ``[word, embedding]``. Words are drawn for each direction by
+        itself: with the same for both it learns a tenth less in the same time.
+        """
         if self.training and self.samples:
             return self._drawn(features, targets, vectors)
         rows = targets.numel() if torch.is_grad_enabled() else ROWS
         parts = zip(torch.split(features.flatten(0, 1), rows), torch.split(targets.flatten(), rows), strict=True)
         losses = [
-            F.cross_entropy(wide(F.linear(some, vectors)) + self.bias, wanted, reduction="none")
-            for some, wanted in parts
+            F.cross_entropy(at_least_float32(F.linear(some, vectors)) + self.bias, known_targets, reduction="none")
+            for some, known_targets in parts
         ]
         return -torch.cat(losses).view_as(targets)
 
     def all(self, features: Tensor, vectors: Tensor) -> Tensor:
         """Log probabilities of all words, ``[row, word]``."""
-        return (wide(F.linear(features, vectors)) + self.bias).log_softmax(dim=-1)
+        return (at_least_float32(F.linear(features, vectors)) + self.bias).log_softmax(dim=-1)
 
     def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         draw = torch.rand(len(targets), self.samples, device=targets.device) * math.log(self.words + 1)
-        others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [side, sample]
+        others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [direction, sample]
         both = torch.cat((targets, others), dim=1)
         sizes = [targets.shape[1], self.samples]
         known, drawn = torch.split(F.embedding(both, vectors), sizes, dim=1)  # at once: a gradient of all words each
@@ -60,11 +62,13 @@ class TiedSoftmax(nn.Module):
         bias = bias - self._expected(others)
         size = max(ROWS, -(-targets.numel() // torch.get_num_threads()))
         parts = [
-            (*its, drawn[side], bias[side], others[side])
-            for side in range(len(targets))
-            for its in zip(*(torch.split(rows[side], size) for rows in (features, known, own, targets)), strict=True)
+            (*rows, drawn[direction], bias[direction], others[direction])
+            for direction in range(len(targets))
+            for rows in zip(
+                *(torch.split(each[direction], size) for each in (features, known, own, targets)), strict=True
+            )
         ]
-        return torch.cat([logs for (logs,) in at_once(_logs, parts)]).view_as(targets)
+        return torch.cat([log_probs for (log_probs,) in at_once(_log_probs, parts)]).view_as(targets)
 
     def _expected(self, words: Tensor) -> Tensor:
         """The log of how often each word is to be expected among the drawn."""
@@ -73,15 +77,15 @@ class TiedSoftmax(nn.Module):
         return (probabilities * self.samples).log().float()
 
 
-def _logs(
+def _log_probs(
     features: Tensor, known: Tensor, own: Tensor, targets: Tensor, drawn: Tensor, bias: Tensor, others: Tensor
 ) -> tuple[Tensor]:
     """Log probabilities ``[row]`` of the targets among themselves and the drawn. known, drawn: their vectors, ``[row,
     embedding]`` and ``[sample, embedding]``; own, bias: their biases; others: the drawn words."""
-    own = own + (wide(features) * wide(known)).sum(-1)
+    own = own + (at_least_float32(features) * at_least_float32(known)).sum(-1)
     sums = []
-    for some, wanted in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
-        logits = torch.add(F.linear(some, drawn), bias).masked_fill_(others == wanted[:, None], float("-inf"))
+    for some, known_targets in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
+        logits = torch.add(F.linear(some, drawn), bias).masked_fill_(others == known_targets[:, None], float("-inf"))
         sums.append(logits.logsumexp(dim=-1))  # [row, sample] at a size that caches hold
     return (own - torch.logaddexp(own, torch.cat(sums)),)
 
@@ -101,11 +105,11 @@ class AdaptiveSoftmax(nn.Module):
     def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:  # noqa: ARG002 (one signature)
         """As of ``TiedSoftmax``."""
         with torch.autocast(features.device.type, enabled=False):
-            logs: Tensor = self.groups(wide(features).flatten(0, 1), targets.flatten()).output
-        return logs.view_as(targets)
+            log_probs: Tensor = self.groups(at_least_float32(features).flatten(0, 1), targets.flatten()).output
+        return log_probs.view_as(targets)
 
     def all(self, features: Tensor, vectors: Tensor) -> Tensor:  # noqa: ARG002
         """As of ``TiedSoftmax``."""
         with torch.autocast(features.device.type, enabled=False):
-            logs: Tensor = self.groups.log_prob(wide(features))
-        return logs
+            log_probs: Tensor = self.groups.log_prob(at_least_float32(features))
+        return log_probs

@@ -1,6 +1,6 @@
-"""Tagging: word vectors beside what is read off each word's letters, an LSTM, and a chain of tags.
+"""Tagging: word vectors beside features of each word's characters, an LSTM, and a chain of tags.
 
-Letters by an LSTM (Lample et al. 2016, section 4.1) or by a convolution of width 3 and a maximum (Ma & Hovy 2016,
+Characters by an LSTM (Lample et al. 2016, section 4.1) or by a convolution of width 3 and a maximum (Ma & Hovy 2016,
 section 2.1); a vector for how a word is capitalised (Collobert et al. 2011); dropout that keeps the same features at
 every word of a text (Gal & Ghahramani 2016; Reimers & Gurevych 2017, section 7.4); what a language model makes of each
 word in its context (Peters et al. 2018); tags by a conditional random field or each by itself.
@@ -18,7 +18,7 @@ from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.crf import FORBIDDEN
 from lstmcli.models.dropout import locked
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import PADDING, greatest, reader, wide, with_unknowns, word_vectors
+from lstmcli.models.layers import PADDING, argmax_over_time, at_least_float32, reader, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, Spelling, TagScores
@@ -27,7 +27,7 @@ ENCODER = ("embedding", "lstm")
 CONTEXT = WEIGHTS
 CARRIED = "carried"
 BYTES = 257  # 0 is padding
-WIDTH = 3  # letters that the convolution sees at once
+WIDTH = 3  # characters that the convolution sees at once
 
 
 class Tagger(nn.Module):
@@ -75,12 +75,12 @@ class Tagger(nn.Module):
         tokens = batch.tokens
         if self.training and self.config.word_dropout > 0:
             tokens = with_unknowns(batch, self.config.word_dropout)
-        features = [self._vectors(tokens), *self._written(batch.spelling)]
+        features = [self._vectors(tokens), *self._word_features(batch.spelling)]
         if self.context is not None:
             features.append(self.context(replace(batch, tokens=batch.spelling.context[batch.spelling.forms])))
         hidden, _ = self.lstm(self._drop(torch.cat(features, dim=-1)), batch.lengths)
         embedding = self._drop(hidden)
-        emissions = wide(self.head(embedding))  # [batch, time, label]
+        emissions = at_least_float32(self.head(embedding))  # [batch, time, label]
         if self.config.head == "softmax":
             return TagScores(emissions, self.between, self.first, self.last, embedding, batch.lengths)
         transitions, start, end = self.transitions + self.between, self.start + self.first, self.end + self.last
@@ -94,8 +94,8 @@ class Tagger(nn.Module):
         carried = F.embedding((tokens - self.words).clamp(min=0), self.carried)
         return torch.where((tokens < self.words)[:, :, None], vectors, carried.to(vectors.dtype))
 
-    def _written(self, spelling: Spelling) -> list[Tensor]:
-        """What is read off the words' letters, ``[batch, time, feature]`` each: once a form, then spread."""
+    def _word_features(self, spelling: Spelling) -> list[Tensor]:
+        """Features of the words' characters, ``[batch, time, feature]`` each: computed once per form."""
         features = []
         if self.config.casing:
             features.append(self.casing(spelling.casing))
@@ -107,21 +107,21 @@ class Tagger(nn.Module):
     def _convolve(self, characters: Tensor) -> Tensor:
         """characters: ``[form, longest]``; returns ``[form, feature]``.
 
-        There are few letters: what each brings to a feature from each place is a table. Where a feature is greatest is
+        There are few characters: what each adds to a feature from each position is a table. The argmax of a feature is
         found first; only what stands there is differentiated.
         """
         known = torch.arange(BYTES, device=characters.device)[:, None] != PADDING
         weight = self.convolution.weight.view(-1, WIDTH, self.config.character_embedding)
         table = (self.letters.weight * known) @ weight.permute(2, 1, 0).flatten(1)
-        rows = wide(table).view(BYTES * WIDTH, -1)  # [letter and place, feature]
-        letters = F.pad(characters, (1, 1), value=PADDING)
-        places = torch.arange(WIDTH, device=letters.device)
-        seen = (letters.unfold(1, WIDTH, 1) * WIDTH + places).unbind(dim=2)  # of each place: [form, longest]
+        rows = at_least_float32(table).view(BYTES * WIDTH, -1)  # [character and position, feature]
+        padded = F.pad(characters, (1, 1), value=PADDING)
+        positions = torch.arange(WIDTH, device=padded.device)
+        spans = (padded.unfold(1, WIDTH, 1) * WIDTH + positions).unbind(dim=2)  # of each position: [form, longest]
         with torch.no_grad():
-            barred = rows.index_fill(0, letters.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
-            brought = reduce(torch.add, (F.embedding(place, barred) for place in seen))  # [form, longest, feature]
-            where = greatest(brought)  # [form, feature]
-        there = torch.stack([row.gather(1, where) for row in seen])  # [place, form, feature]
+            barred = rows.index_fill(0, padded.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
+            sums = reduce(torch.add, (F.embedding(span, barred) for span in spans))  # [form, longest, feature]
+            where = argmax_over_time(sums)  # [form, feature]
+        there = torch.stack([span.gather(1, where) for span in spans])  # [position, form, feature]
         return rows.gather(0, there.flatten(0, 1)).view_as(there).sum(dim=0) + self.convolution.bias
 
     def _read(self, characters: Tensor) -> Tensor:

@@ -61,9 +61,8 @@ class SupervisedObjective(Objective):
                 mean if train.entropy_weight is None else mean + train.entropy_weight * parts.text_task.entropy(scores)
             )
 
-        mean = (
-            loss_of() if train.adversarial_epsilon is None else self._adversary.loss(loss_of, train.adversarial_epsilon)
-        )
+        epsilon = train.adversarial_epsilon
+        mean = loss_of() if epsilon is None else self._adversary.loss(loss_of, epsilon)
         if train.vat_epsilon is not None:
             mean += self._adversary.virtual(scores_of, parts.text_task.divergence, batch.tokens, train.vat_epsilon)
         return mean, int(batch.lengths.sum())

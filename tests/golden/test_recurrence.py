@@ -8,7 +8,7 @@ from torch.func import functional_call, vmap
 from lstmcli.config import Classifier
 from lstmcli.models.classifier import build
 from lstmcli.models.lstm import LSTM, step
-from lstmcli.models.recurrence import recur, reordered
+from lstmcli.models.recurrence import recurrence, reordered
 from lstmcli.types import Batch
 
 CLOSE = {"rtol": 0.0, "atol": 1e-9}
@@ -28,7 +28,7 @@ def arguments(time: int = TIME, batch: int = BATCH) -> list[Tensor]:
 
 def test_equals_the_equations_written_out() -> None:
     inputs, weight, hidden, cell = arguments()
-    states, cells = recur(reordered(inputs.mT).mT, reordered(weight), hidden, cell)
+    states, cells = recurrence(reordered(inputs.mT).mT, reordered(weight), hidden, cell)
     still = torch.zeros(4 * HIDDEN, dtype=torch.float64)
     for place in range(STACK):
         state = (hidden[place], cell[place])
@@ -41,9 +41,9 @@ def test_equals_the_equations_written_out() -> None:
 
 def test_first_and_second_derivatives_equal_finite_differences() -> None:
     few = arguments(time=3, batch=2)
-    assert torch.autograd.gradcheck(recur, few)
-    assert torch.autograd.gradgradcheck(recur, few)
-    assert torch.autograd.gradgradcheck(lambda *given: recur(*given)[0], few)
+    assert torch.autograd.gradcheck(recurrence, few)
+    assert torch.autograd.gradgradcheck(recurrence, few)
+    assert torch.autograd.gradgradcheck(lambda *given: recurrence(*given)[0], few)
 
 
 @pytest.mark.parametrize("with_state", [False, True])

@@ -1,7 +1,7 @@
 """Sections of a new model and a new learner: the first goes into ``config/models.py``, the other into
 ``config/learners.py``, each with a line in the union at the file's end."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from lstmcli.config import ModelSection, Section
 class Cnn(ModelSection):
     """A convolution over word vectors, a maximum over time, and a linear layer."""
 
-    task: ClassVar = "classify"
+    task = "classify"
     name: Literal["cnn"] = "cnn"
     embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
     channels: int = Field(100, ge=1, le=4096, description="Features of the convolution.")
