@@ -1,4 +1,4 @@
-"""The model that ships, the wheel, and what README tells people to type."""
+"""The model that ships, the wheel, and the commands and links of the READMEs."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lstmcli import registry
 from lstmcli.cli.app import main
 from lstmcli.inference import evaluate
 from lstmcli.race import classifiers, quadratics, race
@@ -25,7 +26,10 @@ from lstmcli.types import finish
 from tests.conftest import ROOT, skip_unless_run
 
 Run = Callable[..., int]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = {
+    folder: (ROOT / folder / "README.md").read_text("utf-8")
+    for folder in (".", "configs", "lstmcli", "lstmcli/pretrained", "tests")
+}
 
 
 def shipped() -> Checkpoint:
@@ -69,7 +73,7 @@ def test_its_score_on_imdb_is_what_the_model_card_says(real_data: Path, monkeypa
     config = shipped().config
     _, examples = finish(inputs.to_score(config.data, "test", config))
     report = finish(evaluate.run(shipped(), examples, data="imdb", split="test", path=checkpoints.PRETRAINED))
-    (stated,) = re.findall(r"Test accuracy \| ([\d.]+) %", README)
+    (stated,) = re.findall(r"Test accuracy \| ([\d.]+) %", PAGES["lstmcli/pretrained"])
     assert 100 * report.metrics["accuracy"]["value"] == pytest.approx(float(stated), abs=0.1)
     assert report.metrics["ece"]["value"] <= 0.02
 
@@ -103,66 +107,109 @@ def test_compacting_keeps_the_predictions(
     assert fewer.vocabulary.words == whole.vocabulary.words[:5]
 
 
-def commands() -> list[str]:
-    """Every lstmcli command in README's shell blocks."""
-    blocks = re.findall(r"```(?:console|sh)\n(.*?)```", README, re.S)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("lstmcli ")]
+def commands(page: str) -> list[str]:
+    """Every lstmcli command in a page's shell blocks, without comments and without what other programs do."""
+    blocks = re.findall(r"```(?:console|sh)\n(.*?)```", PAGES[page], re.S)
+    lines = [line.removeprefix("$ ").split("#")[0] for block in blocks for line in block.splitlines()]
+    parts = [part.split("|")[-1].split(">")[0].strip() for line in lines for part in line.split("&&")]
+    return [part for part in parts if part.startswith("lstmcli ")]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page)})
 
 
 def test_readme_shows_the_four_commands() -> None:
-    assert {line.split()[1] for line in commands()} == {"train", "evaluate", "adapt", "predict"}
+    assert {line.split()[1] for line in commands(".")} == {"train", "evaluate", "adapt", "predict"}
+
+
+def test_readme_is_short() -> None:
+    assert PAGES["."].count("\n") <= 150
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", PAGES[page])
+    assert [target for target in targets if not (ROOT / page / target).exists()] == []
+    anchors = re.findall(r"\]\(([^)#]*)#([^)]+)\)", PAGES[page])
+    for target, anchor in anchors:
+        titles = re.findall(r"^#+ (.*)", (ROOT / page / (target or "README.md")).read_text("utf-8"), re.M)
+        assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
 @pytest.fixture(scope="module")
-def reviews_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short run on the bundled reviews."""
-    out = tmp_path_factory.mktemp("reviews") / "run"
-    with pytest.raises(SystemExit) as end:
-        main(["train", "reviews", "--epochs", "1", "-q", "--out", str(out)])
-    assert not end.value.code
-    return out
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of short runs that other commands start from: the bundled reviews, and a language model."""
+    folder = tmp_path_factory.mktemp("short")
+    texts = folder / "texts.txt"
+    texts.write_text("a fine film\na dull one\n" * 20)
+    for arguments in (["reviews"], ["lm", "--data", str(texts)]):
+        with pytest.raises(SystemExit) as end:
+            main(["train", *arguments, "--epochs", "1", "-q", "--out", str(folder / "runs" / arguments[0])])
+        assert not end.value.code
+    return folder / "runs"
 
 
-@pytest.mark.parametrize("line", commands())
-def test_readmes_commands_are_understood(
-    line: str, run: Run, tmp_path: Path, trained: Path, reviews_run: Path, monkeypatch: pytest.MonkeyPatch
+# What a dry run on a specimen does without: large vectors, and what other runs have learned.
+WITHOUT = {
+    "imdb": ["model.vectors=none"],
+    "imdb-pretrained": ["model.init=none"],
+    "imdb-taught": ["model.init=none", "train.teacher=linear"],
+    "imdb-small": ["model.vectors=none", "train.teacher=linear"],
+    "conll2003": ["model.vectors=none"],
+    "my/conll/folder": ["model.vectors=none"],
+}
+
+
+def write_inputs() -> None:
+    """The files that the commands name, and the specimens of the data sets under ``data``."""
+    for name in ("imdb", "conll2003", "ptb"):
+        for file, content in registry.find(registry.DATASETS, name).SPECIMEN.items():
+            path = Path("data", name, file)
+            for number in range(10 if name == "imdb" else 1):  # of two reviews none can be held out
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.with_name(f"{number}{path.name}" if name == "imdb" else path.name).write_text(content)
+    Path("data/imdb/train/unsup").mkdir()
+    for number in range(10):
+        Path(f"data/imdb/train/unsup/{number}_0.txt").write_text(f"Film number {number} is one of another kind. " * 3)
+    shutil.copytree("data/conll2003", "my/conll/folder")
+    Path("banking77").mkdir()
+    named = {"my.csv": ("good", "bad"), "travel.csv": ("carry_on", "car_rental"), "few.csv": ("a", "b", "c", "d", "e")}
+    for file, labels in {**named, "banking77/train.csv": ("lost_card", "top_up")}.items():
+        rows = [f"the {label} thing {number},{label}" for number in range(20) for label in labels]
+        Path(file).write_text("\n".join(["text,category" if "/" in file else "text,label", *rows]))
+    Path("texts.csv").write_text("text\na fine film\n")
+    Path("scored.csv").write_text("text,label\na fine film,1\na dull one,0\n")
+    for file in ("my-texts.txt", "news.txt"):
+        Path(file).write_text("a fine film\na dull one\n" * 20)
+    Path("more.txt").write_text("a fine thing of another kind\n")
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_of_the_pages_are_understood(
+    line: str, run: Run, trained: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is run on small things: every option must exist and every recipe load."""
+    """Each is run on small things, training without its steps: every option must exist and every recipe load."""
     for module in (train, race):
         monkeypatch.setattr(module, "TRIED", 1)
     for kind in (classifiers, quadratics):
         monkeypatch.setattr(kind, "COUNT", 4)
-    command, *arguments = shlex.split(line.split("#")[0].split("|")[-1].split(">")[0])[1:]
-    Path("texts.csv").write_text("text\na fine film\n")
-    Path("my.csv").write_text(
-        "text,label\n" + "".join(f"a {word} thing {n},{word}\n" for n in range(20) for word in ("good", "bad"))
-    )
-    Path("scored.csv").write_text("text,label\na fine film,1\na dull one,0\n")
-    Path("my-texts.txt").write_text("a fine film\na dull one\n" * 20)
-    Path("more.txt").write_text("a fine thing of another kind\n")
-    Path("runs/teacher").mkdir(parents=True)
+    monkeypatch.setenv("LSTMCLI_DATA", "data")
+    write_inputs()
+    for name in ("reviews", *(["lm"] if "runs/lm" in line else [])):
+        shutil.copytree(runs / name, Path("runs", name))
+    Path("runs/teacher").mkdir()
     Path("runs/teacher/model.pt").write_bytes(trained.read_bytes())
-    if command == "train":
-        arguments += ["--dry-run"] if arguments else []
-        if {"imdb", "imdb-lm", "ptb", "conll2003", "news.txt", "my/conll/folder", "model.init=runs/lm/model.pt"} & set(
-            arguments
-        ):
-            pytest.skip("needs data that is not here")
-    if any(argument.startswith("reviews-") for argument in arguments):  # they begin with what it has learned
-        shutil.copytree(reviews_run, "runs/reviews")
-    model = checkpoints.PRETRAINED if "--map" in arguments else trained  # of the labels that README names
-    if "--dynamic" in arguments:
-        assert run("train", "lm", "--data", "my-texts.txt", "--epochs", "1", "--out", tmp_path / "lm", "-q") == 0
-        model = tmp_path / "lm" / "model.pt"
+    command, *arguments = shlex.split(line)[1:]
+    if command == "train" and arguments:
+        without = [part for override in WITHOUT.get(arguments[0], []) for part in ("--set", override)]
+        arguments += [*without, *([] if "--dry-run" in arguments else ["--dry-run"])]
+    model = checkpoints.PRETRAINED if "--map" in arguments else trained  # of the labels that the page names
     if command == "evaluate":
-        arguments += ["-c", str(model)]
+        arguments += ["-c", str(runs / "lm" if "--dynamic" in arguments else model)]
     if "--shots" in arguments and command == "evaluate":
-        words = ("good", "bad", "odd", "dull", "kind")[: 5 if "--ways" in arguments else 2]
-        Path("few.csv").write_text("text,label\n" + "".join(f"{w} {n},{w}\n" for n in range(9) for w in words))
-        arguments += ["--data", "few.csv", "--episodes", "4"]
-    if command == "predict" and not {"--input", "-i"} & set(arguments) and not [a for a in arguments if " " in a]:
-        arguments += ["a fine film"]
+        arguments += ["--data", "few.csv" if "--ways" in arguments else "my.csv", "--episodes", "4"]
+    if command == "predict" and "--input" not in arguments and not [part for part in arguments if " " in part]:
+        arguments += ["--input", "my.csv"]  # in place of a pipe
     assert run(command, *arguments) == 0
 
 
