@@ -241,3 +241,9 @@ def test_importing_changes_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_only_commands_change_how_the_process_allocates_memory() -> None:
+    """It cannot be undone, and the process of a caller of the library is not ours."""
+    users = {room(path) for path in FILES if "lstmcli.machine.malloc" in source.imported(path)}
+    assert users == {"cli"}
