@@ -12,7 +12,9 @@ Any other exception is a fault of the program and keeps its traceback.
 
 import errno
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -113,3 +115,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if not near:
         return listed
     return f"did you mean '{near[0]}'?" + (f" {listed}" if len(known) <= MANY else "")
+
+
+@contextmanager
+def for_python() -> Iterator[None]:
+    """Write the command line's options in errors as arguments: ``--set train.lr=0.1`` as ``train__lr=0.1``."""
+    try:
+        yield
+    except LstmcliError as error:
+        error.where, error.fix = _as_arguments(error.where), _as_arguments(error.fix)
+        raise
+
+
+def _as_arguments(text: str) -> str:
+    """Return the text as Python has it.
+
+    >>> _as_arguments("lower it: --set train.lr=0.1; or --device cpu")
+    "lower it: train__lr=0.1; or device='cpu'"
+    """
+    text = re.sub(r"--set (\w+)\.(\w+)=", r"\1__\2=", text)
+    text = re.sub(r"--(device|precision|learner) ([\w:-]+)", r"\1='\2'", text)
+    return text.replace("name another column: --label-column NAME", "give labels that several texts share")

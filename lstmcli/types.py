@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -223,8 +223,8 @@ Loss = Callable[[Scores, Batch], Mean]
 Work = Generator[Progress, None, T]  # long work: tells its progress, returns its result
 
 
-def finish(work: Generator[object, None, T]) -> T:
-    """Run long work to its end, deaf to its progress.
+def finish(work: Generator[Any, None, T], listener: Callable[[Any], object] | None = None) -> T:
+    """Run long work to its end and return its result; the listener, if there is one, gets what it yields.
 
     >>> def double(x):
     ...     yield Progress("doubling")
@@ -234,6 +234,8 @@ def finish(work: Generator[object, None, T]) -> T:
     """
     while True:
         try:
-            next(work)
+            event = next(work)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        if listener is not None:
+            listener(event)

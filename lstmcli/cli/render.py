@@ -66,8 +66,10 @@ class Screen:
         from dataclasses import replace
 
         from lstmcli import recipes
+        from lstmcli.machine import malloc
         from lstmcli.storage import checkpoint as checkpoints
 
+        malloc.keep(shared=False)
         path = checkpoints.find(named)
         loaded = checkpoints.load(path)
         if named is None:

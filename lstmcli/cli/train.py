@@ -101,6 +101,7 @@ def train(
         raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume; to begin anew: --force")
     if not dry_run:
         context.with_resource(run_folder.claimed(target, config.data, resume=resume, force=force))
+    malloc.keep(shared=config.data.name not in registry.PROBLEMS and malloc.large(config))
     if config.data.name in registry.PROBLEMS:
         from lstmcli.cli import few_shot
         from lstmcli.race import race
@@ -112,7 +113,6 @@ def train(
         return
     if not resume:
         inputs.check_models(config, target)
-    malloc.keep(shared=malloc.large(config))
     examples = screen.watch(inputs.read(config))
 
     from lstmcli.training.train import rehearse, run  # torch starts here, after every cheap mistake is caught

@@ -17,17 +17,16 @@ from lstmcli.data.batches.check import FEW, listed
 from lstmcli.data.batches.encoded import check_kind, encode, marks
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.events import Events, Noted
-from lstmcli.inference import assemble
+from lstmcli.inference import assemble, support_baselines
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
 from lstmcli.inference.evaluate import Figures, tell_learned, tell_unknown
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
-from lstmcli.types import Batch, Example, Progress, Spelling
+from lstmcli.types import Batch, Example, Spelling
 
 MOST_TURNS = 8  # of leaving texts out
-BESIDE = 2000  # texts that baselines are scored on: pieces of words take long to count
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class AdaptOptions:
 @dataclass(frozen=True)
 class Adaptation:
     """What ``adapt`` says. before, after: figures on the examples that were not learned from; baselines: on as many as
-    ``BESIDE`` of them, of what learns from the same texts without a model; old: on the data that the model was trained
-    on, where it is at hand; below: baselines that the model does not reach."""
+    ``support_baselines.SCORED`` of them; old: on the data that the model was trained on, where it is at hand; below:
+    baselines that the model does not reach."""
 
     support: dict[str, int]
     labels: tuple[str, ...]
@@ -75,30 +74,23 @@ def run(
         ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
-    check_kind(checkpoint.vocabulary, examples)
-    if checkpoint.vocabulary.running:
-        fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
-        raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
-    support, query, drawn = yield from _draw(examples, wanted.shots, wanted.seed)
+    _check(checkpoint, examples)
+    support, query, drawn = yield from _draw(examples, wanted)
+    left = [] if query else ["no examples are left to score: give more, or fewer --shots"]
+    for remark in [*_few(drawn, wanted.shots), *left]:
+        yield Noted(remark)
     parts, temperature = yield from _prepare(checkpoint, drawn, support, query, free=wanted.free)
-    anew = parts.vocabulary.labels != checkpoint.vocabulary.labels
     before = yield from _figures(parts, query, temperature, new=True)
     known = _known(old, support, parts.vocabulary.classes)
     remembered = yield from _figures(parts, known, temperature)
 
     begun = time.perf_counter()
-    weights, steps = yield from _learned(parts, support, wanted, anew=anew)
-    check_finite(weights.values())
+    parts, steps = yield from _learned(checkpoint, parts, support, wanted)
     seconds = time.perf_counter() - begun
-    parts = assemble.settled(parts, weights)
-    progress = {"adapted_from": checkpoint.progress, "shots": wanted.shots, "support": dict(drawn)}
-    tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
-    config = checkpoint.config.model_copy(update={"model": parts.config.model})
-    adapted = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
-    checkpoints.save(replace(adapted, temperature=temperature, metrics={}), out)
+    checkpoints.save(_adapted(checkpoint, parts, temperature, support, drawn, wanted.shots), out)
     after = yield from _figures(parts, query, temperature)
     kept = yield from _figures(parts, known, temperature)
-    beside = yield from _beside(parts, support, query, wanted.seed)
+    beside = yield from support_baselines.figures(parts, support, query, wanted.seed)
     primary = parts.task.PRIMARY
     return Adaptation(
         support=dict(sorted(drawn.items())),
@@ -113,6 +105,39 @@ def run(
         checkpoint=str(out),
         below=tuple(name for name, its in beside.items() if after[primary]["value"] < its[primary]["value"]),
     )
+
+
+def adapted(checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions) -> Events[Checkpoint]:
+    """Learn from all the examples that are drawn, score none, and write nothing. Raises as ``run``."""
+    _check(checkpoint, examples)
+    support, _, drawn = yield from _draw(examples, wanted)
+    parts, temperature = yield from _prepare(checkpoint, drawn, support, (), free=wanted.free)
+    parts, _ = yield from _learned(checkpoint, parts, support, wanted)
+    return _adapted(checkpoint, parts, temperature, support, drawn, wanted.shots)
+
+
+def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
+    """Raise ConfigError or DataError where the model cannot be adapted to such examples."""
+    check_kind(checkpoint.vocabulary, examples)
+    if checkpoint.vocabulary.running:
+        fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
+        raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
+
+
+def _adapted(
+    checkpoint: Checkpoint,
+    parts: Parts,
+    temperature: float,
+    support: Sequence[Example],
+    drawn: Counter[str],
+    shots: int,
+) -> Checkpoint:
+    """Return the checkpoint with the adapted parts. drawn: texts per class of the support."""
+    progress = {"adapted_from": checkpoint.progress, "shots": shots, "support": dict(drawn)}
+    tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
+    config = checkpoint.config.model_copy(update={"model": parts.config.model})
+    changed = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
+    return replace(changed, temperature=temperature, metrics={})  # figures of the old data's baselines do not belong
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:
@@ -139,10 +164,10 @@ def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor
 
 
 def _draw(
-    examples: Sequence[Example], shots: int, seed: int
+    examples: Sequence[Example], wanted: AdaptOptions
 ) -> Events[tuple[list[Example], list[Example], Counter[str]]]:
     """What to learn from, what to be scored on, and how many of each class were drawn."""
-    support, query = sampling.per_class(examples, shots, seed=seed)
+    support, query = sampling.per_class(examples, wanted.shots, seed=wanted.seed)
     drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
     repeated = len(examples) - len(support) - len(query)
     if repeated:
@@ -154,10 +179,8 @@ def _draw(
         fix = "give examples of at least two labels"
         raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
     counts = Counter(chain.from_iterable(map(sampling.labels, examples)))
-    for remark in [*label_names.remarks(counts, mapped=False), *_few(drawn, shots)]:
+    for remark in label_names.remarks(counts, mapped=False):
         yield Noted(remark)
-    if not query:
-        yield Noted("no examples are left to score: give more, or fewer --shots")
     return support, query, drawn
 
 
@@ -207,36 +230,11 @@ def _figures(parts: Parts, examples: Sequence[Example], temperature: float, *, n
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
-def _beside(
-    parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int
-) -> Events[dict[str, Figures]]:
-    """Figures of the baselines that learn from the support alone; only whole texts have some."""
-    if parts.vocabulary.given or not query:
-        return {}
-    if len(query) > BESIDE:
-        yield Noted(f"baselines are scored on {BESIDE:,} of the {len(query):,} others")
-    yield Progress("scoring the baselines")
-    chosen = np.random.default_rng(seed).permutation(len(query))[:BESIDE]
-    examples = [*support, *(query[place] for place in chosen)]
-    features = parts.text_task.text_features([str(example.text) for example in examples])
-    place_of = {label: place for place, label in enumerate(parts.vocabulary.labels)}
-    targets = np.array([place_of[str(example.target)] for example in examples])
-    count = len(support)
-    learned, scored = features[:count], features[count:]
-    said = parts.text_task.support_probabilities(learned, targets[:count], scored, labels=len(place_of))
-    return {
-        name: {metric: asdict(figure) for metric, figure in parts.task.measure(probabilities, targets[count:]).items()}
-        for name, probabilities in said.items()
-    }
-
-
 def _learned(
-    parts: Parts, support: Sequence[Example], wanted: AdaptOptions, *, anew: bool
-) -> Events[tuple[dict[str, Tensor], int]]:
-    """The weights that the support leads to, of one task, and after how many steps.
-
-    anew: the head has labels that it knows nothing of yet.
-    """
+    checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], wanted: AdaptOptions
+) -> Events[tuple[Parts, int]]:
+    """Return the parts adapted to the support, and after how many steps."""
+    anew = parts.vocabulary.labels != checkpoint.vocabulary.labels  # the head has labels that it knows nothing of yet
     full = yield from encode(parts.vocabulary, support, cache=None)
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
     choose = wanted.choose and hasattr(parts.config.learner, "steps")
@@ -252,7 +250,8 @@ def _learned(
         same = not anew and all(torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own)
         left = "the model stays as it was" if same else "the head is the one that the learner begins with"
         yield Noted(f"no step made texts left out of the learning more likely: {left}")
-    return stacked, taken
+    check_finite(stacked.values())
+    return assemble.settled(parts, stacked), taken
 
 
 def _best_steps(parts: Parts, support: Batch, *, least: int) -> int | None:

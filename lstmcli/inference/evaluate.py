@@ -62,13 +62,14 @@ def run(
     *,
     data: str,
     split: str,
-    path: Path,
+    path: Path | str,
     seed: int = 0,
     dynamic: bool = False,
 ) -> Events[Report]:
     """Score the checkpoint on labelled examples, a language model on texts, with the baselines that it carries.
 
-    dynamic: also while the model goes on learning from what it has read.
+    path: of the checkpoint, empty where it has none; dynamic: also while the model goes on learning from what it has
+    read.
 
     Raises:
         DataError: a label that the model does not know.

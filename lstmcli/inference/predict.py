@@ -1,6 +1,6 @@
 """Labels, entities or next words for a stream of rows: one answer per row in its order, memory does not grow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -21,6 +21,7 @@ from lstmcli.storage.sinks import Answer
 from lstmcli.storage.text_io import Question
 from lstmcli.types import Example, finish
 
+Array = np.ndarray[Any, np.dtype[Any]]
 NEXT = 5  # words told that may follow a text
 
 
@@ -103,14 +104,24 @@ class Predictions:
         said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
         return said, counts(store)
 
+    def probabilities(self, texts: Sequence[str]) -> Array:
+        """Return the probability of each label, ``[text, label]``, in float64."""
+        _, _, logits = self._outputs(texts)
+        found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
+        return found
+
+    def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
+        """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""
+        parts = self._parts
+        full = finish(encode(parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False))
+        store = full.truncated(self._checkpoint.config.tokens)
+        return full, store, finish(assemble.outputs(parts, store))
+
     def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
-        checkpoint, parts = self._checkpoint, self._parts
+        parts = self._parts
         texts = [question.text for question in questions]
-        examples = [Example(text) for text in texts]
-        full = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
-        store = full.truncated(checkpoint.config.tokens)
-        logits = finish(assemble.outputs(parts, store))
-        described = parts.task.describe(logits, parts.vocabulary.labels, checkpoint.temperature)
+        full, store, logits = self._outputs(texts)
+        described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
         if parts.vocabulary.running:
             described = [its | {"next": next_} for its, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()

@@ -1,19 +1,21 @@
 """Device, precision, threads and seeds."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import RLock
 
 import torch
 
 from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
-from lstmcli.machine import malloc
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SHARED = 1024  # tokens of a step that more than one processor is worth while for
+_TURN = RLock()  # held by the thread that may change what belongs to the process
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,48 @@ class Runtime:
         return torch.autocast(kind, torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 
 
-def prepare(config: RunConfig, *, training: bool = False) -> Runtime:
-    """Set memory, threads and seeds, and choose device and precision.
+def prepare(config: RunConfig) -> Runtime:
+    """Set threads and seeds, and choose device and precision.
 
     Raises:
         RuntimeSetupError: the device is not there, or it does not run the precision.
     """
-    malloc.keep(shared=training and malloc.large(config))
     torch.set_num_threads(config.threads or granted_threads())
-    torch.manual_seed(config.seed)
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(config)
+    torch.default_generator.manual_seed(config.seed)
     if device.startswith("cuda"):
         number = int(device.partition(":")[2] or 0)
         if number >= torch.cuda.device_count():
             count = torch.cuda.device_count() or "no"
             raise RuntimeSetupError(f"there are {count} CUDA devices", where=f"--device {device}", fix="--device cpu")
+        torch.cuda.manual_seed_all(config.seed)
     if config.precision == "bfloat16" and not runs_bfloat16(device):
         fix = "--precision float32, or --precision auto, which chooses by the device"
         raise RuntimeSetupError("the device runs no LSTM in bfloat16", where=f"precision=bfloat16 on {device}", fix=fix)
     return Runtime(device, best_precision(device) if config.precision == "auto" else getattr(torch, config.precision))
+
+
+def _device(config: RunConfig) -> str:
+    if config.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return config.device
+
+
+@contextmanager
+def unchanged(config: RunConfig) -> Iterator[None]:
+    """Restore torch's random state and thread count at the end of the ``with`` block, and the environment.
+
+    They belong to the process, so threads of Python take turns: one is inside at a time.
+    """
+    devices = range(torch.cuda.device_count()) if _device(config).startswith("cuda") else ()
+    with _TURN, torch.random.fork_rng(devices):
+        threads, variables = torch.get_num_threads(), set(os.environ)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            for name in set(os.environ) - variables:  # set by libraries, as scikit-learn does when it is loaded
+                del os.environ[name]
 
 
 def granted_threads() -> int:

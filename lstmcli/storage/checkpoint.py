@@ -72,6 +72,13 @@ def grouped(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written."""
+    content = to_buffer(checkpoint)
+    with atomic.whole(path) as file:
+        file.write(content.getbuffer())
+
+
+def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
+    """Return what the file of the checkpoint holds."""
     header = {
         "config": checkpoint.config.model_dump(mode="json"),
         "vocabulary": checkpoint.vocabulary.state(),
@@ -86,8 +93,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
     torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
-    with atomic.whole(path) as file:
-        file.write(buffer.getbuffer())
+    buffer.seek(0)
+    return buffer
 
 
 def load(path: Path) -> Checkpoint:
@@ -100,19 +107,24 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train reviews"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
+    return read(path, where=str(path))
+
+
+def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
+    """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``load``."""
     fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
-    damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=str(path), fix=fix)
+    damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=where, fix=fix)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:
         raise of_system(error) or damaged from error
     except Exception as error:  # pickle, zip and torch each have their own; all mean the same to the user
         raise damaged from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=str(path), fix=fix)
+        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=fix)
     if content.get("version", 0) > VERSION:
         fix = "bring lstmcli up to date: pip install --upgrade lstmcli"
-        raise CheckpointError(f"written by a newer version (format {content['version']})", where=str(path), fix=fix)
+        raise CheckpointError(f"written by a newer version (format {content['version']})", where=where, fix=fix)
     try:
         intact = content["checksum"] == _checksum(content["header"], content["tensors"])
     except (KeyError, AttributeError, TypeError) as error:
@@ -121,10 +133,10 @@ def load(path: Path) -> Checkpoint:
         raise damaged
     if not any(name.startswith("model/") for name in content["tensors"]):
         fix = "give a model.pt: -c FILE"
-        raise CheckpointError("a learned optimiser, not a model of texts", where=str(path), fix=fix)
+        raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
     header = json.loads(content["header"])
     return Checkpoint(
-        config=validated(renamed.translated(header["config"]), where=str(path)),
+        config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=Vocabulary.from_state(header["vocabulary"]),
         tensors=content["tensors"],
         temperature=header["temperature"],

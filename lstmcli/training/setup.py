@@ -43,7 +43,7 @@ class RunSetup:
 
 def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Events[RunSetup]:
     """What a run begins with. last: of a run that goes on, whose words and shape are taken over."""
-    where = runtime.prepare(config, training=True)
+    where = runtime.prepare(config)
     cache = assemble.cache_of(config)
     episodic.check(config)
     origin = None if config.model.init is None or last is not None else _origin(config)

@@ -16,9 +16,18 @@ from tests.architecture.source import FILES, PROGRAM
 
 PLUMBING = {"config", "contracts", "errors", "events", "registry", "tags", "types", "validation"}
 KINDS = ("data", "models", "tasks", "meta")  # what is registered: none imports another
-LAYERS = ("machine", "storage", "inference", "training", "race", "cli")  # each may import those before it
+LAYERS = (
+    "machine",
+    "storage",
+    "inference",
+    "training",
+    "race",
+    "api",
+    "sklearn",
+    "cli",
+)  # each may import those before it
 MAY_IMPORT = {
-    "__init__": set(),
+    "__init__": {"api"},  # when one of its names is first used
     "__main__": {"cli"},
     "errors": set(),
     "types": {"errors"},
@@ -33,8 +42,10 @@ MAY_IMPORT = {
     **{layer: {*PLUMBING, "data", *LAYERS[:place]} for place, layer in enumerate(LAYERS)},
 }
 MAY_IMPORT["machine"] = {"config", "errors"}
+MAY_IMPORT["api"] |= {"recipes"}
+MAY_IMPORT["sklearn"] = {"api"}
 MAY_IMPORT["cli"] |= {"__init__", "recipes"}
-MAY_IMPORT["cli"] -= {"data"}
+MAY_IMPORT["cli"] -= {"data", "sklearn"}
 LEAVES = {"models/crf": {"tasks"}}  # functions of tensors that import nothing of ours: who else may import them
 HEAVY = {"torch", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "transformers", "matplotlib"}
 WATCHED = HEAVY | {"rich", "yaml"}
@@ -139,6 +150,12 @@ def test_a_process_imports_this_checkout() -> None:
     assert done.stdout.strip() == lstmcli.__file__ == str(PROGRAM / "__init__.py")
 
 
+def test_the_package_loads_nothing_heavy_until_a_name_of_the_library_is_used() -> None:
+    code = "import json, sys, lstmcli\nassert 'load' in dir(lstmcli)\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert WATCHED & {name.split(".")[0] for name in json.loads(done.stdout)} == set()
+
+
 def test_help_loads_nothing_heavy() -> None:
     for command, code, loaded in loaded_by([["--help"], ["train", "--help"]]):
         assert (code, loaded) == (0, set()), command
@@ -216,15 +233,22 @@ def test_memory_does_not_grow_with_the_shapes_of_batches() -> None:
 @pytest.mark.slow
 def test_importing_changes_nothing() -> None:
     pytest.importorskip("torch")
+    imported = [name for name in source.MODULES if name != "lstmcli.sklearn"]  # its estimator is one of scikit-learn
     script = (
         "import os, sys, importlib, random, signal, torch\n"
         "import rich.console  # draws from random for an id of its own\n"
         "before = dict(os.environ), torch.get_num_threads(), random.getstate(), signal.getsignal(signal.SIGINT)\n"
         "state = torch.get_rng_state()\n"
-        f"for name in {list(source.MODULES)!r}: importlib.import_module(name)\n"
+        f"for name in {imported!r}: importlib.import_module(name)\n"
         "after = dict(os.environ), torch.get_num_threads(), random.getstate(), signal.getsignal(signal.SIGINT)\n"
         "assert before == after and torch.equal(state, torch.get_rng_state())\n"
         "assert 'datasets' not in sys.modules and 'sklearn' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_only_commands_change_how_the_process_allocates_memory() -> None:
+    """It cannot be undone, and the process of a caller of the library is not ours."""
+    users = {room(path) for path in FILES if "lstmcli.machine.malloc" in source.imported(path)}
+    assert users == {"cli"}

@@ -12,7 +12,7 @@ from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import DataError
 from lstmcli.inference import assemble
-from lstmcli.machine import runtime
+from lstmcli.machine import malloc, runtime
 from lstmcli.storage import checkpoint as checkpoints
 
 
@@ -81,7 +81,7 @@ class Mallinfo(ctypes.Structure):
 def test_memory_of_one_batch_serves_the_next() -> None:
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = Mallinfo
-    runtime.prepare(RunConfig(device="cpu"))
+    malloc.keep(shared=False)
     mapped = mallinfo2().hblkhd
     batch = torch.ones(12_000_000)  # 48 MB
     assert mallinfo2().hblkhd == mapped  # not mapped by itself, which would go back to the system when it is freed

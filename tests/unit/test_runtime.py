@@ -11,7 +11,7 @@ import torch
 
 from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
-from lstmcli.machine import runtime
+from lstmcli.machine import malloc, runtime
 from lstmcli.models.lstm import LSTM
 from lstmcli.storage import checkpoint as checkpoints
 from tests.conftest import train_arguments, write_table
@@ -153,3 +153,10 @@ def test_omp_num_threads_bounds_the_threads(
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(RuntimeSetupError, match="CUDA devices"):
         runtime.prepare(RunConfig(device="cuda:99"))
+
+
+def test_commands_keep_freed_memory(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(malloc, "keep", lambda *, shared: kept.append(shared))
+    assert run("predict", "fine", "-c", trained) == 0
+    assert kept == [False]

@@ -1,0 +1,299 @@
+"""The library: load a model or fit one; predict, score, evaluate, adapt and save.
+
+No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli import recipes, registry
+from lstmcli.config import Data, RunConfig
+from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, texts_of
+from lstmcli.data.labels import found as found_labels
+from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.errors import CheckpointError, ConfigError, did_you_mean, for_python, near_path
+from lstmcli.events import Event, Interrupted
+from lstmcli.inference import adapt as adapting
+from lstmcli.inference import evaluate as evaluation
+from lstmcli.inference.evaluate import Report
+from lstmcli.inference.predict import Predictions
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import run_folder, validation_split
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.examples import Inputs
+from lstmcli.storage.text_io import Question
+from lstmcli.training import train
+from lstmcli.types import Option, finish
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Listener = Callable[[Event], object]
+LABEL_TYPE = "label_type"  # of a checkpoint's progress: what its labels were before they became strings
+__all__ = ["Listener", "Model", "Report", "fit", "load"]
+
+
+class Model:
+    """A trained model, which never changes. It can be pickled; threads of one process take turns."""
+
+    def __init__(self, checkpoint: Checkpoint, path: str = "") -> None:
+        """Wrap a checkpoint; ``load`` and ``fit`` do. path: of its file, for reports."""
+        self._checkpoint = checkpoint
+        self._path = path
+        self._made: Predictions | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": checkpoints.to_buffer(self._checkpoint), "path": self._path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._checkpoint = checkpoints.read(state["file"], where=state["path"])
+        self._path = state["path"]
+        self._made = None
+
+    def __repr__(self) -> str:
+        return f"<lstmcli {self._checkpoint.config.model.name}: {', '.join(map(str, self.classes_[:8]))}>"
+
+    @property
+    def classes_(self) -> Array:
+        """The labels, in the order of the columns of ``predict_proba``; of a tagger, the types of entities.
+
+        Labels that were given to ``fit`` as int or bool are int or bool, in ascending order; all others are strings.
+        """
+        return self._classes()[0]
+
+    def predict(self, texts: Texts) -> Any:
+        """Return the label of each text, ``[text]``; of a tagger, a list of the entities of each text.
+
+        An entity is a dict: text, label, probability, and start and end in characters. Texts of a tagger may also be
+        lists of words, which are joined by blanks.
+
+        Raises:
+            ConfigError: the model is a language model, or has no head of its own.
+            DataError: a text is empty or not a string.
+        """
+        if not self._vocabulary.given:
+            return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+        questions = [
+            Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
+            for row, one in enumerate(texts_of(texts, words=None), 1)
+        ]
+        with self._ready() as predictions:
+            return [found.said["entities"] for found in predictions.of([questions])]
+
+    def predict_proba(self, texts: Texts) -> Array:
+        """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""
+        if self._vocabulary.given:
+            fix = "use predict(texts): each entity has its probability"
+            raise ConfigError("a tagger has no probabilities of whole texts", where="predict_proba", fix=fix)
+        self._check_labels("predict")
+        read = list(map(str, texts_of(texts, words=False)))
+        classes, columns = self._classes()
+        if not read:
+            return np.zeros((0, len(classes)))
+        with self._ready() as predictions:
+            return predictions.probabilities(read)[:, columns]
+
+    def score(self, texts: Texts, labels: Labels) -> float:
+        """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""
+        primary = registry.find(registry.TASKS, self._checkpoint.config.task).PRIMARY
+        return self.evaluate(texts, labels).metrics[primary]["value"]
+
+    def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener | None = None) -> Report:
+        """Return metrics with 95 % intervals, and those of the baselines that the model carries.
+
+        Args:
+            texts, labels: One label per text; for a tagger, lists of words and lists of their tags.
+            seed: Of the resampling for the intervals.
+            listener: Called with each event: progress, and notes on the data.
+
+        Raises:
+            DataError: as ``predict``; or the lengths differ, or the model does not know a label.
+        """
+        self._check_labels("evaluate")
+        examples, _ = examples_of(texts, labels, words=self._vocabulary.given)
+        check_known(examples, self._vocabulary.classes)
+        with self._apart() as checkpoint:
+            work = evaluation.run(checkpoint, examples, data="texts", split="given", path=self._path, seed=seed)
+            return finish(work, listener)
+
+    def adapt(
+        self,
+        texts: Texts,
+        labels: Labels,
+        *,
+        learner: str | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+        listener: Listener | None = None,
+    ) -> "Model":
+        """Return a new model that has learned from a few labelled texts; this one stays as it is.
+
+        New labels become new classes; where none of the model's own is left, they replace them.
+
+        Args:
+            texts, labels: As in ``evaluate``.
+            learner: As ``lstmcli adapt --learner``; none: as the model was trained for, ridge where all labels are new.
+            steps: Gradient steps; none: as many as help texts that are left out most.
+            seed: Decides which of several equal texts with different labels is learned.
+            listener: As in ``evaluate``.
+
+        Raises:
+            ConfigError: a language model, an unknown learner, or one that has no steps.
+            DataError: as ``evaluate``, but for labels that the model does not know.
+        """
+        self._check_labels("adapt", headed=False)
+        examples, kind = examples_of(texts, labels, words=self._vocabulary.given)
+        chosen = [] if learner is None else [Option("learner", "learner=", {"name": learner})]
+        chosen += [] if steps is None else [Option("learner.steps", "steps=", steps)]
+        wanted = adapting.AdaptOptions(
+            len(examples), seed, choose=steps is None, free=learner is None and steps is None
+        )
+        with self._apart(chosen) as checkpoint:
+            found = finish(adapting.adapted(checkpoint, examples, wanted), listener)
+        left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
+        mixed = left and kind != self._checkpoint.progress.get(LABEL_TYPE, "str")
+        return _kept(found, self._checkpoint.config, "str" if mixed else kind)
+
+    def save(self, path: str | Path) -> None:
+        """Write a file that ``load`` and all commands accept. Raises RuntimeSetupError where it cannot be written."""
+        checkpoints.save(self._checkpoint, Path(path))
+
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        return self._checkpoint.vocabulary
+
+    def _classes(self) -> tuple[Array, Array]:
+        """Return the labels in the user's type, and the column of each in the model's outputs."""
+        kind = self._checkpoint.progress.get(LABEL_TYPE, "str")
+        classes = np.array(list(map(LABEL_TYPES[kind], self._vocabulary.classes)))
+        columns = np.arange(len(classes)) if kind == "str" else classes.argsort()
+        return classes[columns], columns
+
+    def _check_labels(self, where: str, *, headed: bool = True) -> None:
+        """Raise ConfigError where the model has no labels to speak of. headed: nor where its head was never learned."""
+        if self._vocabulary.running:
+            fix = "use the commands: lstmcli predict and lstmcli evaluate; or load a model that was trained with labels"
+            raise ConfigError("a language model has no labels", where=where, fix=fix)
+        if headed and not self._checkpoint.headed:
+            what = "the model makes its head of a few texts, and has none of its own"
+            raise ConfigError(what, where=where, fix="give it some first: model.adapt(texts, labels)")
+
+    @contextmanager
+    def _apart(self, options: list[Option] | None = None) -> Iterator[Checkpoint]:
+        """Yield the checkpoint for work that leaves the process as it was, and writes no cache."""
+        config = self._checkpoint.config
+        with for_python(), runtime.unchanged(config):
+            adjusted = recipes.adjusted(config, options) if options else config
+            yield replace(self._checkpoint, config=_uncached(adjusted))
+
+    @contextmanager
+    def _ready(self) -> Iterator[Predictions]:
+        """Yield the model with its weights on the device."""
+        with self._apart() as checkpoint:
+            self._made = self._made or Predictions(checkpoint)
+            yield self._made
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
+) -> Model:
+    """Load a model. Raises CheckpointError where there is none.
+
+    Args:
+        path: A ``.pt`` file, or the folder of a run; none: the model that ships.
+        device, precision, threads: As the command line's options; none: as it was trained.
+    """
+    found = checkpoints.PRETRAINED if path is None else run_folder.model_at(Path(path))
+    if not found.is_file():
+        fix = near_path(found) or "give a model.pt, or the folder of a run; load() loads the model that ships"
+        raise CheckpointError("there is no such model", where=str(found), fix=fix)
+    given = {"device": device, "precision": precision, "threads": threads}
+    options = [Option(key, f"{key}=", value) for key, value in given.items() if value is not None]
+    with for_python():
+        checkpoint = checkpoints.load(found)
+        config = recipes.adjusted(checkpoint.config, options) if options else checkpoint.config
+    return Model(replace(checkpoint, config=config), str(found))
+
+
+def fit(
+    texts: Texts,
+    labels: Labels,
+    *,
+    recipe: str = "table",
+    validation: tuple[Texts, Labels] | None = None,
+    listener: Listener | None = None,
+    seed: int = 0,
+    **overrides: Any,
+) -> Model:
+    """Train a model and return the best of its epochs, calibrated.
+
+    Args:
+        texts: Strings; for the recipe of a tagger, lists of words.
+        labels: One string, int or bool per text; for a tagger, lists of one tag per word.
+        recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
+        validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
+        listener: Called with each event of ``lstmcli.events``; ``print`` will do.
+        seed: Makes the run repeatable.
+        overrides: Fields of the recipe, with two underscores for the dot: ``train__epochs=5``, ``device="cpu"``.
+
+    Raises:
+        ConfigError: the recipe or an override is wrong, or the recipe is not for texts with labels.
+        DataError: the lengths differ; a text is empty; there are too few texts, or fewer than two labels.
+    """
+    with for_python():
+        config = _configured(recipe, overrides, seed)
+        tagger = config.task == "tag"
+        examples, kind = examples_of(texts, labels, words=tagger)
+        if validation is None:
+            rest, held_out = finish(validation_split.hold_out(config, examples, "texts"), listener)
+        else:
+            rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
+            check_known(held_out, found_labels(rest), "validation labels")
+        with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
+            for event in train.run(_uncached(config), Inputs(rest, held_out, []), Path(folder)):
+                if listener is not None:
+                    listener(event)
+                if isinstance(event, Interrupted):
+                    raise KeyboardInterrupt
+            found = checkpoints.load(Path(folder))
+    return _kept(found, config, kind)
+
+
+def _uncached(config: RunConfig) -> RunConfig:
+    """Return the config without a cache, and with the threads that torch has now where it names no number."""
+    data = config.data.model_copy(update={"cache": False})
+    return config.model_copy(update={"data": data, "threads": config.threads or torch.get_num_threads()})
+
+
+def _kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:
+    """Return the model with the data and threads of the config in place of those that the work was done with."""
+    own = checkpoint.config.model_copy(update={"data": config.data, "threads": config.threads})
+    return Model(replace(checkpoint, config=own, progress=checkpoint.progress | {LABEL_TYPE: label_type}))
+
+
+def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
+    """Return the recipe for texts that are given, not read. Raises ConfigError where it is none."""
+    if recipe not in recipes.listed() and Path(recipe).suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"there is no recipe '{recipe}'", where="recipe", fix=did_you_mean(recipe, recipes.listed()))
+    options = [Option(key.replace("__", "."), f"{key}=", value) for key, value in overrides.items()]
+    for option in options:
+        if option.key.startswith("data.") and option.key != "data.validation":
+            fix = "leave it out; of section data, data__validation alone has an effect here"
+            raise ConfigError("the texts are given, not read from files", where=option.flag[:-1], fix=fix)
+    config = recipes.load(recipe, options=[Option("seed", "seed=", seed), *options])
+    if config.task == "model_language" or config.data.name in registry.PROBLEMS:
+        fix = f"use the command: lstmcli train {recipe}; or another recipe: recipe='table'"
+        raise ConfigError("the recipe is not for texts with labels", where=f"recipe={recipe!r}", fix=fix)
+    # A tagger's data set tells the commands how to read files; any other recipe's own data is not these texts.
+    name = config.data.name if config.task == "tag" else "table"
+    return config.model_copy(update={"data": Data(name=name, validation=config.data.validation)})
