@@ -28,7 +28,9 @@ def figures(
     place_of = {label: place for place, label in enumerate(parts.vocabulary.labels)}
     targets = np.array([place_of[str(example.target)] for example in examples])
     count = len(support)
-    said = parts.text_task.support_probabilities(features[:count], targets[:count], features[count:], labels=len(place_of))
+    said = parts.text_task.support_probabilities(
+        features[:count], targets[:count], features[count:], labels=len(place_of)
+    )
     return {
         name: {metric: asdict(figure) for metric, figure in parts.task.measure(probabilities, targets[count:]).items()}
         for name, probabilities in said.items()
