@@ -39,7 +39,7 @@ test: setup
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-slow: setup
-	$(BIN)/pytest -q -m slow --durations=5
+	$(BIN)/pytest -q -n 2 -m slow
 
 test-least: setup
 	env $(LEAST) $(BIN)/pytest -q -n 2 --dist loadfile $(KERNELS)

@@ -1,11 +1,13 @@
 """From what the user types to a RunConfig: a recipe's name, a YAML file, or data of their own.
 
-A recipe opens with comment lines; the first says in a line what it is for. With ``base: NAME`` it takes over the
-sections of a shipped recipe that it does not give itself.
+A recipe opens with comment lines; the first says in a line what it is for, and ``# time: ...`` how long it takes. With
+``base: NAME`` it takes over the keys of a shipped recipe that it does not give itself; a section that gives another
+``name`` takes over nothing.
 """
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,31 @@ import yaml
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
+from lstmcli.config.fields import kinds
 from lstmcli.errors import ConfigError, did_you_mean, near_path, of_system
 from lstmcli.types import Option
 from lstmcli.validation import validated
 
 BASE = "base"
+TIME = "# time: "
+GROUPS = {  # headings of the list, by what a recipe is for
+    "own": "your own data",
+    "classify": "sentiment",
+    "tag": "entities",
+    "model_language": "language models",
+    "episodes": "few-shot",
+    "benchmark": "optimiser benchmark",
+}
+MERGED = {  # by data set: what recipes like banking77-ridge had beside the learner, where it takes steps
+    "arsc": "--set learner.lr=0.05",
+    "banking77": "--set learner.head_init=prototypes --set learner.steps=3 --set learner.lr=0.01",
+    "clinc150": "--set learner.head_init=prototypes --set learner.steps=3 --set learner.lr=0.01",
+    "reviews": "--set learner.lr=0.05",
+}
+STEPPING = ("lstm-optimizer", "meta-lstm")
+DEFAULTS = {  # names of sections that have one
+    section: field.default.name for section, field in RunConfig.model_fields.items() if hasattr(field.default, "name")
+}
 _HERE = Path(__file__).parent
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"  # wheel, or checkout
 
@@ -29,14 +51,57 @@ def listed() -> dict[str, str]:
     return {path.stem: path.read_text("utf-8").splitlines()[0].lstrip("# ") for path in paths}
 
 
-def load(recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option] = ()) -> RunConfig:
-    """The recipe with the overrides (``key=value`` in YAML) and then the options applied; the last wins.
+@dataclass(frozen=True)
+class Shipped:
+    """A shipped recipe as the list shows it. time: without the machine; empty where none is stated."""
+
+    name: str
+    line: str
+    time: str
+
+
+def groups() -> dict[str, list[Shipped]]:
+    """Every shipped recipe by the heading under which it is listed."""
+    found: dict[str, list[Shipped]] = {heading: [] for heading in GROUPS.values()}
+    for name, line in listed().items():
+        path = CONFIGS / f"{name}.yaml"
+        times = [row for row in path.read_text("utf-8").splitlines() if row.startswith(TIME)]
+        time = times[0].removeprefix(TIME).partition(" on ")[0] if times else ""
+        found[GROUPS[_group(_read(path))]].append(Shipped(name, line, time))
+    return found
+
+
+def _group(values: dict[str, Any]) -> str:
+    data = values["data"]["name"]
+    if data in registry.LAYOUTS:
+        return "own"
+    if data in registry.PROBLEMS:
+        return "benchmark"
+    return "episodes" if "episodes" in values else _task(values)
+
+
+def _task(values: dict[str, Any]) -> str:
+    """What the recipe's model is trained for; empty where its name is wrong."""
+    model = values.get("model")
+    models = kinds(RunConfig.model_fields["model"].annotation)
+    named = models.get(str(model.get("name", DEFAULTS["model"]))) if isinstance(model, dict) else None
+    return str(getattr(named, "task", ""))
+
+
+def load(
+    recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option] = (), learner: str | None = None
+) -> RunConfig:
+    """The recipe with the learner, the overrides (``key=value`` in YAML) and then the options applied; the last wins.
+
+    learner: by name, with its default settings unless the recipe has the same; a recipe without episodes gets them.
 
     Raises:
         ConfigError: the recipe is not to be found, or it, an override or an option is wrong.
     """
     values, where = _find(recipe)
-    origins = {}
+    if learner is not None:
+        _set_learner(values, learner)
+    origins = {} if learner is None else {"learner": "--learner"}
     for override in overrides:
         key, value = _parsed(override)
         _set(values, key, value, override)
@@ -87,6 +152,18 @@ def _with_options(values: dict[str, Any], options: Sequence[Option], where: str,
     return config.model_copy(update={"data": config.data.model_copy(update=found)}) if found else config
 
 
+def _set_learner(values: dict[str, Any], learner: str) -> None:
+    """Replace the learner, and add episodes where it has to learn from them."""
+    if values.get("learner", {}).get("name", DEFAULTS["learner"]) != learner:
+        values["learner"] = {"name": learner}
+    if learner == DEFAULTS["learner"] or values.get("episodes") is not None:
+        return
+    if _task(values) not in ("classify", ""):
+        what = "few-shot tasks are drawn of whole texts with labels, which the recipe's model does not learn from"
+        raise ConfigError(what, where=f"--learner {learner}", fix="leave out --learner, or choose a recipe of texts")
+    values["episodes"] = {}
+
+
 def _find(recipe: str) -> tuple[dict[str, Any], str]:
     recipe = registry.ALIASES.get(recipe, recipe)
     if recipe in listed():
@@ -101,7 +178,18 @@ def _find(recipe: str) -> tuple[dict[str, Any], str]:
         if (known := of_system(error)) is None:
             raise
         raise ConfigError(known.what, where=known.where, fix=known.fix) from error
+    if now := _merged_into(recipe):
+        raise ConfigError(f"the recipe '{recipe}' is now another with --learner", fix=f"now: {now}")
     raise _not_found(recipe)
+
+
+def _merged_into(recipe: str) -> str:
+    """The command for a recipe of earlier versions that was a data set and a learner; else empty."""
+    data, _, learner = recipe.partition("-")
+    if data not in MERGED or learner not in registry.LEARNERS:
+        return ""
+    settings = f" {MERGED[data]}" if learner in STEPPING else ""
+    return f"lstmcli train {data}-maml --learner {learner}{settings}"
 
 
 def _not_found(recipe: str) -> ConfigError:
@@ -132,13 +220,11 @@ def same_name(text: str, option: str) -> str:
 def _for_data(path: Path) -> dict[str, Any]:
     """The standard recipe for what the path holds."""
     if (path / "train" / "pos").is_dir():
-        return _read(CONFIGS / "imdb.yaml") | {"data": {"name": "imdb", "path": path}}
+        return _merged(_read(CONFIGS / "imdb.yaml"), {"data": {"path": path}})
     if registry.find(registry.DATASETS, "conll2003").fits(path):
-        return _read(CONFIGS / "conll2003.yaml") | {"data": {"name": "conll2003", "path": path}}
+        return _merged(_read(CONFIGS / "conll2003.yaml"), {"data": {"path": path}})
     if registry.find(registry.DATASETS, "table").fits(path):
-        values = _read(CONFIGS / "table.yaml")
-        values["data"] = {**values.get("data", {}), "path": path}
-        return values
+        return _merged(_read(CONFIGS / "table.yaml"), {"data": {"path": path}})
     raise ConfigError(
         f"'{path}' holds no data that a standard recipe fits",
         fix="give a table (.csv, .tsv, .json, .jsonl, .parquet, .xlsx, compressed or not) with a text and a label "
@@ -152,7 +238,7 @@ def _read(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "the recipe is not valid YAML", where=f"{path}: {error}", fix="mend the line named"
+            "the recipe is not valid YAML", where=f"{path}: {error}", fix="correct the line that it names"
         ) from error
     if values is None:
         return {}
@@ -162,10 +248,25 @@ def _read(path: Path) -> dict[str, Any]:
         return values
     base = str(values.pop(BASE))
     if base not in listed():
-        raise ConfigError(
-            f"there is no recipe '{base}' to begin with", where=f"{path}: {BASE}", fix=did_you_mean(base, listed())
+        now = _merged_into(base).partition(" --")[0].rpartition(" ")[2]
+        fix = (
+            f"now: {BASE}: {now}, and learner: {{name: {base.partition('-')[2]}}}"
+            if now
+            else did_you_mean(base, listed())
         )
-    return _read(CONFIGS / f"{base}.yaml") | values
+        raise ConfigError(f"there is no recipe '{base}' to begin with", where=f"{path}: {BASE}", fix=fix)
+    return _merged(_read(CONFIGS / f"{base}.yaml"), values)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The base with what a recipe gives itself, key by key of each section; another ``name`` starts a section again."""
+    merged = base | own
+    for section, values in own.items():
+        before = base.get(section)
+        if isinstance(values, dict) and isinstance(before, dict):
+            name = before.get("name", DEFAULTS.get(section))
+            merged[section] = before | values if values.get("name", name) == name else values
+    return merged
 
 
 def _parsed(override: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""From plain values to a RunConfig, or to errors that say which field is wrong and how to mend it."""
+"""From plain values to a RunConfig, or to errors that say which field is wrong and how to fix it."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -6,24 +6,27 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lstmcli.config import RunConfig
+from lstmcli.config import RunConfig, renamed
+from lstmcli.config.fields import bounds, kinds
 from lstmcli.errors import ConfigError, did_you_mean
 
+SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 UNFIT = {  # by task: what it leaves unread
     "tag": {
         "train.crop": "is for texts with labels: a tag belongs to its word",
         "train.teacher": "is for texts with labels",
-        "train.virtual": "is for labels of whole texts",
-        "train.entropy": "is for labels of whole texts",
+        "train.vat_epsilon": "is for labels of whole texts",
+        "train.entropy_weight": "is for labels of whole texts",
         "data.unlabelled": "are texts for a classifier or a language model",
+        "episodes": "are drawn of whole texts with labels",
     },
     "model_language": {
-        "train.crop": "is for texts with labels: running text is read in windows, train.window",
-        "train.adversarial": "is for texts with labels",
+        "train.crop": "is for texts with labels: a language model reads a token stream in pieces of train.bptt",
+        "train.adversarial_epsilon": "is for texts with labels",
         "train.teacher": "is for texts with labels",
-        "train.virtual": "is for labels of whole texts",
-        "train.entropy": "is for labels of whole texts",
-        "episodes": "are drawn of texts with labels",
+        "train.vat_epsilon": "is for labels of whole texts",
+        "train.entropy_weight": "is for labels of whole texts",
+        "episodes": "are drawn of whole texts with labels",
     },
 }
 
@@ -34,7 +37,7 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
     where: the recipe; options: by field, the option that set it.
 
     Raises:
-        ConfigError: names each wrong field with its origin and the remedy.
+        ConfigError: names each wrong field with its origin and the fix.
     """
     try:
         return _fitting(RunConfig.model_validate(values), where)
@@ -47,7 +50,10 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
 
 
 def _fitting(config: RunConfig, where: str) -> RunConfig:
-    """The config, if its task, model and tokens belong together."""
+    """The config, if its model, tokens and training belong together; of taggers the tokens are pretokenized."""
+    if config.task == "tag" and "kind" not in config.tokens.model_fields_set:
+        tokens = config.tokens.model_copy(update={"kind": "pretokenized"})
+        config = config.model_copy(update={"tokens": tokens})
     for key, why in UNFIT.get(config.task, {}).items():
         section, _, name = key.rpartition(".")
         if getattr(getattr(config, section) if section else config, name) is not None:
@@ -60,15 +66,10 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
     if config.tokens.kind == "bpe" and softmax != "full":
         what = f"model.softmax '{softmax}' goes by words' ranks, which pieces of words (tokens.kind 'bpe') do not have"
         raise ConfigError(what, where=where, fix="--set model.softmax=full")
-    models = _kinds(RunConfig.model_fields["model"].annotation)
-    fits = {
-        "model.name": [name for name, section in models.items() if getattr(section, "task", "") == config.task],
-        "tokens.kind": ["given"] if config.task == "tag" else ["words", "bpe", "spaces"],
-    }
-    for key, found in (("model.name", config.model.name), ("tokens.kind", config.tokens.kind)):
-        if found not in fits[key]:
-            what = f"{key} is '{found}', which does not fit the task '{config.task}'"
-            raise ConfigError(what, where=where, fix=f"--set {key}={fits[key][0]}")
+    fitting = ["pretokenized"] if config.task == "tag" else ["words", "bpe", "whitespace"]
+    if config.tokens.kind not in fitting:
+        what = f"tokens.kind is '{config.tokens.kind}', which does not fit the task '{config.task}'"
+        raise ConfigError(what, where=where, fix=f"--set tokens.kind={fitting[0]}")
     return config
 
 
@@ -78,10 +79,13 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     option = options.get(key, f"--set {key}=")
     origin = f"{option}{'' if option.endswith('=') else ' '}{detail['input']}" if key in options else f"{where}: {key}"
     if detail["type"] == "union_tag_invalid":
-        name, known = str(detail["input"]["name"]), list(_kinds(field.annotation))
-        return ConfigError(f"'{name}' is not a {key}", where=f"{where}: {key}.name", fix=f"{did_you_mean(name, known)}")
+        name, known = str(detail["input"]["name"]), list(kinds(field.annotation))
+        origin = f"{option} {name}" if key in options else f"{where}: {key}.name"
+        return ConfigError(f"'{name}' is not a {key}", where=origin, fix=did_you_mean(name, known))
     if detail["type"] == "extra_forbidden":
-        return ConfigError(f"unknown key '{path[-1]}'", where=origin, fix=did_you_mean(path[-1], section))
+        return _unknown(key, detail["input"], section, origin, option if key in options else "")
+    if detail["type"] == "literal_error" and (new := renamed.value_of(key, detail["input"])) != detail["input"]:
+        return ConfigError(f"{key}={detail['input']} is now called {new}", where=origin, fix=_typed(option, new))
     if detail["type"] == "literal_error" and field is not None:
         choices = [str(choice) for choice in get_args(field.annotation)]
         fix = f"{did_you_mean(str(detail['input']), choices)}; for example {_typed(option, choices[0])}"
@@ -89,9 +93,7 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     if detail["type"] == "string_pattern_mismatch" and field is not None:
         return ConfigError(f"'{detail['input']}' is not allowed", where=origin, fix=f"give {field.description}")
     if detail["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
-        signs = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-        bounds = [(sign, getattr(part, name, None)) for part in field.metadata for name, sign in signs.items()]
-        limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+        limits = " and ".join(f"{SIGNS[sign]} {bound:g}" for sign, bound in bounds(field))
         return ConfigError(
             f"{detail['input']} is out of range", where=origin, fix=f"give {limits}{_example(option, field)}"
         )
@@ -99,6 +101,26 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
     return ConfigError(
         f"'{detail['input']}' {what}", where=origin, fix=f"give a value that fits{_example(option, field)}"
     )
+
+
+def _unknown(key: str, value: Any, section: list[str], origin: str, option: str) -> ConfigError:
+    """The error for a key that is not in the section; option: that set it, empty in a recipe."""
+    name = key.rpartition(".")[2]
+    if key == renamed.DERIVED:
+        tasks = {
+            getattr(model, "task", ""): kind
+            for kind, model in kinds(RunConfig.model_fields["model"].annotation).items()
+        }
+        model = tasks.get(value, "classifier")
+        fix = f"leave it out; the model that has that task: --set model.name={model}"
+        return ConfigError("task is not a key any more: the model decides it", where=origin, fix=fix)
+    new = renamed.KEYS.get(key, "").rpartition(".")[2]
+    if new not in section:
+        return ConfigError(f"unknown key '{name}'", where=origin, fix=did_you_mean(name, section))
+    now = renamed.KEYS[key]
+    plain = "none" if value is None else renamed.value_of(now, value)
+    fix = f"{option.replace(key, now)}{plain}" if option else f"write {new}: {plain}"
+    return ConfigError(f"{key} is now called {now}", where=origin, fix=fix)
 
 
 def _look_up(place: list[str]) -> tuple[list[str], list[str], Any]:
@@ -109,25 +131,17 @@ def _look_up(place: list[str]) -> tuple[list[str], list[str], Any]:
     model: type[BaseModel] = RunConfig
     path: list[str] = []
     field = None
-    kinds: dict[str, type[BaseModel]] = {}
+    inner: dict[str, type[BaseModel]] = {}
     for part in place:
-        if part in kinds:
-            model, kinds = kinds[part], {}
+        if part in inner:
+            model, inner = inner[part], {}
             continue
-        if kinds:
-            model, kinds = next(iter(kinds.values())), {}
+        if inner:
+            model, inner = next(iter(inner.values())), {}
         path.append(part)
         field = model.model_fields.get(part)
-        kinds = {} if field is None else _kinds(field.annotation)
+        inner = {} if field is None else kinds(field.annotation)
     return path, list(model.model_fields), field
-
-
-def _kinds(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The sections that a field may hold, by name."""
-    found = (getattr(part, "__origin__", part) for part in (annotation, *get_args(annotation)))
-    sections = [part for part in found if isinstance(part, type) and issubclass(part, BaseModel)]
-    return {str(section.model_fields["name"].default) if "name" in section.model_fields else "": section
-            for section in sections}  # fmt: skip
 
 
 def _example(option: str, field: Any) -> str:

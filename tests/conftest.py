@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
+import gc
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,13 @@ hypothesis.settings.load_profile("test")
 
 GOOD = ["a warm and quiet film", "bright funny and kind", "it made me smile twice", "lovely from first to last"]
 BAD = ["a cold and empty film", "dull loud and cruel", "it made me yawn twice", "dreadful from first to last"]
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what was imported: to walk through it again and again takes a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,11 +5,12 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli.cli import entities
@@ -22,9 +23,11 @@ from lstmcli.types import Option
 from lstmcli.types import Progress as Told
 
 if TYPE_CHECKING:
+    from lstmcli.config.fields import Row
     from lstmcli.events import Evaluated, Event, Finished, Planned
     from lstmcli.inference.adapt import Adaptation
     from lstmcli.inference.evaluate import Figures, Report
+    from lstmcli.recipes import Shipped
     from lstmcli.storage.checkpoint import Checkpoint
     from lstmcli.types import SplitCheck
 
@@ -80,15 +83,34 @@ class Screen:
 
     # ---- train
 
-    def recipes(self, listed: dict[str, str]) -> None:
+    def recipes(self, groups: "dict[str, list[Shipped]]") -> None:
+        """List the shipped recipes by group; with JSON the line of each by name."""
         if self.json:
-            self.print_json(listed)
+            self.print_json({one.name: one.line for group in groups.values() for one in group})
             return
-        table = Table("recipe", "what it trains", box=None, pad_edge=False, header_style="bold")
-        for name, line in listed.items():
-            table.add_row(name, line)
+        columns = Column("recipe"), Column("time", justify="right"), Column("what it trains")
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for heading, group in groups.items():
+            table.add_row(Text(heading, "italic"))
+            for one in group:
+                table.add_row(f" {one.name}", one.time, one.line)
         self.out.print(table)
-        self.err.print("\nstart one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
+        self.err.print("\ntimes: on one or two processors; each recipe names its machine")
+        self.err.print("start one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
+
+    def fields(self, rows: "list[Row]") -> None:
+        """List keys of recipes."""
+        if self.json:
+            self.print_json([asdict(row) for row in rows])
+            return
+        table = Table("key", "type", "default", "limits", "meaning", box=None, pad_edge=False, header_style="bold")
+        before = None
+        for row in rows:
+            if (row.section, row.kind) != before:
+                table.add_row(Text(f"{row.section}: {row.kind}" if row.kind else row.section, "italic"))
+            before = (row.section, row.kind)
+            table.add_row(f" {row.key}", row.type, row.default, row.limits, row.meaning)
+        self.out.print(table)
 
     def rehearsal(self, config: RunConfig, events: "Iterator[Event]") -> None:
         """Show the recipe, then what a run of it would do; with JSON both as one object."""

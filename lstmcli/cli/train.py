@@ -15,7 +15,7 @@ def train(
         str | None,
         typer.Argument(
             help="A recipe's name, a recipe file, or a file or folder of data (./NAME if a recipe has its name); "
-            "none: list them."
+            "none: list the recipes. With --fields: a section of recipes."
         ),
     ] = None,
     data: Annotated[
@@ -25,10 +25,14 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe; may be repeated."),
     ] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option("--learner", metavar="NAME", help="Meta-train this learner on few-shot tasks: maml, ridge, ..."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the run is written; default: runs/RECIPE.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a run that lies there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing run.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run, or with more --epochs a finished one.")
     ] = False,
@@ -41,6 +45,9 @@ def train(
     ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Do not keep encoded texts in the cache folder.")
+    ] = False,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="List the keys of recipes, or of one section: --fields train.")
     ] = False,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
@@ -57,8 +64,13 @@ def train(
     from lstmcli.cli import render
 
     screen = render.Screen(json=json, quiet=quiet)
+    if fields:
+        from lstmcli.config.fields import rows
+
+        screen.fields(rows(recipe))
+        return
     if recipe is None and data is None:
-        screen.recipes(recipes.listed())
+        screen.recipes(recipes.groups())
         return
     recipe = recipe or str(data)  # data alone: the standard recipe for it
     given = options.given(
@@ -76,13 +88,13 @@ def train(
     )
     if note := recipes.same_name(recipe, "train"):
         screen.note(note)
-    config = recipes.load(recipe, overrides=sets or (), options=given)
+    config = recipes.load(recipe, overrides=sets or (), options=given, learner=learner)
 
     from lstmcli.machine import malloc
     from lstmcli.storage import examples as inputs
     from lstmcli.storage import run_folder
 
-    target = out or run_folder.default(recipe)
+    target = out or run_folder.default(recipe, learner)
     if resume and config.data.name in registry.PROBLEMS:
         raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume; to begin anew: --force")
     if not dry_run:

@@ -11,13 +11,13 @@ from pydantic import Field
 from lstmcli.config.base import Section
 from lstmcli.config.data import Data, Tokens
 from lstmcli.config.learners import (
+    Adapted,
     Finetune,
     Learner,
     LstmOptimizer,
     Maml,
     Matching,
     MetaLstm,
-    Moving,
     Prototypical,
     Reptile,
     Ridge,
@@ -27,6 +27,7 @@ from lstmcli.config.models import Classifier, HeadedReader, LanguageModel, Model
 from lstmcli.config.training import Episodes, Train
 
 __all__ = [
+    "Adapted",
     "Classifier",
     "Data",
     "Episodes",
@@ -39,7 +40,6 @@ __all__ = [
     "Matching",
     "MetaLstm",
     "Model",
-    "Moving",
     "Prototypical",
     "Reader",
     "Reptile",
@@ -56,14 +56,22 @@ __all__ = [
 class RunConfig(Section):
     """The whole recipe."""
 
-    task: Literal["classify", "tag", "model_language"] = "classify"
     data: Data = Data()
     tokens: Tokens = Tokens()
     model: Model = Classifier()
     train: Train = Train()
     learner: Learner = Finetune()
-    episodes: Episodes | None = Field(None, description="Train on small tasks, to adapt well; none: on texts.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Makes the run repeatable.")
+    episodes: Episodes | None = Field(
+        None, description="Meta-train on few-shot tasks (episodes); none: train on texts."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random numbers; makes the run repeatable.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is fast.")
-    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none: as many as are granted.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Precision of products; auto: bfloat16 where it is fast."
+    )
+    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none: all that the process may use.")
+
+    @property
+    def task(self) -> Literal["classify", "tag", "model_language"]:
+        """What the model is trained for, by its kind."""
+        return self.model.task

@@ -14,25 +14,35 @@ Label = Annotated[str, Field(coerce_numbers_to_str=True)]  # 1 in YAML is the la
 class Data(Section):
     """What to read."""
 
-    name: str = Field("table", description="Data set: imdb, reviews, or table for files of your own.")
-    path: Path | None = Field(None, description="Read from this file or folder.")
-    text_column: str = Field("text", description="Column of the text, by name or number from 1; several: title,body.")
-    label_column: str = Field("label", description="Column of the label, by name or by its number from 1.")
-    delimiter: str | None = Field(None, description="What separates columns: one character, or \\t; none: detected.")
+    name: str = Field("table", description="Data set: imdb, reviews, ...; table or texts: your own files.")
+    path: Path | None = Field(
+        None, description="File or folder to read; none: where the data set is found or downloaded."
+    )
+    text_column: str = Field(
+        "text", description="Column of the text, by name or by number from 1; several: title,body."
+    )
+    label_column: str = Field("label", description="Column of the label, by name or by number from 1.")
+    delimiter: str | None = Field(None, description="Column separator: one character, or \\t; none: detected.")
     quote: Literal["auto", "double", "single", "none"] = Field(
-        "auto", description="Quotation marks around cells; none: they are plain text."
+        "auto", description="Quotation marks around cells; none: they are part of the text."
     )
-    encoding: str | None = Field(None, description="Of text files: utf-8, utf-16, cp1252, ...; none: detected.")
+    encoding: str | None = Field(
+        None, description="Encoding of text files: utf-8, utf-16, cp1252, ...; none: detected."
+    )
     header: bool | None = Field(None, description="Whether the first row names the columns; none: detected.")
-    word_column: int | None = Field(None, ge=1, description="Column of the word in column files, from 1.")
-    tag_column: int | None = Field(None, ge=1, description="Column of the tag in column files, from 1.")
-    label_map: dict[Label, Label] = Field(
-        {}, description="Labels of the data to the names that the model has for them."
+    word_column: int | None = Field(
+        None, ge=1, description="Column of the word in column files, from 1; none: detected."
     )
-    domains: tuple[str, ...] = Field((), description="Only these domains of the data set; none named: all.")
-    validation: float = Field(0.1, gt=0, lt=0.9, description="Part of train held out where no validation split is.")
-    limit: int | None = Field(None, ge=2, description="A seeded, stratified sample of this many training examples.")
-    unlabelled: Path | None = Field(None, description="More texts, without labels: lines, or a column text.")
+    tag_column: int | None = Field(None, ge=1, description="Column of the tag in column files, from 1; none: detected.")
+    label_map: dict[Label, Label] = Field({}, description="Mapping of the data's labels to the model's names.")
+    domains: tuple[str, ...] = Field((), description="Domains of the data set to read; empty: all.")
+    validation: float = Field(
+        0.1, gt=0, lt=0.9, description="Fraction of train held out if there is no validation split."
+    )
+    limit: int | None = Field(None, ge=2, description="Size of a seeded, stratified sample of train; none: all.")
+    unlabelled: Path | None = Field(
+        None, description="File of unlabelled texts: one per line, or a column named text; none: no more."
+    )
     bad_rows: Literal["stop", "skip"] = Field("stop", description="What to do with rows that cannot be used.")
     cache: bool = Field(True, description="Keep encoded texts in the user's cache folder.")
 
@@ -56,12 +66,14 @@ class Data(Section):
 class Tokens(Section):
     """How texts become ids."""
 
-    kind: Literal["words", "bpe", "spaces", "given"] = Field(
+    kind: Literal["words", "bpe", "whitespace", "pretokenized"] = Field(
         "words",
-        description="Words and punctuation; byte-pair pieces; what spaces part; or words as the data gives them.",
+        description="Words and punctuation; byte-pair encoding; split at white space; the data's own words.",
     )
-    size: int = Field(30_000, ge=10, le=1_000_000, description="Largest vocabulary.")
-    min_count: int = Field(2, ge=1, description="Rarer words are unknown.")
-    lowercase: bool = Field(True, description="Fold case.")
-    max_tokens: int = Field(400, ge=2, le=100_000, description="Longer texts keep their head and their tail.")
-    head: float = Field(0.5, ge=0, le=1, description="Part of max_tokens that is taken from the head.")
+    size: int = Field(30_000, ge=10, le=1_000_000, description="Maximum size of the vocabulary.")
+    min_count: int = Field(2, ge=1, description="Minimum frequency in train; rarer words are <unk>.")
+    lowercase: bool = Field(True, description="Convert texts to lower case.")
+    max_tokens: int = Field(
+        400, ge=2, le=100_000, description="Maximum tokens per text; of longer texts the head and the tail are kept."
+    )
+    head: float = Field(0.5, ge=0, le=1, description="Fraction of max_tokens taken from the head.")

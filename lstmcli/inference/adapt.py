@@ -209,7 +209,7 @@ def _prepare(
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.vocabulary.given:
         fix = "choose another: --learner finetune"
-        raise ConfigError("the learner is one of whole texts", where=f"task: {checkpoint.config.task}", fix=fix)
+        raise ConfigError("the learner is one of whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         yield Noted(f"labels are now: {listed(parts.vocabulary.labels)}")
         if checkpoint.config.episodes is None:
@@ -239,7 +239,7 @@ def _learned(
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
     choose = wanted.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
-        blank = anew and getattr(parts.config.learner, "start", "own") == "own"
+        blank = anew and getattr(parts.config.learner, "head_init", "model") == "model"
         steps = _best_steps(parts, batch, least=int(blank)) if choose else None
         path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()

@@ -94,7 +94,7 @@ def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
 
 def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     """The vocabulary with the first words of the pretrained vectors too, as many as the recipe says."""
-    source, count = config.model.vectors, getattr(config.model, "carried", 0)
+    source, count = config.model.vectors, getattr(config.model, "frozen_vectors", 0)
     if source is None or count == 0:
         return vocabulary
     found = (
@@ -157,7 +157,7 @@ def with_new_labels(
     if free:
         headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
         yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
-    return _with_bag(headed, texts) if getattr(headed.config.model, "bag", None) == 0 else headed
+    return _with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
 
 
 def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
@@ -166,7 +166,9 @@ def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
     reads the same words."""
     new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
     vocabulary = checkpoint.vocabulary.with_words(new, carried=False) if new else checkpoint.vocabulary
-    config = checkpoint.config.model_copy(update={"model": checkpoint.config.model.model_copy(update={"bag": BAG})})
+    config = checkpoint.config.model_copy(
+        update={"model": checkpoint.config.model.model_copy(update={"bag_of_words": BAG})}
+    )
     begun = registry.find(registry.MODELS, config.model.name).bag(len(vocabulary), BAG)
     alike = torch.from_numpy(likeness(vocabulary.words, BAG))
     begun["projection"] = ((1 - SPELLING) ** 0.5 * begun["projection"].float() + SPELLING**0.5 * alike).half()

@@ -25,7 +25,7 @@ def check_task(config: RunConfig) -> None:
     """Raises ConfigError where the model is of a task that episodes are not drawn for."""
     if config.task != "classify":
         fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
-        raise ConfigError("episodes are drawn of whole texts with labels", where=f"task: {config.task}", fix=fix)
+        raise ConfigError("episodes are drawn of whole texts with labels", where=f"model: {config.model.name}", fix=fix)
 
 
 def drawn_anew(config: RunConfig) -> bool:

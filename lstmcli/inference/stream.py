@@ -22,7 +22,7 @@ def outputs(parts: Parts, store: Store, what: str = "scoring", *, dynamic: bool 
 
     dynamic: each window is learned from after it was scored; the model's own weights are put back at the end.
     """
-    windows = bptt.to_score(store, window=parts.config.train.window if dynamic else WINDOW)
+    windows = bptt.to_score(store, window=parts.config.train.bptt if dynamic else WINDOW)
     losses: Array = np.zeros((1, len(store.ids)))  # [direction, token]
     parts.model.eval()
     for number, (places, logs) in enumerate((_learning if dynamic else _logs)(parts, windows)):

@@ -32,4 +32,4 @@ class Finetune(Learner):
 
 def build(config: Config, model: nn.Module) -> Finetune:
     """A learner for models of this kind."""
-    return Finetune(config, moving(model, config.moves))
+    return Finetune(config, moving(model, config.adapted_parameters))

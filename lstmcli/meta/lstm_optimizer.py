@@ -90,7 +90,9 @@ class LstmOptimizer(Stepping):
     """Learns to make steps of gradients."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
+        super().__init__(
+            moving(model, config.adapted_parameters), model, start=config.head_init, share=config.multi_step_loss_weight
+        )
         self.config = config
         like = next(model.parameters())
         self.rate = nn.Parameter(like.new_tensor(math.log(config.lr)))  # log a
@@ -108,7 +110,7 @@ class LstmOptimizer(Stepping):
         state: State | None = None
         yield weights
         for step in range(self.config.steps):
-            if state is not None and step % self.config.truncate == 0:
+            if state is not None and step % self.config.unroll == 0:
                 weights = {name: value.detach().requires_grad_(exact) for name, value in weights.items()}
                 state = state.cut()
             _, gradients = value_and_grad(losses, weights, exact=exact)

@@ -27,7 +27,9 @@ class Maml(Stepping):
     """Learns, where the recipe says so, inner rates and the scale of prototypes."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
+        super().__init__(
+            moving(model, config.adapted_parameters), model, start=config.head_init, share=config.multi_step_loss_weight
+        )
         self.config = config
         self.rates = nn.ParameterDict()
         if config.rates != "fixed":

@@ -43,8 +43,8 @@ class Matching(Learner):
         self.config = config
         like = model.get_parameter(f"{HEAD}.weight")
         features = like.shape[1]
-        self.nearness = nn.Parameter(like.new_tensor(config.nearness).log())  # log s
-        if config.reads:
+        self.nearness = nn.Parameter(like.new_tensor(config.logit_scale).log())  # log s
+        if config.processing_steps:
             self.over_support = nn.LSTM(features, config.hidden, batch_first=True, bidirectional=True)
             self.over_query = nn.LSTMCell(2 * features, config.hidden)
             self.to_support = nn.Linear(2 * config.hidden, features, bias=False)  # U
@@ -56,7 +56,7 @@ class Matching(Learner):
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:  # noqa: ARG002
         _, embedding = embedded(model, support)
         member = membership(model, support, embedding)
-        if self.config.reads:
+        if self.config.processing_steps:
             if model.training:
                 order = torch.randperm(embedding.shape[1], device=embedding.device)
                 embedding, member = embedding[:, order], member[:, order]
@@ -88,7 +88,7 @@ class Matching(Learner):
     def _in_context(self, embedding: Tensor, texts: Tensor) -> Tensor:
         """f: the texts of the query after K reads of the support, ``[task, batch, feature]``."""
         seen, state = embedding, None
-        for _ in range(self.config.reads):
+        for _ in range(self.config.processing_steps):
             read = self._nearness(seen, texts).softmax(dim=-1) @ texts
             both = torch.cat((embedding, read), dim=-1).flatten(0, 1)
             state = self.over_query(both, state)

@@ -30,7 +30,9 @@ class MetaLstm(Stepping):
     """Learns its two gates."""
 
     def __init__(self, config: Config, model: nn.Module) -> None:
-        super().__init__(moving(model, config.moves), model, start=config.start, share=config.multi_step)
+        super().__init__(
+            moving(model, config.adapted_parameters), model, start=config.head_init, share=config.multi_step_loss_weight
+        )
         self.config = config
         self.input_gate, self.forget_gate = nn.Linear(SEEN, 1), nn.Linear(SEEN, 1)
         for gate, value in ((self.input_gate, config.lr), (self.forget_gate, KEPT)):

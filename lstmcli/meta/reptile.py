@@ -59,4 +59,4 @@ def _both(episode: Episode) -> Batch:
 
 def build(config: Config, model: nn.Module) -> Reptile:
     """A learner for models of this kind."""
-    return Reptile(config, moving(model, config.moves))
+    return Reptile(config, moving(model, config.adapted_parameters))

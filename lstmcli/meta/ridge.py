@@ -29,8 +29,8 @@ class Ridge(Learner):
     def __init__(self, config: Config, model: nn.Module) -> None:
         super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
         like = model.get_parameter(f"{HEAD}.bias")
-        self.strength = nn.Parameter(like.new_tensor(math.log(config.strength)))  # log λ
-        self.sharpness = nn.Parameter(like.new_tensor(math.log(config.sharpness)))  # log a
+        self.strength = nn.Parameter(like.new_tensor(math.log(config.l2)))  # log λ
+        self.sharpness = nn.Parameter(like.new_tensor(math.log(config.logit_scale)))  # log a
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:  # noqa: ARG002
         _, embedding = embedded(model, support)

@@ -49,12 +49,12 @@ class Classifier(nn.Module):
         if config.film:
             self.film = nn.Linear(config.embedding, features, bias=False)
             nn.init.zeros_(self.film.weight)  # at the start whatever is asked is read alike
-        if config.bag:
-            begun = bag(words, config.bag)
+        if config.bag_of_words:
+            begun = bag(words, config.bag_of_words)
             self.register_buffer("projection", begun["projection"])
             self.salience = nn.Parameter(begun["salience"])
             self.gain = nn.Parameter(begun["gain"])
-        self.head = nn.Linear(features + config.bag, labels)
+        self.head = nn.Linear(features + config.bag_of_words, labels)
 
     def forward(self, batch: Batch) -> ClassScores:
         tokens = batch.tokens
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         pooled = dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
         if self.config.film:
             pooled = pooled * (1 + wide(self.film(first)))
-        if self.config.bag:
+        if self.config.bag_of_words:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
             summed = (weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1)
             pooled = torch.cat((wide(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)

@@ -135,11 +135,11 @@ class LanguageModel(nn.Module):
     def _penalty(self, hidden: Tensor, dropped: Tensor, mask: Tensor) -> Tensor:
         """Merity et al. (2017), "Revisiting Activation Regularization for Language RNNs", equations 3 and 4."""
         cost = wide(hidden).new_zeros(())
-        if self.training and self.config.activation:
-            cost = cost + self.config.activation * wide(dropped[mask]).square().mean()
-        if self.training and self.config.slowness and hidden.shape[1] > 1:
+        if self.training and self.config.ar_weight:
+            cost = cost + self.config.ar_weight * wide(dropped[mask]).square().mean()
+        if self.training and self.config.tar_weight and hidden.shape[1] > 1:
             changes = wide(hidden[:, 1:] - hidden[:, :-1])[mask[:, 1:]]
-            cost = cost + self.config.slowness * changes.square().mean()
+            cost = cost + self.config.tar_weight * changes.square().mean()
         return cost
 
 

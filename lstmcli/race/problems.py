@@ -148,8 +148,8 @@ def _check(config: RunConfig) -> None:
         fix = "--set episodes.count=1600"
         raise ConfigError("too few problems to learn from: not one meta-batch", where="episodes.count", fix=fix)
     unread = {
-        "learner.start=own": getattr(learner, "start", "own") != "own",
-        "learner.multi_step=0": getattr(learner, "multi_step", 0) > 0,
+        "learner.head_init=model": getattr(learner, "head_init", "model") != "model",
+        "learner.multi_step_loss_weight=0": getattr(learner, "multi_step_loss_weight", 0) > 0,
         "device=cpu": config.device not in ("auto", "cpu"),
         "precision=float32": config.precision == "bfloat16",
     }

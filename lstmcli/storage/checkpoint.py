@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lstmcli.config import LanguageModel, RunConfig
+from lstmcli.config import LanguageModel, RunConfig, renamed
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
 from lstmcli.storage import atomic, run_folder
@@ -136,14 +136,18 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
     header = json.loads(content["header"])
     return Checkpoint(
-        config=validated(header["config"], where=where),
+        config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=Vocabulary.from_state(header["vocabulary"]),
         tensors=content["tensors"],
         temperature=header["temperature"],
         progress=header["progress"],
         metrics=header["metrics"],
-        context=LanguageModel.model_validate(header["context"]) if "context" in header else None,
+        context=_language_model(header["context"]) if "context" in header else None,
     )
+
+
+def _language_model(values: dict[str, Any]) -> LanguageModel:
+    return LanguageModel.model_validate(renamed.translated({"model": values})["model"])
 
 
 def _checksum(header: str, tensors: dict[str, Tensor]) -> str:

@@ -9,6 +9,7 @@ import platformdirs
 
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
+from lstmcli.config.fields import kinds
 from lstmcli.data import labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
@@ -146,10 +147,24 @@ def read(config: RunConfig) -> Events[Inputs]:
     return Inputs(train, validation, test, more)
 
 
+def _check_model(config: RunConfig, train: list[Example]) -> None:
+    """Raises ConfigError where the model does not learn from such examples; a language model does from all."""
+    target = train[0].target
+    needed = ("tag" if isinstance(target, tuple) else "classify") if target else "model_language"
+    if config.task in (needed, "model_language"):
+        return
+    what = {"tag": "a tag for each word", "classify": "labels of whole texts", "model_language": "no labels"}[needed]
+    models = kinds(RunConfig.model_fields["model"].annotation)
+    fix = " or ".join(f"--set model.name={name}" for name, model in models.items() if vars(model)["task"] == needed)
+    where = f"model.name={config.model.name}, data.name={config.data.name}"
+    raise ConfigError(f"the data has {what}, which the model does not learn from", where=where, fix=fix)
+
+
 def _held_out(config: RunConfig) -> Events[tuple[list[Example], list[Example]]]:
     """What is learned from, and what is held out of it for validation where the data set has no such split."""
     found = splits(config.data)
     train = yield from split(config.data, "train")
+    _check_model(config, train)
     if config.task == "model_language":
         train = yield from _running(config.data, train, found)
     where = str(root_of(config.data))

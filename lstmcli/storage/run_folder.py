@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lstmcli import registry
 from lstmcli.config import Data
 from lstmcli.data.rows import COMPRESSED
 from lstmcli.errors import ConfigError
@@ -24,15 +25,20 @@ RUNS = Path("runs")
 COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labels", "labelled", "labeled", "corpus"}
 
 
-def default(recipe: str) -> Path:
+def default(recipe: str, learner: str | None = None) -> Path:
     """Where a run of the recipe or data is written unless the user says: ./runs/NAME.
 
-    A name that many data sets have in common, as train.csv, follows that of the folder: runs/fold1-train.
+    A name that many data sets have in common, as train.csv, follows that of the folder: runs/fold1-train. With another
+    learner its name ends the folder's: runs/banking77-ridge of banking77-maml.
     """
     path = Path(os.path.normpath(Path(recipe).absolute()))
     name = path.name if path.is_dir() else path.with_suffix("").stem if path.suffix.lower() in COMPRESSED else path.stem
     common = re.split(r"[-_.]", name.lower())[0] in COMMON and path.parent.name
-    return RUNS / (f"{path.parent.name}-{name}" if common else name)
+    name = f"{path.parent.name}-{name}" if common else name
+    if learner is None:
+        return RUNS / name
+    own = next((known for known in registry.LEARNERS if name.endswith(f"-{known}")), "")
+    return RUNS / f"{name.removesuffix(f'-{own}')}-{learner}"
 
 
 @contextmanager

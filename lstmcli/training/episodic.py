@@ -29,7 +29,7 @@ def check(config: RunConfig) -> None:
     if config.learner.name == "finetune":
         fix = "choose one that has: --set learner.name=maml, or reptile; or leave episodes out"
         raise ConfigError("fine-tuning has nothing to learn from episodes", where="learner.name=finetune", fix=fix)
-    for key in ("adversarial", "crop", "teacher", "virtual", "entropy"):
+    for key in ("adversarial_epsilon", "crop", "teacher", "vat_epsilon", "entropy_weight"):
         if getattr(config.train, key) is not None:
             raise ConfigError(f"train.{key} has no effect on episodes", where=f"train.{key}", fix="leave it out")
 

@@ -53,7 +53,7 @@ class LanguageObjective(Objective):
             config = self._parts.config
             seed = (config.seed, epoch)
             train = config.train
-            found = bptt.drawn(self._train, batch_tokens=train.batch_tokens, window=train.window, seed=seed)
+            found = bptt.drawn(self._train, batch_tokens=train.batch_tokens, window=train.bptt, seed=seed)
             self._windows = (epoch, found)
         windows = self._windows[1]
         assert windows is not None

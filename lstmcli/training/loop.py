@@ -51,8 +51,8 @@ def optimizer_for(model: nn.Module, config: Train, rates: Iterable[nn.Parameter]
     """The optimiser that the recipe names, over all weights, and over learned rates, which do not decay."""
     body = [value for name, value in model.named_parameters() if name.startswith(BODY)]
     rest = [value for name, value in model.named_parameters() if not name.startswith(BODY)]
-    groups: list[dict[str, Any]] = [{"params": body, "share": config.body_lr}, {"params": rest}]
-    if config.body_lr == 1 or not body or not rest:
+    groups: list[dict[str, Any]] = [{"params": body, "share": config.encoder_lr_scale}, {"params": rest}]
+    if config.encoder_lr_scale == 1 or not body or not rest:
         groups = [{"params": list(model.parameters())}]
     if kept := list(rates):
         groups.append({"params": kept, "weight_decay": 0.0})

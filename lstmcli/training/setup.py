@@ -40,7 +40,7 @@ SHAPE = (
     "bidirectional",
     "pooling",
     "film",
-    "bag",
+    "bag_of_words",
     "context",
     "softmax",
 )  # of a model, that its weights decide
@@ -113,7 +113,7 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
     fixes = ["rare words: --set tokens.min_count=1"] * (
         config.tokens.min_count > 1 and len(vocabulary) < config.tokens.size
     )
-    fixes += [f"pieces of words, also of texts without spaces: {pieces}"] * (kind in ("words", "spaces"))
+    fixes += [f"pieces of words, also of texts without spaces: {pieces}"] * (kind in ("words", "whitespace"))
     fix = "; ".join(fixes) if own and kind != "bpe" else ""
     tallies = {name: tally(counts(store)) for name, store in full.items()}
     found = [remark for name, its in tallies.items() for remark in its.remark(name, fix=fix if name == "train" else "")]
@@ -191,7 +191,7 @@ def _beside(config: RunConfig) -> Checkpoint | None:
         raise ConfigError("not a language model", where=f"model.context: {path}", fix=fix)
     if config.task == "tag" and found.config.tokens.kind == "bpe":
         what = "the language model reads pieces of words, a tagger whole ones"
-        raise ConfigError(what, where=f"model.context: {path}", fix=f"{fix} --set tokens.kind=spaces")
+        raise ConfigError(what, where=f"model.context: {path}", fix=f"{fix} --set tokens.kind=whitespace")
     return found
 
 

@@ -56,11 +56,13 @@ class SupervisedObjective(Objective):
         def loss_of() -> Mean:
             scores = scores_of()
             mean: Mean = parts.task.loss(scores, batch)
-            return mean if train.entropy is None else mean + train.entropy * parts.task.entropy(scores)
+            return mean if train.entropy_weight is None else mean + train.entropy_weight * parts.task.entropy(scores)
 
-        mean = loss_of() if train.adversarial is None else self._adversary.loss(loss_of, train.adversarial)
-        if train.virtual is not None:
-            mean += self._adversary.virtual(scores_of, parts.task.divergence, batch.tokens, train.virtual)
+        mean = (
+            loss_of() if train.adversarial_epsilon is None else self._adversary.loss(loss_of, train.adversarial_epsilon)
+        )
+        if train.vat_epsilon is not None:
+            mean += self._adversary.virtual(scores_of, parts.task.divergence, batch.tokens, train.vat_epsilon)
         return mean, int(batch.lengths.sum())
 
     def _texts(self, epoch: int) -> Store:

@@ -100,7 +100,7 @@ class Trainer:
         self.out = out
         self.learned = nn.ModuleList((parts.model, parts.learner))
         self.optimizer = optimizer_for(parts.model, parts.config.train, rates=parts.learner.parameters())
-        decay = parts.config.train.average
+        decay = parts.config.train.ema_decay
         self._mean: AveragedModel | None = None
         self._kept = parts  # what is evaluated and saved
         if decay is not None:

@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -22,12 +23,14 @@ def plain(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name.group()).lower()
 
 
+known = cache(packages_distributions)
+
+
 def distributions(files: list[Path]) -> set[str]:
     """Of what the files import, the distributions that hold it."""
     names = {name.split(".")[0] for path in files for name in imported(path)}
-    found = packages_distributions()
     foreign = names - set(sys.stdlib_module_names) - {"lstmcli", "tests"}
-    return {plain(next(iter(found.get(name, [name])))) for name in foreign}
+    return {plain(next(iter(known().get(name, [name])))) for name in foreign}
 
 
 @pytest.fixture(autouse=True)

@@ -226,6 +226,7 @@ def test_memory_does_not_grow_with_the_shapes_of_batches() -> None:
     assert float(done.stdout.splitlines()[-1]) < 20  # MB over 400 shapes; 70 and more if each left a kernel behind
 
 
+@pytest.mark.slow
 def test_importing_changes_nothing() -> None:
     pytest.importorskip("torch")
     imported = [name for name in source.MODULES if name != "lstmcli.sklearn"]  # its estimator is one of scikit-learn

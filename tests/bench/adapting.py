@@ -57,7 +57,7 @@ def texts() -> Batch:
 
 def ours(order: str, episode: Episode) -> Callable[[], None]:
     model = build(MODEL, words=WORDS, labels=2)
-    learner = maml.build(Maml(order=order, moves=MOVES, steps=STEPS, lr=RATE), model)
+    learner = maml.build(Maml(order=order, adapted_parameters=MOVES, steps=STEPS, lr=RATE), model)
 
     def step() -> None:
         model.zero_grad()

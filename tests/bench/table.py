@@ -54,22 +54,23 @@ class Part:
     lr: float = 0.01
     own: float = 0.3  # the rate of steps from a head that knows nothing: best on validation of 0.01, 0.1, 0.3 and 1
     sets: tuple[str, ...] = ()
+    learner: str | None = None  # of the encoder
 
 
 PARTS = {
-    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="own", lr=0.05, own=0.05,
+    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="model", lr=0.05, own=0.05,
                  sets=("tokens.max_tokens=128",)),
-    "banking77": Part("banking77-prototypical", "banking77-maml", 160, sets=("tokens.max_tokens=32",)),
-    "clinc150": Part("clinc150-prototypical", "clinc150-maml", 160, sets=("tokens.max_tokens=32",)),
+    "banking77": Part("banking77-maml", "banking77-maml", 160, learner="prototypical", sets=("tokens.max_tokens=32",)),
+    "clinc150": Part("clinc150-maml", "clinc150-maml", 160, learner="prototypical", sets=("tokens.max_tokens=32",)),
 }  # fmt: skip
 LEARNERS: dict[str, dict[str, Any]] = {
-    "MAML, first order": {"name": "maml", "moves": "all", "steps": 3},
-    "MAML, second order": {"name": "maml", "moves": "all", "steps": 3, "order": "second"},
-    "ANIL": {"name": "maml", "moves": "head", "steps": 3, "order": "second"},
-    "Meta-SGD": {"name": "maml", "moves": "all", "steps": 3, "rates": "weight"},
-    "Reptile": {"name": "reptile", "moves": "all", "steps": 5},
-    "LSTM optimiser": {"name": "lstm-optimizer", "moves": "head", "steps": 5},
-    "meta-LSTM": {"name": "meta-lstm", "moves": "head", "steps": 5},
+    "MAML, first order": {"name": "maml", "adapted_parameters": "all", "steps": 3},
+    "MAML, second order": {"name": "maml", "adapted_parameters": "all", "steps": 3, "order": "second"},
+    "ANIL": {"name": "maml", "adapted_parameters": "head", "steps": 3, "order": "second"},
+    "Meta-SGD": {"name": "maml", "adapted_parameters": "all", "steps": 3, "rates": "weight"},
+    "Reptile": {"name": "reptile", "adapted_parameters": "all", "steps": 5},
+    "LSTM optimiser": {"name": "lstm-optimizer", "adapted_parameters": "head", "steps": 5},
+    "meta-LSTM": {"name": "meta-lstm", "adapted_parameters": "head", "steps": 5},
     "matching": {"name": "matching"},
     "prototypical": {"name": "prototypical"},
     "ridge": {"name": "ridge"},
@@ -116,7 +117,7 @@ def learner_sets(name: str, part: Part) -> list[str]:
     """The overrides that choose the learner, beginning as the part says."""
     settings = dict(LEARNERS[name])
     if settings["name"] in ("maml", "lstm-optimizer", "meta-lstm"):
-        settings |= {"start": part.start, "lr": part.lr}
+        settings |= {"head_init": part.start, "lr": part.lr}
     elif "steps" in settings:
         settings["lr"] = part.own
     return [f"learner={json.dumps(settings)}"]
@@ -126,7 +127,7 @@ def measured(data: str) -> dict[str, Figures]:
     """By seed the figures of every learner and of what needs none."""
     part = PARTS[data]
     threads = f"threads={torch.get_num_threads()}"
-    base = recipes.load(part.encoder, overrides=[threads])
+    base = recipes.load(part.encoder, overrides=[threads], learner=part.learner)
     encoder = trained(base, OUT / data / "encoder")
     found = {}
     for seed in part.seeds:

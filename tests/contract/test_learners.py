@@ -29,26 +29,44 @@ from tests.contract.slopes import slope
 
 TASKS, WAYS, SHOTS, TIME, WORDS = 3, 3, 2, 5, 12
 VARIANTS: dict[str, list[Section]] = {
-    "finetune": [Finetune(moves=moves, steps=3, lr=0.3) for moves in ("head", "biases+head", "lstm+head", "all")],
+    "finetune": [
+        Finetune(adapted_parameters=adapted, steps=3, lr=0.3) for adapted in ("head", "biases+head", "lstm+head", "all")
+    ],
     "maml": [
-        *(Maml(moves=moves, steps=2, lr=0.3) for moves in ("all", "lstm+head", "biases+head", "head")),
-        *(Maml(rates=rates, steps=2, lr=0.3, multi_step=0.3) for rates in ("weight", "layer-step")),
-        *(Maml(start="prototypes", moves=moves, steps=2, lr=0.05, rates="weight") for moves in ("all", "head")),
+        *(Maml(adapted_parameters=moves, steps=2, lr=0.3) for moves in ("all", "lstm+head", "biases+head", "head")),
+        *(Maml(rates=rates, steps=2, lr=0.3, multi_step_loss_weight=0.3) for rates in ("weight", "layer-step")),
+        *(
+            Maml(head_init="prototypes", adapted_parameters=adapted, steps=2, lr=0.05, rates="weight")
+            for adapted in ("all", "head")
+        ),
     ],
     "lstm-optimizer": [
-        *(LstmOptimizer(moves=moves, steps=3, lr=0.3, hidden=4) for moves in ("all", "head")),
-        LstmOptimizer(moves="lstm+head", steps=2, lr=1.0, hidden=4, layers=1, sees_weights=True, multi_step=0.3),
-        LstmOptimizer(start="prototypes", steps=2, lr=0.3, hidden=4),
-        LstmOptimizer(moves="head", steps=3, lr=0.3, hidden=4, sees_task=True),
+        *(LstmOptimizer(adapted_parameters=moves, steps=3, lr=0.3, hidden=4) for moves in ("all", "head")),
+        LstmOptimizer(
+            adapted_parameters="lstm+head",
+            steps=2,
+            lr=1.0,
+            hidden=4,
+            layers=1,
+            sees_weights=True,
+            multi_step_loss_weight=0.3,
+        ),
+        LstmOptimizer(head_init="prototypes", steps=2, lr=0.3, hidden=4),
+        LstmOptimizer(adapted_parameters="head", steps=3, lr=0.3, hidden=4, sees_task=True),
     ],
-    "matching": [Matching(distance=distance, reads=reads, hidden=3, nearness=2.0)
-                 for distance in ("cosine", "squared") for reads in (0, 2)],
-    "meta-lstm": [MetaLstm(moves=moves, start=start, steps=2, lr=0.3, multi_step=0.3)
-                  for moves, start in (("all", "own"), ("head", "own"), ("head", "prototypes"))],
+    "matching": [
+        Matching(distance=distance, processing_steps=reads, hidden=3, logit_scale=2.0)
+        for distance in ("cosine", "squared")
+        for reads in (0, 2)
+    ],
+    "meta-lstm": [
+        MetaLstm(adapted_parameters=moves, head_init=start, steps=2, lr=0.3, multi_step_loss_weight=0.3)
+        for moves, start in (("all", "model"), ("head", "model"), ("head", "prototypes"))
+    ],
     "prototypical": [Prototypical()],
-    "reptile": [Reptile(moves=moves, steps=3, lr=0.3) for moves in ("all", "head")],
+    "reptile": [Reptile(adapted_parameters=moves, steps=3, lr=0.3) for moves in ("all", "head")],
     "ridge": [Ridge()],
-}  # fmt: skip
+}
 CASES = [pytest.param(name, config, id=f"{name}-{number}")
          for name in sorted(registry.LEARNERS) for number, config in enumerate(VARIANTS[name])]  # fmt: skip
 battery = pytest.mark.parametrize(("name", "config"), CASES)
@@ -135,14 +153,14 @@ def test_an_adapted_model_is_the_model_at_other_weights(name: str, config: Secti
 @battery
 def test_a_model_with_a_bag_of_words_is_adapted_too(name: str, config: Section) -> None:
     """One of its weights is a single number."""
-    its = build(Classifier(embedding=4, hidden=3, dropout=0.0, bag=5), words=WORDS, labels=WAYS).double()
+    its = build(Classifier(embedding=4, hidden=3, dropout=0.0, bag_of_words=5), words=WORDS, labels=WAYS).double()
     learner = learner_for(name, config, its)
     assert learner.meta_loss(its, episode(), loss).isfinite().all()
 
 
 @battery
 def test_the_order_of_the_support_does_not_matter(name: str, config: Section) -> None:
-    if name == "matching" and config.reads:
+    if name == "matching" and config.processing_steps:
         pytest.skip("an LSTM reads the support")
     its, support, query = model(), batch(1), batch(2)
     learner = learner_for(name, config, its)
@@ -166,7 +184,7 @@ def test_a_class_without_texts_is_not_answered(name: str, config: Section) -> No
 
 @battery
 def test_zero_steps_change_nothing(name: str, config: Section) -> None:
-    if not hasattr(config, "steps") or getattr(config, "start", "own") != "own":
+    if not hasattr(config, "steps") or getattr(config, "head_init", "model") != "model":
         pytest.skip("a head made of the support is a step of its own")
     its = model()
     weights = end(learner_for(name, config.model_copy(update={"steps": 0}), its), its, batch(1))
@@ -230,7 +248,7 @@ def test_it_equals_the_loop_over_tasks_steps_and_the_fused_kernel(name: str, con
 @pytest.mark.parametrize("moves", ["all", "head"])
 def test_without_steps_prototypes_are_those_of_a_prototypical_network(moves: str) -> None:
     its, support, query = model(), batch(1), batch(2)
-    learner = learner_for("maml", Maml(start="prototypes", moves=moves, steps=0), its)
+    learner = learner_for("maml", Maml(head_init="prototypes", adapted_parameters=moves, steps=0), its)
     weights = end(learner, its, support)
     for task in range(TASKS):
         learned = its(one_task(support, task)).embedding
@@ -258,7 +276,7 @@ def test_the_exact_meta_gradient_holds_for_other_poolings(pooling: str) -> None:
 @pytest.mark.parametrize("moves", ["all", "head"])
 def test_the_first_order_gradient_is_that_of_the_query_where_the_steps_lead(moves: str) -> None:
     its = model()
-    learner = learner_for("maml", Maml(moves=moves, steps=2, lr=0.3), its)
+    learner = learner_for("maml", Maml(adapted_parameters=moves, steps=2, lr=0.3), its)
     given = episode()
     learner.meta_loss(its, given, loss).sum().backward()
     reached = end(learner, its, given.support)

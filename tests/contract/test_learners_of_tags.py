@@ -17,11 +17,11 @@ from tests.contract.slopes import slope
 
 TASKS, TEXTS, TIME, FORMS, LABELS = 2, 4, 5, 6, 9
 CASES: list[tuple[str, Section]] = [
-    ("finetune", Finetune(moves="head", steps=3, lr=0.3)),
-    ("finetune", Finetune(moves="all", steps=2, lr=0.1)),
-    ("maml", Maml(moves="all", steps=2, lr=0.1)),
-    ("maml", Maml(moves="head", steps=2, lr=0.3)),
-    ("reptile", Reptile(moves="all", steps=2, lr=0.1)),
+    ("finetune", Finetune(adapted_parameters="head", steps=3, lr=0.3)),
+    ("finetune", Finetune(adapted_parameters="all", steps=2, lr=0.1)),
+    ("maml", Maml(adapted_parameters="all", steps=2, lr=0.1)),
+    ("maml", Maml(adapted_parameters="head", steps=2, lr=0.3)),
+    ("reptile", Reptile(adapted_parameters="all", steps=2, lr=0.1)),
 ]
 battery = pytest.mark.parametrize(("name", "config"), CASES, ids=str)
 
@@ -81,7 +81,7 @@ def test_tasks_together_learn_what_each_learns_in_a_plain_loop(name: str, config
 @pytest.mark.parametrize(("moves", "characters"), [("all", "none"), ("head", "cnn"), ("lstm+head", "none")])
 def test_the_exact_meta_gradient_through_the_chain_equals_the_finite_difference(moves: str, characters: str) -> None:
     its = model(characters)
-    learner = learner_for("maml", Maml(order="second", moves=moves, steps=2, lr=0.2), its)
+    learner = learner_for("maml", Maml(order="second", adapted_parameters=moves, steps=2, lr=0.2), its)
     given = Episode(batch(1), batch(2), ())
     exact, numeric = slope(learner, its, given, loss)
     assert exact == pytest.approx(numeric, rel=1e-6)

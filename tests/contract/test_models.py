@@ -50,7 +50,7 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
         for both, layers in ((True, 1), (False, 2))
     ]
     + [Classifier(embedding=6, hidden=5, dropout=0.0, film=True)]
-    + [Classifier(embedding=6, hidden=5, dropout=0.0, bag=7)]
+    + [Classifier(embedding=6, hidden=5, dropout=0.0, bag_of_words=7)]
     + [Classifier(embedding=6, hidden=5, dropout=0.0, context=CONTEXT)],
     "language-model": [
         LanguageModel(embedding=12, hidden=16, dropout=0.0, softmax=softmax, bidirectional=both, layers=layers)
@@ -84,7 +84,9 @@ def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
     beside = None if getattr(config.model, "context", None) is None else BESIDE
     if beside is not None:
         texts = [example.text if isinstance(example.text, str) else " ".join(example.text) for example in examples]
-        words = finish(built(list(map(Example, texts)), Tokens(min_count=1, kind="spaces"), cache=None, running=True))
+        words = finish(
+            built(list(map(Example, texts)), Tokens(min_count=1, kind="whitespace"), cache=None, running=True)
+        )
         tagging = config.task == "tag"
         vocabulary = vocabulary.with_context(words) if tagging else words.with_labels(vocabulary.labels)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32), beside)
@@ -94,8 +96,7 @@ def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
 def config_of(model: Section, **train: object) -> RunConfig:
     task = model.task
     return RunConfig(
-        task=task,
-        tokens=Tokens(min_count=1, kind="given" if task == "tag" else "words"),
+        tokens=Tokens(min_count=1, kind="pretokenized" if task == "tag" else "words"),
         model=model,
         train=Train(**{"epochs": 2, "batch_tokens": 16, **train}),
         precision="float32",

@@ -40,10 +40,14 @@ def test_train_alone_lists_the_recipes(run: Run, capsys: Captured) -> None:
     assert run("train", "--json") == 0
     recipes = json.loads(capsys.readouterr().out)
     assert recipes.keys() >= {"imdb", "reviews", "table"}
-    for line, (name, what) in zip(shown[1:], recipes.items(), strict=True):  # a line each, as wide as a terminal
-        assert line.startswith(name)
+    headings = ["your own data", "sentiment", "entities", "language models", "few-shot", "optimiser benchmark"]
+    assert [line for line in shown[1:] if not line.startswith(" ")] == headings
+    listed = [line.strip() for line in shown[1:] if line not in headings]
+    for line, (name, what) in zip(listed, recipes.items(), strict=True):  # a line each, as wide as a terminal
+        assert line.startswith(f"{name} ")
         assert line.endswith(what)
-        assert len(line) <= 80
+        assert len(line) < 80
+    assert next(line for line in listed if line.startswith("imdb-lm ")).split()[1:3] == ["85", "min"]
 
 
 def test_a_dry_run_writes_nothing(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -25,7 +25,7 @@ from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
 LANGUAGE = ["model.embedding=6", "model.hidden=8", "model.bidirectional=true", "train.batch_tokens=64",
-            "train.window=8", "train.epochs=2", "precision=float32"]  # fmt: skip
+            "train.bptt=8", "train.epochs=2", "precision=float32"]  # fmt: skip
 TEXTS = "Ada Byron saw Turin .\nGrace Byron left Oslo .\nsaw Lima .\na warm film\na cold film\n" * 4
 
 
@@ -37,7 +37,7 @@ def begun(recipe: str, out: Path, *overrides: str) -> list:
 @pytest.fixture
 def language_model(tmp_path: Path) -> Path:
     (tmp_path / "texts.txt").write_text(TEXTS, "utf-8")
-    begun("lm", tmp_path / "lm", f"data.path={tmp_path / 'texts.txt'}", "tokens.kind=spaces", *LANGUAGE)
+    begun("lm", tmp_path / "lm", f"data.path={tmp_path / 'texts.txt'}", "tokens.kind=whitespace", *LANGUAGE)
     return tmp_path / "lm" / run_folder.MODEL
 
 
@@ -46,7 +46,7 @@ def noisy(language_model: Path, tmp_path: Path) -> list[str]:
     """The recipe of a tagger that reads with the language model."""
     return [*SMALL_TAGGER, "model.vectors=none", f"data.path={write(tmp_path / 'mine')}", "data.limit=20",
             f"model.context={language_model}", "train.epochs=2", "precision=float32", "train.save_every=0",
-            "train.adversarial=0.1", "train.average=0.8"]  # fmt: skip
+            "train.adversarial_epsilon=0.1", "train.ema_decay=0.8"]  # fmt: skip
 
 
 def test_a_tagger_needs_the_language_model_s_file_no_more(
@@ -100,7 +100,7 @@ def test_a_classifier_reads_the_language_model_s_words(
     language_model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = write_table(tmp_path / "mine.csv")
-    sets = [*SMALL_CLASSIFIER, f"model.context={language_model}", "model.bag=5", "train.epochs=2"]
+    sets = [*SMALL_CLASSIFIER, f"model.context={language_model}", "model.bag_of_words=5", "train.epochs=2"]
     begun(str(table), tmp_path / "run", *sets)
     path = tmp_path / "run" / run_folder.MODEL
     origin, found = checkpoints.load(language_model), checkpoints.load(path)

@@ -12,6 +12,8 @@ from lstmcli.config import Data
 from lstmcli.data.readers import conll2003, entities
 from lstmcli.data.text import conll_format
 from lstmcli.errors import ConfigError, DataError
+from lstmcli.storage import examples as inputs
+from lstmcli.types import finish
 
 Run = Callable[..., int]
 SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128",
@@ -151,10 +153,20 @@ def test_data_of_the_other_kind_is_told(tagger: Path, trained: Path, run: Run, t
     assert "the model labels whole texts" in capsys.readouterr().err
 
 
-def test_a_task_and_model_that_do_not_fit_are_told() -> None:
-    with pytest.raises(ConfigError, match="does not fit the task") as caught:
-        recipes.load("reviews", overrides=["model.name=tagger"])
-    assert caught.value.fix == "--set model.name=classifier"
+@pytest.mark.parametrize(
+    ("recipe", "model", "what", "fix"),
+    [
+        ("reviews", "{name: tagger}", "the data has labels of whole texts", "--set model.name=classifier"),
+        ("entities", "{name: classifier}", "the data has a tag for each word", "--set model.name=tagger"),
+    ],
+)
+def test_data_that_the_model_does_not_learn_from_is_reported(recipe: str, model: str, what: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=what) as caught:
+        finish(inputs.read(recipes.load(recipe, overrides=[f"model={model}"])))
+    assert caught.value.fix == fix
+
+
+def test_a_model_of_an_unknown_name_is_reported() -> None:
     with pytest.raises(ConfigError, match="'rnn' is not a model") as caught:
         recipes.load("reviews", overrides=["model.name=rnn"])
     assert "classifier, language-model, tagger" in caught.value.fix

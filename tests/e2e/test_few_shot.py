@@ -25,7 +25,7 @@ from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
-LEARN = ["learner.name=maml", "learner.steps=2", "learner.rates=layer-step", "learner.moves=lstm+head",
+LEARN = ["learner.name=maml", "learner.steps=2", "learner.rates=layer-step", "learner.adapted_parameters=lstm+head",
          "data.validation=0.4", "episodes.shots=2", "episodes.queries=2", "episodes.batch=3", "episodes.count=6",
          "episodes.validation=4"]  # fmt: skip
 
@@ -327,7 +327,7 @@ def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: P
     few = ["learner.steps=2"] if name in ("lstm-optimizer", "maml", "meta-lstm", "reptile") else []
     sets = [part for override in [*SMALL, *LEARN[4:], f"learner.name={name}", *few] for part in ("--set", override)]
     out = tmp_path / "run"
-    assert run("train", domains, *sets, "--epochs", "2", "--out", out, "-q") == 0
+    assert run("train", domains, *sets, "--epochs", "1", "--out", out, "-q") == 0
     arguments = ["-c", out, "--data", domains, "--shots", "2"]
     assert run("evaluate", *arguments, "--episodes", "4") == 0
     assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
@@ -393,7 +393,7 @@ def test_steps_that_lead_nowhere_are_not_taken(run: Run, trained: Path, tmp_path
 
 
 def test_a_learner_named_again_keeps_its_settings(run: Run, domains: Path, tmp_path: Path, capsys: Captured) -> None:
-    sets = [part for override in [*SMALL, *LEARN[4:], "learner={name: matching, hidden: 5, reads: 1}"]
+    sets = [part for override in [*SMALL, *LEARN[4:], "learner={name: matching, hidden: 5, processing_steps: 1}"]
             for part in ("--set", override)]  # fmt: skip
     assert run("train", domains, *sets, "--epochs", "1", "--out", tmp_path / "run", "-q") == 0
     arguments = ["evaluate", "-c", tmp_path / "run", "--data", domains, "--shots", "2", "--episodes", "4", "--json"]

@@ -28,7 +28,7 @@ from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
-SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.window=8", "precision=float32"]
+SMALL = ["model.embedding=16", "model.hidden=24", "train.batch_tokens=64", "train.bptt=8", "precision=float32"]
 WHO, WHAT, HOW = ("the cat", "a dog", "the old hen"), ("sat", "slept", "sang"), ("well .", "on a mat .", "")
 
 
@@ -146,7 +146,7 @@ def test_a_stream_is_scored_with_what_came_before(model: Path, tmp_path: Path) -
 
 
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    noisy = ["weight_drop=0.2", "embedding_dropout=0.1", "activation=1", "slowness=1"]
+    noisy = ["weight_drop=0.2", "embedding_dropout=0.1", "ar_weight=1", "tar_weight=1"]
     sets = ["train.epochs=2", "train.save_every=0", "precision=float32", "train.accumulate=2"]
     sets += [*SMALL, *(f"model.{noise}" for noise in noisy)]
     config = recipes.load("lm", overrides=[*sets, f"data.path={write(tmp_path / 'mine.txt')}"])
@@ -154,7 +154,13 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None
 
 
 def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp_path: Path) -> None:
-    sets = [*SMALL_CLASSIFIER, f"model.init={model}", "model.embedding=16", "model.hidden=24", "train.body_lr=0.1"]
+    sets = [
+        *SMALL_CLASSIFIER,
+        f"model.init={model}",
+        "model.embedding=16",
+        "model.hidden=24",
+        "train.encoder_lr_scale=0.1",
+    ]
     config = recipes.load(str(table), overrides=[*sets, "train.epochs=1", "train.lr=1e-9"])
     data = finish(inputs.read(config))
     list(train(config, data, tmp_path / "run"))
@@ -174,7 +180,7 @@ def test_the_body_learns_at_its_share_of_the_rate(model: Path, table: Path, tmp_
     moved = {}
     for share in (1.0, 0.01):
         sets = [*SMALL_CLASSIFIER, f"model.init={model}", "model.embedding=16", "model.hidden=24",
-                f"train.body_lr={share}", "train.epochs=1", "train.weight_decay=0"]  # fmt: skip
+                f"train.encoder_lr_scale={share}", "train.epochs=1", "train.weight_decay=0"]  # fmt: skip
         config = recipes.load(str(table), overrides=sets)
         list(train(config, finish(inputs.read(config)), tmp_path / str(share)))
         begun = checkpoints.load(tmp_path / str(share) / "model.pt").group("model")
@@ -194,8 +200,8 @@ def test_mistakes_with_language_models_are_told(
         (("train", "lm", "--data", tmp_path / "none.txt"), "there is no such file or folder"),
         (("train", table, "--set", "model.init=none.pt", "--out", tmp_path / "z"), "model.init: none.pt"),
         (("train", table, "--set", "model.context=none.pt", "--out", tmp_path / "z"), "model.context: none.pt"),
-        (("train", "lm", "--data", write(tmp_path / "m.txt"), "--set", "tokens.kind=given", "--out", tmp_path / "y"),
-         "does not fit the task"),
+        (("train", "lm", "--data", write(tmp_path / "m.txt"), "--out", tmp_path / "y",
+          "--set", "tokens.kind=pretokenized"), "does not fit the task"),
     ):  # fmt: skip
         assert run(*arguments) == 2
         assert said in " ".join(capsys.readouterr().err.split()), arguments
@@ -256,7 +262,7 @@ def test_how_long_training_s_windows_are_does_not_move_the_score(model: Path) ->
     store = finish(encode(loaded.vocabulary, [Example("the cat sat on a mat .")] * 20, cache=None))
     found = []
     for window in (4, 60):
-        config = recipes.adjusted(loaded.config, [Option("train.window", "--set", window)])
+        config = recipes.adjusted(loaded.config, [Option("train.bptt", "--set", window)])
         parts = assemble.restored(replace(loaded, config=config), runtime.prepare(config))
         found.append(finish(stream.outputs(parts, store)))
     np.testing.assert_array_equal(*found)

@@ -90,6 +90,7 @@ def test_predict_tells_what_it_could_not_read(run: Run, trained: Path, capsys: C
     assert len(shown.out.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_fault(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(f"{GOOD[0]}\n" * 5_000)  # more than a pipe holds
     command = f"{sys.executable} -m lstmcli predict -q -c {trained} --input {tmp_path / 'a.txt'} | head -n 2"

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from lstmcli import recipes
-from lstmcli.config import RunConfig
+from lstmcli.config import RunConfig, renamed
 from lstmcli.errors import ConfigError
 from lstmcli.events import Evaluated, Event, Noted, Planned, Stepped
 from lstmcli.storage import checkpoint as checkpoints
@@ -33,9 +34,9 @@ NOISY = [
     "precision=float32",
     "train.save_every=0",
     "train.crop=4",
-    "train.adversarial=0.1",
-    "train.average=0.8",
-    "train.body_lr=0.5",
+    "train.adversarial_epsilon=0.1",
+    "train.ema_decay=0.8",
+    "train.encoder_lr_scale=0.5",
 ]
 
 
@@ -203,3 +204,23 @@ def test_texts_are_let_go_once_they_are_encoded(
     monkeypatch.setattr(Trainer, "plan", told)
     assert run(*train_arguments(table, tmp_path / "run")) == 0
     assert seen
+
+
+def test_a_run_of_an_earlier_version_goes_on_though_its_keys_had_other_names(table: Path, tmp_path: Path) -> None:
+    short, long = (recipes.load(str(table), overrides=[*NOISY, f"train.epochs={epochs}"]) for epochs in (1, 2))
+    data = finish(examples.read(long))
+    list(run(short, data, tmp_path))
+    last = tmp_path / run_folder.LAST
+    content = torch.load(last, weights_only=True)
+    header = json.loads(content["header"])
+    for old, new in renamed.KEYS.items():
+        section, name = new.split(".")
+        if name in header["config"][section]:
+            header["config"][section][old.partition(".")[2]] = header["config"][section].pop(name)
+    assert header["config"]["train"]["average"] == 0.8
+    header["config"]["task"] = "classify"
+    content["header"] = json.dumps(header)
+    content["checksum"] = checkpoints._checksum(content["header"], content["tensors"])
+    torch.save(content, last)
+    list(run(long, data, tmp_path, resume=True, chosen=["train.epochs"]))
+    assert checkpoints.load(tmp_path / run_folder.MODEL).config == long

@@ -142,11 +142,11 @@ def test_a_pupil_learns_words_that_no_labelled_text_has(
 
 
 def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: Path) -> None:
-    sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "model.word_dropout=0", "train.entropy=0.5"]
+    sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "model.word_dropout=0", "train.entropy_weight=0.5"]
     config = recipes.load(str(table), overrides=[*sets, "precision=float32"])
     found = finish(setup.prepare(config, finish(inputs.read(config)), None))
     stores = {name: store.truncated(config.tokens) for name, store in found.texts.items()}
-    free = config.model_copy(update={"train": config.train.model_copy(update={"entropy": None})})
+    free = config.model_copy(update={"train": config.train.model_copy(update={"entropy_weight": None})})
     costly, plain = (
         SupervisedObjective(replace(found.parts, config=one), found.texts, stores) for one in (config, free)
     )
@@ -185,8 +185,14 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     teacher = tmp_path / "teacher.pt"
     teacher.write_bytes(trained.read_bytes())
     how = {"a model": [f"train.teacher={teacher}"], "linear": ["train.teacher=linear"],
-           "nobody": ["train.virtual=0.3", "train.entropy=0.2"]}[by]  # fmt: skip
-    noisy = ["train.crop=4", "train.adversarial=0.1", "train.save_every=0", "train.epochs=2", "train.batch_tokens=160"]
+           "nobody": ["train.vat_epsilon=0.3", "train.entropy_weight=0.2"]}[by]  # fmt: skip
+    noisy = [
+        "train.crop=4",
+        "train.adversarial_epsilon=0.1",
+        "train.save_every=0",
+        "train.epochs=2",
+        "train.batch_tokens=160",
+    ]
     config = recipes.load(str(table), overrides=[*SMALL, *noisy, *how, f"data.unlabelled={more}"])
     ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
 
@@ -243,4 +249,4 @@ def test_mistakes_with_teachers_are_told(
 
 
 def begun_language(texts: Path, out: Path) -> Path:
-    return begun("lm", out, f"data.path={texts}", "train.epochs=1", "train.window=8")  # type: ignore[arg-type]
+    return begun("lm", out, f"data.path={texts}", "train.epochs=1", "train.bptt=8")  # type: ignore[arg-type]

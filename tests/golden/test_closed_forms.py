@@ -67,7 +67,7 @@ def test_a_text_belongs_to_the_nearest_mean() -> None:
 @pytest.mark.parametrize("strength", [0.01, 2.0])
 def test_ridge_solves_the_normal_equations(strength: float) -> None:
     model = Given()
-    ours = said(ridge.build(Ridge(strength=strength, sharpness=3.0), model).double(), model)
+    ours = said(ridge.build(Ridge(l2=strength, logit_scale=3.0), model).double(), model)
     for task in range(TASKS):
         x = np.hstack([rows(model, SUPPORT, task), np.ones((TARGETS.shape[1], 1))])
         held = strength * (x**2).sum(axis=1).mean()
@@ -90,7 +90,7 @@ def answer(attention: np.ndarray, targets: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("distance", ["cosine", "squared"])
 def test_matching_begins_as_plain_attention(distance: str, reads: int) -> None:
     model = Given()
-    ours = said(matching.build(Matching(distance=distance, reads=reads, nearness=1.5), model), model)
+    ours = said(matching.build(Matching(distance=distance, processing_steps=reads, logit_scale=1.5), model), model)
     for task in range(TASKS):
         e = rows(model, SUPPORT, task)
         for place, q in enumerate(rows(model, QUERY, task)):
@@ -110,7 +110,7 @@ def cell(x: np.ndarray, state: tuple[np.ndarray, np.ndarray], weights: list[Tens
 @pytest.mark.parametrize("distance", ["cosine", "squared"])
 def test_matching_reads_in_context_as_its_equations_say(distance: str) -> None:
     model, hidden, reads = Given(), 3, 2
-    learner = matching.build(Matching(distance=distance, reads=reads, hidden=hidden, nearness=1.5), model)
+    learner = matching.build(Matching(distance=distance, processing_steps=reads, hidden=hidden, logit_scale=1.5), model)
     for part in (learner.to_support, learner.to_query):
         nn.init.normal_(part.weight)
     u, v = (part.weight.detach().numpy() for part in (learner.to_support, learner.to_query))
@@ -140,7 +140,7 @@ def test_matching_reads_in_context_as_its_equations_say(distance: str) -> None:
 
 def test_training_reads_the_support_in_an_order_drawn_anew() -> None:
     model = Given()
-    learner = matching.build(Matching(reads=1), model)
+    learner = matching.build(Matching(processing_steps=1), model)
     nn.init.normal_(learner.to_support.weight)
     one, two = (said(learner, model.train()) for _ in range(2))
     assert not np.allclose(one, two)

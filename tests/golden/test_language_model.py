@@ -145,7 +145,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Tensor], list[Tenso
 def test_large_and_changing_states_cost_what_the_paper_says(read: list[tuple[list[Tensor], list[Tensor]]]) -> None:
     batch = batch_of([[2, 5, 6, 7, 2], [2, 9, 10]])
     plain = model_of(bidirectional=True)
-    costly = model_of(bidirectional=True, activation=2.0, slowness=3.0)
+    costly = model_of(bidirectional=True, ar_weight=2.0, tar_weight=3.0)
     costly.load_state_dict(plain.state_dict())
     assert not costly(batch).penalty
     read.clear()

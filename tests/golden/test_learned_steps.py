@@ -170,7 +170,7 @@ def test_the_meta_lstm_is_its_equations() -> None:
 @pytest.mark.parametrize(("truncate", "reaches"), [(2, False), (3, True)])
 def test_a_derivative_goes_back_as_far_as_it_is_told(truncate: int, reaches: bool) -> None:
     model = Least()
-    config = LstmOptimizer(steps=3, lr=RATE, hidden=5, truncate=truncate, order="second")
+    config = LstmOptimizer(steps=3, lr=RATE, hidden=5, unroll=truncate, order="second")
     *_, last = shaken(lstm_optimizer.build(config, model)).trajectory(model, problems(), loss)
     (gradient,) = torch.autograd.grad(last["head.weight"].sum(), [model.head.weight], allow_unused=True)
     assert (gradient is not None) == reaches

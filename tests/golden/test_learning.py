@@ -58,7 +58,7 @@ def test_fine_tuning_equals_the_closed_form(steps: int, moves: str) -> None:
     # w_k = w* + (1 - a (1 + 2 c))^k (w0 - w*).
     a, c = 0.1, 0.25
     model = Line(moved=moves == "all")
-    learner = finetune.build(Finetune(steps=steps, lr=a, anchor=c, moves=moves), model)
+    learner = finetune.build(Finetune(steps=steps, lr=a, anchor=c, adapted_parameters=moves), model)
     reached = end(learner.trajectory(model, batch(SUPPORT), loss))
     for s, ours in zip(SUPPORT, reached, strict=True):
         least = (s + 2 * c * W) / (1 + 2 * c)
@@ -70,7 +70,7 @@ def test_fine_tuning_equals_the_closed_form(steps: int, moves: str) -> None:
 def test_the_gradient_of_maml_equals_the_closed_form(order: str, factor: float, moves: str) -> None:
     # w_k = s + (1 - a)^k (w - s), so d loss / d w = (1 - a)^k (w_k - q); first order drops the factor.
     model = Line(moved=moves == "all")
-    learner = maml.build(Maml(order=order, steps=STEPS, lr=RATE, moves=moves), model)
+    learner = maml.build(Maml(order=order, steps=STEPS, lr=RATE, adapted_parameters=moves), model)
     losses = learner.meta_loss(model, episode(), loss)
     reached = [s + (1 - RATE) ** STEPS * (W - s) for s in SUPPORT]
     expected = [(w - q) ** 2 / 2 for w, q in zip(reached, QUERY, strict=True)]
@@ -86,7 +86,7 @@ def test_the_gradient_of_a_learned_rate_equals_the_closed_form(order: str) -> No
     # One step: w_1 = w - a (w - s), so d loss / d a = -(w - s) (w_1 - q) in either order.
     model = Line(moved=True)
     for rates in ("weight", "layer-step"):
-        learner = maml.build(Maml(order=order, steps=1, lr=RATE, moves="all", rates=rates), model)
+        learner = maml.build(Maml(order=order, steps=1, lr=RATE, adapted_parameters="all", rates=rates), model)
         learner.double().meta_loss(model, episode(), loss).sum().backward()
         (rate,) = learner.parameters()
         pairs = zip(SUPPORT, QUERY, strict=True)
@@ -97,7 +97,7 @@ def test_the_gradient_of_a_learned_rate_equals_the_closed_form(order: str) -> No
 def test_multi_step_loss_is_the_mean_it_says() -> None:
     model = Line(moved=True)
     share = 0.4
-    learner = maml.build(Maml(steps=3, lr=RATE, moves="all", multi_step=share), model)
+    learner = maml.build(Maml(steps=3, lr=RATE, adapted_parameters="all", multi_step_loss_weight=share), model)
     ours = learner.meta_loss(model, episode(), loss)
     for place, (s, q) in enumerate(zip(SUPPORT, QUERY, strict=True)):
         after = [(s + (1 - RATE) ** k * (W - s) - q) ** 2 / 2 for k in (1, 2, 3)]

@@ -59,9 +59,8 @@ def test_every_word_is_read_once_and_columns_go_on(total: int, columns: int, win
 def test_training_reads_on_from_window_to_window() -> None:
     store = running(["a b a b c", "b a c", "a b", "c c a b"])
     config = RunConfig(
-        task="model_language",
         model=LanguageModel(embedding=6, hidden=5, dropout=0.0),
-        train=Train(batch_tokens=6, window=3),
+        train=Train(batch_tokens=6, bptt=3),
         precision="float32",
     )
     vocabulary = finish(built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True))

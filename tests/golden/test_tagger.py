@@ -28,7 +28,7 @@ EXAMPLES = [Example(("Ada", "saw", "Turin"), ("S-P", "O", "S-L")), Example(("Not
 def tagger(**model: object) -> tuple[assemble.Parts, object]:
     small = {"embedding": 2, "hidden": 3, "character_embedding": 2, "character_features": 4, "casing": 2}
     config = RunConfig(
-        task="tag", tokens=Tokens(kind="given", min_count=1), model=Tagger(**small | model), precision="float32"
+        tokens=Tokens(kind="pretokenized", min_count=1), model=Tagger(**small | model), precision="float32"
     )
     vocabulary = assemble.with_carried(finish(built(EXAMPLES, config.tokens, cache=None)), config)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
@@ -37,7 +37,7 @@ def tagger(**model: object) -> tuple[assemble.Parts, object]:
 
 def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("saw 1 2\nlima 3 4\nturin 5 6\noslo 7 8\n")
-    parts, store = tagger(vectors=str(tmp_path / "v.txt"), carried=3)
+    parts, store = tagger(vectors=str(tmp_path / "v.txt"), frozen_vectors=3)
     told = assemble.place_vectors(parts, store.ids)
     assert "and 1 words that training does not have" in told  # of the file's first three, two are known already
     assert parts.vocabulary.words[-1] == "lima"
@@ -51,7 +51,7 @@ def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: 
 
 def test_what_could_never_be_looked_up_is_not_carried(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("Lima 1 2\nlima 3 4\nOslo 5 6\n")
-    parts, store = tagger(vectors=str(tmp_path / "v.txt"), carried=3)
+    parts, store = tagger(vectors=str(tmp_path / "v.txt"), frozen_vectors=3)
     assert parts.vocabulary.words[-1] == "lima"
     assert parts.vocabulary.carried == 1
     assemble.place_vectors(parts, store.ids)
@@ -59,7 +59,7 @@ def test_what_could_never_be_looked_up_is_not_carried(tmp_path: Path) -> None:
 
 
 def test_vectors_of_a_model_are_carried_too() -> None:
-    parts, store = tagger(vectors="shipped", carried=50, embedding=50)
+    parts, store = tagger(vectors="shipped", frozen_vectors=50, embedding=50)
     assert 40 < parts.vocabulary.carried <= 50
     assemble.place_vectors(parts, store.ids)
     assert parts.model.carried.any(dim=1).all()
@@ -106,7 +106,7 @@ def test_the_convolution_equals_conv1d_and_a_maximum_over_the_letters() -> None:
 
 
 def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
-    overrides = ["train.average=0.5", "train.epochs=1", "train.batch_tokens=200", "precision=float32"]
+    overrides = ["train.ema_decay=0.5", "train.epochs=1", "train.batch_tokens=200", "precision=float32"]
     config = recipes.load("entities", overrides=overrides)
     data = finish(examples.read(config))
     vocabulary = finish(built(data.train, config.tokens, cache=None))
@@ -127,7 +127,7 @@ def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
 
 def test_long_sentences_keep_all_their_words() -> None:
     _, store = tagger()
-    assert store.truncated(Tokens(kind="given", max_tokens=2)) is store
+    assert store.truncated(Tokens(kind="pretokenized", max_tokens=2)) is store
 
 
 def test_a_text_among_many_has_its_own_entities() -> None:

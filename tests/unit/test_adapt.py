@@ -47,12 +47,12 @@ def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Pat
 
 def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> None:
     origin = checkpoints.load(trained)
-    assert origin.config.model.bag == 0
+    assert origin.config.model.bag_of_words == 0
     known = origin.vocabulary.words
     texts = [Example(f"Zwieback {known[5]}", "calm"), Example("two zwiebacks, a zwieback", "joy")]
     others = spoken(with_new_labels(origin, ["calm", "joy"], texts))
     features = origin.tensors["model/head.weight"].shape[1]
-    assert others.config.model.bag == BAG
+    assert others.config.model.bag_of_words == BAG
     assert others.tensors["model/head.weight"].shape == (2, features + BAG)
     words = others.vocabulary.words
     assert words[: len(known)] == known

@@ -1,5 +1,6 @@
 """Recipes: what is wrong is said, with where it stands and how to mend it."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli import recipes
-from lstmcli.config import Ridge, RunConfig
+from lstmcli.config import Ridge, RunConfig, fields, renamed
 from lstmcli.errors import ConfigError, LstmcliError, did_you_mean
 from lstmcli.types import Option
+from lstmcli.validation import validated
 
 BAD = [  # override                 what                        where                         fix
     ("train.lr=-1", "-1 is out of range", "--set train.lr=-1", "more than 0 and less than 100"),
@@ -71,7 +73,7 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, content: str | bytes, what: st
         recipes.load(str(path))
 
 
-def test_a_recipe_takes_over_the_sections_that_it_does_not_give(tmp_path: Path) -> None:
+def test_a_recipe_takes_over_what_it_does_not_give(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("base: banking77-maml\nlearner: {name: ridge}\nseed: 3\n")
     base, config = recipes.load("banking77-maml"), recipes.load(str(mine))
@@ -132,3 +134,94 @@ def test_did_you_mean_names_all_when_nothing_is_near() -> None:
     many = [f"name{number}" for number in range(30)]
     assert did_you_mean("nam7", many) == "did you mean 'name7'?"
     assert did_you_mean("zzz", many) == f"known: {', '.join(many)}"
+
+
+# ---- names of earlier versions
+
+
+def kind_of(key: str) -> dict[str, str]:
+    """The name of the first kind of the key's section that has the key; empty for sections of one kind."""
+    section, _, name = key.partition(".")
+    kind = next(row.kind for row in fields.rows(section) if row.key == name)
+    return {"name": kind} if kind else {}
+
+
+def value_for(key: str) -> object:
+    """A value that the key may have and that is not its default."""
+    known = {"learner.adapted_parameters": "biases+head", "learner.head_init": "prototypes"}
+    whole = next(row.type for row in fields.rows(key.partition(".")[0]) if row.key == key.partition(".")[2]) == "int"
+    return known.get(key, 7 if whole else 0.25)
+
+
+def at(config: RunConfig, key: str) -> object:
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)
+
+
+@pytest.mark.parametrize(("old", "new"), renamed.KEYS.items())
+def test_an_old_key_is_answered_with_the_new_one_and_read_in_old_checkpoints(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    (section, name), value, kind = old.split("."), value_for(new), kind_of(new)
+    begin = [f"{section}={json.dumps(kind)}"] if kind else []
+    with pytest.raises(ConfigError) as caught:
+        recipes.load("reviews", overrides=[*begin, f"{old}={value}"])
+    assert caught.value.what == f"{old} is now called {new}"
+    assert caught.value.where == f"--set {old}={value}"
+    assert caught.value.fix == f"--set {new}={value}"
+    config = recipes.load("reviews", overrides=[*begin, caught.value.fix.removeprefix("--set ")])
+    assert at(config, new) == value
+
+    (tmp_path / "mine.yaml").write_text(json.dumps({section: {**kind, name: value}}))
+    with pytest.raises(ConfigError) as caught:
+        recipes.load(str(tmp_path / "mine.yaml"))
+    assert caught.value.what == f"{old} is now called {new}"
+    assert caught.value.fix == f"write {new.partition('.')[2]}: {value}"
+
+    saved = config.model_dump(mode="json")
+    saved[section][name] = saved[section].pop(new.partition(".")[2])
+    assert validated(renamed.translated(saved), where="old.pt") == config
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"), [(key, old, new) for key, values in renamed.VALUES.items() for old, new in values.items()]
+)
+def test_an_old_value_is_answered_with_the_new_one_and_read_in_old_checkpoints(key: str, old: str, new: str) -> None:
+    recipe = {"pretokenized": "entities", "whitespace": "ptb"}.get(new, "banking77-maml")
+    with pytest.raises(ConfigError) as caught:
+        recipes.load(recipe, overrides=[f"{key}={old}"])
+    assert caught.value.what == f"{key}={old} is now called {new}"
+    assert caught.value.fix == f"--set {key}={new}"
+    config = recipes.load(recipe, overrides=[caught.value.fix.removeprefix("--set ")])
+    assert at(config, key) == new
+    section, _, name = key.partition(".")
+    saved = config.model_dump(mode="json")
+    saved[section][name] = old
+    assert validated(renamed.translated(saved), where="old.pt") == config
+
+
+def test_an_old_key_with_an_old_value_is_answered_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipes.load("banking77-maml", overrides=["learner.start=own"])
+    assert caught.value.fix == "--set learner.head_init=model"
+
+
+def test_an_old_key_of_another_kind_is_an_unknown_key() -> None:
+    with pytest.raises(ConfigError) as caught:
+        recipes.load("banking77-maml", overrides=["learner.reads=2"])  # which maml never had
+    assert caught.value.what == "unknown key 'reads'"
+
+
+@pytest.mark.parametrize(
+    ("task", "model"), [("tag", "tagger"), ("model_language", "language-model"), ("classify", "classifier")]
+)
+def test_the_model_decides_the_task(task: str, model: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"task: {task}\nmodel: {{name: {model}}}\n")
+    with pytest.raises(ConfigError, match="the model decides it") as caught:
+        recipes.load(str(tmp_path / "mine.yaml"))
+    assert f"--set model.name={model}" in caught.value.fix
+    (tmp_path / "mine.yaml").write_text(f"model: {{name: {model}}}\n")
+    config = recipes.load(str(tmp_path / "mine.yaml"))
+    assert (config.task, config.tokens.kind) == (task, "pretokenized" if task == "tag" else "words")
+    saved = {"task": task, **config.model_dump(mode="json")}
+    assert validated(renamed.translated(saved), where="old.pt") == config

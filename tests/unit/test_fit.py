@@ -77,12 +77,12 @@ def test_gradients_of_some_batches_make_one_step() -> None:
 
 def test_words_and_lstm_learn_at_their_share_of_the_rate() -> None:
     model = nn.ModuleDict({"embedding": nn.Embedding(2, 1), "lstm": nn.LSTM(1, 1), "head": nn.Linear(1, 1)})
-    groups = optimizer_for(model, Train(body_lr=0.1)).param_groups
+    groups = optimizer_for(model, Train(encoder_lr_scale=0.1)).param_groups
     assert [len(group["params"]) for group in groups] == [5, 2]
     assert groups[0]["share"] == 0.1
-    work = Job(model, optimizer_for(model, Train(body_lr=0.1)), lambda _: [1], lambda _: (
+    work = Job(model, optimizer_for(model, Train(encoder_lr_scale=0.1)), lambda _: [1], lambda _: (
         Mean(sum(value.sum() for value in model.parameters()), 1), 1), job([1.0]).evaluate)  # fmt: skip
-    next(fit(work, Train(lr=0.5, schedule="constant", body_lr=0.1), Position()))
+    next(fit(work, Train(lr=0.5, schedule="constant", encoder_lr_scale=0.1), Position()))
     assert [group["lr"] for group in work.optimizer.param_groups] == pytest.approx([0.05, 0.5])
 
 

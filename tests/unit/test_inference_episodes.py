@@ -30,7 +30,7 @@ def test_the_logits_are_those_of_each_text_at_its_tasks_weights(moves: str, monk
     config = RunConfig(
         tokens=Tokens(min_count=1),
         model=Classifier(embedding=5, hidden=4),
-        learner=Maml(moves=moves, steps=2, lr=0.5),
+        learner=Maml(adapted_parameters=moves, steps=2, lr=0.5),
     )
     torch.manual_seed(0)
     vocabulary = Vocabulary.build([str(e.text) for e in EXAMPLES], WORDS, config.tokens)

@@ -54,23 +54,23 @@ def test_words_stand_in_the_order_of_their_counts() -> None:
 
 
 @pytest.mark.parametrize("text", ["a <unk> b a <unk> c", "a <unk> <eos> <eos> <eos> <pad>", "<eos> a <pad> <pad>"])
-@pytest.mark.parametrize("kind", ["spaces", "given"])
+@pytest.mark.parametrize("kind", ["whitespace", "pretokenized"])
 def test_marks_that_the_texts_hold_keep_their_numbers(text: str, kind: str) -> None:
-    texts = [text if kind == "spaces" else tuple(text.split())]
+    texts = [text if kind == "whitespace" else tuple(text.split())]
     built = Vocabulary.build(texts, [], Tokens(kind=kind, min_count=1), running=True)
     places = {"<pad>": PADDING, "<unk>": UNKNOWN, "<eos>": END}
     for vocabulary in (built, Vocabulary.from_json(built.to_json())):
         words = vocabulary.words
         assert {word: words.index(word) for word in places} == places
         assert len(vocabulary) == len(set(words)) == len({*text.split(), *places})
-        ids = vocabulary.ids_of(text.split()) if kind == "given" else vocabulary.encode([text])[0]
+        ids = vocabulary.ids_of(text.split()) if kind == "pretokenized" else vocabulary.encode([text])[0]
         assert [words[place] for place in ids] == text.split()
 
 
 @pytest.mark.parametrize("held", ["", "<unk>", "<unk> <eos> <pad>"])
 def test_marks_that_the_texts_hold_take_no_word_s_place(held: str) -> None:
     text = " ".join(f"{held} " * 20 + f"word{rank} " * (15 - rank) for rank in range(10))
-    built = Vocabulary.build([text], [], Tokens(kind="spaces", min_count=1, size=10), running=True)
+    built = Vocabulary.build([text], [], Tokens(kind="whitespace", min_count=1, size=10), running=True)
     assert built.words == ["<pad>", "<unk>", "<eos>", *(f"word{rank}" for rank in range(7))]
 
 

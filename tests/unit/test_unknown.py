@@ -63,7 +63,7 @@ def test_vectors_cover_words_and_no_unknown_ones(tmp_path: Path, rows: str, word
 
 def test_a_language_model_that_reads_along_covers_its_words_and_nothing_else() -> None:
     config = RunConfig(model=Classifier(context=Path("lm.pt")))
-    read = Vocabulary.build(["a b", "b a"], (), Tokens(kind="spaces"), running=True).with_labels(("x", "y"))
+    read = Vocabulary.build(["a b", "b a"], (), Tokens(kind="whitespace"), running=True).with_labels(("x", "y"))
     store = finish(
         encode(read, [Example("a <eos> b"), Example("okapi"), Example("<unk> a")], cache=None, labelled=False)
     )

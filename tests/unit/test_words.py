@@ -75,7 +75,7 @@ def test_words_become_plain() -> None:
 
 def test_a_batch_spells_each_word_as_it_is_written() -> None:
     examples = [Example(("Ada", "saw", "Ærø", "saw"), ("S-P", "O", "S-L", "O")), Example(("x" * 50,), ("O",))]
-    vocabulary = finish(built(examples, Tokens(kind="given", min_count=1), cache=None))
+    vocabulary = finish(built(examples, Tokens(kind="pretokenized", min_count=1), cache=None))
     assert vocabulary.labels == ("O", "B-L", "I-L", "E-L", "S-L", "B-P", "I-P", "E-P", "S-P")
     store = finish(encode(vocabulary, examples, cache=None))
     batch = batching.collate(store, np.array([1, 0]))
@@ -93,7 +93,7 @@ def test_a_batch_spells_each_word_as_it_is_written() -> None:
 
 
 def test_carried_words_come_after_the_others_and_are_remembered() -> None:
-    vocabulary = finish(built([Example(("a", "b"), ("O", "O"))], Tokens(kind="given", min_count=1), cache=None))
+    vocabulary = finish(built([Example(("a", "b"), ("O", "O"))], Tokens(kind="pretokenized", min_count=1), cache=None))
     more = vocabulary.with_words(["b", "New", "york"])
     assert (len(vocabulary), len(more), more.carried) == (4, 6, 2)
     assert more.words == ["<pad>", "<unk>", "a", "b", "New", "york"]
@@ -104,7 +104,7 @@ def test_carried_words_come_after_the_others_and_are_remembered() -> None:
 
 def test_baselines_count_a_word_with_its_capitals() -> None:
     examples = [Example(("The", "the", "THE", "cat"), ("O",) * 4)]
-    vocabulary = finish(built(examples, Tokens(kind="given", min_count=1), cache=None))
+    vocabulary = finish(built(examples, Tokens(kind="pretokenized", min_count=1), cache=None))
     store = finish(encode(vocabulary, examples, cache=None))
     assert len(set(store.ids.tolist())) == 2
     assert len(set(store.codes.tolist())) == 4

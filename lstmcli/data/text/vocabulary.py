@@ -58,10 +58,10 @@ class Vocabulary:
         cls, texts: Iterable[Text], labels: Sequence[str], config: Tokens, *, running: bool = False
     ) -> "Vocabulary":
         """The most frequent words of the texts. labels: each at its number; running: with a mark of a text's end."""
-        given = config.kind == "given"
+        given = config.kind == "pretokenized"
         steps = (
             []
-            if config.kind in ("given", "spaces")
+            if config.kind in ("pretokenized", "whitespace")
             else [normalizers.Replace(old, new) for old, new in _REPLACED.items()]
         )
         tokenizer = Tokenizer(
@@ -70,7 +70,7 @@ class Vocabulary:
             else models.WordLevel(unk_token=SPECIAL[UNKNOWN])
         )
         tokenizer.normalizer = normalizers.Sequence(steps + [normalizers.Lowercase()] * config.lowercase)
-        if config.kind == "spaces":
+        if config.kind == "whitespace":
             tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         elif not given:
             pattern = _WORDS if config.kind == "words" else _PIECES
