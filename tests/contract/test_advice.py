@@ -99,6 +99,7 @@ def proposed(message: str) -> list[list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_is_proposed_for_a_table_is_accepted_and_changes_the_outcome(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str

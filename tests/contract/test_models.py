@@ -230,6 +230,7 @@ def test_saved_and_loaded_it_predicts_the_same_bytes(
     assert path.read_bytes() == path.with_name("again.pt").read_bytes()
 
 
+@pytest.mark.slow
 @battery
 def test_the_same_seed_gives_the_same_bytes_of_weights(name: str, model_config: Section) -> None:
     with_noise = model_config.model_copy(update={"dropout": 0.3, "word_dropout": 0.2, "weight_drop": 0.2})

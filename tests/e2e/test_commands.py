@@ -223,6 +223,7 @@ def topics(path: Path, words: str = "{} {}") -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", [[], ["--learner", "finetune"], ["--learner", "prototypical"]])
 def test_new_labels_are_told_apart_by_words_that_meant_nothing_to_the_model(
     run: Run, tmp_path: Path, learner: list[str], capsys: Captured
@@ -258,6 +259,7 @@ def test_a_model_below_a_baseline_says_so_after_adaptation(
     assert "centroid" in shown.out
 
 
+@pytest.mark.slow
 def test_a_head_of_new_labels_takes_a_step_though_nothing_can_be_told(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:

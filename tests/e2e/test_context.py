@@ -49,6 +49,7 @@ def noisy(language_model: Path, tmp_path: Path) -> list[str]:
             "train.adversarial_epsilon=0.1", "train.ema_decay=0.8"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_tagger_needs_the_language_model_s_file_no_more(
     noisy: list[str], language_model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_tagger_needs_the_language_model_s_file_no_more(
     assert all(torch.equal(again[f"context.model.{name}"], value) for name, value in inside.items())
 
 
+@pytest.mark.slow
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_file(
     noisy: list[str], language_model: Path, tmp_path: Path
 ) -> None:

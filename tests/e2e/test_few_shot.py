@@ -300,6 +300,7 @@ def test_a_model_of_another_task_is_told(
     assert what in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LEARNERS))
 def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str
@@ -322,6 +323,7 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     assert run("evaluate", "-c", out, "--data", data, "--shots", "2", "--episodes", "3", "--learner", name) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"finetune"}))
 def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: Path, name: str) -> None:
     few = ["learner.steps=2"] if name in ("lstm-optimizer", "maml", "meta-lstm", "reptile") else []
@@ -333,6 +335,7 @@ def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: P
     assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["{name: ridge}", "{name: maml, steps: 2}"])
 def test_tasks_of_fewer_classes_than_it_was_trained_on(
     run: Run, domains: Path, tmp_path: Path, capsys: Captured, learner: str

@@ -145,6 +145,7 @@ def test_a_stream_is_scored_with_what_came_before(model: Path, tmp_path: Path) -
     np.testing.assert_array_equal(found[:, -1], store.lengths)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None:
     noisy = ["weight_drop=0.2", "embedding_dropout=0.1", "ar_weight=1", "tar_weight=1"]
     sets = ["train.epochs=2", "train.save_every=0", "precision=float32", "train.accumulate=2"]

@@ -99,6 +99,7 @@ def test_a_closed_pipe_is_no_fault(trained: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_pipe_is_answered_line_by_line(trained: Path) -> None:
     command = [sys.executable, "-m", "lstmcli", "predict", "-q", "-c", str(trained)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

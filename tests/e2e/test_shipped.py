@@ -115,7 +115,10 @@ def commands(page: str) -> list[str]:
     return [part for part in parts if part.startswith("lstmcli ")]
 
 
-COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+COMMANDS = [
+    pytest.param(command, marks=[] if command in commands(".") else pytest.mark.slow, id=command)
+    for command in sorted({command for page in PAGES for command in commands(page)})
+]
 
 
 def test_readme_shows_the_four_commands() -> None:

@@ -203,6 +203,7 @@ def shell(command: str, **environment: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @needs_full
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["--help", "train --json"])
@@ -213,6 +214,7 @@ def test_a_full_standard_output_is_told(arguments: str, unbuffered: str) -> None
     assert shell(f"{LSTMCLI} {arguments} > {FULL}", PYTHONUNBUFFERED=unbuffered) == (2, "", told)
 
 
+@pytest.mark.slow
 @needs_full
 def test_notes_that_cannot_be_written_stop_nothing() -> None:
     code, out, _ = shell(f"{LSTMCLI} train 2> {FULL}")
@@ -222,6 +224,7 @@ def test_notes_that_cannot_be_written_stop_nothing() -> None:
     assert (code, out[:6]) == (0, "recipe")
 
 
+@pytest.mark.slow
 def test_closed_streams_end_in_no_traceback() -> None:
     assert shell(f"{LSTMCLI} train --json >&- <&-") == (0, "", "")
     reader, writer = os.pipe()

@@ -178,6 +178,7 @@ def test_what_a_teacher_and_its_pupil_have_seen_is_known_again(table: Path, taug
         assert np.isin(part, learned.numpy()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["a model", "linear", "nobody"])
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     by: str, table: Path, more: Path, trained: Path, tmp_path: Path

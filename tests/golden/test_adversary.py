@@ -29,6 +29,7 @@ def test_equals_the_closed_form() -> None:
     torch.testing.assert_close(embedding.weight.grad, torch.tensor([[6.0, 8.0]], dtype=torch.float64))
 
 
+@pytest.mark.slow
 @battery
 def test_no_random_shift_of_that_size_hurts_more(name: str, model_config: Section) -> None:
     parts, store = parts_of(config_of(model_config))

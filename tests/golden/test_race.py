@@ -127,6 +127,7 @@ def test_the_best_rate_is_the_best_of_the_grid() -> None:
     assert race.best_rate("adam") == min(ends, key=ends.__getitem__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [quadratics, classifiers])
 def test_a_race_is_run_and_written(
     kind: ModuleType,

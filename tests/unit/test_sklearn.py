@@ -142,6 +142,7 @@ def test_it_works_in_a_pipeline_and_is_validated_across() -> None:
     assert len(scores) == 2
 
 
+@pytest.mark.slow
 def test_a_search_sets_fields_of_the_recipe() -> None:
     search = GridSearchCV(
         make_pipeline(TextClassifier(settings=FAST)),
