@@ -1,10 +1,10 @@
-"""What the user can mend. Each error says what is wrong, where, and how to mend it.
+"""What the user can fix. Each error says what is wrong, where, and how to fix it.
 
     LstmcliError
     ├── ConfigError      a recipe, an override or an option
     ├── DataError        a file, a row, a label
     ├── CheckpointError  a .pt file
-    └── RuntimeSetupError  a device or a folder that is not to be had
+    └── RuntimeSetupError  a device or a folder that is not available
 
 Raised where the context is known; caught once, in ``cli/app.py``, which ends with exit code 2.
 Any other exception is a fault of the program and keeps its traceback.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 
 class LstmcliError(Exception):
-    """Base of all errors that the user can mend."""
+    """Base of all errors that the user can fix."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         super().__init__(what)
@@ -46,7 +46,7 @@ class CheckpointError(LstmcliError):
 
 
 class RuntimeSetupError(LstmcliError):
-    """A device or a folder is not to be had."""
+    """A device or a folder is not available."""
 
 
 PERMISSIONS = "check its permissions, and those of the folders above it"

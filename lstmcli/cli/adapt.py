@@ -10,7 +10,7 @@ from lstmcli.cli import options
 
 def adapt(
     shots: Annotated[
-        int, typer.Option("--shots", metavar="K", min=1, help="Labelled texts a class to learn from.")
+        int, typer.Option("--shots", metavar="K", min=1, help="Labelled texts per class to learn from.")
     ] = 5,
     data: Annotated[
         str | None,
@@ -48,7 +48,7 @@ def adapt(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Bend a model to a new domain with a few labelled texts a class."""
+    """Adapt a model to a new domain with a few labelled texts per class."""
     from lstmcli import recipes
     from lstmcli.cli import render
     from lstmcli.storage import data_option, run_folder

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lstmcli.cli import entities
 from lstmcli.cli.console import printable
-from lstmcli.cli.figures import foretold
+from lstmcli.cli.figures import predicted
 from lstmcli.cli.render import Screen
 from lstmcli.types import Progress
 
@@ -55,7 +55,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
         screen.note(f"{each} that cannot be used {what}")
     seconds = time.perf_counter() - begun
     if put is not None:
-        screen.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} a second)")
+        screen.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} per second)")
     return interrupted
 
 
@@ -81,7 +81,7 @@ def _marked(said: "Answer") -> Text:
     if "problem" in said:
         return Text(f"row {said['row']}: {said['problem']}", "yellow")
     if "next" in said:
-        return Text(printable(foretold(said)))
+        return Text(printable(predicted(said)))
     if "entities" in said:
         return entities.marked(said["text"], said["entities"])
     text = printable(" ".join(said["text"].split()))

@@ -25,11 +25,11 @@ def printable(text: str) -> str:
 
 
 def failure(error: LstmcliError) -> None:
-    """A panel that says what is wrong, where, and how to mend it."""
+    """A panel that says what is wrong, where, and how to fix it."""
     what, where, fix = (escape(printable(text)) for text in (error.what, error.where, error.fix))
     parts = [f"[bold]{what}[/bold]", *([where] if where else []), *([f"[green]→[/green] {fix}"] if fix else [])]
     err = console(stderr=True, highlight=False)
     if err.is_terminal:
-        err.print(Panel("\n".join(parts), title="cannot go on", title_align="left", border_style="red"))
+        err.print(Panel("\n".join(parts), title="error", title_align="left", border_style="red"))
     else:
         err.print("error: " + "\n".join(parts))

@@ -25,10 +25,10 @@ def evaluate(
         str | None, typer.Option("--split", metavar="NAME", help="Default: test, else what the data has.")
     ] = None,
     shots: Annotated[
-        int | None, typer.Option("--shots", metavar="K", min=1, help="Adapt to small tasks of K texts a class first.")
+        int | None, typer.Option("--shots", metavar="K", min=1, help="Adapt to small tasks of K texts per class first.")
     ] = None,
     ways: Annotated[
-        int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: tasks of N classes drawn anew.")
+        int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: tasks of N classes drawn again.")
     ] = None,
     episodes: Annotated[
         int | None,

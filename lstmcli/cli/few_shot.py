@@ -27,7 +27,7 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
     if screen.json:
         screen.print_json(report.plain())
         return
-    shape = f"{report.episodes:,} tasks of {report.ways} classes, {report.shots} texts a class to learn from"
+    shape = f"{report.episodes:,} tasks of {report.ways} classes, {report.shots} texts per class to learn from"
     shape += "" if report.steps is None else f" in {report.steps} steps"
     screen.out.print(f"{report.data} ({report.split}): {shape}")
     screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")

@@ -43,8 +43,8 @@ def with_counts(labels: dict[str, int]) -> str:
     return first + (f" and {len(labels) - LABELS_SHOWN:,} more" if len(labels) > LABELS_SHOWN else "")
 
 
-def foretold(said: dict[str, Any]) -> str:
-    """The end of a text, the words that may follow, and how well the text itself was foretold."""
+def predicted(said: dict[str, Any]) -> str:
+    """The end of a text, the words that may follow, and how well the text itself was predicted."""
     words = ", ".join(f"{word} {probability:.1%}" for word, probability in said["next"].items())
     text = " ".join(said["text"].split())
     shortened = text if len(text) <= ENDING else f"… {text[-ENDING:]}"

@@ -44,9 +44,7 @@ Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:
 Precision = Annotated[
     str | None, typer.Option("--precision", metavar="auto|float32|bfloat16", help="auto: bfloat16 where it is fast.")
 ]
-Threads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all that are granted.")
-]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all available.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Makes the result repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
@@ -93,6 +91,6 @@ def learner(name: str | None, steps: int | None = None) -> list[Option]:
 
 
 def runtime(device: str | None, precision: str | None, threads: int | None) -> list[Option]:
-    """Where to compute: that of the machine at hand unless it is said."""
+    """Where to compute: that of this machine unless it is said."""
     kept = given(("precision", "--precision", precision))
     return [*kept, Option("device", "--device", device or "auto"), Option("threads", "--threads", threads)]

@@ -157,8 +157,8 @@ class Screen:
         chosen = "" if unasked else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
         ends = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
-        self.err.print("next: " + "    ".join(f"lstmcli {its}{chosen}{ends.get(its, '')}" for its in commands),
-                       soft_wrap=True)  # fmt: skip
+        parts = (f"lstmcli {command}{chosen}{ends.get(command, '')}" for command in commands)
+        self.err.print("next: " + "    ".join(parts), soft_wrap=True)
 
     def _checked(self, splits: "dict[str, SplitCheck]") -> None:
         columns = ["data", "texts", "labels", "median", "longest"]
@@ -187,7 +187,9 @@ class Screen:
             "metric", "model", "95 % interval", *report.baselines, box=None, pad_edge=False, header_style="bold"
         )
         for name, figure in report.metrics.items():
-            beside = [shown(name, its[name]["value"]) if name in its else "" for its in report.baselines.values()]
+            beside = [
+                shown(name, figures[name]["value"]) if name in figures else "" for figures in report.baselines.values()
+            ]
             interval = f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
             table.add_row(NAMES.get(name, name), shown(name, figure["value"]), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
@@ -214,7 +216,7 @@ class Screen:
         self.out.print(heading, style="bold", soft_wrap=True)
         table = Table("metric", "before", "after", *baselines, box=None, pad_edge=False, header_style="bold")
         for name, figure in after.items():
-            beside = (shown(name, its[name]["value"]) if name in its else "" for its in baselines.values())
+            beside = (shown(name, figures[name]["value"]) if name in figures else "" for figures in baselines.values())
             was = shown(name, before[name]["value"]) if name in before else ""
             table.add_row(NAMES.get(name, name), was, with_interval(figure), *beside)
         self.out.print(table)

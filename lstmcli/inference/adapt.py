@@ -1,4 +1,4 @@
-"""Bend a trained model to a new domain with a few labelled texts a class."""
+"""Adapt a trained model to a new domain with a few labelled texts per class."""
 
 import time
 from collections import Counter, deque
@@ -43,7 +43,7 @@ class AdaptOptions:
 @dataclass(frozen=True)
 class Adaptation:
     """What ``adapt`` says. before, after: figures on the examples that were not learned from; baselines: on as many as
-    ``support_baselines.SCORED`` of them; old: on the data that the model was trained on, where it is at hand; below:
+    ``support_baselines.SCORED`` of them; old: on the data that the model was trained on, where it is available; below:
     baselines that the model does not reach."""
 
     support: dict[str, int]
@@ -66,7 +66,7 @@ class Adaptation:
 def run(
     checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions, *, old: Sequence[Example], out: Path
 ) -> Events[Adaptation]:
-    """Learn from a few examples a class, score the rest before and after, and write the adapted checkpoint.
+    """Learn from a few examples per class, score the rest before and after, and write the adapted checkpoint.
 
     old: examples of the data that the model was trained on, to see what was forgotten.
 
@@ -103,7 +103,7 @@ def run(
         steps=steps,
         seconds=seconds,
         checkpoint=str(out),
-        below=tuple(name for name, its in beside.items() if after[primary]["value"] < its[primary]["value"]),
+        below=tuple(name for name, figures in beside.items() if after[primary]["value"] < figures[primary]["value"]),
     )
 
 
@@ -144,7 +144,7 @@ def _tensors(parts: Parts) -> dict[str, Tensor]:
     """What is kept of the parts; the old data's baselines do not belong to them."""
     memory = {name: value[0] for name, value in parts.memory.items()}
     learned = {"model": parts.model.state_dict(), "learner": parts.learner.state_dict(), "memory": memory}
-    return {name: value for group, its in learned.items() for name, value in grouped(group, its).items()}
+    return {name: value for group, tensors in learned.items() for name, value in grouped(group, tensors).items()}
 
 
 def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence[str]) -> list[Example]:
@@ -234,12 +234,14 @@ def _learned(
     checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], wanted: AdaptOptions
 ) -> Events[tuple[Parts, int]]:
     """Return the parts adapted to the support, and after how many steps."""
-    anew = parts.vocabulary.labels != checkpoint.vocabulary.labels  # the head has labels that it knows nothing of yet
+    new_labels = (
+        parts.vocabulary.labels != checkpoint.vocabulary.labels
+    )  # the head has labels that it knows nothing of yet
     full = yield from encode(parts.vocabulary, support, cache=None)
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
     choose = wanted.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
-        blank = anew and getattr(parts.config.learner, "head_init", "model") == "model"
+        blank = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"
         steps = _best_steps(parts, batch, least=int(blank)) if choose else None
         path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
@@ -247,7 +249,9 @@ def _learned(
         yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
     if steps == 0:
         own = parts.model.state_dict()
-        same = not anew and all(torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own)
+        same = not new_labels and all(
+            torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own
+        )
         left = "the model stays as it was" if same else "the head is the one that the learner begins with"
         yield Noted(f"no step made texts left out of the learning more likely: {left}")
     check_finite(stacked.values())

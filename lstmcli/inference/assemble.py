@@ -156,8 +156,8 @@ def with_new_labels(
     """As ``with_labels``; what is more where none of the model's own labels is left, unless it was meta-trained.
 
     Of classes that a model was not trained for the words themselves say more than its LSTM's states do: a bag of words
-    is put beside them, if the model has none, among them those of the texts. And no head is there to be bent: where the
-    learner is ``free`` to be chosen, a new one is fitted whole.
+    is put beside them, if the model has none, among them those of the texts. And no head is there to be adapted: where
+    the learner is ``free`` to be chosen, a new one is fitted whole.
     """
     headed = with_labels(checkpoint, labels, alone=alone)
     if headed.config.episodes is not None or set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
@@ -211,7 +211,7 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
     scaled to the others.
 
     Raises:
-        DataError: the vectors are not to be had, or do not fit the model.
+        DataError: the vectors are not available, or do not fit the model.
     """
     config = parts.config.model
     assert config.vectors is not None

@@ -28,13 +28,13 @@ def check_task(config: RunConfig) -> None:
         raise ConfigError("episodes are drawn of whole texts with labels", where=f"model: {config.model.name}", fix=fix)
 
 
-def drawn_anew(config: RunConfig) -> bool:
+def draws_classes(config: RunConfig) -> bool:
     """True where each task has classes of its own."""
     return config.episodes is not None and config.episodes.ways is not None
 
 
 def labels_of(config: RunConfig, examples: Sequence[Example]) -> tuple[str, ...]:
-    """What the head tells apart: the data's labels, or where classes are drawn anew their numbers."""
+    """What the head tells apart: the data's labels, or where classes are drawn again their numbers."""
     if config.episodes is not None and config.episodes.ways is not None:
         return tuple(f"class {number}" for number in range(1, config.episodes.ways + 1))
     return store.labels_of(examples)

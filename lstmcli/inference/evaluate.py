@@ -177,7 +177,7 @@ def _below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple
     """The baselines that the model does not reach."""
     sign = -1 if hooks(TaskHooks, task).LESS_IS_BETTER else 1
     own = sign * metrics[task.PRIMARY]["value"]
-    return tuple(name for name, its in baselines.items() if own < sign * its[task.PRIMARY]["value"])
+    return tuple(name for name, figures in baselines.items() if own < sign * figures[task.PRIMARY]["value"])
 
 
 def _predictions(

@@ -112,18 +112,18 @@ def measured(
     """
     check_task(checkpoint.config)
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
-    drawn_anew = asked.shape.ways is not None
-    labels = labels_of(config, examples) if drawn_anew else checkpoint.vocabulary.labels
-    headed = yield from assemble.with_new_labels(checkpoint, labels, examples, alone=drawn_anew, free=asked.free)
+    draws_classes = asked.shape.ways is not None
+    labels = labels_of(config, examples) if draws_classes else checkpoint.vocabulary.labels
+    headed = yield from assemble.with_new_labels(checkpoint, labels, examples, alone=draws_classes, free=asked.free)
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
     drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)
     yield from tell_learned(checkpoint, examples)
     yield from _tell_tasks(drawn)
     cache = assemble.cache_of(checkpoint.config)
-    full = yield from encode(parts.vocabulary, together, cache=cache, labelled=not drawn_anew)
+    full = yield from encode(parts.vocabulary, together, cache=cache, labelled=not draws_classes)
     yield from tell_unknown(full)
-    if "shares" not in checkpoint.progress and not drawn_anew:
+    if "shares" not in checkpoint.progress and not draws_classes:
         yield Noted("the checkpoint does not say the shares of its classes: they are taken for equal")
     begun = time.perf_counter()
     probabilities = yield from _of_the_model(parts, full, drawn, asked, checkpoint, alone=alone)
@@ -154,7 +154,7 @@ def _drawn(
         if pool.domain in fixed
     ]
     if (most := episodes.shots(its)) < asked.shape.shots:
-        yield Noted(f"the data's own supports have {most} texts a class, {asked.shape.shots} were asked for")
+        yield Noted(f"the data's own supports have {most} texts per class, {asked.shape.shots} were asked for")
     if asked.episodes is not None:
         yield Noted(f"each of the data's {len(its)} tasks has a support of its own and is scored once: no --episodes")
     return its
@@ -180,19 +180,19 @@ def _of_the_model(
 ) -> Events[ProbabilityTables]:
     """What the model says after adaptation; unless ``alone`` what it would have said before, and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
-    learners, drawn_anew, known = {MODEL: parts}, asked.shape.ways is not None, len(checkpoint.vocabulary)
+    learners, draws_classes, known = {MODEL: parts}, asked.shape.ways is not None, len(checkpoint.vocabulary)
     if parts.config.learner.name != "finetune" and not alone:
-        learners["finetune"] = _fine_tuning(parts, drawn_anew=drawn_anew)
+        learners["finetune"] = _fine_tuning(parts, draws_classes=draws_classes)
     trained = checkpoint.config.episodes
-    balanced = drawn_anew or (trained is not None and trained.query == "balanced")  # a class by number has no share
+    balanced = draws_classes or (trained is not None and trained.query == "balanced")  # a class by number has no share
     trained_on = "uniform" if balanced else "source"
     own = {"before": trained_on}
-    own |= {who: "support" if its.learner.uses_support_prior else trained_on for who, its in learners.items()}
+    own |= {who: "support" if adapting.learner.uses_support_prior else trained_on for who, adapting in learners.items()}
     logits = {}
-    for who, its in learners.items():
-        logits[who] = yield from outputs(its, store, drawn, TOGETHER, f"adapting ({who})", known=known)
+    for who, adapting in learners.items():
+        logits[who] = yield from outputs(adapting, store, drawn, TOGETHER, f"adapting ({who})", known=known)
         check_finite(map(torch.from_numpy, logits[who]))
-    if not drawn_anew and checkpoint.headed and not alone:
+    if not draws_classes and checkpoint.headed and not alone:
         places = np.concatenate([one.query for one in drawn])
         before = yield from assemble.outputs(parts, store.part(places), "scoring before adaptation")
         logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
@@ -206,10 +206,10 @@ def _of_the_model(
     return probabilities
 
 
-def _fine_tuning(parts: assemble.Parts, *, drawn_anew: bool) -> assemble.Parts:
+def _fine_tuning(parts: assemble.Parts, *, draws_classes: bool) -> assemble.Parts:
     """The same model with the learner that needs no meta-training; a head for new classes begins at zero."""
     model = copy.deepcopy(parts.model)
-    if drawn_anew:
+    if draws_classes:
         for value in model.get_submodule(HEAD).parameters():
             value.data.zero_()
     return assemble.adapting(parts, model, Finetune())
@@ -257,15 +257,15 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: FewShotOptions, path
         return {name: asdict(measure) for name, measure in means.items()}
 
     means = mean(ours := figures.pop(MODEL))
-    beside = {who: mean(its) for who, its in figures.items()}
+    beside = {who: mean(each) for who, each in figures.items()}
     gains: dict[str, Figures] = {
-        who: mean([{name: mine[name] - other[name] for name in mine if name in other}
-                   for mine, other in zip(ours, figures[who], strict=True)], least=-1.0)
+        who: mean([{name: here[name] - other[name] for name in here if name in other}
+                   for here, other in zip(ours, figures[who], strict=True)], least=-1.0)
         for who in PAIRED if who in figures
     }  # fmt: skip
     rows = [
         {"name": one.domain, "examples": len(one.query), "metrics": ours[place],
-         "baselines": {who: its[place] for who, its in figures.items()}}
+         "baselines": {who: each[place] for who, each in figures.items()}}
         for place, one in enumerate(drawn)
     ] if len({one.domain for one in drawn}) == len(drawn) else []  # fmt: skip
     return FewShot(
@@ -284,5 +284,5 @@ def _report(checkpoint: Checkpoint, found: Measured, asked: FewShotOptions, path
         tasks=rows,
         seconds=found.seconds,
         checkpoint=str(path),
-        below=tuple(who for who, its in beside.items() if means[task.PRIMARY]["value"] < its[task.PRIMARY]["value"]),
+        below=tuple(who for who, each in beside.items() if means[task.PRIMARY]["value"] < each[task.PRIMARY]["value"]),
     )

@@ -123,7 +123,7 @@ class Predictions:
         full, store, logits = self._outputs(texts)
         described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
         if parts.vocabulary.running:
-            described = [its | {"next": next_} for its, next_ in zip(described, self._next(store), strict=True)]
+            described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
         for text, said, cut, count in zip(texts, described, truncated, counts(full), strict=True):
             yield Prediction({"text": text} | said, cut, tally(count[None]))

@@ -13,7 +13,7 @@ from lstmcli.inference.assemble import Parts
 from lstmcli.types import Progress, Work
 
 Array = np.ndarray[Any, np.dtype[Any]]
-WINDOW = 400  # words scored at once: what is read backwards begins anew with each window, and should not do so often
+WINDOW = 400  # words scored at once: what is read backwards starts again with each window, and should not do so often
 RATE, PULL, EPSILON = 3e-4, 1e-2, 1e-5  # of dynamic evaluation; the best of four pairs on PTB's validation part
 
 

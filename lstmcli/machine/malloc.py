@@ -14,7 +14,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # glibc's names for its 
 def keep(*, shared: bool) -> None:
     """Have the C library keep what is freed for the next batch.
 
-    Tensors of a few megabytes are else mapped anew each time, and the kernel clears page after page: in training a
+    Tensors of a few megabytes are else mapped again each time, and the kernel clears page after page: in training a
     third of the time where that is slow, as in a virtual machine. Where all threads are to share what is kept, large
     tensors of any are kept too: glibc gives others than the first pieces of 64 MB at most, and what a thread had goes
     to the next when it ends, so this is to be said before the first. It costs a tenth more memory, and a third of the

@@ -37,7 +37,7 @@ def prepare(config: RunConfig) -> Runtime:
     Raises:
         RuntimeSetupError: the device is not there, or it does not run the precision.
     """
-    torch.set_num_threads(config.threads or granted_threads())
+    torch.set_num_threads(config.threads or available_threads())
     device = _device(config)
     torch.default_generator.manual_seed(config.seed)
     if device.startswith("cuda"):
@@ -75,7 +75,7 @@ def unchanged(config: RunConfig) -> Iterator[None]:
                 del os.environ[name]
 
 
-def granted_threads() -> int:
+def available_threads() -> int:
     """Processors that this process may use: its affinity, a container's quota, and OMP_NUM_THREADS."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if CPU_QUOTA.is_file():

@@ -1,4 +1,4 @@
-"""Model-agnostic meta-learning: weights, and rates, that a few gradient steps bend to a task.
+"""Model-agnostic meta-learning: weights, and rates, that a few gradient steps adapt to a task.
 
     w_0 = w;   w_{k+1} = w_k - a_k ⊙ grad_{w_k} L(support; w_k);   meta-loss = L(query; w_K)
 

@@ -6,7 +6,7 @@ Peters et al. (2018), "Deep contextualized word representations", equation 1. h_
 the word, h_{t,j} the hidden states of its layer j, in both directions side by side; γ and w learn with the task. The
 language model does not: what it has learned of much text, little text with labels would spoil.
 
-Its states are not kept from one epoch to the next: to read a batch anew was 13 % of a step's time (a tagger of 200
+Its states are not kept from one epoch to the next: to read a batch again was 13 % of a step's time (a tagger of 200
 cells a direction, a language model of 256), for the task's own LSTM is as wide and has a derivative to work out.
 """
 

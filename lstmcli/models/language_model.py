@@ -5,7 +5,7 @@ word, words dropped from the vocabulary (Gal & Ghahramani 2016), recurrent weigh
 states made to cost. Output vectors are the input vectors, after a linear map (Inan et al. 2017).
 
 In both directions (Peters et al. 2018, section 3.1): a second LSTM reads the same words from their end. It needs no
-data of its own: what the forward one is to predict, turned round, is what the backward one reads. It begins anew with
+data of its own: what the forward one is to predict, turned round, is what the backward one reads. It starts again with
 each batch, since what follows a batch has not been read.
 """
 

@@ -101,7 +101,7 @@ def _each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
 
 
 def _autocast() -> torch.autocast:
-    """Autocast as it is here, but that each cast is made anew: the cache of casts is one for all threads, and emptied
+    """Autocast as it is here, but that each cast is made again: the cache of casts is one for all threads, and emptied
     by whichever is done first, so that how often a weight was cast, and how its gradient was rounded, would be
     probability.
     """

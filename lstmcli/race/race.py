@@ -80,7 +80,7 @@ def run(config: RunConfig, out: Path) -> Events[Race]:
                 return cast("Race", end.value)
             if stop.asked:
                 _save(work, out)
-                yield Noted(f"interrupted; what was learned is in {out / folder.OPTIMIZER}; to begin anew: --force")
+                yield Noted(f"interrupted; what was learned is in {out / folder.OPTIMIZER}; to start again: --force")
                 raise KeyboardInterrupt
 
 

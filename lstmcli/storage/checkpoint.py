@@ -48,7 +48,7 @@ class Checkpoint:
 
     @property
     def headed(self) -> bool:
-        """False where the model's own head was never learned, since every task makes one anew."""
+        """False where the model's own head was never learned, since every task makes a new one."""
         return bool(self.progress.get("headed", True))
 
     def check_head(self) -> None:

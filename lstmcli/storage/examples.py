@@ -217,7 +217,7 @@ def _without_labels(data: Data) -> Events[list[Example]]:
     if part is not None:
         found += yield from _usable(data, part)
         if not found:
-            yield Noted(f"the unlabelled texts of {data.name} are not at hand")
+            yield Noted(f"the unlabelled texts of {data.name} are not there")
     if data.unlabelled is not None:
         yield Progress("reading unlabelled texts")
         rows: Rows = registry.find(registry.DATASETS, "texts").read_files([data.unlabelled], data)

@@ -43,7 +43,7 @@ def default(recipe: str, learner: str | None = None) -> Path:
 
 @contextmanager
 def claimed(folder: Path, data: Data, *, resume: bool, force: bool) -> Iterator[None]:
-    """Hold the folder for a run on the data; what lies there is not changed.
+    """Hold the folder for a run on the data; what it holds is not changed.
 
     Raises:
         ConfigError: it holds a run already, or with ``resume`` none; or another process writes one there.
@@ -63,7 +63,7 @@ def claimed(folder: Path, data: Data, *, resume: bool, force: bool) -> Iterator[
 
 
 def _check_free(folder: Path, data: Data) -> None:
-    """Raises ConfigError where a run lies there already."""
+    """Raises ConfigError where it holds a run already."""
     found = [name for name in WRITTEN if (folder / name).exists()]
     if not found:
         return
@@ -120,13 +120,13 @@ def beside(checkpoint: Path, out: Path | None) -> Path:
     """Where an adapted checkpoint goes: the path named, else beside its origin; for the model that ships, under ./runs.
 
     Raises:
-        ConfigError: a run's own model lies there.
+        ConfigError: the path is that of a run's own model.
         RuntimeSetupError: the folder cannot be written.
     """
     packaged = Path(__file__).parent.parent in checkpoint.absolute().parents
     path = out or (RUNS if packaged else checkpoint.parent) / ADAPTED
     if path.is_file() and path.with_name(RECIPE).is_file() and path.name in WRITTEN:
-        raise ConfigError("a run's own file lies there", where=f"--out {path}", fix="choose another name")
+        raise ConfigError("the path is that of a run's own file", where=f"--out {path}", fix="choose another name")
     atomic.claim_file(path)
     return path
 

@@ -2,7 +2,7 @@
 
 Both are fitted on the same training examples as the model, with settings that do not change from data to data. Words
 and pairs are counted on token ids, a few thousand texts at a time and without the strings: half the time of counting
-text anew. Weights and fit are scikit-learn's. What is fitted is plain arrays, travels in the checkpoint, and can be
+text again. Weights and fit are scikit-learn's. What is fitted is plain arrays, travels in the checkpoint, and can be
 asked about any texts later.
 """
 

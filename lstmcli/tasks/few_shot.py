@@ -27,7 +27,7 @@ def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0, least: 
     """The mean of each metric over the episodes that have it (AUC needs texts of both classes). They lie between
     ``least`` and 1.
 
-    The 95 % interval is that of drawing the episodes anew (Efron 1979), widened as Student's is over the normal one,
+    The 95 % interval is that of drawing the episodes again (Efron 1979), widened as Student's is over the normal one,
     since resampling a few episodes shows too little of their spread. Of one episode it is all that there could be.
     """
     random = np.random.default_rng(seed)

@@ -89,7 +89,7 @@ def _ece(confidence: Array, correct: Array, weights: Array) -> Array:
 
 
 def _auc(score: Array, targets: Array, weights: Array) -> Array:
-    """Chance that a positive scores above a negative, ties counted half, ``[draw]``."""
+    """Probability that a positive scores above a negative, ties counted half, ``[draw]``."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])  # where each run of equal scores begins
     positive = np.add.reduceat(weights[:, order] * (targets[order] == 1), starts, axis=1)

@@ -65,7 +65,7 @@ def calibrate(outputs: Array, targets: Array) -> float:  # noqa: ARG001
 
 
 def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:  # noqa: ARG001
-    """How well each text was foretold."""
+    """How well each text was predicted."""
     found = np.exp(_rates(outputs))
     return [{"perplexity": round(float(value), 4), "words": int(row[-1])}
             for value, row in zip(found, outputs, strict=True)]  # fmt: skip

@@ -41,7 +41,7 @@ def baseline_logs(fitted: dict[str, Array], codes: Array, offsets: Array) -> dic
 
 
 def _pairs(fitted: dict[str, Array], codes: Array, following: Array) -> Array:
-    """Chance of the second word after the first."""
+    """Probability of the second word after the first."""
     size, pairs, counts = len(fitted["words"]), fitted["pairs"], fitted["counts"]
     discount = float(fitted["discount"][0])
     words = fitted["words"] / fitted["words"].sum()

@@ -9,7 +9,7 @@ Virtual adversarial training needs no labels. What is said of a text, p, is to s
     KL(p(e) || p(e + r)),    r = size * g / |g|,  g = d KL(p(e) || p(e + d)) / dd,  d random and of that size
 
 Miyato, Dai & Goodfellow (2017), "Adversarial Training Methods for Semi-Supervised Text Classification", equations 4, 5
-and 7, 8, without the normalisation of the embedding. Dropout is drawn anew for the second reading of the first; in the
+and 7, 8, without the normalisation of the embedding. Dropout is drawn again for the second reading of the first; in the
 second it is the same in all readings, so that only the shift moves anything.
 """
 

@@ -3,10 +3,10 @@
     log q(y | x)  =  (log p(y | x) + log b(y | x)) / 2  +  constant
 
 where p are the probabilities of the teacher, a trained classifier, and b those of the linear baseline that it carries:
-the two err on different texts, and together are right more often than either. The pupil learns q by cross-entropy,
+the two err on different texts, and together are right more often than either. The student learns q by cross-entropy,
 beside the true labels of the labelled texts. A run can also learn what the linear baseline alone says, fitted on its
 own labelled texts before it begins. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network",
-equation 1, with unlabelled texts; Xie et al. (2020), "Self-training with Noisy Student", for a pupil of the same kind
+equation 1, with unlabelled texts; Xie et al. (2020), "Self-training with Noisy Student", for a student of the same kind
 that learns under noise.
 """
 

@@ -11,7 +11,7 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.episodes import Draw, Pool
 from lstmcli.errors import ConfigError
 from lstmcli.inference.assemble import Parts
-from lstmcli.inference.episodes import batches_of, check_task, drawn_anew, outputs
+from lstmcli.inference.episodes import batches_of, check_task, draws_classes, outputs
 from lstmcli.inference.evaluate import Figures, baseline_figures
 from lstmcli.storage.examples import Inputs
 from lstmcli.types import Mean, Work
@@ -35,10 +35,10 @@ def check(config: RunConfig) -> None:
 
 
 def learns_head(parts: Parts) -> bool:
-    """True where the model's own head is learned. Where every task makes one anew, it stays as it was at the start."""
+    """True where the model's own head is learned. Where every task makes a new one, it stays as it was at the start."""
     config = parts.config
     begun = config.model.init is not None
-    return not drawn_anew(config) and (config.episodes is None or begun or not parts.learner.whole_texts)
+    return not draws_classes(config) and (config.episodes is None or begun or not parts.learner.whole_texts)
 
 
 class EpisodicObjective:

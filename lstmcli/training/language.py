@@ -24,7 +24,7 @@ class LanguageObjective(Objective):
     def __init__(self, parts: Parts, stores: dict[str, Store]) -> None:
         super().__init__(parts, stores, stores, outputs)
         self._train = stores["train"]
-        self._windows: tuple[int, Windows | None] = (-1, None)  # of the epoch at hand
+        self._windows: tuple[int, Windows | None] = (-1, None)  # of the current epoch
 
     def items(self, epoch: int) -> list[tuple[int, int]]:
         """The epoch, and the number of each window."""

@@ -90,10 +90,10 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
         ConfigError: the loss is no longer a number.
     """
     total = steps_of(len(job.items(0)), config)
-    granted = torch.get_num_threads()
+    available = torch.get_num_threads()
     while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
         job.model.train()
-        torch.set_num_threads(job.threads or granted)
+        torch.set_num_threads(job.threads or available)
         items = job.items(at.epoch)
         for start in range(at.batch, len(items), config.accumulate):
             some = items[start : start + config.accumulate]
@@ -121,7 +121,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             at.batch += len(some)
             at.step += 1
             yield Stepped(at.step, total_loss / len(some), tokens)
-        torch.set_num_threads(granted)
+        torch.set_num_threads(available)
         metrics = yield from job.evaluate()
         rank = (metrics["score"], -metrics["loss"])
         is_best = rank > at.best

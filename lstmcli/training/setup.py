@@ -18,7 +18,7 @@ from lstmcli.errors import ConfigError
 from lstmcli.events import Checked, Events, Noted
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
-from lstmcli.inference.episodes import drawn_anew, labels_of
+from lstmcli.inference.episodes import draws_classes, labels_of
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
@@ -50,14 +50,14 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Event
     labels = labels_of(config, inputs.train)
     if origin is not None:
         classes = origin.vocabulary.with_labels(labels).classes
-        origin = assemble.with_labels(origin, classes, alone=drawn_anew(config))
+        origin = assemble.with_labels(origin, classes, alone=draws_classes(config))
     begun = last or origin
     beside = _beside(config) if begun is None else None  # else it is inside
     if begun is not None:
         vocabulary = begun.vocabulary
     else:
         vocabulary = (yield from _words(config, inputs, beside)).with_labels(labels)
-    labelled = not drawn_anew(config)
+    labelled = not draws_classes(config)
     full = {}
     for name, part in inputs.parts.items():
         full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED)
@@ -101,7 +101,9 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
     fixes += [f"pieces of words, also of texts without spaces: {pieces}"] * (kind in ("words", "whitespace"))
     fix = "; ".join(fixes) if own and kind != "bpe" else ""
     tallies = {name: tally(counts(store)) for name, store in full.items()}
-    found = [remark for name, its in tallies.items() for remark in its.remark(name, fix=fix if name == "train" else "")]
+    found = [
+        remark for name, tally in tallies.items() for remark in tally.remark(name, fix=fix if name == "train" else "")
+    ]
     if vocabulary.running and tallies["validation"].unknown:
         share = f"{tallies['validation'].share:.1%} of the words of validation"
         found.append(f"perplexity counts unknown words, {share}, as one word: compare it within one vocabulary alone")
@@ -139,7 +141,7 @@ def _said(
 
 
 def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:
-    """The task's baselines on the training texts; none where classes are drawn anew, which leave nothing to fit."""
+    """The task's baselines on the training texts; none where classes are drawn again, which leave nothing to fit."""
     if train.targets is None:
         return {}
     yield Progress("fitting the baselines")

@@ -26,7 +26,7 @@ class SupervisedObjective(Objective):
     def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
         super().__init__(parts, whole, stores, assemble.outputs)
         self._learned = _learned(stores if parts.config.train.crop is None else whole)
-        self._cropped = (-1, self._learned)  # the texts of the epoch at hand
+        self._cropped = (-1, self._learned)  # the texts of the current epoch
         if UNLABELLED in whole:
             self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
         embedding = parts.model.get_submodule(EMBEDDING)

@@ -106,7 +106,7 @@ def training() -> Figures:
     """The same texts: ours (bfloat16 where fast; float32), torch.nn.LSTM packed, and the usual loop padded to 400."""
     vocabulary, store = stores()
     where = runtime.Runtime("cpu", runtime.best_precision("cpu"))
-    torch.set_num_threads(runtime.granted_threads())
+    torch.set_num_threads(runtime.available_threads())
     chosen = np.random.default_rng(0).permutation(len(store))[:320]
     part = store.lengths[chosen]
     batches = [
@@ -150,7 +150,7 @@ def spin() -> None:
 
 def beside_a_neighbour(work: Callable[[], None]) -> float:
     """The seconds when every processor has another busy process."""
-    neighbours = [multiprocessing.Process(target=spin, daemon=True) for _ in range(runtime.granted_threads())]
+    neighbours = [multiprocessing.Process(target=spin, daemon=True) for _ in range(runtime.available_threads())]
     for neighbour in neighbours:
         neighbour.start()
     try:

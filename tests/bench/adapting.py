@@ -68,7 +68,7 @@ def ours(order: str, episode: Episode) -> Callable[[], None]:
 
 def figures(median: Callable[[Callable[[], object], int], float]) -> dict[str, float]:
     """How much faster, exact and in first order, than the exact loop; growth of memory over 200 meta-steps."""
-    torch.set_num_threads(runtime.granted_threads())
+    torch.set_num_threads(runtime.available_threads())
     torch.manual_seed(0)
     episode = Episode(texts(), texts(), ("a", "b"))
     loop = Loop()

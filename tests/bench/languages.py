@@ -35,7 +35,7 @@ class Plain(nn.Module):
 
 def language_modelling(median: Callable[[Callable[[], object], int], float]) -> dict[str, float]:
     """Words a second in training, and how many times those of the plain loop; words are drawn after Zipf's law."""
-    torch.set_num_threads(runtime.granted_threads())
+    torch.set_num_threads(runtime.available_threads())
     where = runtime.Runtime("cpu", runtime.best_precision("cpu"))
     total = COLUMNS * WINDOW * WINDOWS
     words = np.exp(np.random.default_rng(0).random(total + 1) * np.log(WORDS - 3)).astype(np.int64) + 2

@@ -15,7 +15,7 @@ COORDINATES = 100_000
 def figures(median: Callable[[Callable[[], object], int], float]) -> dict[str, float]:
     """How many times as long as the product: (coordinates × width) @ (width × 4 hidden), of all layers' products."""
     malloc.keep(shared=True)  # for both sides: the product too writes a matrix of 32 MB
-    torch.set_num_threads(runtime.granted_threads())
+    torch.set_num_threads(runtime.available_threads())
     torch.manual_seed(0)
     config = LstmOptimizer()
     learner = lstm_optimizer.build(config, build(Classifier(embedding=4, hidden=4), words=10, labels=2))

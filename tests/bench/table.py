@@ -4,7 +4,7 @@ Of each data set one encoder is trained, as its recipe says. Each learner goes o
 and is scored on the same episodes of the test part: 600 of five classes never seen in training, and of ARSC its twelve
 target tasks, once for each of three seeds. TF-IDF learns from the same supports.
 
-Runs lie in runs/table/. What is there is not made anew, so that an interrupted table goes on. It comes out
+Runs lie in runs/table/. What is there is not made again, so that an interrupted table goes on. It comes out
 as Markdown and as JSON. ``python -m tests.bench.table [data set ...]`` makes a part of it.
 """
 

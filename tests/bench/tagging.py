@@ -89,7 +89,7 @@ def training(median: Callable[..., float]) -> Figures:
     """The same sentences in the same batches: ours (bfloat16 where fast; float32) on as many processors as the engine
     gives it, and as it is usually written on one or all, whichever is faster."""
     parts, store = prepared()
-    granted = runtime.granted_threads()
+    available = runtime.available_threads()
 
     def ours(where: runtime.Runtime) -> Callable[[Batch], Tensor]:
         def loss_of(batch: Batch) -> Tensor:
@@ -104,9 +104,9 @@ def training(median: Callable[..., float]) -> Figures:
         return median(lambda: epoch(model, loss_of, parts, store), 5)
 
     packed = Packed(len(parts.vocabulary), len(parts.vocabulary.labels), parts.config.model)
-    theirs = min(seconds(packed, packed.loss, threads) for threads in {1, granted})
+    theirs = min(seconds(packed, packed.loss, threads) for threads in {1, available})
     malloc.keep(shared=True)
-    threads = runtime.step_threads(parts.config) or granted
+    threads = runtime.step_threads(parts.config) or available
     own = seconds(parts.model, ours(parts.runtime), threads)
     in_full = seconds(parts.model, ours(runtime.Runtime("cpu", torch.float32)), threads)
     return {

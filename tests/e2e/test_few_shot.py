@@ -155,7 +155,7 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
     assert run(*arguments[:-1]) == 0
     shown = capsys.readouterr().out
     assert "paired" in shown
-    assert "2 texts a class to learn from in 2 steps" in shown
+    assert "2 texts per class to learn from in 2 steps" in shown
     assert run(*arguments, "--ways", "2", "--learner", "finetune") == 0
     drawn = json.loads(capsys.readouterr().out)
     assert set(drawn["baselines"]) == {"majority", "centroid", "support linear"}
@@ -205,10 +205,10 @@ def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     assert [report.metrics["accuracy"][end] for end in ("low", "high")] == [0, 1]
     assert [report.gains["before"]["accuracy"][end] for end in ("low", "high")] == [-1, 1]
     told = "\n".join(notes)
-    for part in ("have 1 texts a class, 5 were asked for", "no --episodes", "no interval"):
+    for part in ("have 1 texts per class, 5 were asked for", "no --episodes", "no interval"):
         assert part in told
-    drawn_anew = FewShotOptions("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
-    assert len(finish(measured(kept, rest, support, drawn_anew)).drawn) == 3
+    draws_classes = FewShotOptions("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
+    assert len(finish(measured(kept, rest, support, draws_classes)).drawn) == 3
     with pytest.raises(DataError, match="those that are learned from"):
         finish(measured(kept, one, support, asked))
 

@@ -81,7 +81,7 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
     unlabelled = encoded[inputs.UNLABELLED]
     linear = classify.baseline_probabilities(expected, unlabelled.ids, unlabelled.offsets)["linear"]
     np.testing.assert_array_equal(unlabelled.known_targets, linear.astype(np.float32))
-    kept = checkpoints.load(begun(table, tmp_path / "pupil", *sets[len(SMALL) :], "train.epochs=1")).group("baseline")
+    kept = checkpoints.load(begun(table, tmp_path / "student", *sets[len(SMALL) :], "train.epochs=1")).group("baseline")
     np.testing.assert_array_equal(kept["weight"].numpy(), expected["weight"])
 
 
@@ -132,10 +132,10 @@ def test_the_loss_on_probabilities_is_the_cross_entropy_with_them() -> None:
     torch.testing.assert_close(classify.loss(ClassScores(logits, logits), batch).value, expected)
 
 
-def test_a_pupil_learns_words_that_no_labelled_text_has(
+def test_a_student_learns_words_that_no_labelled_text_has(
     table: Path, taught: list[str], run: Run, tmp_path: Path, capsys: Captured
 ) -> None:
-    path = begun(table, tmp_path / "pupil", *taught, "train.epochs=15")
+    path = begun(table, tmp_path / "student", *taught, "train.epochs=15")
     assert {"splendid", "ghastly"} <= set(checkpoints.load(path).vocabulary.words)
     assert run("predict", "-c", path, "splendid", "ghastly") == 0
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
@@ -166,11 +166,11 @@ def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) 
     assert all(example.target is None for example in read.unlabelled)
 
 
-def test_what_a_teacher_and_its_pupil_have_seen_is_known_again(table: Path, taught: list[str], trained: Path,
+def test_what_a_teacher_and_its_student_have_seen_is_known_again(table: Path, taught: list[str], trained: Path,
                                                                more: Path, tmp_path: Path) -> None:  # fmt: skip
     other = tmp_path / "other.csv"
     other.write_text(table.read_text("utf-8").replace("film", "play"), "utf-8")
-    learned = checkpoints.load(begun(other, tmp_path / "pupil", *taught, "train.epochs=1")).group("learned")["texts"]
+    learned = checkpoints.load(begun(other, tmp_path / "student", *taught, "train.epochs=1")).group("learned")["texts"]
     seen = [marks(finish(inputs.read(recipes.load(str(other), overrides=taught))).unlabelled)]
     seen.append(checkpoints.load(trained).group("learned")["texts"].numpy())
     for part in seen:
@@ -198,11 +198,11 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
 
 
-def test_a_pupil_is_scored_where_the_unlabelled_texts_are_no_more(
+def test_a_student_is_scored_where_the_unlabelled_texts_are_no_more(
     table: Path, more: Path, trained: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = begun(table, tmp_path / "pupil", f"train.teacher={trained}", "data.unlabelled=more.txt", "train.epochs=1")
+    path = begun(table, tmp_path / "student", f"train.teacher={trained}", "data.unlabelled=more.txt", "train.epochs=1")
     assert checkpoints.load(path).config.data.unlabelled == more
     more.unlink()
     (tmp_path / "elsewhere").mkdir()

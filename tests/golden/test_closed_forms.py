@@ -138,7 +138,7 @@ def test_matching_reads_in_context_as_its_equations_say(distance: str) -> None:
             np.testing.assert_allclose(ours[task, place], answer(attention, TARGETS[task]), atol=1e-10)
 
 
-def test_training_reads_the_support_in_an_order_drawn_anew() -> None:
+def test_training_reads_the_support_in_an_order_draws_classes() -> None:
     model = Given()
     learner = matching.build(Matching(processing_steps=1), model)
     nn.init.normal_(learner.to_support.weight)

@@ -20,7 +20,7 @@ WORDS = 11
 
 
 def batch_of(rows: list[list[int]]) -> Batch:
-    """Rows of words, each to be foretold from those before it."""
+    """Rows of words, each to be predicted from those before it."""
     time = max(map(len, rows)) - 1
     tokens, targets = (
         torch.tensor([row[begin : len(row) - 1 + begin] + [0] * (time - len(row) + 1) for row in rows])

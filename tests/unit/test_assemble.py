@@ -64,9 +64,9 @@ def test_a_containers_quota_bounds_the_threads(
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(runtime, "CPU_QUOTA", tmp_path / "missing")
-    free = runtime.granted_threads()
+    free = runtime.available_threads()
     monkeypatch.setattr(runtime, "CPU_QUOTA", tmp_path / "cpu.max")
-    assert runtime.granted_threads() == (expected or free)
+    assert runtime.available_threads() == (expected or free)
 
 
 class Mallinfo(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""Recipes: what is wrong is said, with where it stands and how to mend it."""
+"""Recipes: what is wrong is said, with where it stands and how to fix it."""
 
 import json
 from contextlib import suppress

@@ -77,10 +77,10 @@ def test_arsc_tells_rows_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_classes_are_parted_whole_and_the_same_each_time() -> None:
     classes = [f"intent {number}" for number in range(77)]
-    parts = intents.parted(classes, banking77.CLASSES)
+    parts = intents.split_classes(classes, banking77.CLASSES)
     assert {name: len(part) for name, part in parts.items()} == banking77.CLASSES
     assert sorted(name for part in parts.values() for name in part) == sorted(classes)
-    assert parts == intents.parted(reversed(classes), banking77.CLASSES)
+    assert parts == intents.split_classes(reversed(classes), banking77.CLASSES)
 
 
 def test_no_class_and_no_text_of_clinc150_is_in_two_splits(real_data: Path) -> None:

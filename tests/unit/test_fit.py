@@ -148,7 +148,7 @@ def test_crops_are_of_the_whole_text_not_of_what_truncation_leaves(crop: int | N
 
 
 def test_a_step_has_the_processors_that_the_job_gives_it_and_an_evaluation_all() -> None:
-    granted = torch.get_num_threads()
+    available = torch.get_num_threads()
     torch.set_num_threads(2)
     seen = []
     work = job([0.5])
@@ -162,7 +162,7 @@ def test_a_step_has_the_processors_that_the_job_gives_it_and_an_evaluation_all()
         return work.evaluate()
 
     list(fit(Job(work.model, work.optimizer, work.items, loss_of, evaluate, 1), Train(epochs=1), Position()))
-    torch.set_num_threads(granted)
+    torch.set_num_threads(available)
     assert seen == [1, 1, 1, 2]
 
 

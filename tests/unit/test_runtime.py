@@ -1,4 +1,4 @@
-"""What the machine at hand can do: precisions, by trying them, and threads."""
+"""What this machine can do: precisions, by trying them, and threads."""
 
 import json
 from collections.abc import Callable
@@ -144,10 +144,10 @@ def test_omp_num_threads_bounds_the_threads(
     given: str | None, expected: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    granted = runtime.granted_threads()
+    available = runtime.available_threads()
     if given is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-    assert runtime.granted_threads() == (expected or granted)
+    assert runtime.available_threads() == (expected or available)
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

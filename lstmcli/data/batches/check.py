@@ -1,4 +1,4 @@
-"""A look at the data before training: what would spoil the result is told while it is cheap to mend."""
+"""A look at the data before training: what would spoil the result is told while it is cheap to fix."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

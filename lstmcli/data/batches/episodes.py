@@ -1,7 +1,7 @@
 """Few-shot episodes out of labelled examples, by seed: what to learn from, and what to be scored on.
 
 A task is a domain with all labels, each with its own meaning (``positive`` stays ``positive``), or some classes drawn
-out of many, numbered anew in each episode. Support and query have no text in common, and no text is in either twice.
+out of many, numbered again in each episode. Support and query have no text in common, and no text is in either twice.
 """
 
 import re
@@ -20,7 +20,7 @@ from lstmcli.data.text.vocabulary import UNKNOWN
 from lstmcli.errors import DataError
 from lstmcli.types import Batch, Episode, Example
 
-MOST = 15  # texts a class that an episode is scored on, where nothing says how many
+MOST = 15  # texts per class that an episode is scored on, where nothing says how many
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> li
         there = sorted({label for pool in found for label in pool.places})
         if config.ways is None and not set(there) & set(labels):
             what = f"the data has {', '.join(there)}; the model tells {', '.join(labels)} apart"
-            raise DataError(what, where=f"{len(found)} domains", fix="draw classes anew for each task: --ways 2")
+            raise DataError(what, where=f"{len(found)} domains", fix="draw new classes for each task: --ways 2")
         ways = f"{config.ways} classes" if config.ways else f"all of {', '.join(labels)}"
         raise DataError(
             f"no domain has {config.shots} + {config.queries} different texts of each of {ways}",
@@ -138,7 +138,7 @@ def check_apart(support: Sequence[Example], examples: Sequence[Example], split: 
     """Raises DataError where a domain's own support is among the examples of the split, which are to be scored."""
     learned = {(example.domain, example.text) for example in support}
     if any((example.domain, example.text) in learned for example in examples):
-        fix = "score another split: --split test; or draw supports anew: --ways 2"
+        fix = "score another split: --split test; or draw new supports: --ways 2"
         raise DataError("the texts to score are those that are learned from", where=f"split: {split}", fix=fix)
 
 
@@ -155,7 +155,7 @@ def behind(one: Draw, offset: int) -> Draw:
 
 
 def shots(drawn: Sequence[Draw]) -> int:
-    """How many texts a class are learned from, at most."""
+    """How many texts per class are learned from, at most."""
     return max(int(np.bincount(one.support_targets, minlength=1).max()) for one in drawn)
 
 
@@ -169,10 +169,10 @@ def shares(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
     """Of each kind of domain, and under "" of all together, the share that each label has."""
     counts: dict[str, Counter[str]] = {"": Counter()}
     for example in examples:
-        for its in {"", kind(example.domain)}:
-            counts.setdefault(its, Counter())[str(example.target)] += 1
-    return {its: {label: count / found.total() for label, count in sorted(found.items())}
-            for its, found in sorted(counts.items())}  # fmt: skip
+        for group in {"", kind(example.domain)}:
+            counts.setdefault(group, Counter())[str(example.target)] += 1
+    return {group: {label: count / found.total() for label, count in sorted(found.items())}
+            for group, found in sorted(counts.items())}  # fmt: skip
 
 
 def joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:

@@ -1,7 +1,7 @@
 """BANKING77: 13,083 questions to a bank in 77 intents, for episodes over classes never seen in training.
 
 Casanueva et al. (2020), "Efficient Intent Detection with Dual Sentence Encoders". Files ``train.csv`` and ``test.csv``
-with columns ``text`` and ``category``, as the authors have them; CC BY 4.0. Both are read together and parted anew by
+with columns ``text`` and ``category``, as the authors have them; CC BY 4.0. Both are read together and split again by
 class: 42 to train on, 10 to validate, 25 to test. For all 77 intents at once read it as a table:
 ``lstmcli train banking77/ --label-column category``.
 """

@@ -2,7 +2,7 @@
 
 Larson et al. (2019), "An Evaluation Dataset for Intent Classification and Out-of-Scope Prediction". The authors'
 ``data_full.json``: an object with lists ``train``, ``val`` and ``test`` of ``[text, intent]``; CC BY 3.0. They are read
-together, without the texts that are out of scope, and parted anew by class: 90 to train on, 20 to validate, 40 to test.
+together, without the texts that are out of scope, and split again by class: 90 to train on, 20 to validate, 40 to test.
 """
 
 import json

@@ -27,7 +27,7 @@ HUBS = (HUB.replace("/", "--"), "conll2003")  # folders in which numbers are tho
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits at hand."""
+    """The splits that are there."""
     return tuple(_files(root))
 
 

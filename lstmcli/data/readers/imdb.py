@@ -27,12 +27,12 @@ UNLABELLED = "unlabelled"  # 50,000 reviews more, for language models
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The labelled splits at hand."""
+    """The labelled splits that are there."""
     return tuple(split for split in SPLITS if (root / split).is_dir() or (root / f"{split}.parquet").is_file())
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """All reviews of the split; of the unlabelled ones, if they are at hand, their texts.
+    """All reviews of the split; of the unlabelled ones, if they are there, their texts.
 
     Raises:
         DataError: the split is not there.

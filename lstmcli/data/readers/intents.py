@@ -1,4 +1,4 @@
-"""What the intent data sets share: their classes, not their texts, are parted into splits.
+"""What the intent data sets share: their classes, not their texts, are split into splits.
 
 A few-shot learner is scored on classes that it has never seen, so every class lies whole in one split; a fixed seed
 draws which.
@@ -16,7 +16,7 @@ from lstmcli.types import Example, Rows
 SEED = 0  # of the parting: a constant of the benchmark, whatever the seed of a run
 
 
-def parted(classes: Iterable[str], sizes: dict[str, int]) -> dict[str, frozenset[str]]:
+def split_classes(classes: Iterable[str], sizes: dict[str, int]) -> dict[str, frozenset[str]]:
     """The classes of each split; sizes: how many, where the first split takes what the others leave."""
     order = sorted(set(classes))
     drawn = [order[place] for place in np.random.default_rng(SEED).permutation(len(order))]
@@ -38,7 +38,7 @@ def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], roo
         raise DataError(f"no split '{split}'", where=str(root), fix=f"it has: {', '.join(sizes)}")
     if options.domains:
         raise DataError("this data set has no domains", where=f"data.domains: {options.domains}", fix="leave them out")
-    classes = parted((str(example.target) for example in found.examples), sizes)
+    classes = split_classes((str(example.target) for example in found.examples), sizes)
     told = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
     examples = [example for example in _once(found.examples) if example.target in classes[split]]
     return Rows(examples, found.bad, (f"{split}: its classes are in no other split ({told})",))

@@ -20,7 +20,7 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits at hand."""
+    """The splits that are there."""
     return tuple(_files(root))
 
 

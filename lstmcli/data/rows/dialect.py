@@ -174,7 +174,7 @@ def _fit(dialect: Dialect, body: Sequence[str], needed: Sequence[str], *, whole:
     )
     faults = 0
     for number, (lines, cells, problem) in enumerate(table):
-        cut = problem and not whole and number == len(table) - 1  # the cell may end after the lines at hand
+        cut = problem and not whole and number == len(table) - 1  # the cell may end after the lines that were read
         swallowed = rows_within(dialect, lines, len(first), values) if len(lines) > 1 else 0
         faults += len(lines) * bool(swallowed or (problem and not cut) or (not problem and len(cells) != len(first)))
     return _Try(dialect, first, sum(name in first and not name.isdigit() for name in needed), faults, len(body))

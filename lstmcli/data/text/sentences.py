@@ -28,7 +28,7 @@ _WORD = re.compile(
   | (?-i:[A-HJ-Z])\.(?=\s+[^\W\d_])               # an initial; I is a word
   | (?:{_ABBREVIATED})\.(?!\w) | No\.(?=\s*\d)
   | [-+]?[.]?\d+(?:[.,:/-]\d+)*[^\W_]*(?:-\w+)*   # 1,000  .500  2-0  38:32.149  10th  18-year-old
-  | n['’\x92]t\b | ['’\x92](?:s|re|ve|ll|d|m)\b   # what is parted from the word before
+  | n['’\x92]t\b | ['’\x92](?:s|re|ve|ll|d|m)\b   # what is separated from the word before
   | {_W}+?(?=n['’\x92]t\b)
   | {_W}+(?:[-&]{_W}+|['’\x92](?!(?:s|re|ve|ll|d|m|t)\b){_W}+)*
   | \.\.+ | --+ | [^\w\s]

@@ -23,7 +23,7 @@ from lstmcli.errors import DataError
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Row = tuple[int, str, list[str] | Matrix, int]  # number, word, its numbers, how many a vector has
-FORMAT = "each line is a word and its numbers, parted by spaces"
+FORMAT = "each line is a word and its numbers, separated by spaces"
 
 
 def load(source: str, words: Sequence[str], *, limit: int) -> tuple[Matrix, Mask]:

@@ -1,7 +1,7 @@
 """Text to ids and back, by Hugging Face ``tokenizers`` in Rust, in batches.
 
-Words and punctuation by default: case folded, ``<br />`` dropped, and ``n't`` parted from its verb as GloVe has it, so
-that a negation is one token. Of scripts without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese)
+Words and punctuation by default: case folded, ``<br />`` dropped, and ``n't`` separated from its verb as GloVe has it,
+so that a negation is one token. Of scripts without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese)
 each character, with the marks on it, is a word, as BERT has it for Chinese (Devlin et al. 2019): a whole clause would
 never be met twice. Or byte-pair pieces; or words as the data gives them, for tagging. Id 0 is padding, id 1 every
 unknown word.

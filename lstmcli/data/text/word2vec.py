@@ -32,14 +32,14 @@ def rows(file: Bytes, where: str) -> Iterator[tuple[int, str, np.ndarray[Any, np
             more = file.read(CHUNK)
             if not more or (space < 0 and len(held) - begin > LONGEST):
                 what = f"the file ends at word {number:,} of {count:,}" if not more else f"word {number:,} has no end"
-                raise DataError(what, where=where, fix=f"fetch it again, or mend its dimensions, now {dimensions}")
+                raise DataError(what, where=where, fix=f"fetch it again, or correct its dimensions, now {dimensions}")
             held, begin = held[begin:] + more, 0
         word = held[begin:space].lstrip(b"\n").decode("utf-8", "replace")
         yield number, word, np.frombuffer(held, "<f4", dimensions, space + 1), dimensions
         begin = space + 1 + size
     if (held[begin:] + file.read(CHUNK)).strip(b"\r\n"):
         what = f"the file goes on after {count:,} words of {dimensions} dimensions"
-        raise DataError(what, where=where, fix="mend the count and dimensions in its first line")
+        raise DataError(what, where=where, fix="correct the count and dimensions in its first line")
 
 
 def _header(file: Bytes, where: str) -> tuple[int, int]:
