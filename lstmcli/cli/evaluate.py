@@ -28,7 +28,7 @@ def evaluate(
         int | None, typer.Option("--shots", metavar="K", min=1, help="Adapt to small tasks of K texts per class first.")
     ] = None,
     ways: Annotated[
-        int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: tasks of N classes drawn again.")
+        int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: draw N classes for each task.")
     ] = None,
     episodes: Annotated[
         int | None,

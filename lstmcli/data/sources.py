@@ -40,7 +40,7 @@ def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cach
         reason = "it is on none that is known" if not hub else _download(hub, folder) if fetch else "not asked"
         if reason:
             raise DataError(
-                f"the data set '{name}' is not there",
+                f"the data set '{name}' was not found",
                 where=f"looked in: --data (not given); {'; '.join(tried)}; the hub's {hub or name} ({reason})",
                 fix=f"give its folder: --data PATH, or set {VARIABLE} to the folder that holds {name}/,\n{HELP}",
             )

@@ -34,7 +34,7 @@ def draws_classes(config: RunConfig) -> bool:
 
 
 def labels_of(config: RunConfig, examples: Sequence[Example]) -> tuple[str, ...]:
-    """What the head tells apart: the data's labels, or where classes are drawn again their numbers."""
+    """What the head tells apart: the data's labels, or where each task draws its own classes their numbers."""
     if config.episodes is not None and config.episodes.ways is not None:
         return tuple(f"class {number}" for number in range(1, config.episodes.ways + 1))
     return store.labels_of(examples)

@@ -141,7 +141,7 @@ def _said(
 
 
 def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:
-    """The task's baselines on the training texts; none where classes are drawn again, which leave nothing to fit."""
+    """The task's baselines on the training texts; none where each task draws its own classes, with nothing to fit."""
     if train.targets is None:
         return {}
     yield Progress("fitting the baselines")

@@ -132,7 +132,7 @@ def test_an_unreachable_hub_is_told_and_code_on_the_hub_is_never_run(
         raise ConnectionError("no route")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
-    with pytest.raises(DataError, match="is not there") as caught:
+    with pytest.raises(DataError, match="was not found") as caught:
         sources.locate("imdb", path=None, bundled=None, hub="stanfordnlp/imdb", cache=tmp_path)
     assert "cannot be reached: ConnectionError" in caught.value.where
 
@@ -287,7 +287,7 @@ def test_columns_are_known_by_the_first_tag_however_late_it_comes(tmp_path: Path
 def test_what_is_kept_of_the_hub_is_found_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = {"path": None, "bundled": None, "hub": "a/b", "cache": tmp_path, "fetch": False}
     monkeypatch.setattr(sources, "_download", None)
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="was not found"):
         sources.locate("imdb", **where)
     (tmp_path / "hub" / "a--b").mkdir(parents=True)
     assert sources.locate("imdb", **where) == tmp_path / "hub" / "a--b"

@@ -14,6 +14,7 @@ from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store, built, encode
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import END, PADDING, UNKNOWN, Vocabulary
+from lstmcli.data.text.word_features import forms_of
 from lstmcli.errors import DataError
 from lstmcli.types import Example, finish
 
@@ -316,3 +317,12 @@ def test_missing_vectors_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="not a zip"):
         vectors.load(str(tmp_path / "bad.zip"), ["a"], limit=2)
+
+
+def test_tagged_words_and_streams_are_not_taken_apart() -> None:
+    forms = forms_of(["Ada"], [2], [2])
+    tagged = Store(np.array([2]), np.array([0, 1]), np.array([0]), forms, np.array([0]))
+    for store in (tagged, Store(np.array([2]), np.array([0, 1]), np.array([2]), running=True)):
+        for take in (lambda one: one.part(np.array([0])), lambda one: one.cropped(1, seed=(0,))):
+            with pytest.raises(ValueError, match="one label each"):
+                take(store)

@@ -71,13 +71,18 @@ class Store:
         return self.targets
 
     def part(self, places: Ints) -> "Store":
-        """The texts at the places, in their order; one may come more than once."""
+        """The texts at the places, in their order; one may come more than once. Raises as ``_untagged``."""
+        self._untagged()
         lengths = self.lengths[places]
         ids = self.ids[runs(self.offsets[:-1][places], lengths)]
         return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[places])
 
     def and_taught(self, more: "Store") -> "Store":
-        """These labelled texts, certain of their labels, and after them those that have probabilities for targets."""
+        """These labelled texts, certain of their labels, and after them those that have probabilities for targets.
+
+        Raises as ``_untagged``.
+        """
+        self._untagged()
         labels = more.known_targets.shape[1]
         certain = np.eye(labels, dtype=np.float32)[self.known_targets]
         offsets = np.concatenate((self.offsets, self.offsets[-1] + more.offsets[1:]))
@@ -98,11 +103,17 @@ class Store:
         return Store(ids, _offsets(self.lengths - over), self.targets)
 
     def cropped(self, limit: int, *, seed: tuple[int, ...]) -> "Store":
-        """Texts over ``limit`` tokens keep one stretch of that length, which the seed draws."""
+        """Texts over ``limit`` tokens keep one stretch of that length, drawn by the seed. Raises as ``_untagged``."""
+        self._untagged()
         over = np.maximum(self.lengths - limit, 0)
         start = np.random.default_rng(seed).integers(0, over + 1)
         kept = self.lengths - over
         return Store(self.ids[runs(self.offsets[:-1] + start, kept)], _offsets(kept), self.targets)
+
+    def _untagged(self) -> None:
+        """Raise ValueError where parts would lose what belongs to each word: tagged words, or a token stream."""
+        if self.forms is not None or self.running:
+            raise ValueError("only texts with one label each can be taken apart")
 
 
 def _offsets(lengths: Ints) -> Ints:

@@ -27,7 +27,7 @@ HUBS = (HUB.replace("/", "--"), "conll2003")  # folders in which numbers are tho
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that are there."""
+    """The available splits."""
     return tuple(_files(root))
 
 

@@ -27,7 +27,7 @@ UNLABELLED = "unlabelled"  # 50,000 reviews more, for language models
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The labelled splits that are there."""
+    """The available labelled splits."""
     return tuple(split for split in SPLITS if (root / split).is_dir() or (root / f"{split}.parquet").is_file())
 
 

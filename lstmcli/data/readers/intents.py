@@ -1,4 +1,4 @@
-"""What the intent data sets share: their classes, not their texts, are split into splits.
+"""What the intent data sets share: classes, not texts, are divided between the splits.
 
 A few-shot learner is scored on classes that it has never seen, so every class lies whole in one split; a fixed seed
 draws which.

@@ -20,7 +20,7 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that are there."""
+    """The available splits."""
     return tuple(_files(root))
 
 
