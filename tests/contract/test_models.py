@@ -153,6 +153,7 @@ def test_every_model_has_variants() -> None:
     assert set(VARIANTS) == set(registry.MODELS)
 
 
+@pytest.mark.slow
 @battery
 def test_overfits_eight_examples(name: str, model_config: Section) -> None:
     parts, store = parts_of(config_of(model_config, epochs=120, lr=0.05, warmup=0.1, weight_decay=0.0))

@@ -17,6 +17,8 @@ from lstmcli.types import Example, Rows
 from tests.conftest import BAD, GOOD, LEARNERS, MODELS, READERS, TASKS, write_table
 from tests.contract.test_readers import specimen
 
+pytestmark = pytest.mark.slow  # whole commands, one after the other
+
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 LABELS = ("bad", "good")

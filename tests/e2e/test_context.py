@@ -23,6 +23,8 @@ from tests.e2e.test_entities import SMALL as SMALL_TAGGER
 from tests.e2e.test_entities import write
 from tests.stopping import ends_with_the_same_bytes
 
+pytestmark = pytest.mark.slow  # whole commands, one after the other
+
 Run = Callable[..., int]
 LANGUAGE = ["model.embedding=6", "model.hidden=8", "model.bidirectional=true", "train.batch_tokens=64",
             "train.bptt=8", "train.epochs=2", "precision=float32"]  # fmt: skip
@@ -49,7 +51,6 @@ def noisy(language_model: Path, tmp_path: Path) -> list[str]:
             "train.adversarial_epsilon=0.1", "train.ema_decay=0.8"]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_tagger_needs_the_language_model_s_file_no_more(
     noisy: list[str], language_model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,7 +79,6 @@ def test_a_tagger_needs_the_language_model_s_file_no_more(
     assert all(torch.equal(again[f"context.model.{name}"], value) for name, value in inside.items())
 
 
-@pytest.mark.slow
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_file(
     noisy: list[str], language_model: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
+pytestmark = pytest.mark.slow  # whole commands, one after the other
+
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 LEARN = ["learner.name=maml", "learner.steps=2", "learner.rates=layer-step", "learner.adapted_parameters=lstm+head",
@@ -300,7 +302,6 @@ def test_a_model_of_another_task_is_told(
     assert what in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LEARNERS))
 def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str
@@ -323,7 +324,6 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     assert run("evaluate", "-c", out, "--data", data, "--shots", "2", "--episodes", "3", "--learner", name) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"finetune"}))
 def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: Path, name: str) -> None:
     few = ["learner.steps=2"] if name in ("lstm-optimizer", "maml", "meta-lstm", "reptile") else []
@@ -335,7 +335,6 @@ def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: P
     assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["{name: ridge}", "{name: maml, steps: 2}"])
 def test_tasks_of_fewer_classes_than_it_was_trained_on(
     run: Run, domains: Path, tmp_path: Path, capsys: Captured, learner: str

@@ -25,6 +25,8 @@ from lstmcli.types import ClassScores, Example, finish
 from tests.conftest import BAD, GOOD, SMALL, write_table
 from tests.stopping import ends_with_the_same_bytes
 
+pytestmark = pytest.mark.slow  # whole commands, one after the other
+
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
@@ -178,7 +180,6 @@ def test_what_a_teacher_and_its_student_have_seen_is_known_again(table: Path, ta
         assert np.isin(part, learned.numpy()).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("by", ["a model", "linear", "nobody"])
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
     by: str, table: Path, more: Path, trained: Path, tmp_path: Path
