@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 Metrics = dict[str, "Measure"]
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad \u00a0\t"  # that a label is stripped of
-CASINGS = 8  # how a word is written: see data/forms.py
+CASINGS = 8  # how a word is written: the classes are in data/text/word_features.py
 
 
 @dataclass(frozen=True, slots=True)

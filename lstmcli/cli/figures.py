@@ -8,7 +8,7 @@ NAMES = {
     "f1": "F1",
     "auc": "AUC",
     "dynamic_perplexity": "dynamic perplexity",
-    "bits_per_character": "bits a character",
+    "bits_per_character": "bits per character",
     "unknown_words": "unknown words",
     "ece": "calibration error",
 }

@@ -97,7 +97,11 @@ def _good(rows: Rows, data: Data, name: str) -> Events[list[Example]]:
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
             fix = "correct the rows, or leave them out: --set data.bad_rows=skip"
-            raise DataError(f"{len(rows.bad)} rows cannot be used", where=listed + more, fix=fix)
+            raise DataError(
+                f"{len(rows.bad)} {'row' if len(rows.bad) == 1 else 'rows'} cannot be used",
+                where=listed + more,
+                fix=fix,
+            )
         yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
     for note in rows.notes:
         yield Noted(note)

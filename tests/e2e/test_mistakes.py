@@ -20,7 +20,7 @@ MISTAKES = [  # file content, options of train, what the message must name
     (b"text,mood\nfine,good\n", [], ["no column 'label'", "mood", "--label-column"]),
     (b"text,label\n", [], ["no examples", "at least one row"]),
     (b"text,label\n" + b"fine,good\n" * 40, [], ["only one class to learn: 'good'", "at least two labels"]),
-    (b"text,label\nfine,nan\n" + b"x,good\n" * 40, [], ["1 rows cannot be used", "mine.csv:2", "data.bad_rows=skip"]),
+    (b"text,label\nfine,nan\n" + b"x,good\n" * 40, [], ["1 row cannot be used", "mine.csv:2", "data.bad_rows=skip"]),
     (b"text,label\n\xff,a\n" + b"x,good\n" * 40, [], ["not UTF-8", "mine.csv:2"]),
     (b"text,label\nfine,a\nbad,b\n", [], ["too few", "at least 4 examples"]),
     (b"text,label\n" + b"fine,a\nbad,b\n" * 3, [], ["too few", "--set data.validation=0.34"]),
