@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 import gc
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ import pytest
 from lstmcli import registry
 from lstmcli.cli.app import main
 from lstmcli.config import Classifier, Data, RunConfig, Tokens, Train
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl-C ignored
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
