@@ -3,7 +3,7 @@
 No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, exam
 from lstmcli.data.labels import found as found_labels
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, did_you_mean, for_python, near_path
-from lstmcli.events import Event, Interrupted
+from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
 from lstmcli.inference.evaluate import Report
@@ -31,10 +31,9 @@ from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import Inputs
 from lstmcli.storage.text_io import Question
 from lstmcli.training import train
-from lstmcli.types import Option, finish
+from lstmcli.types import Option
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Listener = Callable[[Event], object]
 LABEL_TYPE = "label_type"  # of a checkpoint's progress: what its labels were before they became strings
 __all__ = ["Listener", "Model", "Report", "fit", "load"]
 
@@ -104,7 +103,7 @@ class Model:
         primary = registry.find(registry.TASKS, self._checkpoint.config.task).PRIMARY
         return self.evaluate(texts, labels).metrics[primary]["value"]
 
-    def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener | None = None) -> Report:
+    def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener = silent) -> Report:
         """Return metrics with 95 % intervals, and those of the baselines that the model carries.
 
         Args:
@@ -119,8 +118,9 @@ class Model:
         examples, _ = examples_of(texts, labels, words=self._vocabulary.given)
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
-            work = evaluation.run(checkpoint, examples, data="texts", split="given", path=self._path, seed=seed)
-            return finish(work, listener)
+            return evaluation.run(
+                checkpoint, examples, data="texts", split="given", path=self._path, seed=seed, listener=listener
+            )
 
     def adapt(
         self,
@@ -130,7 +130,7 @@ class Model:
         learner: str | None = None,
         steps: int | None = None,
         seed: int = 0,
-        listener: Listener | None = None,
+        listener: Listener = silent,
     ) -> "Model":
         """Return a new model that has learned from a few labelled texts; this one stays as it is.
 
@@ -155,7 +155,7 @@ class Model:
             len(examples), seed, choose=steps is None, free=learner is None and steps is None
         )
         with self._apart(chosen) as checkpoint:
-            found = finish(adapting.adapted(checkpoint, examples, wanted), listener)
+            found = adapting.adapted(checkpoint, examples, wanted, listener=listener)
         left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
         mixed = left and kind != self._checkpoint.progress.get(LABEL_TYPE, "str")
         return _kept(found, self._checkpoint.config, "str" if mixed else kind)
@@ -231,7 +231,7 @@ def fit(
     *,
     recipe: str = "table",
     validation: tuple[Texts, Labels] | None = None,
-    listener: Listener | None = None,
+    listener: Listener = silent,
     seed: int = 0,
     **overrides: Any,
 ) -> Model:
@@ -255,16 +255,12 @@ def fit(
         tagger = config.task == "tag"
         examples, kind = examples_of(texts, labels, words=tagger)
         if validation is None:
-            rest, held_out = finish(validation_split.hold_out(config, examples, "texts"), listener)
+            rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
         else:
             rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
             check_known(held_out, found_labels(rest), "validation labels")
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
-            for event in train.run(_uncached(config), Inputs(rest, held_out, []), Path(folder)):
-                if listener is not None:
-                    listener(event)
-                if isinstance(event, Interrupted):
-                    raise KeyboardInterrupt
+            train.run(_uncached(config), Inputs(rest, held_out, []), Path(folder), listener=listener)
             found = checkpoints.load(Path(folder))
     return _kept(found, config, kind)
 

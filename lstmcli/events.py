@@ -1,13 +1,19 @@
-"""What training tells: one event a thing that happened. The command line shows them, a test reads them."""
+"""What long work reports: one event a thing that happened, and who listens. The command line shows them."""
 
-from collections.abc import Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from lstmcli.types import Progress, SplitCheck
+from lstmcli.types import SplitCheck
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long piece of work has come; ``total`` 0 where it cannot be known."""
+
+    what: str
+    done: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,4 +82,8 @@ class Interrupted:
 
 
 Event = Progress | Noted | Checked | Planned | Stepped | Evaluated | Finished | Interrupted
-Events = Generator[Event, None, T]  # tells what happens, returns its result
+Listener = Callable[[Event], object]  # called with each event as it happens
+
+
+def silent(event: Event) -> None:
+    """Listen to nothing: the default of every function that reports events."""

@@ -6,14 +6,12 @@ torch is imported for its names only, so that readers and checks run before torc
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-T = TypeVar("T")
 
 Metrics = dict[str, "Measure"]
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad \u00a0\t"  # that a label is stripped of
@@ -210,32 +208,4 @@ class SplitCheck:
     tagged: bool
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a long piece of work has come; ``total`` 0 where it cannot be known."""
-
-    what: str
-    done: int = 0
-    total: int = 0
-
-
 Loss = Callable[[Scores, Batch], Mean]
-Work = Generator[Progress, None, T]  # long work: tells its progress, returns its result
-
-
-def finish(work: Generator[Any, None, T], listener: Callable[[Any], object] | None = None) -> T:
-    """Run long work to its end and return its result; the listener, if there is one, gets what it yields.
-
-    >>> def double(x):
-    ...     yield Progress("doubling")
-    ...     return 2 * x
-    >>> finish(double(4))
-    8
-    """
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        if listener is not None:
-            listener(event)

@@ -70,14 +70,16 @@ def adapt(
     if target.exists():
         screen.note(f"{target} will be written over; to keep it: --out FILE")
     skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported, not learned
-    examples = screen.watch(inputs.everything(source.model_copy(update=skipping)))
-    examples = screen.watch(
-        data_option.as_known(examples, loaded.vocabulary.classes, loaded.config.data, adapting=True)
-    )
-    old = screen.watch(inputs.old(loaded.config))
+    with screen.listening() as listener:
+        examples = inputs.everything(source.model_copy(update=skipping), listener=listener)
+        examples = data_option.as_known(
+            examples, loaded.vocabulary.classes, loaded.config.data, adapting=True, listener=listener
+        )
+        old = inputs.old(loaded.config, listener=listener)
 
     from lstmcli.inference import adapt as engine
 
     wanted = engine.AdaptOptions(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
-    result = screen.watch(engine.run(loaded, examples, wanted, old=old, out=target))
+    with screen.listening() as listener:
+        result = engine.run(loaded, examples, wanted, old=old, out=target, listener=listener)
     screen.adaptation(result, data_option.title(source))

@@ -11,7 +11,7 @@ from lstmcli.cli import entities
 from lstmcli.cli.console import printable
 from lstmcli.cli.figures import predicted
 from lstmcli.cli.render import Screen
-from lstmcli.types import Progress
+from lstmcli.events import Progress
 
 if TYPE_CHECKING:
     from lstmcli.inference.predict import Prediction
@@ -28,7 +28,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
     count = unanswered = truncated = 0
     unknown = None
     interrupted = False
-    with screen.bars() as bars:
+    with screen.listening() as listener:
         try:
             for prediction in predictions:
                 count += 1
@@ -37,7 +37,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
                 unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
                 if put is not None:
                     put(prediction.said)
-                    screen.event(Progress("predicting", count), bars)
+                    listener(Progress("predicting", count))
                 else:
                     _answer(screen, prediction.said, texts.columns, flush=texts.live)
         except KeyboardInterrupt:

@@ -80,8 +80,11 @@ def evaluate(
     source = data_option.named(data, loaded.config, reading)
     known = loaded.vocabulary.classes
     data_option.check_known(reading, known)
-    name, examples = screen.watch(inputs.to_score(source, split, loaded.config))
-    examples = screen.watch(data_option.as_known(examples, known, loaded.config.data, adapting=shots is not None))
+    with screen.listening() as listener:
+        name, examples = inputs.to_score(source, split, loaded.config, listener=listener)
+        examples = data_option.as_known(
+            examples, known, loaded.config.data, adapting=shots is not None, listener=listener
+        )
     if data is None and "adapted_from" in loaded.progress:
         inputs.check_labels(examples, known)
 
@@ -91,14 +94,17 @@ def evaluate(
         from lstmcli.cli import few_shot
         from lstmcli.inference.few_shot import FewShotOptions, run
 
-        fixed = screen.watch(inputs.supports(source))
-        fixed = screen.watch(data_option.as_known(fixed, known, loaded.config.data))
+        with screen.listening() as listener:
+            fixed = inputs.supports(source, listener=listener)
+            fixed = data_option.as_known(fixed, known, loaded.config.data, listener=listener)
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
         asked = FewShotOptions(
             data_option.title(source), name, shape, episodes, prior or Prior.support, seed or 0, free=learner is None
         )
-        few_shot.show(screen, screen.watch(run(loaded, examples, fixed, asked, path)), target=report)
+        with screen.listening() as listener:
+            found = run(loaded, examples, fixed, asked, path, listener=listener)
+        few_shot.show(screen, found, target=report)
         return
     how = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
     if wrong := [option for option, value in how.items() if value is not None]:
@@ -107,11 +113,17 @@ def evaluate(
 
     from lstmcli.inference import evaluate as engine
 
-    result = screen.watch(
-        engine.run(
-            loaded, examples, data=data_option.title(source), split=name, path=path, seed=seed or 0, dynamic=dynamic
+    with screen.listening() as listener:
+        result = engine.run(
+            loaded,
+            examples,
+            data=data_option.title(source),
+            split=name,
+            path=path,
+            seed=seed or 0,
+            dynamic=dynamic,
+            listener=listener,
         )
-    )
     screen.report(result)
     if report is not None:
         engine.write(result, report)

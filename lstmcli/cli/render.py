@@ -6,13 +6,15 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.table import Column, Table
 from rich.text import Text
 
+from lstmcli import events
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
@@ -20,18 +22,15 @@ from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_c
 from lstmcli.config import RunConfig
 from lstmcli.storage.run_folder import RUNS, within
 from lstmcli.types import Option
-from lstmcli.types import Progress as Told
 
 if TYPE_CHECKING:
     from lstmcli.config.fields import Row
-    from lstmcli.events import Evaluated, Event, Finished, Planned
+    from lstmcli.events import Evaluated, Event, Finished, Listener, Planned
     from lstmcli.inference.adapt import Adaptation
     from lstmcli.inference.evaluate import Figures, Report
     from lstmcli.recipes import Shipped
     from lstmcli.storage.checkpoint import Checkpoint
     from lstmcli.types import SplitCheck
-
-T = TypeVar("T")
 
 
 class Screen:
@@ -43,7 +42,6 @@ class Screen:
         # What is shown is the user's own: brackets in labels, texts and paths are no markup.
         self.out = console(highlight=False, markup=False, emoji=False)
         self.err = console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
-        self._interrupted = False
         self._plan: Planned | None = None
 
     # ---- what every command uses
@@ -51,15 +49,14 @@ class Screen:
     def note(self, text: str) -> None:
         self.err.print(Text.assemble(("• ", "yellow"), printable(text)))
 
-    def watch(self, work: "Iterator[Event]") -> Any:
-        """Show the events of some work as they come; its result."""
-        with self.bars() as bars:
-            while True:
-                try:
-                    event = next(work)
-                except StopIteration as end:
-                    return end.value
-                self.event(event, bars)
+    @contextmanager
+    def listening(self) -> "Iterator[Listener]":
+        """Yield a listener that shows each event as it comes; progress on a terminal, while the block lasts."""
+        bars = Bars(self.err, live=self.err.is_terminal and not self.quiet)
+        try:
+            yield partial(self._event, bars=bars)
+        finally:
+            bars.stop()
 
     def checkpoint(self, named: Path | None, chosen: "Sequence[Option]") -> "tuple[Checkpoint, Path]":
         """Load the checkpoint to use, say which, and apply the options to its recipe."""
@@ -112,21 +109,17 @@ class Screen:
             table.add_row(f" {row.key}", row.type, row.default, row.limits, row.meaning)
         self.out.print(table)
 
-    def rehearsal(self, config: RunConfig, events: "Iterator[Event]") -> None:
-        """Show the recipe, then what a run of it would do; with JSON both as one object."""
+    @contextmanager
+    def rehearsal(self, config: RunConfig) -> "Iterator[Listener]":
+        """Show the recipe, then what a run of it would do, as the listener hears it; with JSON both as one object."""
         recipe = config.model_dump(mode="json")
         if not self.json:
             self.out.print(yaml.safe_dump(recipe, sort_keys=False), end="")
-        self.watch(events)
+        with self.listening() as listener:
+            yield listener
         if self.json and self._plan is not None:
             plan = {"steps": self._plan.steps, "tokens": self._plan.tokens, "seconds": self._plan.seconds}
             self.print_json({"recipe": recipe} | plan)
-
-    def training(self, events: "Iterator[Event]") -> None:
-        """Show a run. Raises KeyboardInterrupt after one that was interrupted."""
-        self.watch(events)
-        if self._interrupted:
-            raise KeyboardInterrupt
 
     def _planned(self, event: "Planned") -> None:
         minutes = "" if event.seconds is None else f", about {duration(event.seconds)}"
@@ -227,13 +220,10 @@ class Screen:
 
     # ---- events
 
-    def event(self, event: "Event", bars: "Bars") -> None:
-        if isinstance(event, Told):
+    def _event(self, event: "Event", bars: Bars) -> None:
+        if isinstance(event, events.Progress):
             bars.show(event.what, event.done, event.total)
-            return
-        from lstmcli import events
-
-        if isinstance(event, events.Stepped):
+        elif isinstance(event, events.Stepped):
             bars.step(event)
         elif isinstance(event, events.Noted):
             self.note(event.text)
@@ -248,13 +238,4 @@ class Screen:
             bars.stop()
             self._finished(event)
         elif isinstance(event, events.Interrupted):
-            self._interrupted = True
             self.note(f"interrupted; saved in {event.saved}; go on: the same command with --resume")
-
-    @contextmanager
-    def bars(self) -> "Iterator[Bars]":
-        bars = Bars(self.err, live=self.err.is_terminal and not self.quiet)
-        try:
-            yield bars
-        finally:
-            bars.stop()

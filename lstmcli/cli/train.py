@@ -107,20 +107,24 @@ def train(
         from lstmcli.race import race
 
         if dry_run:
-            screen.rehearsal(config, race.rehearse(config))
-        else:
-            few_shot.show_race(screen, screen.watch(race.run(config, target)))
+            with screen.rehearsal(config) as listener:
+                race.rehearse(config, listener=listener)
+            return
+        with screen.listening() as listener:
+            raced = race.run(config, target, listener=listener)
+        few_shot.show_race(screen, raced)
         return
     if not resume:
         inputs.check_models(config, target)
-    examples = screen.watch(inputs.read(config))
+    with screen.listening() as listener:
+        examples = [inputs.read(config, listener=listener)]
 
     from lstmcli.training.train import rehearse, run  # torch starts here, after every cheap mistake is caught
 
     chosen = [option.key for option in given] + [override.partition("=")[0].strip() for override in sets or ()]
-    events = rehearse(config, examples) if dry_run else run(config, examples, target, resume=resume, chosen=chosen)
-    del examples  # the run lets them go once they are encoded
     if dry_run:
-        screen.rehearsal(config, events)
-    else:
-        screen.training(events)
+        with screen.rehearsal(config) as listener:
+            rehearse(config, examples.pop(), listener=listener)
+        return
+    with screen.listening() as listener:  # the run lets the examples go once they are encoded: no name holds them here
+        run(config, examples.pop(), target, resume=resume, chosen=chosen, listener=listener)

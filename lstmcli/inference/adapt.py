@@ -16,17 +16,16 @@ from lstmcli.data.batches import batching, label_names, sampling
 from lstmcli.data.batches.check import FEW, listed
 from lstmcli.data.batches.encoded import check_kind, encode, marks
 from lstmcli.errors import ConfigError, DataError
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import assemble, support_baselines
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
 from lstmcli.inference.evaluate import Figures, tell_learned, tell_unknown
+from lstmcli.inference.step_count import as_tasks, best_steps
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
-from lstmcli.types import Batch, Example, Spelling
-
-MOST_TURNS = 8  # of leaving texts out
+from lstmcli.types import Example
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,14 @@ class Adaptation:
 
 
 def run(
-    checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions, *, old: Sequence[Example], out: Path
-) -> Events[Adaptation]:
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    wanted: AdaptOptions,
+    *,
+    old: Sequence[Example],
+    out: Path,
+    listener: Listener = silent,
+) -> Adaptation:
     """Learn from a few examples per class, score the rest before and after, and write the adapted checkpoint.
 
     old: examples of the data that the model was trained on, to see what was forgotten.
@@ -75,22 +80,22 @@ def run(
         DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
     _check(checkpoint, examples)
-    support, query, drawn = yield from _draw(examples, wanted)
+    support, query, drawn = _draw(examples, wanted, listener)
     left = [] if query else ["no examples are left to score: give more, or fewer --shots"]
     for remark in [*_few(drawn, wanted.shots), *left]:
-        yield Noted(remark)
-    parts, temperature = yield from _prepare(checkpoint, drawn, support, query, free=wanted.free)
-    before = yield from _figures(parts, query, temperature, new=True)
+        listener(Noted(remark))
+    parts, temperature = _prepare(checkpoint, drawn, support, query, listener, free=wanted.free)
+    before = _figures(parts, query, temperature, listener, new=True)
     known = _known(old, support, parts.vocabulary.classes)
-    remembered = yield from _figures(parts, known, temperature)
+    remembered = _figures(parts, known, temperature, listener)
 
     begun = time.perf_counter()
-    parts, steps = yield from _learned(checkpoint, parts, support, wanted)
+    parts, steps = _learned(checkpoint, parts, support, wanted, listener)
     seconds = time.perf_counter() - begun
     checkpoints.save(_adapted(checkpoint, parts, temperature, support, drawn, wanted.shots), out)
-    after = yield from _figures(parts, query, temperature)
-    kept = yield from _figures(parts, known, temperature)
-    beside = yield from support_baselines.figures(parts, support, query, wanted.seed)
+    after = _figures(parts, query, temperature, listener)
+    kept = _figures(parts, known, temperature, listener)
+    beside = support_baselines.figures(parts, support, query, wanted.seed, listener=listener)
     primary = parts.task.PRIMARY
     return Adaptation(
         support=dict(sorted(drawn.items())),
@@ -107,12 +112,14 @@ def run(
     )
 
 
-def adapted(checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions) -> Events[Checkpoint]:
+def adapted(
+    checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions, *, listener: Listener = silent
+) -> Checkpoint:
     """Learn from all the examples that are drawn, score none, and write nothing. Raises as ``run``."""
     _check(checkpoint, examples)
-    support, _, drawn = yield from _draw(examples, wanted)
-    parts, temperature = yield from _prepare(checkpoint, drawn, support, (), free=wanted.free)
-    parts, _ = yield from _learned(checkpoint, parts, support, wanted)
+    support, _, drawn = _draw(examples, wanted, listener)
+    parts, temperature = _prepare(checkpoint, drawn, support, (), listener, free=wanted.free)
+    parts, _ = _learned(checkpoint, parts, support, wanted, listener)
     return _adapted(checkpoint, parts, temperature, support, drawn, wanted.shots)
 
 
@@ -164,14 +171,14 @@ def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor
 
 
 def _draw(
-    examples: Sequence[Example], wanted: AdaptOptions
-) -> Events[tuple[list[Example], list[Example], Counter[str]]]:
+    examples: Sequence[Example], wanted: AdaptOptions, listener: Listener
+) -> tuple[list[Example], list[Example], Counter[str]]:
     """What to learn from, what to be scored on, and how many of each class were drawn."""
     support, query = sampling.per_class(examples, wanted.shots, seed=wanted.seed)
     drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
     repeated = len(examples) - len(support) - len(query)
     if repeated:
-        yield Noted(f"{repeated} texts that repeat one learned from are left out of the scoring")
+        listener(Noted(f"{repeated} texts that repeat one learned from are left out of the scoring"))
     if not drawn:
         fix = "give sentences with at least one tag other than O"
         raise DataError("no entities to learn", where=examples[0].where, fix=fix)
@@ -180,7 +187,7 @@ def _draw(
         raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
     counts = Counter(chain.from_iterable(map(sampling.labels, examples)))
     for remark in label_names.remarks(counts, mapped=False):
-        yield Noted(remark)
+        listener(Noted(remark))
     return support, query, drawn
 
 
@@ -195,105 +202,74 @@ def _few(drawn: Counter[str], shots: int) -> list[str]:
 
 
 def _prepare(
-    checkpoint: Checkpoint, drawn: Counter[str], support: Sequence[Example], query: Sequence[Example], *, free: bool
-) -> Events[tuple[Parts, float]]:
+    checkpoint: Checkpoint,
+    drawn: Counter[str],
+    support: Sequence[Example],
+    query: Sequence[Example],
+    listener: Listener,
+    *,
+    free: bool,
+) -> tuple[Parts, float]:
     """The checkpoint's parts, of the labels that were drawn with the support, and the temperature of what they say.
 
     free: a learner may be chosen.
     """
-    yield from tell_learned(checkpoint, query)
+    tell_learned(checkpoint, query, listener)
     if not checkpoint.headed:
-        yield Noted("before: by chance, since the model makes its head of the texts and had none yet")
+        listener(Noted("before: by chance, since the model makes its head of the texts and had none yet"))
     where = runtime.prepare(checkpoint.config)
-    headed = yield from assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free)
+    headed = assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.vocabulary.given:
         fix = "choose another: --learner finetune"
         raise ConfigError("the learner is one of whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
-        yield Noted(f"labels are now: {listed(parts.vocabulary.labels)}")
+        listener(Noted(f"labels are now: {listed(parts.vocabulary.labels)}"))
         if checkpoint.config.episodes is None:
             return parts, 1.0  # the checkpoint's is of a head that is no more
     return parts, checkpoint.temperature
 
 
-def _figures(parts: Parts, examples: Sequence[Example], temperature: float, *, new: bool = False) -> Events[Figures]:
+def _figures(
+    parts: Parts, examples: Sequence[Example], temperature: float, listener: Listener, *, new: bool = False
+) -> Figures:
     """new: the texts were not read before, and their unknown words are remarked on."""
     if not examples:
         return {}
-    full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config))
+    full = encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config), listener=listener)
     if new:
-        yield from tell_unknown(full)
+        tell_unknown(full, listener)
     store = full.truncated(parts.config.tokens)
-    logits = yield from assemble.outputs(parts, store)
+    logits = assemble.outputs(parts, store, listener=listener)
     measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.known_targets)
     return {name: asdict(measure) for name, measure in measured.items()}
 
 
 def _learned(
-    checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], wanted: AdaptOptions
-) -> Events[tuple[Parts, int]]:
+    checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], wanted: AdaptOptions, listener: Listener
+) -> tuple[Parts, int]:
     """Return the parts adapted to the support, and after how many steps."""
     new_labels = (
         parts.vocabulary.labels != checkpoint.vocabulary.labels
     )  # the head has labels that it knows nothing of yet
-    full = yield from encode(parts.vocabulary, support, cache=None)
+    full = encode(parts.vocabulary, support, cache=None, listener=listener)
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
     choose = wanted.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
         blank = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"
-        steps = _best_steps(parts, batch, least=int(blank)) if choose else None
-        path = parts.learner.trajectory(parts.model, _tasks(batch, [list(range(len(support)))]), parts.task.loss)
+        steps = best_steps(parts, batch, least=int(blank)) if choose else None
+        path = parts.learner.trajectory(parts.model, as_tasks(batch, [list(range(len(support)))]), parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
     if choose and steps is None:
-        yield Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
+        listener(
+            Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
+        )
     if steps == 0:
         own = parts.model.state_dict()
         same = not new_labels and all(
             torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own
         )
         left = "the model stays as it was" if same else "the head is the one that the learner begins with"
-        yield Noted(f"no step made texts left out of the learning more likely: {left}")
+        listener(Noted(f"no step made texts left out of the learning more likely: {left}"))
     check_finite(stacked.values())
     return assemble.settled(parts, stacked), taken
-
-
-def _best_steps(parts: Parts, support: Batch, *, least: int) -> int | None:
-    """The number of steps after which texts that were left out are most likely; none where nothing can be left out.
-
-    least: the fewest that come into question, one where the head would else say nothing.
-
-    Of each class the texts are left out in turn, one of every class together, so that the classes' shares stay. All
-    turns are tasks of one stack, and the fewest steps of the lowest loss are taken.
-    """
-    left_out = _turns(support)
-    if len(left_out) < 2:
-        return None
-    learned = [[place for place in range(len(support.tokens)) if place not in out] for out in left_out]
-    losses = parts.learner.losses(parts.model, _tasks(support, left_out), parts.task.loss)
-    path = parts.learner.trajectory(parts.model, _tasks(support, learned), parts.task.loss)
-    means = torch.stack([losses(weights).mean() for weights in path])
-    return least + int(means[least:].nan_to_num(torch.inf).argmin())
-
-
-def _turns(support: Batch) -> list[list[int]]:
-    """The places that are left out in each turn: a text of every class; of tagged words, as many texts each time."""
-    targets = support.targets
-    assert targets is not None
-    if support.spelling is not None:
-        count = min(MOST_TURNS, len(targets))
-        each = len(targets) // count
-        return [list(range(turn * each, (turn + 1) * each)) for turn in range(count)]
-    by_class = [torch.nonzero(targets == label)[:, 0].tolist() for label in sorted(set(targets.tolist()))]
-    return [[places[turn] for places in by_class] for turn in range(min(MOST_TURNS, *map(len, by_class)))]
-
-
-def _tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
-    """A task for each list of places in the batch."""
-    index = torch.tensor(places, device=batch.tokens.device)
-    targets = None if batch.targets is None else batch.targets[index]
-    spelling = batch.spelling
-    if spelling is not None:
-        forms, *own = vars(spelling).values()
-        spelling = Spelling(forms[index], *(part.expand(len(places), *part.shape) for part in own))
-    return Batch(batch.tokens[index], batch.lengths[index], targets, spelling)

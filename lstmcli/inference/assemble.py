@@ -20,12 +20,12 @@ from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
 from lstmcli.data.text.word_features import likeness
 from lstmcli.errors import ConfigError
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import cache_folder
-from lstmcli.types import Batch, Example, Progress, Work
+from lstmcli.types import Batch, Example
 
 SHIPPED = "shipped"  # vectors of the model that ships
 BAG = 1024  # dimensions of the bag of words that goes with new labels
@@ -152,7 +152,8 @@ def with_new_labels(
     *,
     alone: bool = False,
     free: bool = False,
-) -> Events[Checkpoint]:
+    listener: Listener = silent,
+) -> Checkpoint:
     """As ``with_labels``; what is more where none of the model's own labels is left, unless it was meta-trained.
 
     Of classes that a model was not trained for the words themselves say more than its LSTM's states do: a bag of words
@@ -164,7 +165,7 @@ def with_new_labels(
         return headed
     if free:
         headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
-        yield Noted("all labels are new: their head is fitted in closed form (--learner ridge)")
+        listener(Noted("all labels are new: their head is fitted in closed form (--learner ridge)"))
     return _with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
 
 
@@ -248,7 +249,9 @@ def cache_of(config: RunConfig) -> Path | None:
     return cache_folder() if config.data.cache else None
 
 
-def outputs(parts: Parts, store: Store, what: str = "scoring") -> Work[np.ndarray[Any, np.dtype[Any]]]:
+def outputs(
+    parts: Parts, store: Store, what: str = "scoring", listener: Listener = silent
+) -> np.ndarray[Any, np.dtype[Any]]:
     """What the model says of each text, in the order of the store: ``[text, ...]``."""
     places = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
     parts.model.eval()
@@ -272,7 +275,7 @@ def outputs(parts: Parts, store: Store, what: str = "scoring") -> Work[np.ndarra
         for indices, result in zip(places, pool.map(score, places), strict=True):
             results.append(result)
             done += len(indices)
-            yield Progress(what, done, len(store))
+            listener(Progress(what, done, len(store)))
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

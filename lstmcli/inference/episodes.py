@@ -15,8 +15,9 @@ from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.episodes import Draw
 from lstmcli.errors import ConfigError
+from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
-from lstmcli.types import Batch, Episode, Example, Progress, Work
+from lstmcli.types import Batch, Episode, Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -48,8 +49,15 @@ def check_finite(values: Iterable[Tensor]) -> None:
 
 
 def outputs(
-    parts: Parts, store: Store, drawn: Sequence[Draw], batch: int, what: str, *, known: int | None = None
-) -> Work[list[Array]]:
+    parts: Parts,
+    store: Store,
+    drawn: Sequence[Draw],
+    batch: int,
+    what: str,
+    listener: Listener = silent,
+    *,
+    known: int | None = None,
+) -> list[Array]:
     """The logits of each episode's query after adaptation to its support, ``[text, label]``.
 
     known: how many words the model knew before it met the data, as of ``episodes.collate``.
@@ -59,7 +67,7 @@ def outputs(
     for item in batches_of(list(drawn), batch):
         episode = episodes.collate(store, item, known=known).to(parts.runtime.device)
         results += adapted(parts, episode)
-        yield Progress(what, len(results), len(drawn))
+        listener(Progress(what, len(results), len(drawn)))
     return results
 
 

@@ -19,13 +19,13 @@ from lstmcli.data.batches.sampling import labels
 from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
 from lstmcli.errors import ConfigError
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble, stream
 from lstmcli.inference.assemble import Parts
 from lstmcli.machine import runtime
 from lstmcli.storage import atomic
 from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.types import Example, Progress
+from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PREDICTIONS = "predictions.jsonl"
@@ -65,7 +65,8 @@ def run(
     path: Path | str,
     seed: int = 0,
     dynamic: bool = False,
-) -> Events[Report]:
+    listener: Listener = silent,
+) -> Report:
     """Score the checkpoint on labelled examples, a language model on texts, with the baselines that it carries.
 
     path: of the checkpoint, empty where it has none; dynamic: also while the model goes on learning from what it has
@@ -75,18 +76,18 @@ def run(
         DataError: a label that the model does not know.
         ConfigError: dynamic, and the model is none of language.
     """
-    yield from _check(checkpoint, examples, dynamic=dynamic)
+    _check(checkpoint, examples, listener, dynamic=dynamic)
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
-    full, store = yield from _encoded(parts, examples)
-    logits = yield from (stream.outputs if parts.vocabulary.running else assemble.outputs)(parts, store)
+    full, store = _encoded(parts, examples, listener)
+    logits = (stream.outputs if parts.vocabulary.running else assemble.outputs)(parts, store, listener=listener)
     seconds = time.perf_counter() - begun
-    yield Progress("resampling for the intervals")
+    listener(Progress("resampling for the intervals"))
     probabilities = parts.task.probabilities(logits, checkpoint.temperature)
     metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
     if parts.vocabulary.running:
-        metrics |= yield from _of_language(parts, examples, logits, store, seed, dynamic=dynamic)
-    baselines = yield from _baselines(checkpoint, parts, examples, full)
+        metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
+    baselines = _baselines(checkpoint, parts, examples, full, listener)
     of_task = hooks(TaskHooks, parts.task).details
     details = {} if of_task is None else of_task(probabilities, store.known_targets, parts.vocabulary.labels)
     return Report(
@@ -104,49 +105,56 @@ def run(
     )
 
 
-def _check(checkpoint: Checkpoint, examples: Sequence[Example], *, dynamic: bool) -> Events[None]:
+def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
     """Say how many of the texts the model has learned from, and where they are few. Raises as ``run``."""
     if dynamic and not checkpoint.vocabulary.running:
         fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
         raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
     checkpoint.check_head()
-    yield from tell_learned(checkpoint, examples)
+    tell_learned(checkpoint, examples, listener)
     for remark in label_names.remarks(Counter(chain.from_iterable(map(labels, examples)))):
-        yield Noted(remark)
+        listener(Noted(remark))
     if len(examples) == 1:
-        yield Noted("one text alone: the figures say little, and their intervals nothing")
+        listener(Noted("one text alone: the figures say little, and their intervals nothing"))
     elif len(examples) < FEW:
-        yield Noted(f"only {len(examples)} texts: the figures say little")
+        listener(Noted(f"only {len(examples)} texts: the figures say little"))
 
 
-def _encoded(parts: Parts, examples: Sequence[Example]) -> Events[tuple[Store, Store]]:
+def _encoded(parts: Parts, examples: Sequence[Example], listener: Listener) -> tuple[Store, Store]:
     """The texts whole, and as the model reads them; says how many are cut, and what is unknown."""
-    full = yield from encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config))
-    yield from tell_unknown(full)
+    full = encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config), listener=listener)
+    tell_unknown(full, listener)
     store = full.truncated(parts.config.tokens)
     if over := int((full.lengths > store.lengths).sum()):
         limit = parts.config.tokens.max_tokens
-        yield Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read")
+        listener(Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read"))
     return full, store
 
 
-def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example]) -> Events[None]:
+def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> None:
     """Say how many of the texts the model has learned from."""
     learned = checkpoint.group("learned").get("texts")
     texts = marks(examples)
     if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
-        yield Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score")
+        listener(Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score"))
 
 
-def tell_unknown(store: Store) -> Events[None]:
+def tell_unknown(store: Store, listener: Listener) -> None:
     """Say where many words are unknown, and how many texts hold no known word."""
     for remark in tally(counts(store)).remarks():
-        yield Noted(remark)
+        listener(Noted(remark))
 
 
 def _of_language(
-    parts: Parts, examples: Sequence[Example], outputs: Array, store: Store, seed: int, *, dynamic: bool
-) -> Events[Figures]:
+    parts: Parts,
+    examples: Sequence[Example],
+    outputs: Array,
+    store: Store,
+    seed: int,
+    listener: Listener,
+    *,
+    dynamic: bool,
+) -> Figures:
     """Figures of a language model alone: unknown words, bits per character, and while it goes on learning."""
     characters = np.array([len(example.text) + 1 for example in examples])
     tokens, unknown = counts(store).T
@@ -157,18 +165,18 @@ def _of_language(
     found = _plain(of_words | parts.stream_task.by_character(outputs, characters, spelled, seed=seed))
     if not dynamic:
         return found
-    outputs = yield from stream.outputs(parts, store, "scoring and learning", dynamic=True)
+    outputs = stream.outputs(parts, store, "scoring and learning", dynamic=True, listener=listener)
     figures = _plain(parts.task.measure(outputs, store.known_targets, seed=seed))
     return found | {f"dynamic_{name}": figure for name, figure in figures.items()}
 
 
 def _baselines(
-    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store
-) -> Events[dict[str, Figures]]:
+    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store, listener: Listener
+) -> dict[str, Figures]:
     known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
     if known is not None:
         return known
-    yield Progress("scoring the baselines")
+    listener(Progress("scoring the baselines"))
     arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     return baseline_figures(parts.task, arrays, full) if arrays else {}
 

@@ -18,13 +18,13 @@ from lstmcli.contracts import HEAD, TextTask
 from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.episodes import Draw
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble, priors
 from lstmcli.inference.episodes import check_finite, check_task, labels_of, outputs
 from lstmcli.inference.evaluate import Array, Figures, tell_learned, tell_unknown
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.types import Example, Progress
+from lstmcli.types import Example
 
 ProbabilityTables = dict[str, list[Array]]  # by who says so: an episode each, ``[text, label]``
 MODEL = "model"  # after adaptation
@@ -86,13 +86,19 @@ class Measured:
 
 
 def run(
-    checkpoint: Checkpoint, examples: Sequence[Example], support: Sequence[Example], asked: FewShotOptions, path: Path
-) -> Events[FewShot]:
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    support: Sequence[Example],
+    asked: FewShotOptions,
+    path: Path,
+    *,
+    listener: Listener = silent,
+) -> FewShot:
     """Adapt the checkpoint to many small tasks and score the rest of each; raises as ``measured``.
 
     support: the fixed supports of the data's tasks, if it has such; then each is scored once, on all its examples.
     """
-    found = yield from measured(checkpoint, examples, support, asked)
+    found = measured(checkpoint, examples, support, asked, listener=listener)
     return _report(checkpoint, found, asked, path)
 
 
@@ -103,7 +109,8 @@ def measured(
     asked: FewShotOptions,
     *,
     alone: bool = False,
-) -> Events[Measured]:
+    listener: Listener = silent,
+) -> Measured:
     """What each episode comes to, of the model and, unless it is ``alone``, of what it must be read beside.
 
     Raises:
@@ -114,22 +121,24 @@ def measured(
     config = checkpoint.config.model_copy(update={"episodes": asked.shape})
     draws_classes = asked.shape.ways is not None
     labels = labels_of(config, examples) if draws_classes else checkpoint.vocabulary.labels
-    headed = yield from assemble.with_new_labels(checkpoint, labels, examples, alone=draws_classes, free=asked.free)
+    headed = assemble.with_new_labels(
+        checkpoint, labels, examples, alone=draws_classes, free=asked.free, listener=listener
+    )
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
-    drawn = yield from _drawn(support, examples, asked, parts.vocabulary.labels)
-    yield from tell_learned(checkpoint, examples)
-    yield from _tell_tasks(drawn)
+    drawn = _drawn(support, examples, asked, parts.vocabulary.labels, listener)
+    tell_learned(checkpoint, examples, listener)
+    _tell_tasks(drawn, listener)
     cache = assemble.cache_of(checkpoint.config)
-    full = yield from encode(parts.vocabulary, together, cache=cache, labelled=not draws_classes)
-    yield from tell_unknown(full)
+    full = encode(parts.vocabulary, together, cache=cache, labelled=not draws_classes, listener=listener)
+    tell_unknown(full, listener)
     if "shares" not in checkpoint.progress and not draws_classes:
-        yield Noted("the checkpoint does not say the shares of its classes: they are taken for equal")
+        listener(Noted("the checkpoint does not say the shares of its classes: they are taken for equal"))
     begun = time.perf_counter()
-    probabilities = yield from _of_the_model(parts, full, drawn, asked, checkpoint, alone=alone)
+    probabilities = _of_the_model(parts, full, drawn, asked, checkpoint, listener, alone=alone)
     seconds = time.perf_counter() - begun
     if not alone:
-        probabilities |= yield from _of_baselines(parts, checkpoint, full, together, drawn, asked)
+        probabilities |= _of_baselines(parts, checkpoint, full, together, drawn, asked, listener)
     task = parts.text_task
     figures = {who: [task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
                for who, said in probabilities.items()}  # fmt: skip
@@ -137,8 +146,12 @@ def measured(
 
 
 def _drawn(
-    support: Sequence[Example], examples: Sequence[Example], asked: FewShotOptions, labels: Sequence[str]
-) -> Events[list[Draw]]:
+    support: Sequence[Example],
+    examples: Sequence[Example],
+    asked: FewShotOptions,
+    labels: Sequence[str],
+    listener: Listener,
+) -> list[Draw]:
     """The episodes, by places in the supports and the examples that follow them."""
     pools = episodes.pools(examples)
     fixed = {pool.domain: pool for pool in episodes.pools(support)} if asked.shape.ways is None else {}
@@ -154,19 +167,21 @@ def _drawn(
         if pool.domain in fixed
     ]
     if (most := episodes.shots(its)) < asked.shape.shots:
-        yield Noted(f"the data's own supports have {most} texts per class, {asked.shape.shots} were asked for")
+        listener(Noted(f"the data's own supports have {most} texts per class, {asked.shape.shots} were asked for"))
     if asked.episodes is not None:
-        yield Noted(f"each of the data's {len(its)} tasks has a support of its own and is scored once: no --episodes")
+        listener(
+            Noted(f"each of the data's {len(its)} tasks has a support of its own and is scored once: no --episodes")
+        )
     return its
 
 
-def _tell_tasks(drawn: Sequence[Draw]) -> Events[None]:
+def _tell_tasks(drawn: Sequence[Draw], listener: Listener) -> None:
     """Say where intervals over the tasks tell less than one may think."""
     scored = np.concatenate([one.query for one in drawn])
     if len(drawn) == 1:
-        yield Noted("one task alone: no interval can be told")
+        listener(Noted("one task alone: no interval can be told"))
     if len(scored) > AGAIN * (texts := len(np.unique(scored))):
-        yield Noted(f"the tasks share {texts:,} texts: intervals tell what other tasks of these would come to")
+        listener(Noted(f"the tasks share {texts:,} texts: intervals tell what other tasks of these would come to"))
 
 
 def _of_the_model(
@@ -175,9 +190,10 @@ def _of_the_model(
     drawn: Sequence[Draw],
     asked: FewShotOptions,
     checkpoint: Checkpoint,
+    listener: Listener,
     *,
     alone: bool,
-) -> Events[ProbabilityTables]:
+) -> ProbabilityTables:
     """What the model says after adaptation; unless ``alone`` what it would have said before, and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
     learners, draws_classes, known = {MODEL: parts}, asked.shape.ways is not None, len(checkpoint.vocabulary)
@@ -190,11 +206,11 @@ def _of_the_model(
     own |= {who: "support" if adapting.learner.uses_support_prior else trained_on for who, adapting in learners.items()}
     logits = {}
     for who, adapting in learners.items():
-        logits[who] = yield from outputs(adapting, store, drawn, TOGETHER, f"adapting ({who})", known=known)
+        logits[who] = outputs(adapting, store, drawn, TOGETHER, f"adapting ({who})", known=known, listener=listener)
         check_finite(map(torch.from_numpy, logits[who]))
     if not draws_classes and checkpoint.headed and not alone:
         places = np.concatenate([one.query for one in drawn])
-        before = yield from assemble.outputs(parts, store.part(places), "scoring before adaptation")
+        before = assemble.outputs(parts, store.part(places), "scoring before adaptation", listener=listener)
         logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
     probabilities: ProbabilityTables = {}
     for who, said in logits.items():
@@ -222,22 +238,18 @@ def _majority(one: Draw, known: dict[str, dict[str, float]]) -> Array:
 
 def _of_baselines(
     parts: assemble.Parts, checkpoint: Checkpoint, full: Store, texts: Sequence[Example], drawn: Sequence[Draw],
-    asked: FewShotOptions,
-) -> Events[ProbabilityTables]:  # fmt: skip
+    asked: FewShotOptions, listener: Listener,
+) -> ProbabilityTables:  # fmt: skip
     known = checkpoint.progress.get("shares", {})
-    probabilities: ProbabilityTables = {
-        "majority": [
-            np.tile(np.exp(priors.log_probabilities(one, known, "source")), (len(one.query), 1)) for one in drawn
-        ]
-    }
+    probabilities: ProbabilityTables = {"majority": [_majority(one, known) for one in drawn]}
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     if asked.shape.ways is None and "terms" in fitted:
-        yield Progress("scoring the linear baseline")
+        listener(Progress("scoring the linear baseline"))
         shifts = priors.shifts(checkpoint, drawn, asked.prior, "source")
         queries = [full.part(one.query) for one in drawn]
         said = [parts.task.baseline_probabilities(fitted, part.ids, part.offsets)["linear"] for part in queries]
         probabilities["linear"] = [priors.shifted(each, shift) for each, shift in zip(said, shifts, strict=True)]
-    yield Progress("counting words for the baselines")
+    listener(Progress("counting words for the baselines"))
     features = parts.text_task.text_features([str(example.text) for example in texts])
     shifts = priors.shifts(checkpoint, drawn, asked.prior, "support")
     for number, (one, shift) in enumerate(zip(drawn, shifts, strict=True)):
@@ -245,7 +257,7 @@ def _of_baselines(
         by_baseline = parts.text_task.support_probabilities(*its, labels=len(one.labels))
         for who, each in by_baseline.items():
             probabilities.setdefault(who, []).append(priors.shifted(each, shift))
-        yield Progress("scoring the baselines", number + 1, len(drawn))
+        listener(Progress("scoring the baselines", number + 1, len(drawn)))
     return probabilities
 
 

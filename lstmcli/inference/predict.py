@@ -19,7 +19,7 @@ from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.sinks import Answer
 from lstmcli.storage.text_io import Question
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NEXT = 5  # words told that may follow a text
@@ -99,8 +99,8 @@ class Predictions:
     def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
         """What is said of each text, and ``unknown.counts`` of them."""
         checkpoint, parts = self._checkpoint, self._parts
-        store = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
-        tagged = finish(assemble.outputs(parts, store))
+        store = encode(parts.vocabulary, examples, cache=None, labelled=False)
+        tagged = assemble.outputs(parts, store)
         said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
         return said, counts(store)
 
@@ -113,9 +113,9 @@ class Predictions:
     def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
         """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""
         parts = self._parts
-        full = finish(encode(parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False))
+        full = encode(parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
         store = full.truncated(self._checkpoint.config.tokens)
-        return full, store, finish(assemble.outputs(parts, store))
+        return full, store, assemble.outputs(parts, store)
 
     def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
         parts = self._parts

@@ -9,15 +9,17 @@ import torch
 from lstmcli.data.batches import bptt
 from lstmcli.data.batches.bptt import Windows
 from lstmcli.data.batches.encoded import Store
+from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference.assemble import Parts
-from lstmcli.types import Progress, Work
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WINDOW = 400  # words scored at once: what is read backwards starts again with each window, and should not do so often
 RATE, PULL, EPSILON = 3e-4, 1e-2, 1e-5  # of dynamic evaluation; the best of four pairs on PTB's validation part
 
 
-def outputs(parts: Parts, store: Store, what: str = "scoring", *, dynamic: bool = False) -> Work[Array]:
+def outputs(
+    parts: Parts, store: Store, what: str = "scoring", listener: Listener = silent, *, dynamic: bool = False
+) -> Array:
     """What the model says of each text of a stream, read on from text to text, in the order of the store.
 
     dynamic: each window is learned from after it was scored; the model's own weights are put back at the end.
@@ -29,7 +31,7 @@ def outputs(parts: Parts, store: Store, what: str = "scoring", *, dynamic: bool 
         if len(losses) < len(logs):
             losses = np.zeros((len(logs), len(store.ids)))
         losses[:, places] = -logs
-        yield Progress(what, number + 1, len(windows))
+        listener(Progress(what, number + 1, len(windows)))
     kept: Array = parts.stream_task.kept(np.add.reduceat(losses, store.offsets[:-1], axis=1), store.lengths)
     return kept
 

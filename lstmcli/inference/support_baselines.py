@@ -5,23 +5,23 @@ from dataclasses import asdict
 
 import numpy as np
 
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.evaluate import Figures
-from lstmcli.types import Example, Progress
+from lstmcli.types import Example
 
 SCORED = 2000  # texts that baselines are scored on: pieces of words take long to count
 
 
 def figures(
-    parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int
-) -> Events[dict[str, Figures]]:
+    parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int, *, listener: Listener = silent
+) -> dict[str, Figures]:
     """Figures of the baselines that learn from the support alone; only whole texts have some."""
     if parts.vocabulary.given or not query:
         return {}
     if len(query) > SCORED:
-        yield Noted(f"baselines are scored on {SCORED:,} of the {len(query):,} others")
-    yield Progress("scoring the baselines")
+        listener(Noted(f"baselines are scored on {SCORED:,} of the {len(query):,} others"))
+    listener(Progress("scoring the baselines"))
     chosen = np.random.default_rng(seed).permutation(len(query))[:SCORED]
     examples = [*support, *(query[place] for place in chosen)]
     features = parts.text_task.text_features([str(example.text) for example in examples])

@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError
-from lstmcli.types import Batch, ClassScores, Mean, Progress, Work
+from lstmcli.events import Listener, Progress, silent
+from lstmcli.types import Batch, ClassScores, Mean
 
 WORST, LEAST = 1e30, 1e-12  # losses that have grown beyond all bounds, or cannot be told from none
 SOLVED = 1e-6  # losses below count little: else the easiest problems would outweigh all others
@@ -103,9 +104,9 @@ class Problems:
         losses = self.learner.losses(self.net, problems, loss)(end).nan_to_num(nan=WORST).clamp_max(WORST)
         return Mean((losses + SOLVED).log().mean(), self._batch), 0
 
-    def evaluate(self) -> Work[dict[str, float]]:
+    def evaluate(self, *, listener: Listener = silent) -> dict[str, float]:
         """Of the loss after the last step the median logarithm, lower is better."""
-        yield Progress("validating")
+        listener(Progress("validating"))
         log = float(np.median(np.log(self.curves(self.validation)[-1])))
         return {"score": -log, "loss": log}
 

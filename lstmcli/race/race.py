@@ -9,16 +9,16 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from lstmcli.config import RunConfig
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.events import Evaluated, Event, Events, Noted, Planned, Stepped
+from lstmcli.events import Evaluated, Event, Listener, Noted, Planned, Progress, Stepped, silent
 from lstmcli.machine import runtime
 from lstmcli.machine.interrupt import Stop
 from lstmcli.race import plot
@@ -28,7 +28,6 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import run_folder as folder
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
-from lstmcli.types import Progress
 
 RACE, PICTURE = "race.json", "race.svg"
 LEARNED = "learned"
@@ -53,44 +52,44 @@ class Race:
         return asdict(self)
 
 
-def rehearse(config: RunConfig) -> Iterator[Event]:
+def rehearse(config: RunConfig, *, listener: Listener = silent) -> None:
     """How long ``run`` would learn; writes nothing."""
     runtime.prepare(config)
     work = Problems(config)
     planned = _plan(work)
     begun = time.perf_counter()
-    for _ in zip(range(TRIED), fit(_job(work), config.train, Position()), strict=False):
+    for _ in zip(range(TRIED), fit(_job(work, silent), config.train, Position()), strict=False):
         pass
-    yield replace(planned, seconds=(time.perf_counter() - begun) / TRIED * planned.steps)
+    listener(replace(planned, seconds=(time.perf_counter() - begun) / TRIED * planned.steps))
 
 
-def run(config: RunConfig, out: Path) -> Events[Race]:
+def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
     """Train the optimiser, race it on fresh problems, and write optimizer.pt, race.json and race.svg.
 
     Ctrl-C saves the optimiser as it was at its best, says so, and raises KeyboardInterrupt.
     """
     runtime.prepare(config)
     work = Problems(config)
-    events = _raced(work, out)
     with Stop() as stop:
-        while True:
-            try:
-                yield next(events)
-            except StopIteration as end:
-                return cast("Race", end.value)
+
+        def stoppable(event: Event) -> None:
+            listener(event)
             if stop.asked:
                 _save(work, out)
-                yield Noted(f"interrupted; what was learned is in {out / folder.OPTIMIZER}; to start again: --force")
+                kept = f"what was learned is in {out / folder.OPTIMIZER}"
+                listener(Noted(f"interrupted; {kept}; to start again: --force"))
                 raise KeyboardInterrupt
 
+        return _raced(work, out, stoppable)
 
-def _raced(work: Problems, out: Path) -> Events[Race]:
+
+def _raced(work: Problems, out: Path, listener: Listener) -> Race:
     begun = time.perf_counter()
-    yield _plan(work)
-    yield from _learned(work)
+    listener(_plan(work))
+    _learned(work, listener)
     curves, rates = {}, {}
     for name in HAND_DESIGNED:
-        yield Progress(f"trying rates of {name}")
+        listener(Progress(f"trying rates of {name}"))
         rates[name] = work.best_rate(name)
         curves[name] = work.by_hand(name, rates[name], work.fresh)
     ours = work.curves(work.fresh)
@@ -121,8 +120,9 @@ def _save(work: Problems, out: Path) -> None:
     checkpoints.save(Checkpoint(work.config, vocabulary, tensors), out / folder.OPTIMIZER)
 
 
-def _job(work: Problems) -> Job[tuple[int, int]]:
-    return Job(work.learner, optimizer_for(work.learner, work.config.train), work.items, work.loss, work.evaluate)
+def _job(work: Problems, listener: Listener) -> Job[tuple[int, int]]:
+    evaluate = partial(work.evaluate, listener=listener)
+    return Job(work.learner, optimizer_for(work.learner, work.config.train), work.items, work.loss, evaluate)
 
 
 def _plan(work: Problems) -> Planned:
@@ -131,19 +131,17 @@ def _plan(work: Problems) -> Planned:
     return Planned(steps, tokens=0, parameters=parameters, device="cpu", precision="float32")
 
 
-def _learned(work: Problems) -> Events[None]:
+def _learned(work: Problems, listener: Listener) -> None:
     """Train the learner, and leave it at its best on validation problems; its beginning counts too."""
     total = _plan(work).steps
-    at = Position(best=((yield from work.evaluate())["score"], -math.inf))
-    for event in fit(_job(work), work.config.train, at):
+    at = Position(best=(work.evaluate(listener=listener)["score"], -math.inf))
+    for event in fit(_job(work, listener), work.config.train, at):
         if isinstance(event, Stepped):
-            yield Progress("learning to optimise", event.step, total)
+            listener(Progress("learning to optimise", event.step, total))
         elif isinstance(event, Evaluated):
-            yield Noted(f"epoch {event.epoch}: median loss on validation {math.exp(event.metrics['loss']):.3g}")
+            listener(Noted(f"epoch {event.epoch}: median loss on validation {math.exp(event.metrics['loss']):.3g}"))
             if event.is_best:
                 work.best = copy.deepcopy(work.learner.state_dict())
-        else:
-            yield event
     work.learner.load_state_dict(work.best)
 
 

@@ -9,7 +9,7 @@ from lstmcli.config import Data, RunConfig
 from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data import folders, labels, rows
 from lstmcli.errors import ConfigError, did_you_mean
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, silent
 from lstmcli.types import Example
 
 COLUMNS = ("text_column", "label_column")  # fields of section data that name columns
@@ -91,8 +91,8 @@ def check_known(reading: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def as_known(
-    examples: Sequence[Example], known: Sequence[str], own: Data, *, adapting: bool = False
-) -> Events[list[Example]]:
+    examples: Sequence[Example], known: Sequence[str], own: Data, *, adapting: bool = False, listener: Listener = silent
+) -> list[Example]:
     """The examples, with the name that the model has for a label where that is clear.
 
     known: the model's labels; own: the data that it was trained on, whose mapping still counts; adapting: labels
@@ -104,10 +104,10 @@ def as_known(
     new = [label for label in present if label not in (*known, *names)]
     few = len(new) <= len(known) or not labels.numbers(new)  # five stars are no two classes
     if adapting and new and few and (option := labels.proposal(new, known)):
-        yield Noted(f"labels {_listed(new)} are new classes; if they mean the model's own: {option}")
+        listener(Noted(f"labels {_listed(new)} are new classes; if they mean the model's own: {option}"))
     if not names:
         return list(examples)
-    yield Noted(f"labels {_listed(names)} are read as {_listed(names.values())}")
+    listener(Noted(f"labels {_listed(names)} are read as {_listed(names.values())}"))
     return labels.renamed(examples, names)
 
 

@@ -15,9 +15,9 @@ from lstmcli.data import labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
 from lstmcli.errors import ConfigError, DataError
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.storage import run_folder, validation_split
-from lstmcli.types import Example, Progress, Rows
+from lstmcli.types import Example, Rows
 
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
@@ -72,26 +72,26 @@ def splits(data: Data) -> tuple[str, ...]:
     return registry.reader(data.name).splits(root_of(data))
 
 
-def split(data: Data, name: str) -> Events[list[Example]]:
+def split(data: Data, name: str, *, listener: Listener = silent) -> list[Example]:
     """The examples of one split; rows that were skipped are noted.
 
     Raises:
         DataError: nothing usable, or bad rows where the recipe says stop.
     """
-    examples = yield from _usable(data, name)
+    examples = _usable(data, name, listener)
     if not examples:
         where = f"{root_of(data)} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
         raise DataError("no examples", where=where, fix="give a file with at least one row that can be used")
     return examples
 
 
-def _usable(data: Data, name: str) -> Events[list[Example]]:
-    yield Progress(f"reading {name}")
+def _usable(data: Data, name: str, listener: Listener) -> list[Example]:
+    listener(Progress(f"reading {name}"))
     rows = registry.reader(data.name).read(root_of(data), name, data)
-    return (yield from _good(rows, data, name))
+    return _good(rows, data, name, listener)
 
 
-def _good(rows: Rows, data: Data, name: str) -> Events[list[Example]]:
+def _good(rows: Rows, data: Data, name: str, listener: Listener) -> list[Example]:
     if rows.bad:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
@@ -102,18 +102,18 @@ def _good(rows: Rows, data: Data, name: str) -> Events[list[Example]]:
                 where=listed + more,
                 fix=fix,
             )
-        yield Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}")
+        listener(Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}"))
     for note in rows.notes:
-        yield Noted(note)
-    return (yield from _mapped(rows.examples, data, name)) if data.label_map else rows.examples
+        listener(Noted(note))
+    return _mapped(rows.examples, data, name, listener) if data.label_map else rows.examples
 
 
-def _mapped(examples: list[Example], data: Data, name: str) -> Events[list[Example]]:
+def _mapped(examples: list[Example], data: Data, name: str, listener: Listener) -> list[Example]:
     """The examples with the labels that the recipe maps theirs to."""
     present = labels.found(examples)
     labels.check_used(data.label_map, present)
     if present and not data.label_map.keys() & set(present):
-        yield Noted(f"{name}: none of the labels to map is there: {', '.join(data.label_map)}")
+        listener(Noted(f"{name}: none of the labels to map is there: {', '.join(data.label_map)}"))
     return labels.renamed(examples, data.label_map)
 
 
@@ -134,19 +134,19 @@ def check_models(config: RunConfig, target: Path) -> None:
             raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
 
 
-def read(config: RunConfig) -> Events[Inputs]:
+def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     """All parts that training looks at; validation is held out of train where the data set has none.
 
     Raises:
         DataError: as ``split``; or too few examples to hold any out.
     """
-    train, validation = yield from _held_out(config)
+    train, validation = _held_out(config, listener)
     test: list[Example] = []
     if "test" in splits(config.data):
-        test = yield from split(config.data, "test")
+        test = split(config.data, "test", listener=listener)
     more: list[Example] = []
     if config.train.unlabelled:
-        more = yield from _to_be_taught(config, [*train, *validation, *test])
+        more = _to_be_taught(config, [*train, *validation, *test], listener)
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
     return Inputs(train, validation, test, more)
@@ -165,43 +165,43 @@ def _check_model(config: RunConfig, train: list[Example]) -> None:
     raise ConfigError(f"the data has {what}, which the model does not learn from", where=where, fix=fix)
 
 
-def _held_out(config: RunConfig) -> Events[tuple[list[Example], list[Example]]]:
+def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], list[Example]]:
     """What is learned from, and what is held out of it for validation where the data set has no such split."""
     found = splits(config.data)
-    train = yield from split(config.data, "train")
+    train = split(config.data, "train", listener=listener)
     _check_model(config, train)
     if config.task == "model_language":
-        train = yield from _running(config.data, train, found)
+        train = _running(config.data, train, found, listener)
     where = str(root_of(config.data))
     if "validation" not in found:
-        return (yield from validation_split.hold_out(config, train, where))
-    validation = yield from split(config.data, "validation")
+        return validation_split.hold_out(config, train, where, listener=listener)
+    validation = split(config.data, "validation", listener=listener)
     validation_split.check_classes(config, train, validation, where)
     return train, validation
 
 
-def _running(data: Data, train: list[Example], found: Sequence[str]) -> Events[list[Example]]:
+def _running(data: Data, train: list[Example], found: Sequence[str], listener: Listener) -> list[Example]:
     """The training texts and those without labels, each once and none that the model is scored on; labels fall away."""
-    more = yield from _without_labels(data)
+    more = _without_labels(data, listener)
     if not more:
         return [replace(example, target=None) for example in train]
     scored: list[Example] = []
     for name in ("validation", "test"):
-        scored += (yield from split(data, name)) if name in found else []
+        scored += split(data, name, listener=listener) if name in found else []
     kept = _apart([*train, *more], scored)
     left = len(train) + len(more) - len(kept)
     what = "repeat another, or stand in validation or test: left out"
-    yield Noted(f"{len(more):,} unlabelled texts are read too; {left:,} {what}")
+    listener(Noted(f"{len(more):,} unlabelled texts are read too; {left:,} {what}"))
     return kept
 
 
-def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Events[list[Example]]:
+def _to_be_taught(config: RunConfig, labelled: Sequence[Example], listener: Listener) -> list[Example]:
     """The texts without labels, each once and none that also has one. Raises ConfigError where there are none, though
     some were named, or a model was to speak on them."""
     data = config.data
-    more = yield from _without_labels(data)
+    more = _without_labels(data, listener)
     if not more and data.unlabelled is None and not isinstance(config.train.teacher, Path):
-        yield Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3")
+        listener(Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3"))
         return []
     kept = _apart(more, labelled)
     if not kept:
@@ -210,22 +210,22 @@ def _to_be_taught(config: RunConfig, labelled: Sequence[Example]) -> Events[list
         fix = "say where more are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
         raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
     if left := len(more) - len(kept):
-        yield Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out")
+        listener(Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out"))
     return kept
 
 
-def _without_labels(data: Data) -> Events[list[Example]]:
+def _without_labels(data: Data, listener: Listener) -> list[Example]:
     """The texts without labels that the data set has, and those that the recipe names."""
     part = hooks(ReaderHooks, registry.reader(data.name)).UNLABELLED
     found: list[Example] = []
     if part is not None:
-        found += yield from _usable(data, part)
+        found += _usable(data, part, listener)
         if not found:
-            yield Noted(f"the unlabelled texts of {data.name} are not there")
+            listener(Noted(f"the unlabelled texts of {data.name} are not there"))
     if data.unlabelled is not None:
-        yield Progress("reading unlabelled texts")
+        listener(Progress("reading unlabelled texts"))
         rows: Rows = registry.find(registry.DATASETS, "texts").read_files([data.unlabelled], data)
-        found += yield from _good(rows, data, str(data.unlabelled))
+        found += _good(rows, data, str(data.unlabelled), listener)
     return found
 
 
@@ -236,7 +236,9 @@ def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Examp
     return [replace(example, target=None) for text, example in once.items() if text not in known]
 
 
-def to_score(data: Data, wanted: str | None, config: RunConfig) -> Events[tuple[str, list[Example]]]:
+def to_score(
+    data: Data, wanted: str | None, config: RunConfig, *, listener: Listener = silent
+) -> tuple[str, list[Example]]:
     """The split to score a model on, by name: the one wanted, else test, else what there is.
 
     config: the model's own; of the data that it was trained on, what was held out of train counts as validation.
@@ -247,10 +249,10 @@ def to_score(data: Data, wanted: str | None, config: RunConfig) -> Events[tuple[
     found = splits(data)
     own = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
     if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
-        _, held_out = yield from _held_out(config.model_copy(update={"data": data}))
+        _, held_out = _held_out(config.model_copy(update={"data": data}), listener)
         return "validation", held_out
     name = wanted or ("test" if "test" in found else found[-1] if found else "test")
-    examples = yield from split(data, name)
+    examples = split(data, name, listener=listener)
     return name, examples
 
 
@@ -261,26 +263,26 @@ def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
         raise ConfigError(what, where=f"labels: {listed(known)}", fix="say on what to score it: --data FILE")
 
 
-def supports(data: Data) -> Events[list[Example]]:
+def supports(data: Data, *, listener: Listener = silent) -> list[Example]:
     """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
     if "support" not in splits(data):
         return []
-    return (yield from split(data, "support"))
+    return split(data, "support", listener=listener)
 
 
-def everything(data: Data) -> Events[list[Example]]:
+def everything(data: Data, *, listener: Listener = silent) -> list[Example]:
     """The examples of all splits together."""
     examples = []
     for name in splits(data):
-        examples += yield from split(data, name)
+        examples += split(data, name, listener=listener)
     return examples
 
 
-def old(config: RunConfig) -> Events[list[Example]]:
+def old(config: RunConfig, *, listener: Listener = silent) -> list[Example]:
     """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
     try:
         _located(config.data, fetch=False)
-        _, examples = yield from to_score(config.data, None, config)
+        _, examples = to_score(config.data, None, config, listener=listener)
     except (DataError, OSError):
         return []
     return examples if len(examples) <= OLD else sampling.stratified(examples, OLD, seed=config.seed)[0]

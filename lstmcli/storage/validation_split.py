@@ -12,7 +12,7 @@ from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data.batches import label_names, sampling
 from lstmcli.data.text.vocabulary import count_words
 from lstmcli.errors import DataError
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, silent
 from lstmcli.types import Example
 
 FEWEST = 4  # examples of which two can be held out
@@ -22,7 +22,7 @@ ONCE = 0.9  # share of examples with a label of their own from which on labels a
 Parts = tuple[list[Example], list[Example]]
 
 
-def hold_out(config: RunConfig, train: list[Example], where: str) -> Events[Parts]:
+def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: Listener = silent) -> Parts:
     """Divide the examples into those to train on and those to validate on. where: the data, for messages.
 
     Raises:
@@ -31,7 +31,9 @@ def hold_out(config: RunConfig, train: list[Example], where: str) -> Events[Part
     share, count = config.data.validation, round(config.data.validation * len(train))
     if config.task == "model_language" and count < 2 and all(isinstance(example.text, str) for example in train):
         texts, held = _without_end(train, share, where)
-        yield Noted(f"texts to train on: {len(train)}; the last {share:.0%} of the words are held out for validation")
+        listener(
+            Noted(f"texts to train on: {len(train)}; the last {share:.0%} of the words are held out for validation")
+        )
         return texts, held
     if count >= 2 or len(train) >= FEWEST:
         check_classes(config, train, [], where)

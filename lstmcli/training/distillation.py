@@ -19,7 +19,7 @@ import torch
 from lstmcli.contracts import Task
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.errors import ConfigError
-from lstmcli.events import Events, Noted
+from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import assemble
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
@@ -31,8 +31,14 @@ SURE = 0.9  # of a label's probability, from which on a teacher counts as sure
 
 
 def probabilities(
-    path: Path, examples: list[Example], labels: tuple[str, ...], where: runtime.Runtime, *, cache: Path | None
-) -> Events[Array]:
+    path: Path,
+    examples: list[Example],
+    labels: tuple[str, ...],
+    where: runtime.Runtime,
+    *,
+    cache: Path | None,
+    listener: Listener = silent,
+) -> Array:
     """What a teacher says, ``[text, label]``, in the order of the labels; rows sum to one. cache: for encoded texts.
 
     Raises:
@@ -41,8 +47,8 @@ def probabilities(
     """
     teacher = _teacher(path, labels)
     parts = assemble.restored(teacher, where)
-    store = yield from encode(teacher.vocabulary, examples, cache=cache, labelled=False)
-    logits = yield from assemble.outputs(parts, store.truncated(teacher.config.tokens), "asking the teacher")
+    store = encode(teacher.vocabulary, examples, cache=cache, labelled=False, listener=listener)
+    logits = assemble.outputs(parts, store.truncated(teacher.config.tokens), "asking the teacher", listener=listener)
     said = [parts.task.probabilities(logits, teacher.temperature)]
     fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}
     if "terms" in fitted:
@@ -50,16 +56,18 @@ def probabilities(
     logs = np.log(np.maximum(said, 1e-12)).mean(axis=0)  # [text, label]
     together = torch.from_numpy(logs).softmax(dim=1).numpy()
     beside = f", its linear baseline agrees on {(said[0].argmax(1) == said[-1].argmax(1)).mean():.1%}" * (len(said) - 1)
-    yield Noted(_sure(path, together) + beside)
+    listener(Noted(_sure(path, together) + beside))
     places = [teacher.vocabulary.labels.index(label) for label in labels]
     return np.asarray(together[:, places], np.float32)
 
 
-def linear_probabilities(task: Task, fitted: dict[str, Array], unlabelled: Store) -> Events[Array]:
+def linear_probabilities(
+    task: Task, fitted: dict[str, Array], unlabelled: Store, *, listener: Listener = silent
+) -> Array:
     """As ``probabilities``, of the linear baseline alone; where it knows no word, of the majority."""
     by_name = task.baseline_probabilities(fitted, unlabelled.codes, unlabelled.offsets)
     said = by_name.get("linear", by_name["majority"])
-    yield Noted(_sure("linear", said))
+    listener(Noted(_sure("linear", said)))
     return np.asarray(said, np.float32)
 
 

@@ -10,11 +10,12 @@ from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.episodes import Draw, Pool
 from lstmcli.errors import ConfigError
+from lstmcli.events import Listener, silent
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import batches_of, check_task, draws_classes, outputs
 from lstmcli.inference.evaluate import Figures, baseline_figures
 from lstmcli.storage.examples import Inputs
-from lstmcli.types import Mean, Work
+from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 VALIDATION = 1  # beside the seed of a run: of its validation episodes, the same in every epoch
@@ -78,15 +79,15 @@ class EpisodicObjective:
         losses: Tensor = parts.learner.meta_loss(parts.model, episode, parts.task.loss)
         return Mean(losses.mean(), len(item)), int(episode.support.lengths.sum() + episode.query.lengths.sum())
 
-    def evaluate(self, parts: Parts) -> Work[dict[str, float]]:
+    def evaluate(self, parts: Parts, *, listener: Listener = silent) -> dict[str, float]:
         """Figures on the queries of the validation episodes, after adaptation."""
-        logits, targets = yield from self.outputs(parts, "validating")
+        logits, targets = self.outputs(parts, "validating", listener=listener)
         figures: dict[str, float] = self._parts.task.summary(logits, targets)
         return figures
 
-    def outputs(self, parts: Parts, what: str) -> Work[tuple[Array, Array]]:
+    def outputs(self, parts: Parts, what: str, listener: Listener = silent) -> tuple[Array, Array]:
         """Of all queries of the validation episodes: logits ``[text, label]`` and targets ``[text]``."""
-        logits = yield from outputs(parts, self._stores["validation"], self.validation, self.config.batch, what)
+        logits = outputs(parts, self._stores["validation"], self.validation, self.config.batch, what, listener=listener)
         return np.concatenate(logits), np.concatenate([one.query_targets for one in self.validation])
 
     def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:

@@ -11,7 +11,7 @@ from torch import nn
 from lstmcli.config import Train
 from lstmcli.errors import ConfigError
 from lstmcli.events import Evaluated, Event, Stepped
-from lstmcli.types import Mean, Work
+from lstmcli.types import Mean
 
 Item = TypeVar("Item")
 START, END = 1 / 25, 1 / 1000  # of a one-cycle run's largest rate (Smith & Topin 2018)
@@ -42,7 +42,7 @@ class Job(Generic[Item]):
     optimizer: torch.optim.Optimizer
     items: Callable[[int], Sequence[Item]]
     loss_of: Callable[[Item], tuple[Mean, int]]
-    evaluate: Callable[[], Work[dict[str, float]]]
+    evaluate: Callable[[], dict[str, float]]
     threads: int | None = None
 
 
@@ -122,7 +122,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             at.step += 1
             yield Stepped(at.step, total_loss / len(some), tokens)
         torch.set_num_threads(available)
-        metrics = yield from job.evaluate()
+        metrics = job.evaluate()
         rank = (metrics["score"], -metrics["loss"])
         is_best = rank > at.best
         evaluated = Evaluated(at.epoch + 1, at.step, at.loss_sum / max(1, at.loss_count), metrics, is_best)

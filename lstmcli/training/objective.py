@@ -7,9 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from lstmcli.data.batches.encoded import Store
+from lstmcli.events import Listener, silent
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.evaluate import Figures, baseline_figures
-from lstmcli.types import Work
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,7 +26,7 @@ class Objective:
         parts: Parts,
         whole: dict[str, Store],
         stores: dict[str, Store],
-        read: Callable[[Parts, Store, str], Work[Array]],
+        read: Callable[[Parts, Store, str, Listener], Array],
     ) -> None:
         self._parts = parts
         self._validation, self._validation_whole = stores["validation"], whole["validation"]
@@ -34,15 +34,15 @@ class Objective:
         self.state: dict[str, Tensor] = {}
         self.precision = str(parts.runtime.dtype).removeprefix("torch.")
 
-    def evaluate(self, parts: Parts) -> Work[dict[str, float]]:
+    def evaluate(self, parts: Parts, *, listener: Listener = silent) -> dict[str, float]:
         """Figures on the validation part."""
-        outputs, targets = yield from self.outputs(parts, "validating")
+        outputs, targets = self.outputs(parts, "validating", listener=listener)
         figures: dict[str, float] = self._parts.task.summary(outputs, targets)
         return figures
 
-    def outputs(self, parts: Parts, what: str) -> Work[tuple[Array, Array]]:
+    def outputs(self, parts: Parts, what: str, listener: Listener = silent) -> tuple[Array, Array]:
         """Of all validation texts: what the model says of each, and the targets."""
-        outputs = yield from self._read(parts, self._validation, what)
+        outputs = self._read(parts, self._validation, what, listener)
         return outputs, self._validation.known_targets
 
     def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:

@@ -15,7 +15,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import NOTABLE, counts, tally
 from lstmcli.data.text.vocabulary import END, UNKNOWN, Vocabulary
 from lstmcli.errors import ConfigError
-from lstmcli.events import Checked, Events, Noted
+from lstmcli.events import Checked, Listener, Noted, Progress, silent
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import draws_classes, labels_of
@@ -25,7 +25,6 @@ from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import UNLABELLED, Inputs
 from lstmcli.training import distillation, episodic
 from lstmcli.training.supervised import TAUGHT
-from lstmcli.types import Progress, Work
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,7 +40,7 @@ class RunSetup:
     learned: Ints
 
 
-def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Events[RunSetup]:
+def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, listener: Listener = silent) -> RunSetup:
     """What a run begins with. last: of a run that goes on, whose words and shape are taken over."""
     where = runtime.prepare(config)
     cache = assemble.cache_of(config)
@@ -53,26 +52,23 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Event
         origin = assemble.with_labels(origin, classes, alone=draws_classes(config))
     begun = last or origin
     beside = _beside(config) if begun is None else None  # else it is inside
-    if begun is not None:
-        vocabulary = begun.vocabulary
-    else:
-        vocabulary = (yield from _words(config, inputs, beside)).with_labels(labels)
+    vocabulary = _words(config, inputs, beside, listener).with_labels(labels) if begun is None else begun.vocabulary
     labelled = not draws_classes(config)
     full = {}
     for name, part in inputs.parts.items():
-        full[name] = yield from encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED)
+        full[name] = encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED, listener=listener)
     lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
-    yield Checked(checked)
+    listener(Checked(checked))
     own = begun is None and not (beside is not None and config.task == "classify")
     for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own=own)):
-        yield Noted(remark)
+        listener(Noted(remark))
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
         if last is not None:
             said = last.group("state")[TAUGHT].numpy()
         else:
-            said, baseline = yield from _said(config, inputs, full, vocabulary.labels, where)
+            said, baseline = _said(config, inputs, full, vocabulary.labels, where, listener)
         full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
     context = begun.context if begun is not None else None if beside is None else beside.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
@@ -81,12 +77,12 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None) -> Event
         assert inside is not None  # a section with a context has one
         unread = parts.model.get_submodule(inside).load_state_dict(beside.group("model"), strict=False)
         assert not unread.missing_keys
-        yield Noted(_covered(full["train"], config))
+        listener(Noted(_covered(full["train"], config)))
     if origin is not None:
         _begin(parts, origin)
     elif config.model.vectors is not None and last is None:
-        yield Progress("reading vectors")
-        yield Noted(assemble.place_vectors(parts, full["train"].ids))
+        listener(Progress("reading vectors"))
+        listener(Noted(assemble.place_vectors(parts, full["train"].ids)))
     return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, beside))
 
 
@@ -125,8 +121,13 @@ def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others
 
 
 def _said(
-    config: RunConfig, inputs: Inputs, full: dict[str, Store], labels: tuple[str, ...], where: runtime.Runtime
-) -> Events[tuple[Array, dict[str, Array]]]:
+    config: RunConfig,
+    inputs: Inputs,
+    full: dict[str, Store],
+    labels: tuple[str, ...],
+    where: runtime.Runtime,
+    listener: Listener,
+) -> tuple[Array, dict[str, Array]]:
     """What the teacher says of the texts without labels, ``[text, label]``, zeros where there is none; and the baseline
     where that is the teacher."""
     teacher, unlabelled = config.train.teacher, inputs.unlabelled
@@ -134,29 +135,29 @@ def _said(
         return np.zeros((len(unlabelled), len(labels)), np.float32), {}
     if isinstance(teacher, Path):
         cache = assemble.cache_of(config)
-        return (yield from distillation.probabilities(teacher, unlabelled, labels, where, cache=cache)), {}
-    baseline = yield from fitted(full["train"], config, labels=len(labels))
+        return distillation.probabilities(teacher, unlabelled, labels, where, cache=cache, listener=listener), {}
+    baseline = fitted(full["train"], config, labels=len(labels), listener=listener)
     task = registry.task(config.task)
-    return (yield from distillation.linear_probabilities(task, baseline, full[UNLABELLED])), baseline
+    return distillation.linear_probabilities(task, baseline, full[UNLABELLED], listener=listener), baseline
 
 
-def fitted(train: Store, config: RunConfig, *, labels: int) -> Work[dict[str, Array]]:
+def fitted(train: Store, config: RunConfig, *, labels: int, listener: Listener = silent) -> dict[str, Array]:
     """The task's baselines on the training texts; none where each task draws its own classes, with nothing to fit."""
     if train.targets is None:
         return {}
-    yield Progress("fitting the baselines")
+    listener(Progress("fitting the baselines"))
     task = registry.task(config.task)
     return task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
 
 
-def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None) -> Work[Vocabulary]:
+def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None, listener: Listener) -> Vocabulary:
     """The vocabulary of the training texts. With a language model a tagger has its vocabulary too, a classifier no
     other."""
     if beside is not None and config.task == "classify":
         return beside.vocabulary
     running = config.task == "model_language"
     texts = [*inputs.train, *inputs.unlabelled]
-    vocabulary = yield from built(texts, config.tokens, cache=assemble.cache_of(config), running=running)
+    vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), running=running, listener=listener)
     vocabulary = assemble.with_carried(vocabulary, config)
     return vocabulary if beside is None else vocabulary.with_context(beside.vocabulary)
 

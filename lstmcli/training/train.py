@@ -1,11 +1,11 @@
-"""Train a model and keep the best: events come out, files are written."""
+"""Train a model and keep the best: events are reported, files are written."""
 
 import statistics
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, fields, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from lstmcli.config import RunConfig
 from lstmcli.contracts import Learner, ModelHooks, hooks
 from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.data.batches.episodes import shares
-from lstmcli.events import Evaluated, Event, Finished, Interrupted, Noted, Planned, Stepped
+from lstmcli.events import Evaluated, Event, Finished, Interrupted, Listener, Noted, Planned, Progress, Stepped, silent
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.evaluate import baseline_figures
@@ -35,17 +35,22 @@ from lstmcli.training.language import LanguageObjective
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
 from lstmcli.training.setup import RunSetup
 from lstmcli.training.supervised import SupervisedObjective
-from lstmcli.types import Progress, Work
 
 TRIED = 9  # steps of a dry run
 
 
 def run(
-    config: RunConfig, inputs: Inputs, out: Path, *, resume: bool = False, chosen: Collection[str] = ()
-) -> Iterator[Event]:
+    config: RunConfig,
+    inputs: Inputs,
+    out: Path,
+    *,
+    resume: bool = False,
+    chosen: Collection[str] = (),
+    listener: Listener = silent,
+) -> None:
     """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
 
-    Ctrl-C saves last.pt and ends with Interrupted.
+    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt.
 
     Args:
         resume: Go on from last.pt.
@@ -55,27 +60,33 @@ def run(
     last = checkpoints.load(out / run_folder.LAST) if resume else None
     if last is not None:
         resuming.check(last, config, inputs, chosen)
-    trainer = Trainer((yield from setup.prepare(config, inputs, last)), out, inputs)
+    trainer = Trainer(setup.prepare(config, inputs, last, listener=listener), out, inputs)
     del inputs  # encoded by now, texts only take memory
     if last is None:
         run_folder.begin(out)
     else:
         trainer.restore(last)
-        yield from resuming.notes(last.config.train, config.train, trainer.at, out)
-    yield trainer.plan()
+        for note in resuming.notes(last.config.train, config.train, trainer.at, out):
+            listener(note)
+    listener(trainer.plan())
     with Stop() as stop:
-        for event in chain(trainer.events(), _conclude(trainer, out, started)):
-            yield event
-            if stop.asked and not isinstance(event, Finished):
+
+        def stoppable(event: Event) -> None:
+            listener(event)
+            if stop.asked:
                 trainer.save_last()
-                yield Interrupted(out / run_folder.LAST)
-                return
+                listener(Interrupted(out / run_folder.LAST))
+                raise KeyboardInterrupt
+
+        for event in trainer.events(listener=stoppable):
+            stoppable(event)
+        listener(_conclude(trainer, out, started, stoppable))
 
 
-def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
+def rehearse(config: RunConfig, inputs: Inputs, *, listener: Listener = silent) -> None:
     """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
     config = config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
-    trainer = Trainer((yield from setup.prepare(config, inputs, None)), None, inputs)
+    trainer = Trainer(setup.prepare(config, inputs, None, listener=listener), None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events() if isinstance(event, Stepped))
     rates, before = [], time.perf_counter()
@@ -83,7 +94,8 @@ def rehearse(config: RunConfig, inputs: Inputs) -> Iterator[Event]:
         now = time.perf_counter()
         rates.append((now - before) / event.tokens)
         before = now
-    yield replace(planned, seconds=statistics.median(rates) * planned.tokens)  # the first also set the kernels up
+    seconds = statistics.median(rates) * planned.tokens  # the first also set the kernels up
+    listener(replace(planned, seconds=seconds))
 
 
 class Trainer:
@@ -120,12 +132,6 @@ class Trainer:
             self.work = SupervisedObjective(parts, whole, stores)
         else:
             self.work = EpisodicObjective(parts, whole, stores, inputs)
-        threads = runtime.step_threads(parts.config)
-        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, self._evaluate, threads)
-        self._events = fit(job, parts.config.train, self.at)
-
-    def _evaluate(self) -> Work[dict[str, float]]:
-        return self.work.evaluate(self._kept)
 
     def plan(self) -> Planned:
         config = self.parts.config
@@ -137,9 +143,12 @@ class Trainer:
             precision=self.work.precision,
         )
 
-    def events(self) -> Iterator[Event]:
-        """Those of the loop; files are written on the way."""
-        for event in self._events:
+    def events(self, *, listener: Listener = silent) -> Iterator[Event]:
+        """Those of the loop; files are written on the way. listener: to the progress of evaluations."""
+        evaluate = partial(self.work.evaluate, self._kept, listener=listener)
+        threads = runtime.step_threads(self.parts.config)
+        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, evaluate, threads)
+        for event in fit(job, self.parts.config.train, self.at):
             if self._mean is not None and isinstance(event, Stepped):
                 self._mean.update_parameters(self.learned)
             if self.out is not None:
@@ -235,12 +244,12 @@ def _weights(parts: Parts) -> dict[str, Tensor]:
     return grouped("model", parts.model.state_dict()) | grouped("learner", parts.learner.state_dict())
 
 
-def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
+def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -> Finished:
     """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
     best = checkpoints.load(out / run_folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
     task = parts.task
-    logits, targets = yield from trainer.work.outputs(parts, "calibrating")
+    logits, targets = trainer.work.outputs(parts, "calibrating", listener)
     temperature = task.calibrate(logits, targets)
     before = task.summary(logits, targets)
     after = task.summary(logits, targets, temperature)
@@ -248,11 +257,11 @@ def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
     arrays = trainer.baseline
     if not arrays:
         labels = len(parts.vocabulary.labels)
-        arrays = yield from setup.fitted(trainer.whole["train"], parts.config, labels=labels)
+        arrays = setup.fitted(trainer.whole["train"], parts.config, labels=labels, listener=listener)
     figures = {}
     for name in trainer.scored:
         if name in trainer.whole and arrays:
-            yield Progress(f"scoring the baselines on {name}")
+            listener(Progress(f"scoring the baselines on {name}"))
             figures[name] = baseline_figures(task, arrays, trainer.whole[name])
     model = replace(
         best,
@@ -273,4 +282,4 @@ def _conclude(trainer: Trainer, out: Path, started: float) -> Iterator[Event]:
     with atomic.whole(out / run_folder.RECIPE) as file:
         file.write(yaml.safe_dump(trainer.parts.config.model_dump(mode="json"), sort_keys=False).encode())
     beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
-    yield Finished(out, after | calibration, beside, time.perf_counter() - started, headed=best.headed)
+    return Finished(out, after | calibration, beside, time.perf_counter() - started, headed=best.headed)

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     **{kind: {"config", "contracts", "errors", "tags", "types"} for kind in KINDS},
     **{layer: {*PLUMBING, "data", *LAYERS[:place]} for place, layer in enumerate(LAYERS)},
 }
+MAY_IMPORT["data"] |= {"events"}  # reading and encoding report their progress
 MAY_IMPORT["machine"] = {"config", "errors"}
 MAY_IMPORT["api"] |= {"recipes"}
 MAY_IMPORT["sklearn"] = {"api"}

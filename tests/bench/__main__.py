@@ -33,7 +33,7 @@ from lstmcli.data.readers import reviews
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.machine import malloc, runtime
 from lstmcli.models.classifier import build
-from lstmcli.types import Batch, Example, finish
+from lstmcli.types import Batch, Example
 from tests.bench import adapting as meta_steps
 from tests.bench import languages, learning, tagging
 
@@ -65,7 +65,7 @@ def median(work: Callable[[], object], times: int = 5) -> float:
 def stores() -> tuple[Vocabulary, Store]:
     examples = [Example(text, "ab"[number % 2]) for number, text in enumerate(texts(2000))]
     vocabulary = Vocabulary.build((str(example.text) for example in examples), "ab", Tokens(min_count=1))
-    return vocabulary, finish(encode(vocabulary, examples, cache=None)).truncated(Tokens(max_tokens=LIMIT))
+    return vocabulary, encode(vocabulary, examples, cache=None).truncated(Tokens(max_tokens=LIMIT))
 
 
 class Packed(nn.Module):
@@ -165,7 +165,7 @@ def encoding() -> Figures:
     examples = [Example(text) for text in texts(50_000)]
     vocabulary = Vocabulary.build((str(example.text) for example in examples[:5000]), [], Tokens())
     begun = time.perf_counter()
-    store = finish(encode(vocabulary, examples, cache=None, labelled=False))
+    store = encode(vocabulary, examples, cache=None, labelled=False)
     return {
         "encode_50k_s": time.perf_counter() - begun,
         "encode_50k_mb": (store.ids.nbytes + store.offsets.nbytes) / 1e6,

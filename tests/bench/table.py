@@ -25,7 +25,7 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.config import RunConfig
-from lstmcli.events import Noted
+from lstmcli.events import Event, Noted
 from lstmcli.inference import few_shot
 from lstmcli.inference.few_shot import FewShotOptions, Measured
 from lstmcli.storage import checkpoint as checkpoints
@@ -33,7 +33,6 @@ from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
 from lstmcli.tasks.few_shot import over_episodes
 from lstmcli.training import train
-from lstmcli.types import finish
 
 OUT = run_folder.RUNS / "table"
 SHOTS, EPISODES = 5, 600
@@ -84,13 +83,17 @@ BESIDE = {
 }
 
 
+def told(event: Event) -> None:
+    """Print a note."""
+    if isinstance(event, Noted):
+        tell(event.text)
+
+
 def trained(config: RunConfig, out: Path) -> Path:
     """The model that the recipe makes, made unless it lies there whole."""
     if not (out / run_folder.RECIPE).is_file():
         tell(f"training {out}")
-        for event in train.run(config, finish(inputs.read(config)), out):
-            if isinstance(event, Noted):
-                tell(event.text)
+        train.run(config, inputs.read(config), out, listener=told)
     return out / run_folder.MODEL
 
 
@@ -101,12 +104,12 @@ def scored(path: Path, *, data: str, seed: int, alone: bool) -> Figures:
         tell(f"scoring {path.parent}")
         begun = time.perf_counter()
         model = checkpoints.load(path)
-        name, examples = finish(inputs.to_score(model.config.data, "test", model.config))
-        fixed = finish(inputs.supports(model.config.data))
+        name, examples = inputs.to_score(model.config.data, "test", model.config)
+        fixed = inputs.supports(model.config.data)
         shape = recipes.load(PARTS[data].recipe).episodes
         assert shape is not None
         asked = FewShotOptions(data, name, shape.model_copy(update={"shots": SHOTS}), EPISODES, "support", 0)
-        found: Measured = finish(few_shot.measured(model, examples, fixed, asked, alone=alone))
+        found: Measured = few_shot.measured(model, examples, fixed, asked, alone=alone)
         tell(f"{time.perf_counter() - begun:.0f} s")
         kept.write_text(json.dumps(found.figures))
     figures: Figures = json.loads(kept.read_text())

@@ -23,7 +23,7 @@ from lstmcli.machine import malloc, runtime
 from lstmcli.storage import checkpoint
 from lstmcli.tasks import tag
 from lstmcli.training.loop import optimizer_for
-from lstmcli.types import CASINGS, Batch, Example, finish
+from lstmcli.types import CASINGS, Batch, Example
 
 Figures = dict[str, float]
 SENTENCES = 1200
@@ -70,9 +70,9 @@ def sentences(count: int) -> list[Example]:
 def prepared() -> tuple[assemble.Parts, Store]:
     config = recipes.load("conll2003", overrides=["model.vectors=none"])
     examples = sentences(SENTENCES)
-    vocabulary = finish(built(examples, config.tokens, cache=None))
+    vocabulary = built(examples, config.tokens, cache=None)
     where = runtime.Runtime("cpu", runtime.best_precision("cpu"))
-    return assemble.fresh(config, vocabulary, where), finish(encode(vocabulary, examples, cache=None))
+    return assemble.fresh(config, vocabulary, where), encode(vocabulary, examples, cache=None)
 
 
 def epoch(model: nn.Module, loss_of: Callable[[Batch], Tensor], parts: assemble.Parts, store: Store) -> None:

@@ -26,7 +26,7 @@ from lstmcli.machine import runtime
 from lstmcli.models import crf
 from lstmcli.storage.checkpoint import Checkpoint, grouped, load, save
 from lstmcli.training.loop import Job, Position, fit, optimizer_for
-from lstmcli.types import Batch, ClassScores, Example, Mean, Scores, TokenScores, finish
+from lstmcli.types import Batch, ClassScores, Example, Mean, Scores, TokenScores
 
 TEXTS = ["a b c", "b", "c c a b a", "d e", "e", "a e d b", "c", "d d d a"]
 LABELS = ["x", "y", "y", "x", "y", "x", "y", "x"]
@@ -80,17 +80,15 @@ battery = pytest.mark.parametrize(("name", "model_config"), CASES)
 def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
     torch.manual_seed(seed)
     examples = EXAMPLES[config.task]
-    vocabulary = finish(built(examples, config.tokens, cache=None, running=config.task == "model_language"))
+    vocabulary = built(examples, config.tokens, cache=None, running=config.task == "model_language")
     beside = None if getattr(config.model, "context", None) is None else BESIDE
     if beside is not None:
         texts = [example.text if isinstance(example.text, str) else " ".join(example.text) for example in examples]
-        words = finish(
-            built(list(map(Example, texts)), Tokens(min_count=1, kind="whitespace"), cache=None, running=True)
-        )
+        words = built(list(map(Example, texts)), Tokens(min_count=1, kind="whitespace"), cache=None, running=True)
         tagging = config.task == "tag"
         vocabulary = vocabulary.with_context(words) if tagging else words.with_labels(vocabulary.labels)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32), beside)
-    return parts, finish(encode(vocabulary, examples, cache=None))
+    return parts, encode(vocabulary, examples, cache=None)
 
 
 def config_of(model: Section, **train: object) -> RunConfig:
@@ -109,8 +107,7 @@ def training(parts: assemble.Parts, store: Store) -> Iterator[Event]:
         return parts.task.loss(parts.model(batch), batch), 1
 
     def evaluate() -> dict[str, float]:
-        return parts.task.summary(finish(assemble.outputs(parts, store)), store.targets)
-        yield
+        return parts.task.summary(assemble.outputs(parts, store), store.targets)
 
     def items(epoch: int) -> list[np.ndarray]:
         return batching.shuffled(store.lengths, batch_tokens=parts.config.train.batch_tokens, seed=(0, epoch))
@@ -222,7 +219,7 @@ def test_saved_and_loaded_it_predicts_the_same_bytes(
     save(Checkpoint(parts.config, parts.vocabulary, tensors, context=parts.context), path)
     again = assemble.restored(load(path), parts.runtime)
     one, other = (
-        json.dumps(parts.task.describe(finish(assemble.outputs(side, store)), parts.vocabulary.labels, 1.0))
+        json.dumps(parts.task.describe(assemble.outputs(side, store), parts.vocabulary.labels, 1.0))
         for side in (parts, again)
     )
     assert one == other
@@ -264,7 +261,7 @@ def test_any_batch_scores_as_its_texts_do_alone(name: str) -> None:
     def check(rows: list[list[str]], extra: int) -> None:
         texts = [tuple(map(WORDS.__getitem__, row)) if parts.vocabulary.given else " ".join(row) for row in rows]
         examples = list(map(Example, texts))
-        store = finish(encode(parts.vocabulary, examples, cache=None, labelled=False))
+        store = encode(parts.vocabulary, examples, cache=None, labelled=False)
         batch = padded(batching.collate(store, np.arange(len(rows))), extra)
         alone = [scores(parts.model, batching.collate(store, np.array([place]))) for place in range(len(rows))]
         torch.testing.assert_close(scores(parts.model, batch), torch.cat(alone), rtol=0, atol=1e-5)

@@ -103,7 +103,7 @@ def test_memory_is_shared_before_a_thread_can_take_a_piece_of_its_own(
 ) -> None:
     told: list[object] = []
 
-    def read(_: object) -> None:
+    def read(_: object, *, listener: object) -> None:
         told.append("read")
         raise ConfigError("that is enough")
 

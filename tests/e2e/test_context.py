@@ -10,13 +10,13 @@ import torch
 from lstmcli import recipes
 from lstmcli.data.batches.encoded import encode
 from lstmcli.data.text.vocabulary import UNKNOWN
-from lstmcli.events import Noted
+from lstmcli.events import Event, Noted
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
 from lstmcli.storage.export import compacted
 from lstmcli.training.train import run as train
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.conftest import write_table
 from tests.e2e.test_entities import SMALL as SMALL_TAGGER
@@ -31,9 +31,11 @@ LANGUAGE = ["model.embedding=6", "model.hidden=8", "model.bidirectional=true", "
 TEXTS = "Ada Byron saw Turin .\nGrace Byron left Oslo .\nsaw Lima .\na warm film\na cold film\n" * 4
 
 
-def begun(recipe: str, out: Path, *overrides: str) -> list:
+def begun(recipe: str, out: Path, *overrides: str) -> list[Event]:
     config = recipes.load(recipe, overrides=overrides)
-    return list(train(config, finish(inputs.read(config)), out))
+    events: list[Event] = []
+    train(config, inputs.read(config), out, listener=events.append)
+    return events
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_file(
     noisy: list[str], language_model: Path, tmp_path: Path
 ) -> None:
     config = recipes.load("conll2003", overrides=noisy)
-    ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path, before_resuming=language_model.unlink)
+    ends_with_the_same_bytes(config, inputs.read(config), tmp_path, before_resuming=language_model.unlink)
 
 
 def test_words_that_the_language_model_does_not_have_are_its_unknown(noisy: list[str], tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_words_that_the_language_model_does_not_have_are_its_unknown(noisy: list
     beside = loaded.vocabulary.context
     assert beside is not None
     examples = [Example(("ADA", "film", "Alan", "nobody"))]  # Alan is a word of the tagger's alone, film of the other's
-    store = finish(encode(loaded.vocabulary, examples, cache=None, labelled=False))
+    store = encode(loaded.vocabulary, examples, cache=None, labelled=False)
     known = [beside.words.index("ada"), beside.words.index("film"), UNKNOWN, UNKNOWN]
     assert store.forms.context[store.written].tolist() == known
     assert [token == UNKNOWN for token in store.ids] == [False, True, False, True]

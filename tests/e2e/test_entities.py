@@ -13,7 +13,6 @@ from lstmcli.data.readers import conll2003, entities
 from lstmcli.data.text import conll_format
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.storage import examples as inputs
-from lstmcli.types import finish
 
 Run = Callable[..., int]
 SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128",
@@ -162,7 +161,7 @@ def test_data_of_the_other_kind_is_told(tagger: Path, trained: Path, run: Run, t
 )
 def test_data_that_the_model_does_not_learn_from_is_reported(recipe: str, model: str, what: str, fix: str) -> None:
     with pytest.raises(ConfigError, match=what) as caught:
-        finish(inputs.read(recipes.load(recipe, overrides=[f"model={model}"])))
+        inputs.read(recipes.load(recipe, overrides=[f"model={model}"]))
     assert caught.value.fix == fix
 
 

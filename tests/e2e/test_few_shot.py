@@ -20,7 +20,6 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import export
 from lstmcli.storage.checkpoint import Checkpoint, grouped
-from lstmcli.types import finish
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
 pytestmark = pytest.mark.slow  # whole commands, one after the other
@@ -169,9 +168,9 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
 
 def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
     kept = checkpoints.load(learned)
-    name, examples = finish(inputs.to_score(kept.config.data, None, kept.config))
+    name, examples = inputs.to_score(kept.config.data, None, kept.config)
     asked = FewShotOptions("mine", name, Episodes(shots=2, queries=2), 4, "support", 0)
-    whole, alone = (finish(measured(kept, examples, [], asked, alone=alone)) for alone in (False, True))
+    whole, alone = (measured(kept, examples, [], asked, alone=alone) for alone in (False, True))
     assert set(whole.figures) == {"model", "finetune", "before", "majority", "linear", "centroid", "support linear"}
     assert alone.figures == {"model": whole.figures["model"]}
 
@@ -192,17 +191,14 @@ def test_texts_that_a_model_has_learned_from_are_told(
 
 def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     kept = checkpoints.load(learned)
-    _, examples = finish(inputs.to_score(kept.config.data, "train", kept.config))
+    _, examples = inputs.to_score(kept.config.data, "train", kept.config)
     one = [example for example in examples if example.domain == "one"]
     support = [next(example for example in one if example.target == label) for label in ("good", "bad")]
     rest = [example for example in one if example.text not in {its.text for its in support}]
     notes, asked = [], FewShotOptions("mine", "test", Episodes(shots=5), 7, "support", 0)
-    work = run_few_shot(kept, rest, support, asked, Path("m.pt"))
-    try:
-        while True:
-            notes.append(getattr(next(work), "text", ""))
-    except StopIteration as end:
-        report = end.value
+    report = run_few_shot(
+        kept, rest, support, asked, Path("m.pt"), listener=lambda event: notes.append(getattr(event, "text", ""))
+    )
     assert (report.shots, report.episodes) == (1, 1)
     assert [report.metrics["accuracy"][end] for end in ("low", "high")] == [0, 1]
     assert [report.gains["before"]["accuracy"][end] for end in ("low", "high")] == [-1, 1]
@@ -210,20 +206,20 @@ def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     for part in ("have 1 texts per class, 5 were asked for", "no --episodes", "no interval"):
         assert part in told
     draws_classes = FewShotOptions("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
-    assert len(finish(measured(kept, rest, support, draws_classes)).drawn) == 3
+    assert len(measured(kept, rest, support, draws_classes).drawn) == 3
     with pytest.raises(DataError, match="those that are learned from"):
-        finish(measured(kept, one, support, asked))
+        measured(kept, one, support, asked)
 
 
 def test_classes_by_number_have_no_shares_of_their_own(learned: Path) -> None:
     kept = checkpoints.load(learned)
     uneven = replace(kept, progress=kept.progress | {"shares": {"": {"good": 0.95, "bad": 0.05}}})
     plain = replace(uneven, config=kept.config.model_copy(update={"episodes": None}))
-    name, examples = finish(inputs.to_score(kept.config.data, "train", kept.config))
+    name, examples = inputs.to_score(kept.config.data, "train", kept.config)
     asked = FewShotOptions("mine", name, Episodes(shots=2, queries=2, ways=2), 3, "uniform", 0)
     assert (
-        finish(measured(plain, examples, [], asked)).figures["model"]
-        == (finish(measured(replace(plain, progress={}), examples, [], asked)).figures["model"])
+        measured(plain, examples, [], asked).figures["model"]
+        == measured(replace(plain, progress={}), examples, [], asked).figures["model"]
     )
 
 
@@ -293,8 +289,8 @@ def test_a_model_of_another_task_is_told(
     run: Run, tmp_path: Path, capsys: Captured, command: list[str], what: str
 ) -> None:
     config = recipes.load("entities", overrides=["model.hidden=4", "model.embedding=4"])
-    examples = finish(inputs.split(config.data, "train"))
-    vocabulary = finish(built(examples, config.tokens, cache=None))
+    examples = inputs.split(config.data, "train")
+    vocabulary = built(examples, config.tokens, cache=None)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
     tagging = tmp_path / "tagger.pt"
     checkpoints.save(Checkpoint(config, vocabulary, grouped("model", parts.model.state_dict())), tagging)

@@ -24,7 +24,7 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage.export import compacted
 from lstmcli.training.train import run as train
-from lstmcli.types import Example, Option, finish
+from lstmcli.types import Example, Option
 from tests.conftest import SMALL as SMALL_CLASSIFIER
 from tests.stopping import ends_with_the_same_bytes
 
@@ -118,9 +118,9 @@ def test_learning_on_as_it_reads_leaves_the_model_and_lowers_perplexity(
     loaded = checkpoints.load(model)
     parts = assemble.restored(loaded, runtime.prepare(loaded.config))
     kept = {name: value.clone() for name, value in parts.model.state_dict().items()}
-    examples = finish(inputs.split(Data(name="texts", path=other), "train"))
-    store = finish(stream_store(parts, examples))
-    finish(stream.outputs(parts, store, dynamic=True))
+    examples = inputs.split(Data(name="texts", path=other), "train")
+    store = stream_store(parts, examples)
+    stream.outputs(parts, store, dynamic=True)
     assert all(torch.equal(value, kept[name]) for name, value in parts.model.state_dict().items())
 
 
@@ -132,16 +132,16 @@ def stream_store(parts: assemble.Parts, examples: list) -> object:
 def test_a_stream_is_scored_with_what_came_before(model: Path, tmp_path: Path) -> None:
     loaded = checkpoints.load(model)
     parts = assemble.restored(loaded, runtime.Runtime("cpu", torch.float32))
-    examples = finish(inputs.split(Data(name="texts", path=write(tmp_path / "mine.txt")), "train"))
-    store = finish(stream_store(parts, examples))
-    found = finish(stream.outputs(parts, store))
+    examples = inputs.split(Data(name="texts", path=write(tmp_path / "mine.txt")), "train")
+    store = stream_store(parts, examples)
+    found = stream.outputs(parts, store)
     from lstmcli.data.batches import bptt as windows
 
     whole = windows.windows(store, columns=1, window=len(store.ids)).batch(0)
     with torch.inference_mode():
         forward = -parts.model(whole).logs[0, 0].double().numpy()
     np.testing.assert_allclose(found[:, 0], np.add.reduceat(forward, store.offsets[:-1]), rtol=1e-4)
-    apart = finish(assemble.outputs(parts, store))
+    apart = assemble.outputs(parts, store)
     assert not np.allclose(found[1:, 0], apart[1:, 0], rtol=1e-3)
     np.testing.assert_array_equal(found[:, -1], store.lengths)
 
@@ -152,7 +152,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None
     sets = ["train.epochs=2", "train.save_every=0", "precision=float32", "train.accumulate=2"]
     sets += [*SMALL, *(f"model.{noise}" for noise in noisy)]
     config = recipes.load("lm", overrides=[*sets, f"data.path={write(tmp_path / 'mine.txt')}"])
-    ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path)
+    ends_with_the_same_bytes(config, inputs.read(config), tmp_path)
 
 
 def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp
         "train.encoder_lr_scale=0.1",
     ]
     config = recipes.load(str(table), overrides=[*sets, "train.epochs=1", "train.lr=1e-9"])
-    data = finish(inputs.read(config))
-    list(train(config, data, tmp_path / "run"))
+    data = inputs.read(config)
+    train(config, data, tmp_path / "run")
     origin, begun = checkpoints.load(model), checkpoints.load(tmp_path / "run" / "model.pt")
     assert begun.vocabulary.words == origin.vocabulary.words
     assert begun.vocabulary.labels == ("bad", "good")
@@ -184,7 +184,7 @@ def test_the_body_learns_at_its_share_of_the_rate(model: Path, table: Path, tmp_
         sets = [*SMALL_CLASSIFIER, f"model.init={model}", "model.embedding=16", "model.hidden=24",
                 f"train.encoder_lr_scale={share}", "train.epochs=1", "train.weight_decay=0"]  # fmt: skip
         config = recipes.load(str(table), overrides=sets)
-        list(train(config, finish(inputs.read(config)), tmp_path / str(share)))
+        train(config, inputs.read(config), tmp_path / str(share))
         begun = checkpoints.load(tmp_path / str(share) / "model.pt").group("model")
         origin = checkpoints.load(model).group("model")
         moved[share] = float((begun["embedding.weight"] - origin["embedding.weight"]).abs().max())
@@ -218,7 +218,7 @@ def test_unlabelled_reviews_are_read_once_and_none_that_is_scored(tmp_path: Path
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
     config = recipes.load("imdb-lm", overrides=[f"data.path={tmp_path}", "data.validation=0.5"])
-    found = finish(inputs.read(config))
+    found = inputs.read(config)
     texts = sorted(example.text for example in (*found.train, *found.validation))
     assert texts == ["bad", "good", "new"]
     assert {example.target for example in found.train} == {None}
@@ -227,7 +227,7 @@ def test_unlabelled_reviews_are_read_once_and_none_that_is_scored(tmp_path: Path
 
 def begun(texts: Path, out: Path, *sets: str) -> Path:
     config = recipes.load("lm", overrides=[*SMALL, "train.epochs=1", f"data.path={texts}", *sets])
-    list(train(config, finish(inputs.read(config)), out))
+    train(config, inputs.read(config), out)
     return out / "model.pt"
 
 
@@ -261,12 +261,12 @@ def test_a_language_model_goes_on_from_one_of_its_kind(
 
 def test_how_long_training_s_windows_are_does_not_move_the_score(model: Path) -> None:
     loaded = checkpoints.load(model)
-    store = finish(encode(loaded.vocabulary, [Example("the cat sat on a mat .")] * 20, cache=None))
+    store = encode(loaded.vocabulary, [Example("the cat sat on a mat .")] * 20, cache=None)
     found = []
     for window in (4, 60):
         config = recipes.adjusted(loaded.config, [Option("train.bptt", "--set", window)])
         parts = assemble.restored(replace(loaded, config=config), runtime.prepare(config))
-        found.append(finish(stream.outputs(parts, store)))
+        found.append(stream.outputs(parts, store))
     np.testing.assert_array_equal(*found)
 
 
@@ -312,7 +312,7 @@ def test_texts_to_validate_on_are_not_learned(tmp_path: Path) -> None:
     for name, lines in (("train", "one\ntwo\n"), ("validation", "three\nfour\n"), ("more", "two\nthree\nfive\n")):
         ((tmp_path if name == "more" else texts) / f"{name}.txt").write_text(lines, "utf-8")
     config = recipes.load("lm", overrides=[f"data.path={texts}", f"data.unlabelled={tmp_path / 'more.txt'}"])
-    assert [example.text for example in finish(inputs.read(config)).train] == ["one", "two", "five"]
+    assert [example.text for example in inputs.read(config).train] == ["one", "two", "five"]
 
 
 def test_pieces_of_words_have_no_ranks(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,13 @@ import torch
 from lstmcli import recipes
 from lstmcli.config import RunConfig, renamed
 from lstmcli.errors import ConfigError
-from lstmcli.events import Evaluated, Event, Noted, Planned, Stepped
+from lstmcli.events import Evaluated, Event, Listener, Noted, Planned, Stepped
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples, run_folder
 from lstmcli.storage.examples import Inputs
 from lstmcli.training.train import Trainer, run
-from lstmcli.types import finish
 from tests.conftest import SMALL, train_arguments
-from tests.stopping import ends_with_the_same_bytes
+from tests.stopping import ends_with_the_same_bytes, killed
 
 Run = Callable[..., int]
 NOISY = [
@@ -42,34 +41,29 @@ NOISY = [
 
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    data = finish(examples.read(config))
+    data = examples.read(config)
     events = ends_with_the_same_bytes(config, data, tmp_path)
     assert sum(isinstance(event, Stepped) for event in events) >= 9
 
 
 def test_resume_goes_on_where_it_stood(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    data = finish(examples.read(config))
-    events = run(config, data, tmp_path)
-    for event in events:
-        if isinstance(event, Evaluated):
-            break
-    events.close()
-    resumed = list(run(config, data, tmp_path, resume=True))
-    assert next(event for event in resumed if isinstance(event, Stepped)).step == event.step + 1
+    data = examples.read(config)
+    *_, evaluated = killed(config, data, tmp_path, when=lambda seen: isinstance(seen[-1], Evaluated))
+    resumed: list[Event] = []
+    run(config, data, tmp_path, resume=True, listener=resumed.append)
+    assert next(event for event in resumed if isinstance(event, Stepped)).step == evaluated.step + 1
     lines = [json.loads(line) for line in (tmp_path / run_folder.METRICS).read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
 
 
 def test_evaluations_that_come_again_are_not_written_twice(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    data = finish(examples.read(config))
-    events = run(config, data, tmp_path)
-    evaluated = next(event for event in events if isinstance(event, Evaluated))
-    events.close()
+    data = examples.read(config)
+    *_, evaluated = killed(config, data, tmp_path, when=lambda seen: isinstance(seen[-1], Evaluated))
     with (tmp_path / run_folder.METRICS).open("a") as file:  # killed between the line and last.pt
         file.write(json.dumps({"epoch": 2, "step": evaluated.step + 1}) + "\n")
-    list(run(config, data, tmp_path, resume=True))
+    run(config, data, tmp_path, resume=True)
     lines = [json.loads(line) for line in (tmp_path / run_folder.METRICS).read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
 
@@ -90,22 +84,24 @@ def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_planned_so(tabl
         recipes.load(str(table), overrides=[*NOISY, "train.schedule=constant", f"train.epochs={epochs}"])
         for epochs in (2, 4)
     )
-    data = finish(examples.read(long))
-    list(run(long, data, tmp_path / "straight"))
-    list(run(short, data, tmp_path / "longer"))
+    data = examples.read(long)
+    run(long, data, tmp_path / "straight")
+    run(short, data, tmp_path / "longer")
     with pytest.raises(ConfigError, match=r"train\.epochs was 2, is 4") as caught:  # a forgotten --epochs
-        list(run(long, data, tmp_path / "longer", resume=True))
+        run(long, data, tmp_path / "longer", resume=True)
     assert "if that is meant: --set train.epochs=4" in caught.value.fix
-    events = list(run(long, data, tmp_path / "longer", resume=True, chosen=["train.epochs"]))
+    events: list[Event] = []
+    run(long, data, tmp_path / "longer", resume=True, chosen=["train.epochs"], listener=events.append)
     assert Noted("4 epochs in place of 2, of which 2 are done") in events
     for name in FILES:
         assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
-    events = list(run(long, data, tmp_path / "longer", resume=True))
+    events.clear()
+    run(long, data, tmp_path / "longer", resume=True, listener=events.append)
     assert Noted("the run has finished its 4 epochs; to train on: --epochs 8") in events
     for name in FILES:
         assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
     with pytest.raises(ConfigError, match="the run has trained 4 epochs already"):
-        list(run(short, data, tmp_path / "longer", resume=True, chosen=["train.epochs"]))
+        run(short, data, tmp_path / "longer", resume=True, chosen=["train.epochs"])
 
 
 def test_a_finished_one_cycle_run_goes_on_and_says_what_differs(
@@ -178,7 +174,8 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(table: Path, tmp_pa
 
 def test_the_trainer_tells_its_plan_truly(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
-    events = list(run(config, finish(examples.read(config)), tmp_path))
+    events: list[Event] = []
+    run(config, examples.read(config), tmp_path, listener=events.append)
     planned = next(event for event in events if type(event).__name__ == "Planned")
     stepped = [event for event in events if isinstance(event, Stepped)]
     assert planned.steps == pytest.approx(len(stepped), rel=0.2)
@@ -191,8 +188,8 @@ def test_texts_are_let_go_once_they_are_encoded(
     read, plan = examples.read, Trainer.plan
     seen: list[weakref.ref[Inputs]] = []
 
-    def watched(config: RunConfig) -> Iterator[Event]:
-        found = yield from read(config)
+    def watched(config: RunConfig, *, listener: Listener) -> Inputs:
+        found = read(config, listener=listener)
         seen.append(weakref.ref(found))
         return found
 
@@ -208,8 +205,8 @@ def test_texts_are_let_go_once_they_are_encoded(
 
 def test_a_run_of_an_earlier_version_goes_on_though_its_keys_had_other_names(table: Path, tmp_path: Path) -> None:
     short, long = (recipes.load(str(table), overrides=[*NOISY, f"train.epochs={epochs}"]) for epochs in (1, 2))
-    data = finish(examples.read(long))
-    list(run(short, data, tmp_path))
+    data = examples.read(long)
+    run(short, data, tmp_path)
     last = tmp_path / run_folder.LAST
     content = torch.load(last, weights_only=True)
     header = json.loads(content["header"])
@@ -222,5 +219,5 @@ def test_a_run_of_an_earlier_version_goes_on_though_its_keys_had_other_names(tab
     content["header"] = json.dumps(header)
     content["checksum"] = checkpoints._checksum(content["header"], content["tensors"])
     torch.save(content, last)
-    list(run(long, data, tmp_path, resume=True, chosen=["train.epochs"]))
+    run(long, data, tmp_path, resume=True, chosen=["train.epochs"])
     assert checkpoints.load(tmp_path / run_folder.MODEL).config == long

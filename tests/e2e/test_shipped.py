@@ -22,7 +22,6 @@ from lstmcli.storage import examples as inputs
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.export import compacted
 from lstmcli.training import train
-from lstmcli.types import finish
 from tests.conftest import ROOT, skip_unless_run
 
 Run = Callable[..., int]
@@ -71,8 +70,8 @@ def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest
 def test_its_score_on_imdb_is_what_the_model_card_says(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTMCLI_DATA", str(real_data))
     config = shipped().config
-    _, examples = finish(inputs.to_score(config.data, "test", config))
-    report = finish(evaluate.run(shipped(), examples, data="imdb", split="test", path=checkpoints.PRETRAINED))
+    _, examples = inputs.to_score(config.data, "test", config)
+    report = evaluate.run(shipped(), examples, data="imdb", split="test", path=checkpoints.PRETRAINED)
     (stated,) = re.findall(r"Test accuracy \| ([\d.]+) %", PAGES["lstmcli/pretrained"])
     assert 100 * report.metrics["accuracy"]["value"] == pytest.approx(float(stated), abs=0.1)
     assert report.metrics["ece"]["value"] <= 0.02
@@ -85,9 +84,9 @@ def test_bfloat16_costs_at_most_0_2_points(real_data: Path, monkeypatch: pytest.
     skip_unless_run("bfloat16")
     for precision in ("float32", "bfloat16"):
         config = shipped().config.model_copy(update={"precision": precision})
-        _, examples = finish(inputs.to_score(config.data, "test", config))
+        _, examples = inputs.to_score(config.data, "test", config)
         checkpoint = replace(shipped(), config=config)
-        report = finish(evaluate.run(checkpoint, examples, data="imdb", split="test", path=checkpoints.PRETRAINED))
+        report = evaluate.run(checkpoint, examples, data="imdb", split="test", path=checkpoints.PRETRAINED)
         scores.append(report.metrics["accuracy"]["value"])
     assert scores[0] == pytest.approx(scores[1], abs=0.002)
 

@@ -137,7 +137,7 @@ def test_a_file_of_another_user_is_named_with_the_remedy(tmp_path: Path) -> None
 def test_a_fault_of_the_program_keeps_its_traceback(run: Run, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (OSError(errno.EINVAL, "Invalid argument", "x"), OSError("odd"), FileNotFoundError(2, "None", "x")):
 
-        def fail(*_: object, error: OSError = error) -> None:
+        def fail(*_: object, listener: object, error: OSError = error) -> None:
             raise error
 
         monkeypatch.setattr(examples, "read", fail)
@@ -334,7 +334,7 @@ def test_data_of_common_names_is_trained_in_folders_of_its_own(tmp_path: Path, d
 # ---- names of recipes, and of files
 
 
-def enough(*_: object) -> None:
+def enough(*_: object, listener: object) -> None:
     raise ConfigError("that is enough")
 
 

@@ -21,7 +21,7 @@ from lstmcli.tasks import classify
 from lstmcli.training import distillation, setup
 from lstmcli.training.supervised import SupervisedObjective
 from lstmcli.training.train import run as train
-from lstmcli.types import ClassScores, Example, finish
+from lstmcli.types import ClassScores, Example
 from tests.conftest import BAD, GOOD, SMALL, write_table
 from tests.stopping import ends_with_the_same_bytes
 
@@ -33,7 +33,7 @@ Captured = pytest.CaptureFixture[str]
 
 def begun(recipe: Path, out: Path, *overrides: str) -> Path:
     config = recipes.load(str(recipe), overrides=[*SMALL, *overrides])
-    list(train(config, finish(inputs.read(config)), out))
+    train(config, inputs.read(config), out)
     return out / run_folder.MODEL
 
 
@@ -56,15 +56,15 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     texts = ["a warm film", "dull and cold", "film"]
     examples = [Example(text) for text in texts]
     where = runtime.prepare(checkpoint.config)
-    said = finish(distillation.probabilities(trained, examples, ("bad", "good"), where, cache=None))
+    said = distillation.probabilities(trained, examples, ("bad", "good"), where, cache=None)
     model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
                       for one in Predictions(checkpoint).of([[Question(1, text) for text in texts]])])  # fmt: skip
-    store = finish(encode(checkpoint.vocabulary, examples, cache=None, labelled=False))
+    store = encode(checkpoint.vocabulary, examples, cache=None, labelled=False)
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     linear = classify.baseline_probabilities(fitted, store.ids, store.offsets)["linear"]
     together = np.sqrt(model * linear)
     np.testing.assert_allclose(said, together / together.sum(axis=1, keepdims=True), atol=1e-4)
-    turned = finish(distillation.probabilities(trained, examples, ("good", "bad"), where, cache=None))
+    turned = distillation.probabilities(trained, examples, ("good", "bad"), where, cache=None)
     np.testing.assert_array_equal(turned, said[:, ::-1])
 
 
@@ -72,8 +72,8 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
     """Fitted on the labelled texts before the first step, and kept as the run's baseline."""
     sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}"]
     config = recipes.load(str(table), overrides=sets)
-    read = finish(inputs.read(config))
-    begun_with = finish(setup.prepare(config, read, None))
+    read = inputs.read(config)
+    begun_with = setup.prepare(config, read, None)
     encoded = begun_with.texts
     train = encoded["train"]
     expected = classify.fit_baselines(train.ids, train.offsets, train.known_targets, labels=2)
@@ -90,7 +90,7 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
 def test_the_linear_baseline_of_texts_without_a_known_word_tells_the_majority(table: Path, more: Path) -> None:
     sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}", "tokens.min_count=100"]
     config = recipes.load(str(table), overrides=sets)
-    found = finish(setup.prepare(config, finish(inputs.read(config)), None))
+    found = setup.prepare(config, inputs.read(config), None)
     targets = found.texts[inputs.UNLABELLED].known_targets
     np.testing.assert_allclose(targets, np.tile(found.baseline["prior"], (len(targets), 1)), rtol=1e-6)
 
@@ -111,11 +111,11 @@ def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
     sets = [f"model.init={trained}", "train.epochs=1"]
     taught = [*sets, "train.teacher=linear", f"data.unlabelled={more}"]
     config = recipes.load(str(other), overrides=[*SMALL, *taught])
-    found = finish(setup.prepare(config, finish(inputs.read(config)), None))
+    found = setup.prepare(config, inputs.read(config), None)
     assert found.parts.vocabulary.labels == ("bad", "good", "poor")
     said = found.texts[inputs.UNLABELLED].known_targets
     assert not said[:, 0].any()
-    texts = [str(example.text) for example in finish(inputs.read(config)).unlabelled]
+    texts = [str(example.text) for example in inputs.read(config).unlabelled]
     assert all((said[place].argmax() == 1) == ("splendid" in text) for place, text in enumerate(texts))
     alone = checkpoints.load(begun(other, tmp_path / "alone", *sets))
     assert [figures["linear"]["accuracy"]["value"] for figures in alone.metrics.values()] == [1.0]
@@ -146,7 +146,7 @@ def test_a_student_learns_words_that_no_labelled_text_has(
 def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: Path) -> None:
     sets = [*SMALL, f"data.unlabelled={more}", "model.dropout=0", "model.word_dropout=0", "train.entropy_weight=0.5"]
     config = recipes.load(str(table), overrides=[*sets, "precision=float32"])
-    found = finish(setup.prepare(config, finish(inputs.read(config)), None))
+    found = setup.prepare(config, inputs.read(config), None)
     stores = {name: store.truncated(config.tokens) for name, store in found.texts.items()}
     free = config.model_copy(update={"train": config.train.model_copy(update={"entropy_weight": None})})
     costly, plain = (
@@ -163,7 +163,7 @@ def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: P
 
 
 def test_texts_that_have_a_label_are_not_taught(table: Path, taught: list[str]) -> None:
-    read = finish(inputs.read(recipes.load(str(table), overrides=taught)))
+    read = inputs.read(recipes.load(str(table), overrides=taught))
     assert len(read.unlabelled) == 40  # one more repeats another, and one is in the table
     assert all(example.target is None for example in read.unlabelled)
 
@@ -173,7 +173,7 @@ def test_what_a_teacher_and_its_student_have_seen_is_known_again(table: Path, ta
     other = tmp_path / "other.csv"
     other.write_text(table.read_text("utf-8").replace("film", "play"), "utf-8")
     learned = checkpoints.load(begun(other, tmp_path / "student", *taught, "train.epochs=1")).group("learned")["texts"]
-    seen = [marks(finish(inputs.read(recipes.load(str(other), overrides=taught))).unlabelled)]
+    seen = [marks(inputs.read(recipes.load(str(other), overrides=taught)).unlabelled)]
     seen.append(checkpoints.load(trained).group("learned")["texts"].numpy())
     for part in seen:
         assert len(part) > 20
@@ -196,7 +196,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes_without_the_teacher(
         "train.batch_tokens=160",
     ]
     config = recipes.load(str(table), overrides=[*SMALL, *noisy, *how, f"data.unlabelled={more}"])
-    ends_with_the_same_bytes(config, finish(inputs.read(config)), tmp_path / "runs", before_resuming=teacher.unlink)
+    ends_with_the_same_bytes(config, inputs.read(config), tmp_path / "runs", before_resuming=teacher.unlink)
 
 
 def test_a_student_is_scored_where_the_unlabelled_texts_are_no_more(

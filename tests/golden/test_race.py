@@ -3,7 +3,7 @@
 import copy
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
@@ -14,12 +14,12 @@ import torch
 
 from lstmcli import recipes, registry
 from lstmcli.errors import ConfigError
-from lstmcli.events import Noted
+from lstmcli.events import Event, Listener, Noted, silent
 from lstmcli.race import classifiers, plot, quadratics, race
 from lstmcli.race.problems import HAND_DESIGNED, LEAST, RATES, WORST, Problems, _bounded
 from lstmcli.race.race import _learned
 from lstmcli.storage import run_folder
-from lstmcli.types import Batch, Progress, finish
+from lstmcli.types import Batch
 
 SMALL = ["train.epochs=2", "train.lr=0.01", "learner.steps=12", "learner.hidden=4", "episodes.batch=4",
          "episodes.count=8"]  # fmt: skip
@@ -107,13 +107,12 @@ def test_a_learner_is_left_as_it_was_at_its_best_and_that_may_be_the_beginning(
     race = problems_of(*SMALL)
     seen: list[dict[str, torch.Tensor]] = []
 
-    def evaluate() -> Iterator[Progress]:
-        yield Progress("validating")
+    def evaluate(*, listener: Listener) -> dict[str, float]:
         seen.append(copy.deepcopy(race.learner.state_dict()))
         return {"score": scores[len(seen) - 1], "loss": -scores[len(seen) - 1]}
 
     monkeypatch.setattr(race, "evaluate", evaluate)
-    finish(_learned(race))
+    _learned(race, silent)
     assert len(seen) == 3
     now = race.learner.state_dict()
     same = [all(torch.equal(state[name], now[name]) for name in now) for state in seen]
@@ -181,12 +180,18 @@ def test_a_race_is_not_resumed(run: Callable[..., int], tmp_path: Path, capsys: 
 def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
     config = recipes.load("quadratics-lstm-optimizer", overrides=[*SMALL, "threads=1"])
     (tmp_path / race.RACE).write_text("of another optimiser")
-    events = race.run(config, tmp_path)
-    next(event for event in events if isinstance(event, Noted))  # of the first epoch
-    signal.raise_signal(signal.SIGINT)
-    assert str(tmp_path / run_folder.OPTIMIZER) in next(event.text for event in events if isinstance(event, Noted))
+    notes: list[str] = []
+
+    def listener(event: Event) -> None:
+        if isinstance(event, Noted):
+            notes.append(event.text)
+            if len(notes) == 1:  # of the first epoch
+                signal.raise_signal(signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
-        next(events)
+        race.run(config, tmp_path, listener=listener)
+    assert len(notes) == 2
+    assert str(tmp_path / run_folder.OPTIMIZER) in notes[1]
     kept = torch.load(tmp_path / run_folder.OPTIMIZER)["tensors"]
     assert {name.split("/")[0] for name in kept} == {"learner"}
     assert not (tmp_path / race.RACE).exists()

@@ -18,13 +18,13 @@ from lstmcli.inference import assemble
 from lstmcli.machine import runtime
 from lstmcli.tasks import model_language, ngrams
 from lstmcli.training.language import LanguageObjective
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 
 def running(texts: list[str]) -> Store:
     examples = list(map(Example, texts))
-    vocabulary = finish(built(examples, Tokens(min_count=1, size=50), cache=None, running=True))
-    return finish(encode(vocabulary, examples, cache=None))
+    vocabulary = built(examples, Tokens(min_count=1, size=50), cache=None, running=True)
+    return encode(vocabulary, examples, cache=None)
 
 
 def test_texts_stand_end_to_end_with_a_mark_between() -> None:
@@ -63,7 +63,7 @@ def test_training_reads_on_from_window_to_window() -> None:
         train=Train(batch_tokens=6, bptt=3),
         precision="float32",
     )
-    vocabulary = finish(built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True))
+    vocabulary = built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True)
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     work = LanguageObjective(parts, {"train": store, "validation": store})
     for epoch in range(2):

@@ -20,7 +20,7 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.text_io import Question
 from lstmcli.training.setup import RunSetup
 from lstmcli.training.train import Trainer
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 EXAMPLES = [Example(("Ada", "saw", "Turin"), ("S-P", "O", "S-L")), Example(("Nothing", "happened"), ("O", "O"))]
 
@@ -30,9 +30,9 @@ def tagger(**model: object) -> tuple[assemble.Parts, object]:
     config = RunConfig(
         tokens=Tokens(kind="pretokenized", min_count=1), model=Tagger(**small | model), precision="float32"
     )
-    vocabulary = assemble.with_carried(finish(built(EXAMPLES, config.tokens, cache=None)), config)
+    vocabulary = assemble.with_carried(built(EXAMPLES, config.tokens, cache=None), config)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
-    return parts, finish(encode(vocabulary, EXAMPLES, cache=None))
+    return parts, encode(vocabulary, EXAMPLES, cache=None)
 
 
 def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: Path) -> None:
@@ -108,10 +108,10 @@ def test_the_convolution_equals_conv1d_and_a_maximum_over_the_letters() -> None:
 def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
     overrides = ["train.ema_decay=0.5", "train.epochs=1", "train.batch_tokens=200", "precision=float32"]
     config = recipes.load("entities", overrides=overrides)
-    data = finish(examples.read(config))
-    vocabulary = finish(built(data.train, config.tokens, cache=None))
+    data = examples.read(config)
+    vocabulary = built(data.train, config.tokens, cache=None)
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
-    stores = {name: finish(encode(vocabulary, part, cache=None)) for name, part in data.parts.items()}
+    stores = {name: encode(vocabulary, part, cache=None) for name, part in data.parts.items()}
     trainer = Trainer(RunSetup(parts, stores, {}, marks(data.train)), None, data)
     mean, steps = torch.zeros(()), 0
     for event in trainer.events():

@@ -13,15 +13,14 @@ from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import encode
 from lstmcli.data.text.vocabulary import UNKNOWN, Vocabulary
 from lstmcli.data.text.word_features import likeness
-from lstmcli.events import Events
 from lstmcli.inference import assemble
-from lstmcli.inference.adapt import _best_steps, _known, _tasks
+from lstmcli.inference.adapt import _known
 from lstmcli.inference.assemble import BAG, with_labels, with_new_labels
+from lstmcli.inference.step_count import as_tasks, best_steps
 from lstmcli.machine import runtime
 from lstmcli.models.classifier import SPELLING, bag
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 
 def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Path) -> None:
@@ -50,7 +49,7 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
     assert origin.config.model.bag_of_words == 0
     known = origin.vocabulary.words
     texts = [Example(f"Zwieback {known[5]}", "calm"), Example("two zwiebacks, a zwieback", "joy")]
-    others = spoken(with_new_labels(origin, ["calm", "joy"], texts))
+    others = with_new_labels(origin, ["calm", "joy"], texts)
     features = origin.tensors["model/head.weight"].shape[1]
     assert others.config.model.bag_of_words == BAG
     assert others.tensors["model/head.weight"].shape == (2, features + BAG)
@@ -69,24 +68,15 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
     wanted = (1 - SPELLING) ** 0.5 * begun["projection"].float() + SPELLING**0.5 * alike
     torch.testing.assert_close(model["projection"], wanted.half())
     torch.testing.assert_close(model["salience"], begun["salience"])
-    again = spoken(with_new_labels(others, ["rain", "snow"], [Example("knäckebrot", "rain")]))
+    again = with_new_labels(others, ["rain", "snow"], [Example("knäckebrot", "rain")])
     assert again.tensors["model/head.weight"].shape == (2, features + BAG)
     assert again.vocabulary.words == words
 
 
-def spoken(told: Events[Checkpoint]) -> Checkpoint:
-    """What it comes to, whatever it says on the way."""
-    while True:
-        try:
-            next(told)
-        except StopIteration as end:
-            return end.value
-
-
 def test_a_learner_is_chosen_for_new_labels_where_none_was_asked_for(trained: Path) -> None:
     origin = checkpoints.load(trained)
-    assert spoken(with_new_labels(origin, ["calm", "joy"], [])).config.learner == origin.config.learner
-    assert spoken(with_new_labels(origin, ["calm", "joy"], [], free=True)).config.learner.name == "ridge"
+    assert with_new_labels(origin, ["calm", "joy"], []).config.learner == origin.config.learner
+    assert with_new_labels(origin, ["calm", "joy"], [], free=True).config.learner.name == "ridge"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +90,7 @@ def test_a_learner_is_chosen_for_new_labels_where_none_was_asked_for(trained: Pa
 def test_a_head_that_knows_what_it_reads_gets_no_bag(labels: list[str], sets: dict[str, Any], trained: Path) -> None:
     origin = checkpoints.load(trained)
     origin = replace(origin, config=origin.config.model_copy(update=sets))
-    headed = spoken(with_new_labels(origin, labels, [], free=True))
+    headed = with_new_labels(origin, labels, [], free=True)
     assert headed.config == origin.config
     assert headed.tensors["model/head.weight"].shape[1] == origin.tensors["model/head.weight"].shape[1]
 
@@ -119,24 +109,24 @@ def test_the_number_of_steps_is_that_of_leaving_out_one_of_each_class_in_turn(se
     vocabulary = Vocabulary.build(texts, labels, config.tokens)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
     parts.model.eval()
-    store = finish(encode(vocabulary, examples, cache=None))
+    store = encode(vocabulary, examples, cache=None)
     support = batching.collate(store, np.arange(len(texts)))
     losses = torch.zeros(13)
     for out in ([0, 1], [2, 3], [4, 5]):  # y has three texts: as many turns
-        rest = _tasks(support, [[place for place in range(len(texts)) if place not in out]])
+        rest = as_tasks(support, [[place for place in range(len(texts)) if place not in out]])
         left = batching.collate(store, np.array(out))
         for step, weights in enumerate(parts.learner.trajectory(parts.model, rest, parts.task.loss)):
             own = {name: value[0] for name, value in weights.items()}
             scores = torch.func.functional_call(parts.model, own, (left,))
             losses[step] += parts.task.loss(scores, left).value.detach()
-    assert _best_steps(parts, support, least=0) == int(losses.argmin())
+    assert best_steps(parts, support, least=0) == int(losses.argmin())
 
 
 def test_one_text_of_a_class_cannot_be_left_out(trained: Path) -> None:
     parts = assemble.restored(checkpoints.load(trained), runtime.Runtime("cpu", torch.float32))
     examples = [Example("a fine film", "good"), Example("a dull film", "bad"), Example("kind", "good")]
-    support = batching.collate(finish(encode(parts.vocabulary, examples, cache=None)), np.arange(3))
-    assert _best_steps(parts, support, least=0) is None
+    support = batching.collate(encode(parts.vocabulary, examples, cache=None), np.arange(3))
+    assert best_steps(parts, support, least=0) is None
 
 
 def test_what_was_forgotten_is_not_measured_on_what_is_learned_now() -> None:

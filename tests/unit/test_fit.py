@@ -1,7 +1,6 @@
 """The loop, its schedule and its optimisers."""
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,12 +10,12 @@ from lstmcli import recipes
 from lstmcli.config import Classifier, RunConfig, Tokens, Train
 from lstmcli.data.batches.encoded import built, encode
 from lstmcli.errors import ConfigError
-from lstmcli.events import Evaluated, Event, Stepped
+from lstmcli.events import Evaluated, Stepped
 from lstmcli.inference import assemble
 from lstmcli.machine import runtime
 from lstmcli.training.loop import Job, Position, fit, learning_rate, optimizer_for
 from lstmcli.training.supervised import SupervisedObjective
-from lstmcli.types import Example, Mean, finish
+from lstmcli.types import Example, Mean
 
 ONE_CYCLE = Train(epochs=1, lr=1.0, warmup=0.25)
 
@@ -29,9 +28,8 @@ def job(scores: list[float], factor: float = 1.0) -> Job[int]:
     def loss_of(item: int) -> tuple[Mean, int]:
         return Mean((model.weight * item * factor).square().sum(), item), item
 
-    def evaluate() -> Iterator[Event]:
+    def evaluate() -> dict[str, float]:
         return {"score": next(wanted), "loss": 0.0}
-        yield
 
     return Job(model, optimizer_for(model, Train(lr=0.1)), lambda _: [1, 2, 3], loss_of, evaluate)
 
@@ -96,9 +94,8 @@ def test_ties_go_to_the_lower_loss() -> None:
     work = job([])
     figures = iter([{"score": 0.5, "loss": 2.0}, {"score": 0.5, "loss": 1.0}, {"score": 0.5, "loss": 1.5}])
 
-    def evaluate() -> Iterator[Event]:
+    def evaluate() -> dict[str, float]:
         return next(figures)
-        yield
 
     events = fit(
         Job(work.model, work.optimizer, work.items, work.loss_of, evaluate), Train(epochs=3, lr=0.001), Position()
@@ -140,8 +137,8 @@ def test_crops_are_of_the_whole_text_not_of_what_truncation_leaves(crop: int | N
     config = RunConfig(
         model=Classifier(embedding=2, hidden=2), train=Train(crop=crop), tokens=Tokens(max_tokens=4, min_count=1)
     )
-    vocabulary = finish(built(examples, config.tokens, cache=None))
-    whole = dict.fromkeys(("train", "validation"), finish(encode(vocabulary, examples, cache=None)))
+    vocabulary = built(examples, config.tokens, cache=None)
+    whole = dict.fromkeys(("train", "validation"), encode(vocabulary, examples, cache=None))
     cut = {name: store.truncated(config.tokens) for name, store in whole.items()}
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     assert SupervisedObjective(parts, whole, cut).tokens(0) == read * len(examples)
@@ -157,7 +154,7 @@ def test_a_step_has_the_processors_that_the_job_gives_it_and_an_evaluation_all()
         seen.append(torch.get_num_threads())
         return work.loss_of(item)
 
-    def evaluate() -> Iterator[Event]:
+    def evaluate() -> dict[str, float]:
         seen.append(torch.get_num_threads())
         return work.evaluate()
 

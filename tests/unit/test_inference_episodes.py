@@ -12,7 +12,7 @@ from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.inference import assemble
 from lstmcli.inference import episodes as course
 from lstmcli.machine import runtime
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 WORDS = {"good": ["fine", "warm", "kind", "bright"], "bad": ["dull", "cold", "loud", "grey"]}
 EXAMPLES = [
@@ -35,11 +35,11 @@ def test_the_logits_are_those_of_each_text_at_its_tasks_weights(moves: str, monk
     torch.manual_seed(0)
     vocabulary = Vocabulary.build([str(e.text) for e in EXAMPLES], WORDS, config.tokens)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
-    store = finish(encode(vocabulary, EXAMPLES, cache=None))
+    store = encode(vocabulary, EXAMPLES, cache=None)
     pools = episodes.pools(EXAMPLES)
     shapes = [Episodes(shots=2, queries=queries) for queries in (3, 3, 5, 3)]  # of two shapes, not in their order
     drawn = [next(episodes.draws(pools, shape, count=1, seed=(number,))) for number, shape in enumerate(shapes)]
-    ours = finish(course.outputs(parts, store, drawn, 2, "scoring"))
+    ours = course.outputs(parts, store, drawn, 2, "scoring")
     assert [len(each) for each in ours] == [6, 6, 10, 6]
     parts.model.eval()
     for one, said in zip(drawn, ours, strict=True):

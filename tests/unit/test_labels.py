@@ -7,7 +7,7 @@ from lstmcli.config import Data, RunConfig
 from lstmcli.data import labels
 from lstmcli.storage import examples as inputs
 from lstmcli.storage.data_option import as_known, remembered
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 from tests.conftest import write_table
 
 
@@ -67,14 +67,14 @@ def test_a_delimiter_is_the_character_that_was_typed(sign: str) -> None:
 def test_training_reads_labels_by_their_new_names(tmp_path) -> None:  # type: ignore[no-untyped-def]
     table = write_table(tmp_path / "mine.csv")
     config = RunConfig(data=Data(path=table, label_map={"good": "fine"}))
-    parts = finish(inputs.read(config)).parts.values()
+    parts = inputs.read(config).parts.values()
     assert {label for part in parts for label in labels.found(part)} == {"bad", "fine"}
 
 
 def test_the_mapping_of_training_counts_for_other_files_too() -> None:
     own = Data(label_map={"1": "good", "2": "gone"})
     examples = [Example("a", "1"), Example("b", "bad"), Example("c", "2")]
-    assert [example.target for example in finish(as_known(examples, ["bad", "good"], own))] == ["good", "bad", "2"]
+    assert [example.target for example in as_known(examples, ["bad", "good"], own)] == ["good", "bad", "2"]
 
 
 @pytest.mark.parametrize(

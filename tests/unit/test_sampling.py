@@ -6,7 +6,7 @@ from pathlib import Path
 from lstmcli import recipes
 from lstmcli.data.batches import sampling
 from lstmcli.storage import examples as inputs
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 
 def examples(**counts: int) -> list[Example]:
@@ -47,7 +47,7 @@ def test_reviews_of_other_films_validate_imdb(tmp_path: Path) -> None:
             (tmp_path / "train" / short / f"{number}_{stars}.txt").write_text(f"{short} {number}", "utf-8")
     (tmp_path / "test" / "pos" / "0_9.txt").write_text("fine", "utf-8")
     config = recipes.load("imdb", overrides=[f"data.path={tmp_path}", "data.validation=0.2"])
-    read = finish(inputs.read(config))
+    read = inputs.read(config)
     held = [str(example.text).split() for example in read.validation]
     assert [number for short, number in held if short == "pos"] == [number for short, number in held if short == "neg"]
     numbers = [int(number) for short, number in held if short == "pos"]

@@ -16,7 +16,7 @@ from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import END, PADDING, UNKNOWN, Vocabulary
 from lstmcli.data.text.word_features import forms_of
 from lstmcli.errors import DataError
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 WORDS = Tokens(min_count=1, size=1000)
 
@@ -100,34 +100,34 @@ def test_an_unknown_label_is_told_with_its_line() -> None:
 def test_encoded_texts_come_from_the_cache_the_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     examples = [Example("a b", "x"), Example("c", "y")]
     vocabulary = Vocabulary.build(["a b c"], ["x", "y"], WORDS)
-    first = finish(encode(vocabulary, examples, cache=tmp_path))
+    first = encode(vocabulary, examples, cache=tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(Vocabulary, "encode", None)
-        again = finish(encode(vocabulary, examples, cache=tmp_path))
+        again = encode(vocabulary, examples, cache=tmp_path)
         with pytest.raises(TypeError):  # other texts are other content
-            finish(encode(vocabulary, examples[:1], cache=tmp_path))
+            encode(vocabulary, examples[:1], cache=tmp_path)
     for field in ("ids", "offsets", "targets"):
         np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
     (path,) = (tmp_path / "encoded").iterdir()
     path.write_bytes(path.read_bytes()[:100])
-    np.testing.assert_array_equal(finish(encode(vocabulary, examples, cache=tmp_path)).ids, first.ids)
+    np.testing.assert_array_equal(encode(vocabulary, examples, cache=tmp_path).ids, first.ids)
 
 
 def test_a_cache_that_is_damaged_anywhere_or_unreachable_changes_nothing(tmp_path: Path) -> None:
     examples = [Example("a b", "x"), Example("c", "y")]
-    words = finish(built(examples, WORDS, cache=tmp_path))
-    ids = finish(encode(words, examples, cache=tmp_path)).ids
+    words = built(examples, WORDS, cache=tmp_path)
+    ids = encode(words, examples, cache=tmp_path).ids
 
     def check(cache: Path) -> None:
-        again = finish(built(examples, WORDS, cache=cache))
+        again = built(examples, WORDS, cache=cache)
         assert again.to_json() == words.to_json()
-        np.testing.assert_array_equal(finish(encode(again, examples, cache=cache)).ids, ids)
+        np.testing.assert_array_equal(encode(again, examples, cache=cache).ids, ids)
 
     (encoded,), (vocabulary,) = (list((tmp_path / name).iterdir()) for name in ("encoded", "vocabularies"))
     whole = encoded.read_bytes()
     for place in range(0, len(whole), 7):
         encoded.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        np.testing.assert_array_equal(finish(encode(words, examples, cache=tmp_path)).ids, ids)
+        np.testing.assert_array_equal(encode(words, examples, cache=tmp_path).ids, ids)
     for content in (b"", b"{", b"{}", b"[]", b"1", b"\xff", vocabulary.read_bytes()[:-9], b'{"words": 1}'):
         vocabulary.write_bytes(content)
         check(tmp_path)
@@ -149,7 +149,7 @@ def test_a_cache_on_a_full_disk_keeps_nothing_and_stops_nothing(
 
     monkeypatch.setattr(np, "savez", full)
     vocabulary = Vocabulary.build(["a b"], [], WORDS)
-    assert len(finish(encode(vocabulary, [Example("a b")], cache=tmp_path, labelled=False)).ids) == 2
+    assert len(encode(vocabulary, [Example("a b")], cache=tmp_path, labelled=False).ids) == 2
     assert list((tmp_path / "encoded").iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from lstmcli.data.text.vocabulary import Vocabulary, count_words
 from lstmcli.inference import assemble
 from lstmcli.machine import runtime
 from lstmcli.training.setup import _covered, _of_words
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 TEXTS = ["a b a c", "a zebra", "okapi", "b b", "okapi zebra a"]
 KNOWN = {"a", "b", "c"}
@@ -23,7 +23,7 @@ KNOWN = {"a", "b", "c"}
 @pytest.mark.parametrize("running", [False, True])
 def test_unknown_words_are_counted_as_by_hand(running: bool) -> None:
     vocabulary = Vocabulary.build(["a b c", "c b a"], () if running else ("x",), Tokens(), running=running)
-    store = finish(encode(vocabulary, [Example(text) for text in TEXTS], cache=None, labelled=False))
+    store = encode(vocabulary, [Example(text) for text in TEXTS], cache=None, labelled=False)
     words = [text.split() for text in TEXTS]
     lost = [sum(word not in KNOWN for word in text) for text in words]
     assert counts(store).tolist() == [[len(text), count] for text, count in zip(words, lost, strict=True)]
@@ -55,7 +55,7 @@ def test_vectors_cover_words_and_no_unknown_ones(tmp_path: Path, rows: str, word
     config = RunConfig(model=Classifier(embedding=2, hidden=2, vectors=str(path)))
     vocabulary = Vocabulary.build(["a b c", "c b a"], ("x", "y"), config.tokens)
     texts = ["a b a c", "a zebra", "okapi", "b", "okapi zebra a a"]  # of 12 words: a 5, b 2, c 1, others 4
-    store = finish(encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False))
+    store = encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
     said = assemble.place_vectors(parts, store.ids)
     assert said == f"vectors ({path}): {words} of the words, {tokens} of the tokens"
@@ -64,9 +64,7 @@ def test_vectors_cover_words_and_no_unknown_ones(tmp_path: Path, rows: str, word
 def test_a_language_model_that_reads_along_covers_its_words_and_nothing_else() -> None:
     config = RunConfig(model=Classifier(context=Path("lm.pt")))
     read = Vocabulary.build(["a b", "b a"], (), Tokens(kind="whitespace"), running=True).with_labels(("x", "y"))
-    store = finish(
-        encode(read, [Example("a <eos> b"), Example("okapi"), Example("<unk> a")], cache=None, labelled=False)
-    )
+    store = encode(read, [Example("a <eos> b"), Example("okapi"), Example("<unk> a")], cache=None, labelled=False)
     assert _covered(store, config) == "context (lm.pt): 60.0% of the tokens are words of the language model"
 
 
@@ -99,7 +97,7 @@ def remarks(texts: list[str], *sets: str) -> list[str]:
     config = recipes.load(sets[0], overrides=list(sets[1:]))
     running = config.task == "model_language"
     vocabulary = Vocabulary.build(texts, () if running else ("x", "y"), config.tokens, running=running)
-    store = finish(encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False))
+    store = encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False)
     return _of_words(vocabulary, {"train": store, "validation": store}, config, own=True)
 
 
@@ -138,7 +136,7 @@ def test_texts_without_spaces_are_said_to_be_read_by_characters(recipe: str) -> 
 def test_words_of_another_model_are_not_to_be_set() -> None:
     config = recipes.load("table", overrides=["model.vectors=none"])
     vocabulary = Vocabulary.build(["a b", "b a"], ("x", "y"), config.tokens)
-    store = finish(encode(vocabulary, [Example("okapi zebra")], cache=None, labelled=False))
+    store = encode(vocabulary, [Example("okapi zebra")], cache=None, labelled=False)
     found = _of_words(vocabulary, {"train": store}, config, own=False)
     assert found == ["100.0% of the tokens of train are unknown words"]
     assert np.array_equal(counts(store), [[2, 2]])

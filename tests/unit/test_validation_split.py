@@ -11,7 +11,7 @@ from lstmcli.config import RunConfig
 from lstmcli.data.batches import sampling
 from lstmcli.errors import DataError
 from lstmcli.storage.validation_split import FEWEST_WORDS, Parts, check_classes, hold_out
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 
 OPTION = re.compile(r"--set (data\.validation=\S+)")
 PATTERNS: dict[str, Callable[[int, int], str]] = {  # the label of an example, by its number and how many there are
@@ -27,7 +27,7 @@ PATTERNS: dict[str, Callable[[int, int], str]] = {  # the label of an example, b
 
 def divided(recipe: str, examples: list[Example], *sets: str) -> Parts:
     config: RunConfig = recipes.load(recipe, overrides=list(sets))
-    return finish(hold_out(config, list(examples), "mine.csv"))
+    return hold_out(config, list(examples), "mine.csv")
 
 
 def outcome(data: list[Example], share: float) -> Parts | DataError:

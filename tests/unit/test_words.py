@@ -15,7 +15,7 @@ from lstmcli.data.text import word_features
 from lstmcli.data.text.conll_format import LONGEST
 from lstmcli.data.text.sentences import plain, sentences
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.types import CASINGS, Example, finish
+from lstmcli.types import CASINGS, Example
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_words_become_plain() -> None:
 
 def test_a_batch_spells_each_word_as_it_is_written() -> None:
     examples = [Example(("Ada", "saw", "Ærø", "saw"), ("S-P", "O", "S-L", "O")), Example(("x" * 50,), ("O",))]
-    vocabulary = finish(built(examples, Tokens(kind="pretokenized", min_count=1), cache=None))
+    vocabulary = built(examples, Tokens(kind="pretokenized", min_count=1), cache=None)
     assert vocabulary.labels == ("O", "B-L", "I-L", "E-L", "S-L", "B-P", "I-P", "E-P", "S-P")
-    store = finish(encode(vocabulary, examples, cache=None))
+    store = encode(vocabulary, examples, cache=None)
     batch = batching.collate(store, np.array([1, 0]))
     assert batch.spelling is not None
     assert batch.targets is not None
@@ -93,7 +93,7 @@ def test_a_batch_spells_each_word_as_it_is_written() -> None:
 
 
 def test_carried_words_come_after_the_others_and_are_remembered() -> None:
-    vocabulary = finish(built([Example(("a", "b"), ("O", "O"))], Tokens(kind="pretokenized", min_count=1), cache=None))
+    vocabulary = built([Example(("a", "b"), ("O", "O"))], Tokens(kind="pretokenized", min_count=1), cache=None)
     more = vocabulary.with_words(["b", "New", "york"])
     assert (len(vocabulary), len(more), more.carried) == (4, 6, 2)
     assert more.words == ["<pad>", "<unk>", "a", "b", "New", "york"]
@@ -104,8 +104,8 @@ def test_carried_words_come_after_the_others_and_are_remembered() -> None:
 
 def test_baselines_count_a_word_with_its_capitals() -> None:
     examples = [Example(("The", "the", "THE", "cat"), ("O",) * 4)]
-    vocabulary = finish(built(examples, Tokens(kind="pretokenized", min_count=1), cache=None))
-    store = finish(encode(vocabulary, examples, cache=None))
+    vocabulary = built(examples, Tokens(kind="pretokenized", min_count=1), cache=None)
+    store = encode(vocabulary, examples, cache=None)
     assert len(set(store.ids.tolist())) == 2
     assert len(set(store.codes.tolist())) == 4
     assert (store.codes // CASINGS == store.ids).all()

@@ -20,7 +20,8 @@ from lstmcli.data.batches.sampling import labels
 from lstmcli.data.text.vocabulary import END, MARK, SPECIAL, Vocabulary
 from lstmcli.data.text.word_features import Forms, distinct, forms_of
 from lstmcli.errors import DataError
-from lstmcli.types import CASINGS, Example, Progress, Work
+from lstmcli.events import Listener, Progress, silent
+from lstmcli.types import CASINGS, Example
 
 CACHE_VERSION = "3"  # how vocabularies are made; what was made otherwise is left in the cache unused
 CHUNK = 1000  # texts handed to Rust at once
@@ -122,8 +123,13 @@ def _offsets(lengths: Ints) -> Ints:
 
 
 def built(
-    examples: Sequence[Example], config: Tokens, *, cache: Path | None, running: bool = False
-) -> Work[Vocabulary]:
+    examples: Sequence[Example],
+    config: Tokens,
+    *,
+    cache: Path | None,
+    running: bool = False,
+    listener: Listener = silent,
+) -> Vocabulary:
     """The vocabulary of the examples, or the one in the cache that the same texts and settings made before.
 
     running: for a language model.
@@ -136,7 +142,7 @@ def built(
             return Vocabulary.from_json(path.read_text("utf-8"))
         except Exception:  # not there, cut short or damaged, for which each library has its own errors
             pass
-    yield Progress("building the vocabulary")
+    listener(Progress("building the vocabulary"))
     texts = (example.text for example in examples)
     vocabulary = Vocabulary.build(texts, () if running else labels_of(examples), config, running=running)
     if path is not None:
@@ -162,8 +168,13 @@ def check_kind(vocabulary: Vocabulary, examples: Sequence[Example]) -> None:
 
 
 def encode(
-    vocabulary: Vocabulary, examples: Sequence[Example], *, cache: Path | None, labelled: bool = True
-) -> Work[Store]:
+    vocabulary: Vocabulary,
+    examples: Sequence[Example],
+    *,
+    cache: Path | None,
+    labelled: bool = True,
+    listener: Listener = silent,
+) -> Store:
     """Encode the examples, or fetch them from the cache where the same texts met the same vocabulary before.
 
     Raises:
@@ -192,7 +203,7 @@ def encode(
         ids = vocabulary.encode([str(example.text) for example in examples[start : start + CHUNK]])
         lengths += [len(text) for text in ids]
         parts.append(np.fromiter((token for text in ids for token in text), np.int32))
-        yield Progress("encoding", min(start + CHUNK, len(examples)), len(examples))
+        listener(Progress("encoding", min(start + CHUNK, len(examples)), len(examples)))
     store = Store(np.concatenate(parts), _offsets(np.array(lengths)), targets)
     if path is not None:
         _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
