@@ -26,7 +26,7 @@ def killed(config: RunConfig, data: Inputs, out: Path, *, when: Callable[[Sequen
         if when(seen):
             raise Killed
 
-    with suppress(Killed):  # none where words that an earlier run has cached make fewer events
+    with suppress(Killed):  # not raised where the cache of an earlier run makes fewer events
         run(config, data, out, listener=listener)
     return seen
 

@@ -81,11 +81,11 @@ class EpisodicObjective:
 
     def evaluate(self, parts: Parts, *, listener: Listener = silent) -> dict[str, float]:
         """Figures on the queries of the validation episodes, after adaptation."""
-        logits, targets = self.outputs(parts, "validating", listener=listener)
+        logits, targets = self.outputs(parts, "validating", listener)
         figures: dict[str, float] = self._parts.task.summary(logits, targets)
         return figures
 
-    def outputs(self, parts: Parts, what: str, listener: Listener = silent) -> tuple[Array, Array]:
+    def outputs(self, parts: Parts, what: str, listener: Listener) -> tuple[Array, Array]:
         """Of all queries of the validation episodes: logits ``[text, label]`` and targets ``[text]``."""
         logits = outputs(parts, self._stores["validation"], self.validation, self.config.batch, what, listener=listener)
         return np.concatenate(logits), np.concatenate([one.query_targets for one in self.validation])

@@ -36,11 +36,11 @@ class Objective:
 
     def evaluate(self, parts: Parts, *, listener: Listener = silent) -> dict[str, float]:
         """Figures on the validation part."""
-        outputs, targets = self.outputs(parts, "validating", listener=listener)
+        outputs, targets = self.outputs(parts, "validating", listener)
         figures: dict[str, float] = self._parts.task.summary(outputs, targets)
         return figures
 
-    def outputs(self, parts: Parts, what: str, listener: Listener = silent) -> tuple[Array, Array]:
+    def outputs(self, parts: Parts, what: str, listener: Listener) -> tuple[Array, Array]:
         """Of all validation texts: what the model says of each, and the targets."""
         outputs = self._read(parts, self._validation, what, listener)
         return outputs, self._validation.known_targets

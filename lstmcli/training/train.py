@@ -88,7 +88,7 @@ def rehearse(config: RunConfig, inputs: Inputs, *, listener: Listener = silent) 
     config = config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
     trainer = Trainer(setup.prepare(config, inputs, None, listener=listener), None, inputs)
     planned = trainer.plan()
-    steps = (event for event in trainer.events() if isinstance(event, Stepped))
+    steps = (event for event in trainer.events(listener=silent) if isinstance(event, Stepped))
     rates, before = [], time.perf_counter()
     for event in islice(steps, TRIED):
         now = time.perf_counter()

@@ -16,7 +16,7 @@ import torch
 from lstmcli import recipes
 from lstmcli.config import RunConfig, renamed
 from lstmcli.errors import ConfigError
-from lstmcli.events import Evaluated, Event, Listener, Noted, Planned, Stepped
+from lstmcli.events import Evaluated, Event, Interrupted, Listener, Noted, Planned, Progress, Stepped
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples, run_folder
 from lstmcli.storage.examples import Inputs
@@ -156,6 +156,23 @@ def test_ctrl_c_saves_names_the_file_and_exits_with_130(
     assert 0 < saved[0] <= saved[1] == checkpoints.load(last).progress["step"]
     assert not (tmp_path / "run" / run_folder.RECIPE).exists()  # it is not at its end
     assert run(*train_arguments(table, tmp_path / "run"), "--resume") == 0
+
+
+def test_ctrl_c_stops_a_run_while_it_evaluates(table: Path, tmp_path: Path) -> None:
+    config = recipes.load(str(table), overrides=NOISY)
+    seen: list[Event] = []
+
+    def listener(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, Progress) and event.what == "validating":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, examples.read(config), tmp_path, listener=listener)
+    last = tmp_path / run_folder.LAST
+    assert seen[-1] == Interrupted(last)
+    assert not any(isinstance(event, Evaluated) for event in seen)
+    assert checkpoints.load(last).progress["step"] == sum(isinstance(event, Stepped) for event in seen) > 0
 
 
 @pytest.mark.slow
