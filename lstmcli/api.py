@@ -76,7 +76,7 @@ class Model:
             ConfigError: the model is a language model, or has no head of its own.
             DataError: a text is empty or not a string.
         """
-        if not self._vocabulary.given:
+        if not self._vocabulary.pretokenized:
             return self.classes_[self.predict_proba(texts).argmax(axis=1)]
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
@@ -87,7 +87,7 @@ class Model:
 
     def predict_proba(self, texts: Texts) -> Array:
         """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""
-        if self._vocabulary.given:
+        if self._vocabulary.pretokenized:
             fix = "use predict(texts): each entity has its probability"
             raise ConfigError("a tagger has no probabilities of whole texts", where="predict_proba", fix=fix)
         self._check_labels("predict")
@@ -115,7 +115,7 @@ class Model:
             DataError: as ``predict``; or the lengths differ, or the model does not know a label.
         """
         self._check_labels("evaluate")
-        examples, _ = examples_of(texts, labels, words=self._vocabulary.given)
+        examples, _ = examples_of(texts, labels, words=self._vocabulary.pretokenized)
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
             return evaluation.run(
@@ -148,7 +148,7 @@ class Model:
             DataError: as ``evaluate``, but for labels that the model does not know.
         """
         self._check_labels("adapt", headed=False)
-        examples, kind = examples_of(texts, labels, words=self._vocabulary.given)
+        examples, kind = examples_of(texts, labels, words=self._vocabulary.pretokenized)
         chosen = [] if learner is None else [Option("learner", "learner=", {"name": learner})]
         chosen += [] if steps is None else [Option("learner.steps", "steps=", steps)]
         wanted = adapting.AdaptOptions(
@@ -177,7 +177,7 @@ class Model:
 
     def _check_labels(self, where: str, *, headed: bool = True) -> None:
         """Raise ConfigError where the model has no labels to speak of. headed: nor where its head was never learned."""
-        if self._vocabulary.running:
+        if self._vocabulary.is_stream:
             fix = "use the commands: lstmcli predict and lstmcli evaluate; or load a model that was trained with labels"
             raise ConfigError("a language model has no labels", where=where, fix=fix)
         if headed and not self._checkpoint.headed:

@@ -140,13 +140,13 @@ class TextTask(Task, Protocol):
 
 
 class StreamTask(Task, Protocol):
-    """A task of running text (``model_language``)."""
+    """A task of token streams (``model_language``)."""
 
     def kept(self, losses: Array, counts: Array, /) -> Array:
         """The outputs of texts whose losses ``[direction, text]`` and words ``[text]`` these are."""
 
     def unknown_words(self, unknown: Array, words: Array, /, *, seed: int = 0) -> Metrics:
-        """The share of unknown words."""
+        """The fraction of unknown words."""
 
     def by_character(self, outputs: Array, characters: Array, spelled: Array, /, *, seed: int = 0) -> Metrics:
         """Bits per character."""
@@ -178,8 +178,8 @@ class Model(Protocol):
             words: Rows of the embedding; 0 is padding, 1 the unknown word.
             labels: Rows of the head.
 
-        A model that has the option takes ``context``, a language model, and ``carried``, the number of words with
-        frozen pretrained vectors, by keyword.
+        A model that has the option takes ``context``, a language model, and ``frozen_words``, the number of words
+        with frozen pretrained vectors, by keyword.
         """
 
     def shape(self, config: Any) -> dict[str, object]:
@@ -193,25 +193,25 @@ class Model(Protocol):
 class ModelHooks:
     """What a model's module may have.
 
-    ENCODER: the submodules with the encoder's parameters, which train at the share ``train.encoder_lr_scale`` of the
+    ENCODER: the submodules with the encoder's parameters, which train at the fraction ``train.encoder_lr_scale`` of the
     learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
-    ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it. CARRIED:
-    the buffer of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and the options in
-    which the two must agree. inherited: the weights of such a model under the names that they have here, for as many as
-    are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
+    ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it.
+    FROZEN_VECTORS: the buffer of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and
+    the options in which the two must agree. inherited: the weights of such a model under the names that they have here,
+    for as many as are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
     """
 
     ENCODER: tuple[str, ...] = ()
     BY_WORD: tuple[str, ...] = (f"{EMBEDDING}.weight",)
     CONTEXT: str | None = None
-    CARRIED: str | None = None
+    FROZEN_VECTORS: str | None = None
     PARENTS: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inherited: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     with_bag: Callable[..., dict[str, Tensor]] | None = None
 
 
 class StreamModel(Protocol):
-    """A model of running text, as ``build`` of a model of the task ``model_language`` returns it."""
+    """A model of token streams, as ``build`` of a model of the task ``model_language`` returns it."""
 
     def __call__(self, batch: Batch, state: tuple[Tensor, Tensor] | None = None, /) -> TokenScores:
         """The scores; with a state they go on from it, and hold the state after them."""
@@ -238,7 +238,7 @@ class Learner(Protocol):
     Everything has a leading dimension of tasks: weights ``[task, ...]``, tokens ``[task, batch, time]``.
 
     names: of the adapted parameters, or of what the learner remembers of a support. uses_support_prior (False): after
-    adaptation class probabilities follow the class shares of the support. whole_texts (False): it needs models that
+    adaptation class probabilities follow the class priors of the support. whole_texts (False): it needs models that
     label whole texts. exact_gradient (True): with ``order: second``, where the section has it, the gradient of
     ``meta_loss`` is the derivative of its value, which the contract tests hold against a finite difference; False where
     the method defines another gradient (Reptile), or none (fine-tuning).

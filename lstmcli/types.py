@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,22 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, "Measure"]
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad \u00a0\t"  # that a label is stripped of
-CASINGS = 8  # how a word is written: the classes are in data/text/word_features.py
+
+
+class Casing(IntEnum):
+    """How a word is capitalised (after Collobert et al. 2011, section 3.2.2); words of digits and signs too."""
+
+    LOWER = 0
+    CAPITAL = 1
+    CAPITALS = 2
+    MIXED = 3
+    NUMBER = 4
+    DIGITS = 5
+    PUNCTUATION = 6
+    CASELESS = 7
+
+
+CASINGS = len(Casing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +71,12 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Spelling:
-    """How the words of a batch are written, each form once.
+class WordFeatures:
+    """Features of the words of a batch, each surface form once.
 
-    forms: ``[batch, time]``, the row of each word in the others; characters: ``[form, longest]``, the word's UTF-8
-    bytes plus one, 0 where padded; casing: ``[form]``, a number below ``CASINGS``; context: ``[form]``, its id in the
-    vocabulary of the language model that reads with the model, where one does.
+    forms: ``[batch, time]``, the row of each word in the other fields; characters: ``[form, longest]``, the UTF-8 bytes
+    plus one, 0 where padded; casing: ``[form]``, a ``Casing``; context: ``[form]``, the id in the vocabulary of the
+    language model that reads with the model, if there is one.
     """
 
     forms: Tensor
@@ -68,8 +84,8 @@ class Spelling:
     casing: Tensor
     context: Tensor
 
-    def to(self, device: str) -> Spelling:
-        return Spelling(*(part.to(device) for part in vars(self).values()))
+    def to(self, device: str) -> WordFeatures:
+        return WordFeatures(*(part.to(device) for part in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -78,13 +94,13 @@ class Batch:
 
     tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
     targets: ``[batch]`` label ids, ``[batch, label]`` probabilities, ``[batch, time]`` tag ids, or the ids of the words
-    that follow, or none; spelling: for tagging.
+    that follow, or none; word_features: of a tagger.
     """
 
     tokens: Tensor
     lengths: Tensor
     targets: Tensor | None = None
-    spelling: Spelling | None = None
+    word_features: WordFeatures | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -94,9 +110,13 @@ class Batch:
 
     def to(self, device: str) -> Batch:
         targets = None if self.targets is None else self.targets.to(device)
-        spelling = None if self.spelling is None else self.spelling.to(device)
+        features = None if self.word_features is None else self.word_features.to(device)
         return replace(
-            self, tokens=self.tokens.to(device), lengths=self.lengths.to(device), targets=targets, spelling=spelling
+            self,
+            tokens=self.tokens.to(device),
+            lengths=self.lengths.to(device),
+            targets=targets,
+            word_features=features,
         )
 
 

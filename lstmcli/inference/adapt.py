@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lstmcli.data.batches import batching, label_names, sampling
 from lstmcli.data.batches.check import FEW, listed
-from lstmcli.data.batches.encoded import check_kind, encode, marks
+from lstmcli.data.batches.encoded import check_kind, encode, text_hashes
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import assemble, support_baselines
@@ -126,7 +126,7 @@ def adapted(
 def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
     """Raise ConfigError or DataError where the model cannot be adapted to such examples."""
     check_kind(checkpoint.vocabulary, examples)
-    if checkpoint.vocabulary.running:
+    if checkpoint.vocabulary.is_stream:
         fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
 
@@ -167,7 +167,7 @@ def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence
 def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor:
     """By what the texts are known again that the model has learned from, before and now."""
     before = checkpoint.group("learned").get("texts", torch.empty(0, dtype=torch.int64))
-    return torch.from_numpy(np.union1d(before.numpy(), marks(support)))
+    return torch.from_numpy(np.union1d(before.numpy(), text_hashes(support)))
 
 
 def _draw(
@@ -220,7 +220,7 @@ def _prepare(
     where = runtime.prepare(checkpoint.config)
     headed = assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
     parts = assemble.restored(headed, where)
-    if parts.learner.whole_texts and parts.vocabulary.given:
+    if parts.learner.whole_texts and parts.vocabulary.pretokenized:
         fix = "choose another: --learner finetune"
         raise ConfigError("the learner is one of whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix)
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:

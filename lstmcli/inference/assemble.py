@@ -57,12 +57,12 @@ class Parts:
 
     @property
     def stream_task(self) -> StreamTask:
-        """The task, where it is one of running text."""
+        """The task, where it is one of a token stream."""
         return cast(StreamTask, self.task)
 
     @property
     def stream_model(self) -> StreamModel:
-        """The model, where it is one of running text."""
+        """The model, where it is one of a token stream."""
         return cast(StreamModel, self.model)
 
 
@@ -70,11 +70,11 @@ def fresh(
     config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
 ) -> Parts:
     """Parts with new weights. context: what the language model is like that reads with the model."""
-    options: dict[str, Any] = {"carried": vocabulary.carried} if vocabulary.carried else {}
+    options: dict[str, Any] = {"frozen_words": vocabulary.frozen_words} if vocabulary.frozen_words else {}
     if context is not None:
         words = len(vocabulary if vocabulary.context is None else vocabulary.context)
         options["context"] = registry.model(context.name).build(context, words=words, labels=0)
-    sizes = {"words": len(vocabulary) - vocabulary.carried, "labels": len(vocabulary.labels)}
+    sizes = {"words": len(vocabulary) - vocabulary.frozen_words, "labels": len(vocabulary.labels)}
     model = registry.model(config.model.name).build(config.model, **sizes, **options).to(where.device)
     learner = registry.learner(config.learner.name).build(config.learner, model)
     return Parts(config, vocabulary, registry.task(config.task), model, where, learner, context=context)
@@ -100,7 +100,7 @@ def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
     return replace(parts, memory={name: value for name, value in weights.items() if name not in own})
 
 
-def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
+def with_frozen_words(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     """The vocabulary with the first words of the pretrained vectors too, as many as the recipe says."""
     source, count = config.model.vectors, getattr(config.model, "frozen_vectors", 0)
     if source is None or count == 0:
@@ -108,8 +108,9 @@ def with_carried(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     found = (
         _holder(source).vocabulary.words[len(SPECIAL) :][:count] if _held(source) else vectors.words_of(source, count)
     )
-    # A word that is always looked up in small letters would never be found under its capitals.
-    return vocabulary.with_words(word for word in found if not config.tokens.lowercase or word == word.lower())
+    if config.tokens.lowercase:  # a word with capitals would never be looked up
+        found = [word for word in found if word == word.lower()]
+    return vocabulary.with_words(found, frozen=True)
 
 
 def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False) -> Checkpoint:
@@ -122,7 +123,7 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
         ConfigError: a tagger does not know the type.
     """
     known = checkpoint.vocabulary.labels
-    if checkpoint.vocabulary.given:
+    if checkpoint.vocabulary.pretokenized:
         types = checkpoint.vocabulary.classes
         if foreign := [label for label in labels if label not in types]:
             where = f"it knows {', '.join(types)}"
@@ -174,7 +175,7 @@ def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
     yet. The LSTM reads the texts' words that it does not know as it did before; none is added where a language model
     reads the same words."""
     new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
-    vocabulary = checkpoint.vocabulary.with_words(new, carried=False) if new else checkpoint.vocabulary
+    vocabulary = checkpoint.vocabulary.with_words(new, frozen=False) if new else checkpoint.vocabulary
     section = checkpoint.config.model.model_copy(update={"bag_of_words": BAG})
     config = checkpoint.config.model_copy(update={"model": section})
     with_bag = hooks(ModelHooks, registry.model(config.model.name)).with_bag
@@ -233,9 +234,9 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
         weight *= scale / weight[1:].std()
         weight[mask[:learned], : found.shape[1]] = vectors_found[:learned][mask[:learned]]
         if len(words) > learned:
-            carried = hooks(ModelHooks, registry.model(config.name)).CARRIED
-            assert carried is not None  # only such a model has words beyond its embedding
-            parts.model.get_buffer(carried)[:, : found.shape[1]] = vectors_found[learned:]
+            frozen = hooks(ModelHooks, registry.model(config.name)).FROZEN_VECTORS
+            assert frozen is not None  # only such a model has words beyond its embedding
+            parts.model.get_buffer(frozen)[:, : found.shape[1]] = vectors_found[learned:]
     covered = mask[parts.vocabulary.special : learned]  # <unk> may have a vector, and covers no word
     counts = np.bincount(ids, minlength=learned)
     of_words = counts[parts.vocabulary.special :]

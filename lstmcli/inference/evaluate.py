@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmcli.contracts import Task, TaskHooks, hooks
 from lstmcli.data.batches import label_names
-from lstmcli.data.batches.encoded import Store, dataset_hash, encode, marks
+from lstmcli.data.batches.encoded import Store, dataset_hash, encode, text_hashes
 from lstmcli.data.batches.sampling import labels
 from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
@@ -80,12 +80,12 @@ def run(
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full, store = _encoded(parts, examples, listener)
-    logits = (stream.outputs if parts.vocabulary.running else assemble.outputs)(parts, store, listener=listener)
+    logits = (stream.outputs if parts.vocabulary.is_stream else assemble.outputs)(parts, store, listener=listener)
     seconds = time.perf_counter() - begun
     listener(Progress("resampling for the intervals"))
     probabilities = parts.task.probabilities(logits, checkpoint.temperature)
     metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
-    if parts.vocabulary.running:
+    if parts.vocabulary.is_stream:
         metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
     baselines = _baselines(checkpoint, parts, examples, full, listener)
     of_task = hooks(TaskHooks, parts.task).details
@@ -107,7 +107,7 @@ def run(
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
     """Say how many of the texts the model has learned from, and where they are few. Raises as ``run``."""
-    if dynamic and not checkpoint.vocabulary.running:
+    if dynamic and not checkpoint.vocabulary.is_stream:
         fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
         raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
     checkpoint.check_head()
@@ -134,7 +134,7 @@ def _encoded(parts: Parts, examples: Sequence[Example], listener: Listener) -> t
 def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> None:
     """Say how many of the texts the model has learned from."""
     learned = checkpoint.group("learned").get("texts")
-    texts = marks(examples)
+    texts = text_hashes(examples)
     if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
         listener(Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score"))
 

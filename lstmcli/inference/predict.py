@@ -49,16 +49,16 @@ class Predictions:
     @property
     def blank(self) -> Answer:
         """The answer to a row that cannot be answered, without the row's number and reason."""
-        if self._parts.vocabulary.given:
+        if self._parts.vocabulary.pretokenized:
             return {"text": "", "entities": []}
-        if self._parts.vocabulary.running:
+        if self._parts.vocabulary.is_stream:
             return {"text": "", "perplexity": None, "words": None, "next": {}}
         probabilities = dict.fromkeys(self._parts.vocabulary.labels)
         return {"text": "", "label": "", "probability": None, "probabilities": probabilities}
 
     def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
         """One prediction per row, in order."""
-        predict = self._entities if self._parts.vocabulary.given else self._labels
+        predict = self._entities if self._parts.vocabulary.pretokenized else self._labels
         for window in windows:
             questions = [question for question in window if not question.problem]
             answered = predict(questions) if questions else iter(())
@@ -122,7 +122,7 @@ class Predictions:
         texts = [question.text for question in questions]
         full, store, logits = self._outputs(texts)
         described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
-        if parts.vocabulary.running:
+        if parts.vocabulary.is_stream:
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
         for text, said, cut, count in zip(texts, described, truncated, counts(full), strict=True):

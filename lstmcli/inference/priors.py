@@ -1,9 +1,9 @@
-"""Class priors of a few-shot task: what a score assumes of the shares of the classes.
+"""Class priors of a few-shot task: what a score assumes of the probabilities of the classes.
 
 A model that was trained on texts as they are found, or meta-trained on natural queries, has the priors of its training
 data; one that was meta-trained on balanced queries has equal priors; fine-tuning, and heads made of the support, take
-over those of the support. Where others are wanted, the probability of each class is multiplied by its wanted prior over
-its own, and all are made to sum to one again (Saerens et al. 2002).
+over those of the support. Where others are requested, the probability of each class is multiplied by the requested
+prior over the present one, and all are normalised again (Saerens et al. 2002).
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], prior: str, own: str) -> list[Array]:
-    """What moves the log probabilities of each episode, ``[label]``, from the prior ``own`` to the wanted one."""
+    """What moves the log probabilities of each episode, ``[label]``, from the prior ``own`` to the requested one."""
     known = checkpoint.progress.get("shares", {})
     return [log_probabilities(one, known, prior) - log_probabilities(one, known, own) for one in drawn]
 
 
 def log_probabilities(one: Draw, known: dict[str, dict[str, float]], prior: str) -> Array:
     """The log prior of each class of an episode, ``[label]``. prior: support, source or uniform."""
-    shares: Array = np.ones(len(one.labels))
+    priors: Array = np.ones(len(one.labels))
     if prior == "support":
-        shares = np.bincount(one.support_targets, minlength=len(one.labels)) + 1e-9
+        priors = np.bincount(one.support_targets, minlength=len(one.labels)) + 1e-9
     elif prior == "source" and known:
         of_kind = known.get(episodes.kind(one.domain), known[""])
-        shares = np.array([of_kind.get(label, 1e-9) for label in one.labels])
-    log: Array = np.log(shares / shares.sum())
+        priors = np.array([of_kind.get(label, 1e-9) for label in one.labels])
+    log: Array = np.log(priors / priors.sum())
     return log
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from lstmcli.inference.assemble import Parts
-from lstmcli.types import Batch, Spelling
+from lstmcli.types import Batch, WordFeatures
 
 MOST_TURNS = 8  # of leaving texts out
 
@@ -32,7 +32,7 @@ def _turns(support: Batch) -> list[list[int]]:
     """The places that are left out in each turn: a text of every class; of tagged words, as many texts each time."""
     targets = support.targets
     assert targets is not None
-    if support.spelling is not None:
+    if support.word_features is not None:
         count = min(MOST_TURNS, len(targets))
         each = len(targets) // count
         return [list(range(turn * each, (turn + 1) * each)) for turn in range(count)]
@@ -44,8 +44,8 @@ def as_tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
     """A task for each list of places in the batch."""
     index = torch.tensor(places, device=batch.tokens.device)
     targets = None if batch.targets is None else batch.targets[index]
-    spelling = batch.spelling
-    if spelling is not None:
-        forms, *own = vars(spelling).values()
-        spelling = Spelling(forms[index], *(part.expand(len(places), *part.shape) for part in own))
-    return Batch(batch.tokens[index], batch.lengths[index], targets, spelling)
+    features = batch.word_features
+    if features is not None:
+        forms, *own = vars(features).values()
+        features = WordFeatures(forms[index], *(part.expand(len(places), *part.shape) for part in own))
+    return Batch(batch.tokens[index], batch.lengths[index], targets, features)

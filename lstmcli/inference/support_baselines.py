@@ -17,7 +17,7 @@ def figures(
     parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int, *, listener: Listener = silent
 ) -> dict[str, Figures]:
     """Figures of the baselines that learn from the support alone; only whole texts have some."""
-    if parts.vocabulary.given or not query:
+    if parts.vocabulary.pretokenized or not query:
         return {}
     if len(query) > SCORED:
         listener(Noted(f"baselines are scored on {SCORED:,} of the {len(query):,} others"))

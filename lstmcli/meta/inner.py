@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from lstmcli.contracts import EMBEDDING, HEAD
-from lstmcli.types import Batch, ClassScores, Episode, Headed, Loss, Scores, Spelling
+from lstmcli.types import Batch, ClassScores, Episode, Headed, Loss, Scores, WordFeatures
 
 PIECES = 6  # that texts are split into by length, where all are read at the same weights
 
@@ -104,7 +104,7 @@ def classes(scores: Scores) -> ClassScores:
 def embedded(model: nn.Module, batch: Batch) -> tuple[Headed, Tensor]:
     """The scores of the texts of all tasks, read in one pass, and their embeddings ``[task, batch, ..., feature]``."""
     together = _together(batch)
-    scores: Headed = model(together) if batch.spelling is not None else _read(model, together)
+    scores: Headed = model(together) if batch.word_features is not None else _read(model, together)
     return scores, scores.embedding.view(len(batch.tokens), -1, *scores.embedding.shape[1:])
 
 
@@ -137,23 +137,23 @@ def _functional_scores_of_head(model: nn.Module, batch: Batch, reduce: Reduce) -
 
 def _together(batch: Batch) -> Batch:
     """The texts of all tasks as one batch, without targets."""
-    spelling = batch.spelling
-    if spelling is not None:
-        tasks, forms = spelling.casing.shape
-        first = forms * torch.arange(tasks, device=spelling.forms.device)[:, None, None]
-        forms, *own = vars(spelling).values()
-        spelling = Spelling(*(part.flatten(0, 1) for part in (forms + first, *own)))
-    return Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1), spelling=spelling)
+    features = batch.word_features
+    if features is not None:
+        tasks, forms = features.casing.shape
+        first = forms * torch.arange(tasks, device=features.forms.device)[:, None, None]
+        forms, *own = vars(features).values()
+        features = WordFeatures(*(part.flatten(0, 1) for part in (forms + first, *own)))
+    return Batch(batch.tokens.flatten(0, 1), batch.lengths.flatten(0, 1), word_features=features)
 
 
 def _over_tasks(one: Callable[..., Tensor], weights: Weights, batch: Batch, *more: Tensor) -> Tensor:
-    def of_one(weights: Weights, tensors: dict[str, Tensor], spelling: dict[str, Tensor], *more: Tensor) -> Tensor:
-        return one(weights, Batch(**tensors, spelling=Spelling(**spelling) if spelling else None), *more)
+    def of_one(weights: Weights, tensors: dict[str, Tensor], features: dict[str, Tensor], *more: Tensor) -> Tensor:
+        return one(weights, Batch(**tensors, word_features=WordFeatures(**features) if features else None), *more)
 
     present = {name: getattr(batch, name) for name in ("tokens", "lengths", "targets")}
     tensors = {name: value for name, value in present.items() if value is not None}
-    spelling = {} if batch.spelling is None else vars(batch.spelling)
-    result: Tensor = vmap(of_one, randomness="different")(weights, tensors, spelling, *more)
+    features = {} if batch.word_features is None else vars(batch.word_features)
+    result: Tensor = vmap(of_one, randomness="different")(weights, tensors, features, *more)
     return result
 
 

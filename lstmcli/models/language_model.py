@@ -52,7 +52,7 @@ class LanguageModel(nn.Module):
     def forward(self, batch: Batch, state: State | None = None) -> TokenScores:
         """state: where the forward direction goes on, ``[layer, batch, hidden]`` each, and then the scores tell where
         it ends; none: at a beginning."""
-        assert batch.targets is not None  # batches of running text carry what follows
+        assert batch.targets is not None  # batches of a token stream have what follows
         lengths, mask = batch.lengths, batch.mask
         indices = mask.flatten().nonzero()[:, 0]  # of the tokens
         directions = [(batch.tokens, batch.targets)]
@@ -82,8 +82,8 @@ class LanguageModel(nn.Module):
     def contexts(self, batch: Batch) -> Tensor:
         """Each word in the light of all others: word vectors and hidden states, ``[layer + 1, batch, time, feature]``.
 
-        Each text stands between two ends, as in running text. A layer's features are both directions' side by side; the
-        word vectors come twice, so that all layers are as wide as the widest and the rest is zero.
+        Each text stands between two ends, as in a token stream. A layer has the features of both directions; word
+        vectors come twice, so that all layers are as wide as the widest and the rest is zero.
         """
         time = batch.tokens.shape[1]
         position = torch.arange(time + 2, device=batch.tokens.device)

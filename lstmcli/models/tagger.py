@@ -21,17 +21,17 @@ from lstmcli.models.language_model import LanguageModel
 from lstmcli.models.layers import PADDING, argmax_over_time, at_least_float32, reader, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
-from lstmcli.types import CASINGS, Batch, Spelling, TagScores
+from lstmcli.types import CASINGS, Batch, TagScores, WordFeatures
 
 ENCODER = ("embedding", "lstm")
 CONTEXT = WEIGHTS
-CARRIED = "carried"
+FROZEN_VECTORS = "carried"  # a key of checkpoints
 BYTES = 257  # 0 is padding
 WIDTH = 3  # characters that the convolution sees at once
 
 
 class Tagger(nn.Module):
-    """``Batch -> TagScores``. Words from ``words`` on are carried: their vectors are pretrained and never learn."""
+    """``Batch -> TagScores``. Words from ``words`` on have frozen pretrained vectors."""
 
     carried: Tensor  # [word, embedding]
     between: Tensor  # [label, label], first and last [label]: zero, or what forbids
@@ -39,16 +39,17 @@ class Tagger(nn.Module):
     last: Tensor
 
     def __init__(
-        self, config: Config, *, words: int, labels: int, carried: int = 0, context: LanguageModel | None = None
+        self, config: Config, *, words: int, labels: int, frozen_words: int = 0, context: LanguageModel | None = None
     ) -> None:
         super().__init__()
         self.config = config
         self.words = words
         self.embedding = word_vectors(words, config.embedding)
-        self.register_buffer("carried", torch.zeros(carried, config.embedding, dtype=torch.float16))
+        self.register_buffer(FROZEN_VECTORS, torch.zeros(frozen_words, config.embedding, dtype=torch.float16))
         inputs = config.embedding + config.casing
         if config.characters != "none":
             inputs += config.character_features
+            # Of characters; the name is a key of checkpoints.
             self.letters = nn.Embedding(BYTES, config.character_embedding, padding_idx=PADDING)
         if config.characters == "cnn":
             self.convolution = nn.Linear(WIDTH * config.character_embedding, config.character_features)
@@ -71,13 +72,13 @@ class Tagger(nn.Module):
             self.register_buffer(name, barred, persistent=False)
 
     def forward(self, batch: Batch) -> TagScores:
-        assert batch.spelling is not None  # batches of words that the data gives have it
+        assert batch.word_features is not None  # batches of pretokenized words have them
         tokens = batch.tokens
         if self.training and self.config.word_dropout > 0:
             tokens = with_unknowns(batch, self.config.word_dropout)
-        features = [self._vectors(tokens), *self._word_features(batch.spelling)]
+        features = [self._vectors(tokens), *self._features(batch.word_features)]
         if self.context is not None:
-            features.append(self.context(replace(batch, tokens=batch.spelling.context[batch.spelling.forms])))
+            features.append(self.context(replace(batch, tokens=batch.word_features.context[batch.word_features.forms])))
         hidden, _ = self.lstm(self._drop(torch.cat(features, dim=-1)), batch.lengths)
         embedding = self._drop(hidden)
         emissions = at_least_float32(self.head(embedding))  # [batch, time, label]
@@ -91,18 +92,18 @@ class Tagger(nn.Module):
             vectors: Tensor = self.embedding(tokens)
             return vectors
         vectors = self.embedding(tokens.clamp(max=self.words - 1))
-        carried = F.embedding((tokens - self.words).clamp(min=0), self.carried)
-        return torch.where((tokens < self.words)[:, :, None], vectors, carried.to(vectors.dtype))
+        frozen = F.embedding((tokens - self.words).clamp(min=0), self.carried)
+        return torch.where((tokens < self.words)[:, :, None], vectors, frozen.to(vectors.dtype))
 
-    def _word_features(self, spelling: Spelling) -> list[Tensor]:
+    def _features(self, words: WordFeatures) -> list[Tensor]:
         """Features of the words' characters, ``[batch, time, feature]`` each: computed once per form."""
         features = []
         if self.config.casing:
-            features.append(self.casing(spelling.casing))
+            features.append(self.casing(words.casing))
         if self.config.characters != "none":
             read = self._convolve if self.config.characters == "cnn" else self._read
-            features.append(read(spelling.characters))
-        return [F.embedding(spelling.forms, feature) for feature in features]
+            features.append(read(words.characters))
+        return [F.embedding(words.forms, feature) for feature in features]
 
     def _convolve(self, characters: Tensor) -> Tensor:
         """characters: ``[form, longest]``; returns ``[form, feature]``.
@@ -134,9 +135,11 @@ class Tagger(nn.Module):
         return locked(features, self.config.dropout, self.training)
 
 
-def build(config: Config, *, words: int, labels: int, carried: int = 0, context: LanguageModel | None = None) -> Tagger:
-    """A model with new weights, drawn from torch's global generator. carried: words with frozen pretrained vectors."""
-    return Tagger(config, words=words, labels=labels, carried=carried, context=context)
+def build(
+    config: Config, *, words: int, labels: int, frozen_words: int = 0, context: LanguageModel | None = None
+) -> Tagger:
+    """A model with new weights, drawn from torch's global generator. frozen_words: those with frozen vectors."""
+    return Tagger(config, words=words, labels=labels, frozen_words=frozen_words, context=context)
 
 
 def shape(config: Config) -> dict[str, object]:

@@ -17,11 +17,11 @@ PRIOR = "baseline/prior"
 def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     """The checkpoint with half-precision weights and the most frequent words only; rarer ones become unknown.
 
-    Ids are in the order of the words' counts; where words are carried, whose order is another's, all are kept. The
-    linear baseline stays behind, the figures it reached are kept.
+    Ids are in the order of the words' counts, except of words with frozen vectors: where there are any, all words are
+    kept. The linear baseline is dropped, its figures are kept.
     """
     every = len(checkpoint.vocabulary)
-    keep = range(every if checkpoint.vocabulary.carried else min(words, every))
+    keep = range(every if checkpoint.vocabulary.frozen_words else min(words, every))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
     tensors |= grouped("learned", checkpoint.group("learned"))
     for name in tensors.keys() & _by_word(checkpoint):

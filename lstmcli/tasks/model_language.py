@@ -1,4 +1,4 @@
-"""Language modelling: each next word of running text, measured in perplexity.
+"""Language modelling: each next word of a token stream, measured in perplexity.
 
 What is kept of a text is ``[direction + 1]``: minus the log probability of its words in each direction, and how many
 they are, its end counted as one. Perplexity is exp of the mean a word over all texts and directions.

@@ -1,4 +1,4 @@
-"""Language modelling: what the loop's items, loss and validation are where a run learns running text."""
+"""Language modelling: what the loop's items, loss and validation are where a run learns a token stream."""
 
 from typing import Any
 

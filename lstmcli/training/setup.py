@@ -10,7 +10,7 @@ from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.contracts import ModelHooks, hooks
 from lstmcli.data.batches import check
-from lstmcli.data.batches.encoded import Store, built, encode, marks
+from lstmcli.data.batches.encoded import Store, built, encode, text_hashes
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import NOTABLE, counts, tally
 from lstmcli.data.text.vocabulary import END, UNKNOWN, Vocabulary
@@ -24,7 +24,7 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import UNLABELLED, Inputs
 from lstmcli.training import distillation, episodic
-from lstmcli.training.supervised import TAUGHT
+from lstmcli.training.supervised import SOFT_LABELS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,7 +32,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 @dataclass(frozen=True)
 class RunSetup:
     """The parts before the first step, and the encoded texts by part. baseline: fitted already, where it teaches;
-    learned: the marks of what is learned from, by the run itself and by the models that it is made of."""
+    learned: the text hashes of what is learned from, by the run itself and by the models that it is made of."""
 
     parts: Parts
     texts: dict[str, Store]
@@ -66,7 +66,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
         if last is not None:
-            said = last.group("state")[TAUGHT].numpy()
+            said = last.group("state")[SOFT_LABELS].numpy()
         else:
             said, baseline = _said(config, inputs, full, vocabulary.labels, where, listener)
         full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
@@ -100,7 +100,7 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
     found = [
         remark for name, tally in tallies.items() for remark in tally.remark(name, fix=fix if name == "train" else "")
     ]
-    if vocabulary.running and tallies["validation"].unknown:
+    if vocabulary.is_stream and tallies["validation"].unknown:
         share = f"{tallies['validation'].share:.1%} of the words of validation"
         found.append(f"perplexity counts unknown words, {share}, as one word: compare it within one vocabulary alone")
     if own and kind == "words":
@@ -117,7 +117,7 @@ def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others
     if last is None and isinstance(config.train.teacher, Path):
         others = (*others, checkpoints.load(config.train.teacher))
     known = [other.group("learned")["texts"].numpy() for other in others if other and other.group("learned")]
-    return np.unique(np.concatenate([marks(inputs.train), marks(inputs.unlabelled), *known]))
+    return np.unique(np.concatenate([text_hashes(inputs.train), text_hashes(inputs.unlabelled), *known]))
 
 
 def _said(
@@ -155,10 +155,10 @@ def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None, listene
     other."""
     if beside is not None and config.task == "classify":
         return beside.vocabulary
-    running = config.task == "model_language"
+    stream = config.task == "model_language"
     texts = [*inputs.train, *inputs.unlabelled]
-    vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), running=running, listener=listener)
-    vocabulary = assemble.with_carried(vocabulary, config)
+    vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), stream=stream, listener=listener)
+    vocabulary = assemble.with_frozen_words(vocabulary, config)
     return vocabulary if beside is None else vocabulary.with_context(beside.vocabulary)
 
 
@@ -188,7 +188,7 @@ def _context(config: RunConfig) -> Path | None:
 
 def _covered(train: Store, config: RunConfig) -> str:
     """How much of the training texts the language model knows."""
-    ids = train.ids if train.forms is None or train.written is None else train.forms.context[train.written]
+    ids = train.ids if train.forms is None or train.form_ids is None else train.forms.context[train.form_ids]
     known = ids[ids != END] != UNKNOWN
     share = known.sum() / max(1, len(known))
     return f"context ({_context(config)}): {share:.1%} of the tokens are words of the language model"

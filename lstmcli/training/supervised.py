@@ -17,7 +17,7 @@ from lstmcli.training.objective import Objective
 from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
-TAUGHT = "taught"  # of a run's state: what a teacher said of the unlabelled texts, if there is one
+SOFT_LABELS = "taught"  # key of a run's state: the teacher's probabilities for the unlabelled texts, if it has one
 
 
 class SupervisedObjective(Objective):
@@ -28,7 +28,7 @@ class SupervisedObjective(Objective):
         self._learned = _learned(stores if parts.config.train.crop is None else whole)
         self._cropped = (-1, self._learned)  # the texts of the current epoch
         if UNLABELLED in whole:
-            self.state[TAUGHT] = torch.from_numpy(whole[UNLABELLED].known_targets)
+            self.state[SOFT_LABELS] = torch.from_numpy(whole[UNLABELLED].known_targets)
         embedding = parts.model.get_submodule(EMBEDDING)
         assert isinstance(embedding, nn.Embedding)
         self._adversary = Adversary(embedding)
@@ -79,4 +79,4 @@ class SupervisedObjective(Objective):
 
 def _learned(stores: dict[str, Store]) -> Store:
     """All that is learned from: the labelled texts, and those without labels."""
-    return stores["train"].and_taught(stores[UNLABELLED]) if UNLABELLED in stores else stores["train"]
+    return stores["train"].with_soft_labels(stores[UNLABELLED]) if UNLABELLED in stores else stores["train"]

@@ -18,7 +18,7 @@ from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.contracts import Learner, ModelHooks, hooks
 from lstmcli.data.batches.encoded import dataset_hash
-from lstmcli.data.batches.episodes import shares
+from lstmcli.data.batches.episodes import class_priors
 from lstmcli.events import Evaluated, Event, Finished, Interrupted, Listener, Noted, Planned, Progress, Stepped, silent
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
@@ -105,8 +105,8 @@ class Trainer:
         self.parts = parts = begun.parts
         self.dataset_hash = dataset_hash([*inputs.train, *inputs.unlabelled])
         self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
-        self.marks = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
-        self.shares = shares(inputs.train)
+        self.text_hashes = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
+        self.class_priors = class_priors(inputs.train)
         whole = begun.texts
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
         self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # what the baselines read
@@ -126,7 +126,7 @@ class Trainer:
         self.at = Position()
         self.saved = time.perf_counter()
         self.work: SupervisedObjective | EpisodicObjective | LanguageObjective
-        if parts.vocabulary.running:
+        if parts.vocabulary.is_stream:
             self.work = LanguageObjective(parts, stores)
         elif parts.config.episodes is None:
             self.work = SupervisedObjective(parts, whole, stores)
@@ -173,7 +173,7 @@ class Trainer:
     def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
         progress = asdict(self.at) | {
             "data": self.dataset_hash,
-            "shares": self.shares,
+            "shares": self.class_priors,
             "headed": learns_head(self.parts),
         }
         return Checkpoint(
@@ -196,7 +196,7 @@ class Trainer:
         tensors = _weights(self.parts) | grouped("optimizer", moments)
         if self._mean is not None:
             tensors |= grouped("mean", self._mean.state_dict())
-        tensors |= grouped("random", random) | grouped("state", self.work.state) | self.marks
+        tensors |= grouped("random", random) | grouped("state", self.work.state) | self.text_hashes
         checkpoints.save(self._checkpoint(tensors), self.out / run_folder.LAST)
         self.saved = time.perf_counter()
 
@@ -270,7 +270,7 @@ def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -
         metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
-        | trainer.marks,
+        | trainer.text_hashes,
     )
     checkpoints.save(model, out / run_folder.MODEL)
 

@@ -39,7 +39,7 @@ def language_modelling(median: Callable[[Callable[[], object], int], float]) -> 
     where = runtime.Runtime("cpu", runtime.best_precision("cpu"))
     total = COLUMNS * WINDOW * WINDOWS
     words = np.exp(np.random.default_rng(0).random(total + 1) * np.log(WORDS - 3)).astype(np.int64) + 2
-    store = Store(words[:-1], np.array([0, total]), words[1:], running=True)
+    store = Store(words[:-1], np.array([0, total]), words[1:], is_stream=True)
     windows = bptt.windows(store, columns=COLUMNS, window=WINDOW)
     batches = [windows.batch(number) for number in range(len(windows))]
     config = LanguageModel(embedding=EMBEDDING, hidden=HIDDEN, softmax="sampled", dropout=0.1)

@@ -31,14 +31,14 @@ WORDS = 200_000  # of the text to predict
 
 
 class Packed(nn.Module):
-    """The same model as it is usually written: the letters of every word through a convolution, ``torch.nn.LSTM`` over
-    packed sequences, and the chain of tags of pytorch-crf."""
+    """The usual implementation of the same model: a convolution over the characters of every word, ``torch.nn.LSTM``
+    over packed sequences, and the CRF of pytorch-crf."""
 
     def __init__(self, words: int, labels: int, config: Tagger) -> None:
         super().__init__()
         self.embedding = nn.Embedding(words, config.embedding, padding_idx=0)
         self.casing = nn.Embedding(CASINGS, config.casing)
-        self.letters = nn.Embedding(257, config.character_embedding, padding_idx=0)
+        self.characters = nn.Embedding(257, config.character_embedding, padding_idx=0)
         self.convolution = nn.Conv1d(config.character_embedding, config.character_features, 3, padding=1)
         inputs = config.embedding + config.casing + config.character_features
         self.lstm = nn.LSTM(inputs, config.hidden, batch_first=True, bidirectional=True)
@@ -47,10 +47,10 @@ class Packed(nn.Module):
         self.crf = CRF(labels, batch_first=True)
 
     def loss(self, batch: Batch) -> Tensor:
-        spelling = batch.spelling
-        letters = self.letters(spelling.characters[spelling.forms]).flatten(0, 1)  # [batch * time, longest, letter]
-        read = self.convolution(letters.mT).amax(dim=2).unflatten(0, batch.tokens.shape)
-        features = torch.cat((self.embedding(batch.tokens), read, self.casing(spelling.casing)[spelling.forms]), dim=-1)
+        words = batch.word_features
+        characters = self.characters(words.characters[words.forms]).flatten(0, 1)  # [batch * time, longest, feature]
+        read = self.convolution(characters.mT).amax(dim=2).unflatten(0, batch.tokens.shape)
+        features = torch.cat((self.embedding(batch.tokens), read, self.casing(words.casing)[words.forms]), dim=-1)
         packed = pack_padded_sequence(self.dropout(features), batch.lengths, batch_first=True, enforce_sorted=False)
         hidden, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         emissions = self.head(self.dropout(hidden))

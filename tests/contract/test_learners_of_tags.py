@@ -12,7 +12,7 @@ from lstmcli.config import Finetune, LanguageModel, Maml, Reptile, Section, Tagg
 from lstmcli.models import language_model
 from lstmcli.models.tagger import build
 from lstmcli.tasks.tag import loss
-from lstmcli.types import Batch, Episode, Spelling
+from lstmcli.types import Batch, Episode, WordFeatures
 from tests.contract.slopes import slope
 
 TASKS, TEXTS, TIME, FORMS, LABELS = 2, 4, 5, 6, 9
@@ -44,14 +44,14 @@ def batch(seed: int) -> Batch:
     letters = torch.randint(1, 257, (TASKS, FORMS, 4)) * (torch.arange(4) < torch.randint(1, 5, (TASKS, FORMS, 1)))
     forms = torch.randint(0, FORMS, inside.shape) * inside
     casing, context = torch.randint(0, 8, (TASKS, FORMS)), torch.randint(1, 6, (TASKS, FORMS))
-    spelling = Spelling(forms, letters, casing, context)
+    features = WordFeatures(forms, letters, casing, context)
     singles = torch.tensor([0, 4, 8])[torch.randint(0, 3, inside.shape)]  # O, S of either type: any order is allowed
-    return Batch(torch.randint(1, 8, inside.shape) * inside, lengths, singles * inside, spelling)
+    return Batch(torch.randint(1, 8, inside.shape) * inside, lengths, singles * inside, features)
 
 
 def one_task(batch: Batch, task: int) -> Batch:
-    spelling = Spelling(*(part[task] for part in vars(batch.spelling).values()))
-    return Batch(batch.tokens[task], batch.lengths[task], batch.targets[task], spelling)
+    features = WordFeatures(*(part[task] for part in vars(batch.word_features).values()))
+    return Batch(batch.tokens[task], batch.lengths[task], batch.targets[task], features)
 
 
 def learner_for(name: str, config: Section, its: nn.Module) -> Any:

@@ -80,11 +80,11 @@ battery = pytest.mark.parametrize(("name", "model_config"), CASES)
 def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
     torch.manual_seed(seed)
     examples = EXAMPLES[config.task]
-    vocabulary = built(examples, config.tokens, cache=None, running=config.task == "model_language")
+    vocabulary = built(examples, config.tokens, cache=None, stream=config.task == "model_language")
     beside = None if getattr(config.model, "context", None) is None else BESIDE
     if beside is not None:
         texts = [example.text if isinstance(example.text, str) else " ".join(example.text) for example in examples]
-        words = built(list(map(Example, texts)), Tokens(min_count=1, kind="whitespace"), cache=None, running=True)
+        words = built(list(map(Example, texts)), Tokens(min_count=1, kind="whitespace"), cache=None, stream=True)
         tagging = config.task == "tag"
         vocabulary = vocabulary.with_context(words) if tagging else words.with_labels(vocabulary.labels)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32), beside)
@@ -137,13 +137,13 @@ def flat(found: Scores) -> torch.Tensor:
 
 
 def padded(batch: Batch, extra: int) -> Batch:
-    spelling = batch.spelling
-    if spelling is not None:
-        spelling = replace(spelling, forms=nn.functional.pad(spelling.forms, (0, extra)))
-    targets = None  # but of running text, which is scored by them
-    if spelling is None and batch.targets is not None and batch.targets.dim() == 2:
+    features = batch.word_features
+    if features is not None:
+        features = replace(features, forms=nn.functional.pad(features.forms, (0, extra)))
+    targets = None  # but of a token stream, which is scored by them
+    if features is None and batch.targets is not None and batch.targets.dim() == 2:
         targets = nn.functional.pad(batch.targets, (0, extra))
-    return replace(batch, tokens=nn.functional.pad(batch.tokens, (0, extra)), targets=targets, spelling=spelling)
+    return replace(batch, tokens=nn.functional.pad(batch.tokens, (0, extra)), targets=targets, word_features=features)
 
 
 def test_every_model_has_variants() -> None:
@@ -259,7 +259,7 @@ def test_any_batch_scores_as_its_texts_do_alone(name: str) -> None:
     )
     @settings(max_examples=30, deadline=None)
     def check(rows: list[list[str]], extra: int) -> None:
-        texts = [tuple(map(WORDS.__getitem__, row)) if parts.vocabulary.given else " ".join(row) for row in rows]
+        texts = [tuple(map(WORDS.__getitem__, row)) if parts.vocabulary.pretokenized else " ".join(row) for row in rows]
         examples = list(map(Example, texts))
         store = encode(parts.vocabulary, examples, cache=None, labelled=False)
         batch = padded(batching.collate(store, np.arange(len(rows))), extra)

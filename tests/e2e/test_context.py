@@ -96,7 +96,7 @@ def test_words_that_the_language_model_does_not_have_are_its_unknown(noisy: list
     examples = [Example(("ADA", "film", "Alan", "nobody"))]  # Alan is a word of the tagger's alone, film of the other's
     store = encode(loaded.vocabulary, examples, cache=None, labelled=False)
     known = [beside.words.index("ada"), beside.words.index("film"), UNKNOWN, UNKNOWN]
-    assert store.forms.context[store.written].tolist() == known
+    assert store.forms.context[store.form_ids].tolist() == known
     assert [token == UNKNOWN for token in store.ids] == [False, True, False, True]
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lstmcli import recipes
 from lstmcli.data.batches.batching import collate
-from lstmcli.data.batches.encoded import Store, encode, marks
+from lstmcli.data.batches.encoded import Store, encode, text_hashes
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
@@ -124,7 +124,7 @@ def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
 def test_the_loss_on_probabilities_is_the_cross_entropy_with_them() -> None:
     labelled = Store(np.array([2, 3, 4], np.int32), np.array([0, 1, 3]), np.array([1, 0]))
     said = Store(np.array([5, 6, 7], np.int32), np.array([0, 2, 3]), np.array([[0.3, 0.7], [0.9, 0.1]], np.float32))
-    both = labelled.and_taught(said)
+    both = labelled.with_soft_labels(said)
     assert [both.ids[begin:end].tolist() for begin, end in zip(both.offsets, both.offsets[1:], strict=False)] == [
         [2], [3, 4], [5, 6], [7]]  # fmt: skip
     batch = collate(both, np.array([3, 0]))
@@ -154,7 +154,7 @@ def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: P
     )
     unlabelled = 0
     for item in costly.items(0):
-        batch = collate(stores["train"].and_taught(stores[inputs.UNLABELLED]), item[1])
+        batch = collate(stores["train"].with_soft_labels(stores[inputs.UNLABELLED]), item[1])
         doubt = classify.entropy(found.parts.model(batch))
         torch.testing.assert_close(costly.loss(item)[0].value, plain.loss(item)[0].value + 0.5 * doubt)
         assert batch.targets is not None
@@ -173,7 +173,7 @@ def test_what_a_teacher_and_its_student_have_seen_is_known_again(table: Path, ta
     other = tmp_path / "other.csv"
     other.write_text(table.read_text("utf-8").replace("film", "play"), "utf-8")
     learned = checkpoints.load(begun(other, tmp_path / "student", *taught, "train.epochs=1")).group("learned")["texts"]
-    seen = [marks(inputs.read(recipes.load(str(other), overrides=taught)).unlabelled)]
+    seen = [text_hashes(inputs.read(recipes.load(str(other), overrides=taught)).unlabelled)]
     seen.append(checkpoints.load(trained).group("learned")["texts"].numpy())
     for part in seen:
         assert len(part) > 20

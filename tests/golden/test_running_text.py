@@ -21,14 +21,14 @@ from lstmcli.training.language import LanguageObjective
 from lstmcli.types import Example
 
 
-def running(texts: list[str]) -> Store:
+def stream(texts: list[str]) -> Store:
     examples = list(map(Example, texts))
-    vocabulary = built(examples, Tokens(min_count=1, size=50), cache=None, running=True)
+    vocabulary = built(examples, Tokens(min_count=1, size=50), cache=None, stream=True)
     return encode(vocabulary, examples, cache=None)
 
 
 def test_texts_stand_end_to_end_with_a_mark_between() -> None:
-    store = running(["b a", "a", "?? a b"])
+    store = stream(["b a", "a", "?? a b"])
     a, b, query = (int(store.ids[place]) for place in (2, 1, 6))
     assert store.ids.tolist() == [END, b, a, END, a, END, query, query, a, b]
     assert store.known_targets.tolist() == [b, a, END, a, END, query, query, a, b, END]
@@ -40,7 +40,7 @@ def test_texts_stand_end_to_end_with_a_mark_between() -> None:
 @given(st.integers(2, 120), st.integers(1, 12), st.integers(1, 30), st.integers(0, 500))
 @settings(max_examples=200, deadline=None)
 def test_every_word_is_read_once_and_columns_go_on(total: int, columns: int, window: int, offset: int) -> None:
-    store = Store(np.arange(total), np.array([0, total]), np.arange(total) + 1, running=True)
+    store = Store(np.arange(total), np.array([0, total]), np.arange(total) + 1, is_stream=True)
     cut = bptt.windows(store, columns=columns, window=window, offset=offset % total)
     read: list[list[int]] = [[] for _ in cut.begins]
     for number in range(len(cut)):
@@ -57,13 +57,13 @@ def test_every_word_is_read_once_and_columns_go_on(total: int, columns: int, win
 
 
 def test_training_reads_on_from_window_to_window() -> None:
-    store = running(["a b a b c", "b a c", "a b", "c c a b"])
+    store = stream(["a b a b c", "b a c", "a b", "c c a b"])
     config = RunConfig(
         model=LanguageModel(embedding=6, hidden=5, dropout=0.0),
         train=Train(batch_tokens=6, bptt=3),
         precision="float32",
     )
-    vocabulary = built([Example("a b a b c")], Tokens(min_count=1), cache=None, running=True)
+    vocabulary = built([Example("a b a b c")], Tokens(min_count=1), cache=None, stream=True)
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     work = LanguageObjective(parts, {"train": store, "validation": store})
     for epoch in range(2):
@@ -90,7 +90,7 @@ def test_perplexity_is_of_all_words_and_their_ends() -> None:
 
 
 def test_pairs_are_scored_as_kneser_and_ney_would() -> None:
-    store = running(["a b a b c", "b a c", "a b", "c c a b"])
+    store = stream(["a b a b c", "b a c", "a b", "c c a b"])
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
     found = ngrams.baseline_logs(fitted, store.codes, store.offsets)
     size = int(store.ids.max()) + 1
@@ -110,7 +110,7 @@ def test_pairs_are_scored_as_kneser_and_ney_would() -> None:
 
 
 def test_the_probabilities_of_all_words_sum_to_one() -> None:
-    store = running(["a b a b c", "b a c", "a b", "c c a b"])
+    store = stream(["a b a b c", "b a c", "a b", "c c a b"])
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
     size = len(fitted["words"])
     for first in range(size):
@@ -120,7 +120,7 @@ def test_the_probabilities_of_all_words_sum_to_one() -> None:
 
 
 def test_words_beyond_those_counted_count_as_a_rare_one() -> None:
-    store = running(["a b a b c", "b a c"])
+    store = stream(["a b a b c", "b a c"])
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
     foreign = replace(store, ids=np.where(store.ids == store.ids.max(), 99, store.ids))
     logs = ngrams.baseline_logs(fitted, foreign.codes, foreign.offsets)

@@ -1,4 +1,4 @@
-"""The tagger's parts against what they stand for: carried vectors, noise, words by their letters, averaged weights."""
+"""The tagger's parts against references: frozen vectors, word dropout, features of characters, averaged weights."""
 
 import copy
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import nn
 from lstmcli import recipes
 from lstmcli.config import RunConfig, Tagger, Tokens
 from lstmcli.data.batches import batching
-from lstmcli.data.batches.encoded import built, encode, marks
+from lstmcli.data.batches.encoded import built, encode, text_hashes
 from lstmcli.events import Stepped
 from lstmcli.inference import assemble
 from lstmcli.inference.predict import Predictions
@@ -30,7 +30,7 @@ def tagger(**model: object) -> tuple[assemble.Parts, object]:
     config = RunConfig(
         tokens=Tokens(kind="pretokenized", min_count=1), model=Tagger(**small | model), precision="float32"
     )
-    vocabulary = assemble.with_carried(built(EXAMPLES, config.tokens, cache=None), config)
+    vocabulary = assemble.with_frozen_words(built(EXAMPLES, config.tokens, cache=None), config)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
     return parts, encode(vocabulary, EXAMPLES, cache=None)
 
@@ -44,7 +44,7 @@ def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: 
     ids = torch.tensor([parts.vocabulary.ids_of(["saw", "lima", "Turin", "oslo"])])
     found = parts.model._vectors(ids)[0]
     assert found[:3].tolist() == [[1, 2], [3, 4], [5, 6]]
-    assert torch.equal(found[3], parts.model.embedding.weight[1])  # beyond what is carried: unknown
+    assert torch.equal(found[3], parts.model.embedding.weight[1])  # beyond the frozen words: unknown
     parts.model._vectors(ids).sum().backward()
     assert parts.model.embedding.weight.grad.shape == (len(parts.vocabulary) - 1, 2)
 
@@ -53,17 +53,17 @@ def test_what_could_never_be_looked_up_is_not_carried(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("Lima 1 2\nlima 3 4\nOslo 5 6\n")
     parts, store = tagger(vectors=str(tmp_path / "v.txt"), frozen_vectors=3)
     assert parts.vocabulary.words[-1] == "lima"
-    assert parts.vocabulary.carried == 1
+    assert parts.vocabulary.frozen_words == 1
     assemble.place_vectors(parts, store.ids)
     assert parts.model.carried.tolist() == [[3, 4]]
 
 
 def test_vectors_of_a_model_are_carried_too() -> None:
     parts, store = tagger(vectors="shipped", frozen_vectors=50, embedding=50)
-    assert 40 < parts.vocabulary.carried <= 50
+    assert 40 < parts.vocabulary.frozen_words <= 50
     assemble.place_vectors(parts, store.ids)
     assert parts.model.carried.any(dim=1).all()
-    assert not {"<pad>", "<unk>"} & set(parts.vocabulary.words[-parts.vocabulary.carried :])
+    assert not {"<pad>", "<unk>"} & set(parts.vocabulary.words[-parts.vocabulary.frozen_words :])
 
 
 def test_noise_takes_a_feature_from_every_word_of_a_text() -> None:
@@ -74,7 +74,7 @@ def test_noise_takes_a_feature_from_every_word_of_a_text() -> None:
     assert not torch.equal(dropped[0], dropped[1])
 
 
-def test_word_dropout_reads_words_as_unknown_but_not_their_letters() -> None:
+def test_word_dropout_reads_words_as_unknown_but_not_their_characters() -> None:
     parts, store = tagger(dropout=0.0, word_dropout=0.99)
     batch = batching.collate(store, np.array([0, 1]))
     torch.manual_seed(0)
@@ -83,20 +83,20 @@ def test_word_dropout_reads_words_as_unknown_but_not_their_letters() -> None:
     object.__setattr__(unknown, "tokens", torch.where(batch.mask, 1, 0))
     parts.model.eval()
     torch.testing.assert_close(noisy, parts.model(unknown).emissions)
-    assert not torch.equal(noisy[0, 0], noisy[0, 2])  # both unknown, told apart by their letters
+    assert not torch.equal(noisy[0, 0], noisy[0, 2])  # both unknown, distinguished by their characters
 
 
-def test_the_convolution_equals_conv1d_and_a_maximum_over_the_letters() -> None:
+def test_the_convolution_equals_conv1d_and_a_maximum_over_the_characters() -> None:
     parts, _ = tagger()
     model = parts.model
     mask = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
     characters = torch.tensor([[7, 1, 256, 1, 7], [1, 7, 0, 0, 0], [256, 0, 0, 0, 0]])
-    letters = model.letters(characters)
+    embedded = model.letters(characters)
     bias = model.convolution.bias
-    weight = model.convolution.weight.view(4, 3, 2).permute(0, 2, 1)  # [feature, letter, width]
+    weight = model.convolution.weight.view(4, 3, 2).permute(0, 2, 1)  # [feature, dimension, width]
     for form in range(3):
-        own = letters[form, mask[form]].T[None]  # [1, letter, length]
-        expected = nn.functional.conv1d(own, weight, bias, padding=1).amax(dim=2)[0]
+        inputs = embedded[form, mask[form]].T[None]  # [1, dimension, length]
+        expected = nn.functional.conv1d(inputs, weight, bias, padding=1).amax(dim=2)[0]
         torch.testing.assert_close(model._convolve(characters)[form], expected)
         weights = (model.letters.weight, model.convolution.weight, bias)
         gradients = (torch.autograd.grad(found.square().sum(), weights, retain_graph=True)
@@ -112,7 +112,7 @@ def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
     vocabulary = built(data.train, config.tokens, cache=None)
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     stores = {name: encode(vocabulary, part, cache=None) for name, part in data.parts.items()}
-    trainer = Trainer(RunSetup(parts, stores, {}, marks(data.train)), None, data)
+    trainer = Trainer(RunSetup(parts, stores, {}, text_hashes(data.train)), None, data)
     mean, steps = torch.zeros(()), 0
     for event in trainer.events():
         if isinstance(event, Stepped):

@@ -58,7 +58,7 @@ def test_words_stand_in_the_order_of_their_counts() -> None:
 @pytest.mark.parametrize("kind", ["whitespace", "pretokenized"])
 def test_marks_that_the_texts_hold_keep_their_numbers(text: str, kind: str) -> None:
     texts = [text if kind == "whitespace" else tuple(text.split())]
-    built = Vocabulary.build(texts, [], Tokens(kind=kind, min_count=1), running=True)
+    built = Vocabulary.build(texts, [], Tokens(kind=kind, min_count=1), stream=True)
     places = {"<pad>": PADDING, "<unk>": UNKNOWN, "<eos>": END}
     for vocabulary in (built, Vocabulary.from_json(built.to_json())):
         words = vocabulary.words
@@ -71,7 +71,7 @@ def test_marks_that_the_texts_hold_keep_their_numbers(text: str, kind: str) -> N
 @pytest.mark.parametrize("held", ["", "<unk>", "<unk> <eos> <pad>"])
 def test_marks_that_the_texts_hold_take_no_word_s_place(held: str) -> None:
     text = " ".join(f"{held} " * 20 + f"word{rank} " * (15 - rank) for rank in range(10))
-    built = Vocabulary.build([text], [], Tokens(kind="whitespace", min_count=1, size=10), running=True)
+    built = Vocabulary.build([text], [], Tokens(kind="whitespace", min_count=1, size=10), stream=True)
     assert built.words == ["<pad>", "<unk>", "<eos>", *(f"word{rank}" for rank in range(7))]
 
 
@@ -322,7 +322,7 @@ def test_missing_vectors_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest
 def test_tagged_words_and_streams_are_not_taken_apart() -> None:
     forms = forms_of(["Ada"], [2], [2])
     tagged = Store(np.array([2]), np.array([0, 1]), np.array([0]), forms, np.array([0]))
-    for store in (tagged, Store(np.array([2]), np.array([0, 1]), np.array([2]), running=True)):
+    for store in (tagged, Store(np.array([2]), np.array([0, 1]), np.array([2]), is_stream=True)):
         for take in (lambda one: one.part(np.array([0])), lambda one: one.cropped(1, seed=(0,))):
             with pytest.raises(ValueError, match="one label each"):
                 take(store)

@@ -20,9 +20,9 @@ TEXTS = ["a b a c", "a zebra", "okapi", "b b", "okapi zebra a"]
 KNOWN = {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("running", [False, True])
-def test_unknown_words_are_counted_as_by_hand(running: bool) -> None:
-    vocabulary = Vocabulary.build(["a b c", "c b a"], () if running else ("x",), Tokens(), running=running)
+@pytest.mark.parametrize("stream", [False, True])
+def test_unknown_words_are_counted_as_by_hand(stream: bool) -> None:
+    vocabulary = Vocabulary.build(["a b c", "c b a"], () if stream else ("x",), Tokens(), stream=stream)
     store = encode(vocabulary, [Example(text) for text in TEXTS], cache=None, labelled=False)
     words = [text.split() for text in TEXTS]
     lost = [sum(word not in KNOWN for word in text) for text in words]
@@ -63,7 +63,7 @@ def test_vectors_cover_words_and_no_unknown_ones(tmp_path: Path, rows: str, word
 
 def test_a_language_model_that_reads_along_covers_its_words_and_nothing_else() -> None:
     config = RunConfig(model=Classifier(context=Path("lm.pt")))
-    read = Vocabulary.build(["a b", "b a"], (), Tokens(kind="whitespace"), running=True).with_labels(("x", "y"))
+    read = Vocabulary.build(["a b", "b a"], (), Tokens(kind="whitespace"), stream=True).with_labels(("x", "y"))
     store = encode(read, [Example("a <eos> b"), Example("okapi"), Example("<unk> a")], cache=None, labelled=False)
     assert _covered(store, config) == "context (lm.pt): 60.0% of the tokens are words of the language model"
 
@@ -95,8 +95,8 @@ def test_scripts_without_spaces_are_read_by_characters(text: str, words: list[st
 def remarks(texts: list[str], *sets: str) -> list[str]:
     """What is said of words at the start of a run that validates on its training texts."""
     config = recipes.load(sets[0], overrides=list(sets[1:]))
-    running = config.task == "model_language"
-    vocabulary = Vocabulary.build(texts, () if running else ("x", "y"), config.tokens, running=running)
+    stream = config.task == "model_language"
+    vocabulary = Vocabulary.build(texts, () if stream else ("x", "y"), config.tokens, stream=stream)
     store = encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False)
     return _of_words(vocabulary, {"train": store, "validation": store}, config, own=True)
 

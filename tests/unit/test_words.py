@@ -79,27 +79,27 @@ def test_a_batch_spells_each_word_as_it_is_written() -> None:
     assert vocabulary.labels == ("O", "B-L", "I-L", "E-L", "S-L", "B-P", "I-P", "E-P", "S-P")
     store = encode(vocabulary, examples, cache=None)
     batch = batching.collate(store, np.array([1, 0]))
-    assert batch.spelling is not None
+    assert batch.word_features is not None
     assert batch.targets is not None
     assert batch.targets.tolist() == [[0, 0, 0, 0], [8, 0, 4, 0]]
     for row, example in zip((1, 0), examples, strict=True):
         for place, word in enumerate(example.text):
-            form = batch.spelling.forms[row, place]
-            spelled = bytes(letter - 1 for letter in batch.spelling.characters[form].tolist() if letter)
+            form = batch.word_features.forms[row, place]
+            spelled = bytes(letter - 1 for letter in batch.word_features.characters[form].tolist() if letter)
             assert spelled == word.encode()[: word_features.LONGEST]
-            assert batch.spelling.casing[form] == word_features.casing(word)
+            assert batch.word_features.casing[form] == word_features.casing(word)
             assert vocabulary.words[batch.tokens[row, place]] == word.lower()
-    assert len(batch.spelling.characters) == 4  # each form once
+    assert len(batch.word_features.characters) == 4  # each form once
 
 
-def test_carried_words_come_after_the_others_and_are_remembered() -> None:
+def test_frozen_words_come_after_the_others_and_are_remembered() -> None:
     vocabulary = built([Example(("a", "b"), ("O", "O"))], Tokens(kind="pretokenized", min_count=1), cache=None)
-    more = vocabulary.with_words(["b", "New", "york"])
-    assert (len(vocabulary), len(more), more.carried) == (4, 6, 2)
+    more = vocabulary.with_words(["b", "New", "york"], frozen=True)
+    assert (len(vocabulary), len(more), more.frozen_words) == (4, 6, 2)
     assert more.words == ["<pad>", "<unk>", "a", "b", "New", "york"]
     again = type(more).from_json(more.to_json())
-    assert (again.carried, again.words, again.given) == (2, more.words, True)
-    assert again.with_labels(["O"]).carried == 2
+    assert (again.frozen_words, again.words, again.pretokenized) == (2, more.words, True)
+    assert again.with_labels(["O"]).frozen_words == 2
 
 
 def test_baselines_count_a_word_with_its_capitals() -> None:
@@ -127,8 +127,8 @@ def test_unknown_words_are_those_that_would_be_read_as_such() -> None:
     config = Tokens(min_count=1)
     vocabulary = Vocabulary.build(["A fine film, isn't it?"], ["a", "b"], config)
     assert vocabulary.unknown(["A fine FILM", "dull and dull, isn't it", "Émile's"]) == ["dull", "and", "émile", "'s"]
-    more = vocabulary.with_words(vocabulary.unknown(["dull and"]), carried=False)
-    assert more.carried == 0
+    more = vocabulary.with_words(vocabulary.unknown(["dull and"]), frozen=False)
+    assert more.frozen_words == 0
     assert more.encode(["dull and fine"]) == [[len(vocabulary), len(vocabulary) + 1, *vocabulary.encode(["fine"])[0]]]
     pieces = Vocabulary.build(["a fine film"] * 5, ["a", "b"], Tokens(kind="bpe", size=20, min_count=1))
     assert pieces.unknown(["zwieback"]) == []

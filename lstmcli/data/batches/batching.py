@@ -8,7 +8,7 @@ import torch
 
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints, runs
-from lstmcli.types import Batch, Spelling
+from lstmcli.types import Batch, WordFeatures
 
 JITTER = 0.1  # lengths are told apart to ± 10 %, so that the same texts do not meet in every epoch
 
@@ -43,21 +43,21 @@ def collate(store: Store, indices: Ints) -> Batch:
     """The texts at the indices, padded to the longest of them."""
     lengths = store.lengths[indices]
     tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)  # [batch, time]
-    place = np.arange(tokens.shape[1]) < lengths[:, None]
+    inside = np.arange(tokens.shape[1]) < lengths[:, None]
     flat = runs(store.offsets[:-1][indices], lengths)
-    tokens[place] = store.ids[flat]
-    spelling = None
+    tokens[inside] = store.ids[flat]
+    features = None
     targets = store.targets
-    if targets is not None and store.a_token:
+    if targets is not None and store.per_token:
         targets = np.zeros_like(tokens)
-        targets[place] = store.known_targets[flat]
+        targets[inside] = store.known_targets[flat]
     elif targets is not None:
         targets = targets[indices]
-    if store.forms is not None and store.written is not None:
-        spelling = Spelling(*map(torch.from_numpy, store.forms.spelling(store.written[flat], place)))
+    if store.forms is not None and store.form_ids is not None:
+        features = WordFeatures(*map(torch.from_numpy, store.forms.features_of(store.form_ids[flat], inside)))
     return Batch(
         torch.from_numpy(tokens),
         torch.from_numpy(lengths.astype(np.int64)),
         None if targets is None else torch.from_numpy(targets),
-        spelling,
+        features,
     )

@@ -1,6 +1,6 @@
 """Encoded texts as one flat array of ids with offsets, and its place in the user's cache folder.
 
-25,000 reviews are 7 million ids: 28 MB held, where lists of Python numbers would take ten times as much.
+25,000 reviews are 7 million ids: 28 MB, where lists of Python numbers would take ten times as much.
 """
 
 import hashlib
@@ -17,33 +17,33 @@ from lstmcli import tags
 from lstmcli.config import Tokens
 from lstmcli.data.batches.ragged import Ints, runs
 from lstmcli.data.batches.sampling import labels
-from lstmcli.data.text.vocabulary import END, MARK, SPECIAL, Vocabulary
+from lstmcli.data.text.vocabulary import END, EOS, SPECIAL, Vocabulary
 from lstmcli.data.text.word_features import Forms, distinct, forms_of
 from lstmcli.errors import DataError
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.types import CASINGS, Example
 
-CACHE_VERSION = "3"  # how vocabularies are made; what was made otherwise is left in the cache unused
-CHUNK = 1000  # texts handed to Rust at once
+CACHE_VERSION = "3"  # of the way vocabularies are built; files of other versions stay in the cache unused
+CHUNK = 1000  # texts per call of the tokenizer
 
 
 @dataclass(frozen=True)
 class Store:
     """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; where some
-    are unlabelled, the probabilities of each label ``[text, label]``, all zero where no teacher spoke.
+    are unlabelled, the probabilities of each label ``[text, label]``, all zero where no teacher gave any.
 
-    Of running text, which a language model reads, each text opens with the end of the one before, and targets are the
-    words that follow, ``[token]``.
+    Of a token stream, which a language model reads, each text opens with the end of the one before, and targets are
+    the words that follow, ``[token]``.
 
-    Where the data gives words, ``forms`` tells how they are written and ``written`` ``[token]`` which each token is.
+    Where the data is pretokenized, ``forms`` has the surface forms, and ``form_ids`` ``[token]`` that of each token.
     """
 
     ids: Ints
     offsets: Ints
     targets: Ints | None = None
     forms: Forms | None = None
-    written: Ints | None = None
-    running: bool = False
+    form_ids: Ints | None = None
+    is_stream: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -53,16 +53,16 @@ class Store:
         return np.diff(self.offsets)
 
     @property
-    def a_token(self) -> bool:
+    def per_token(self) -> bool:
         """True where each token has a target of its own."""
-        return self.written is not None or self.running
+        return self.form_ids is not None or self.is_stream
 
     @property
     def codes(self) -> Ints:
-        """What baselines count, ``[token]``: the ids, and where that is known how each word is capitalised."""
-        if self.forms is None or self.written is None:
+        """What baselines count, ``[token]``: the id, where the surface form is known together with its casing."""
+        if self.forms is None or self.form_ids is None:
             return self.ids
-        return self.ids * CASINGS + self.forms.casing[self.written]
+        return self.ids * CASINGS + self.forms.casing[self.form_ids]
 
     @property
     def known_targets(self) -> Ints:
@@ -71,30 +71,30 @@ class Store:
             raise ValueError("encoded without labels")
         return self.targets
 
-    def part(self, places: Ints) -> "Store":
-        """The texts at the places, in their order; one may come more than once. Raises as ``_untagged``."""
+    def part(self, indices: Ints) -> "Store":
+        """The texts at the indices, in their order; one may come more than once. Raises as ``_untagged``."""
         self._untagged()
-        lengths = self.lengths[places]
-        ids = self.ids[runs(self.offsets[:-1][places], lengths)]
-        return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[places])
+        lengths = self.lengths[indices]
+        ids = self.ids[runs(self.offsets[:-1][indices], lengths)]
+        return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[indices])
 
-    def and_taught(self, more: "Store") -> "Store":
-        """These labelled texts, certain of their labels, and after them those that have probabilities for targets.
+    def with_soft_labels(self, more: "Store") -> "Store":
+        """These labelled texts with one-hot targets, and after them those whose targets are probabilities.
 
         Raises as ``_untagged``.
         """
         self._untagged()
         labels = more.known_targets.shape[1]
-        certain = np.eye(labels, dtype=np.float32)[self.known_targets]
+        one_hot = np.eye(labels, dtype=np.float32)[self.known_targets]
         offsets = np.concatenate((self.offsets, self.offsets[-1] + more.offsets[1:]))
-        return Store(np.concatenate((self.ids, more.ids)), offsets, np.concatenate((certain, more.known_targets)))
+        return Store(np.concatenate((self.ids, more.ids)), offsets, np.concatenate((one_hot, more.known_targets)))
 
     def truncated(self, config: Tokens) -> "Store":
         """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.
 
-        Words that the data gives are all kept, for each has its tag, and so is running text.
+        Pretokenized words are all kept, for each has its tag, and so is a token stream.
         """
-        if self.forms is not None or self.running:
+        if self.forms is not None or self.is_stream:
             return self
         over = np.maximum(self.lengths - config.max_tokens, 0)
         if not over.any():
@@ -104,7 +104,7 @@ class Store:
         return Store(ids, _offsets(self.lengths - over), self.targets)
 
     def cropped(self, limit: int, *, seed: tuple[int, ...]) -> "Store":
-        """Texts over ``limit`` tokens keep one stretch of that length, drawn by the seed. Raises as ``_untagged``."""
+        """Texts over ``limit`` tokens keep one span of that length, drawn by the seed. Raises as ``_untagged``."""
         self._untagged()
         over = np.maximum(self.lengths - limit, 0)
         start = np.random.default_rng(seed).integers(0, over + 1)
@@ -113,7 +113,7 @@ class Store:
 
     def _untagged(self) -> None:
         """Raise ValueError where parts would lose what belongs to each word: tagged words, or a token stream."""
-        if self.forms is not None or self.running:
+        if self.forms is not None or self.is_stream:
             raise ValueError("only texts with one label each can be taken apart")
 
 
@@ -127,16 +127,16 @@ def built(
     config: Tokens,
     *,
     cache: Path | None,
-    running: bool = False,
+    stream: bool = False,
     listener: Listener = silent,
 ) -> Vocabulary:
-    """The vocabulary of the examples, or the one in the cache that the same texts and settings made before.
+    """The vocabulary of the examples, or that of the same texts and settings from the cache.
 
-    running: for a language model.
+    stream: for a language model.
     """
     path = None
     if cache is not None:
-        name = dataset_hash(examples, config.model_dump_json(), *SPECIAL, MARK * running, CACHE_VERSION)
+        name = dataset_hash(examples, config.model_dump_json(), *SPECIAL, EOS if stream else "", CACHE_VERSION)
         path = cache / "vocabularies" / f"{name}.json"
         try:
             return Vocabulary.from_json(path.read_text("utf-8"))
@@ -144,7 +144,7 @@ def built(
             pass
     listener(Progress("building the vocabulary"))
     texts = (example.text for example in examples)
-    vocabulary = Vocabulary.build(texts, () if running else labels_of(examples), config, running=running)
+    vocabulary = Vocabulary.build(texts, () if stream else labels_of(examples), config, stream=stream)
     if path is not None:
         _keep(path, lambda partial: partial.write_text(vocabulary.to_json(), "utf-8"))
     return vocabulary
@@ -159,12 +159,14 @@ def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
 
 
 def check_kind(vocabulary: Vocabulary, examples: Sequence[Example]) -> None:
-    """Raises DataError where the texts are words and the vocabulary reads raw text, or the other way round."""
-    if examples and isinstance(examples[0].text, tuple) != vocabulary.given:
+    """Raise DataError where the texts are pretokenized and the vocabulary reads raw text, or the reverse."""
+    if examples and isinstance(examples[0].text, tuple) != vocabulary.pretokenized:
         kinds = "tagged words, the model labels whole texts"
-        if vocabulary.given:
+        if vocabulary.pretokenized:
             kinds = "labels of whole texts, the model tags words"
-        raise DataError(f"the data has {kinds}", where=examples[0].where, fix="give data of the model's own kind")
+        raise DataError(
+            f"the data has {kinds}", where=examples[0].where, fix="give data of the kind that the model reads"
+        )
 
 
 def encode(
@@ -175,27 +177,27 @@ def encode(
     labelled: bool = True,
     listener: Listener = silent,
 ) -> Store:
-    """Encode the examples, or fetch them from the cache where the same texts met the same vocabulary before.
+    """Encode the examples, or read them from the cache if the same vocabulary has encoded the same texts before.
 
     Raises:
         DataError: labelled, and an example has a label that the vocabulary does not know; or the texts are words where
-            the vocabulary reads raw text, or the other way round.
+            the vocabulary reads raw text, or the reverse.
     """
     check_kind(vocabulary, examples)
-    targets = vocabulary.targets(examples) if labelled and not vocabulary.running else None
+    targets = vocabulary.targets(examples) if labelled and not vocabulary.is_stream else None
     if examples and isinstance(examples[0].text, tuple):
-        words, written = distinct(examples)
-        beside = vocabulary.context or vocabulary
-        forms = forms_of(words, vocabulary.ids_of(words), beside.ids_of(words))
+        words, form_ids = distinct(examples)
+        context = vocabulary.context or vocabulary
+        forms = forms_of(words, vocabulary.ids_of(words), context.ids_of(words))
         offsets = np.concatenate(([0], np.cumsum([len(example.text) for example in examples])))
-        return Store(forms.ids[written], offsets, targets, forms, written)
+        return Store(forms.ids[form_ids], offsets, targets, forms, form_ids)
     path = None
     if cache is not None:
         path = cache / "encoded" / f"{dataset_hash(examples, vocabulary.to_json())}.npz"
         try:
             with path.open("rb") as file, np.load(file) as arrays:
                 found = Store(arrays["ids"], arrays["offsets"], targets)
-            return _continued(found) if vocabulary.running else found
+            return _continued(found) if vocabulary.is_stream else found
         except Exception:  # not there, cut short or damaged, for which each library has its own errors
             pass
     parts, lengths = [], []
@@ -207,15 +209,15 @@ def encode(
     store = Store(np.concatenate(parts), _offsets(np.array(lengths)), targets)
     if path is not None:
         _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
-    return _continued(store) if vocabulary.running else store
+    return _continued(store) if vocabulary.is_stream else store
 
 
 def _continued(store: Store) -> Store:
-    """The texts as running text."""
+    """The texts as one token stream."""
     ends = store.offsets[1:]
     count = np.arange(len(store) + 1, dtype=store.offsets.dtype)
     inputs = np.insert(store.ids, store.offsets[:-1], END)
-    return Store(inputs, store.offsets + count, np.insert(store.ids, ends, END), running=True)
+    return Store(inputs, store.offsets + count, np.insert(store.ids, ends, END), is_stream=True)
 
 
 def dataset_hash(examples: Sequence[Example], *more: str) -> str:
@@ -228,8 +230,8 @@ def dataset_hash(examples: Sequence[Example], *more: str) -> str:
     return digest.hexdigest()
 
 
-def marks(examples: Sequence[Example]) -> Ints:
-    """A number of eight bytes a text, by which it is known again; sorted."""
+def text_hashes(examples: Sequence[Example]) -> Ints:
+    """A hash of eight bytes per text, by which it is recognised; sorted, each once."""
     digests = b"".join(hashlib.blake2b(f"{one.text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
                        for one in examples)  # fmt: skip
     return np.unique(np.frombuffer(digests, np.int64))

@@ -165,7 +165,7 @@ def kind(domain: str) -> str:
     return ending if re.fullmatch(r"t\d", ending) else ""
 
 
-def shares(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
+def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
     """Of each kind of domain, and under "" of all together, the share that each label has."""
     counts: dict[str, Counter[str]] = {"": Counter()}
     for example in examples:

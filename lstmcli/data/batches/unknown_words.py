@@ -46,7 +46,7 @@ class Tally:
 
 def counts(store: Store) -> Ints:
     """Of each text its tokens and how many of them are unknown, ``[text, 2]``; ends of texts are not counted."""
-    words = store.ids != END if store.running else np.ones(len(store.ids), bool)
+    words = store.ids != END if store.is_stream else np.ones(len(store.ids), bool)
     both = np.stack((words, store.ids == UNKNOWN), axis=1).astype(np.int64)
     return np.add.reduceat(both, store.offsets[:-1], axis=0)
 

@@ -3,8 +3,7 @@
 Words and punctuation by default: case folded, ``<br />`` dropped, and ``n't`` separated from its verb as GloVe has it,
 so that a negation is one token. Of scripts without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese)
 each character, with the marks on it, is a word, as BERT has it for Chinese (Devlin et al. 2019): a whole clause would
-never be met twice. Or byte-pair pieces; or words as the data gives them, for tagging. Id 0 is padding, id 1 every
-unknown word.
+never occur twice. Or byte-pair pieces; or pretokenized words, for tagging. Id 0 is padding, id 1 every unknown word.
 """
 
 import json
@@ -23,7 +22,7 @@ from lstmcli.types import Example
 
 PADDING, UNKNOWN, END = 0, 1, 2
 SPECIAL = ["<pad>", "<unk>"]
-MARK = "<eos>"  # of the end of a text, in a language model's vocabulary
+EOS = "<eos>"  # ends each text of a token stream
 Text = str | tuple[str, ...]
 # Literal replacements before one simple pattern: 1.4 times as fast as a look-ahead for the contractions.
 _REPLACED = {"<br />": " ", "’": "'", "\x92": "'", "n't": " n't", "N'T": " N'T"}
@@ -41,24 +40,23 @@ def count_words(text: str) -> int:
 class Vocabulary:
     """Words and labels to ids and back. Immutable once built from training examples.
 
-    carried: how many of the words, the last, training did not have: they came with pretrained vectors. context: the
-    vocabulary of a language model that reads the same words, where one does with ids of its own.
+    frozen_words: the number of words, the last ones, that are not of the training texts and have frozen pretrained
+    vectors. context: the vocabulary of a language model that reads the same words with ids of its own.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, labels: Sequence[str], carried: int = 0, context: "Vocabulary | None" = None
+        self, tokenizer: Tokenizer, labels: Sequence[str], frozen_words: int = 0, context: "Vocabulary | None" = None
     ) -> None:
         self._tokenizer = tokenizer
         self.labels = tuple(labels)
-        self.carried = carried
+        self.frozen_words = frozen_words
         self.context = context
 
     @classmethod
     def build(
-        cls, texts: Iterable[Text], labels: Sequence[str], config: Tokens, *, running: bool = False
+        cls, texts: Iterable[Text], labels: Sequence[str], config: Tokens, *, stream: bool = False
     ) -> "Vocabulary":
-        """The most frequent words of the texts. labels: each at its number; running: with a mark of a text's end."""
-        given = config.kind == "pretokenized"
+        """The most frequent words of the texts. labels: each at its number; stream: with ``EOS``."""
         steps = (
             []
             if config.kind in ("pretokenized", "whitespace")
@@ -69,15 +67,15 @@ class Vocabulary:
             if config.kind == "bpe"
             else models.WordLevel(unk_token=SPECIAL[UNKNOWN])
         )
-        tokenizer.normalizer = normalizers.Sequence(steps + [normalizers.Lowercase()] * config.lowercase)
+        tokenizer.normalizer = normalizers.Sequence([*steps, *([normalizers.Lowercase()] if config.lowercase else [])])
         if config.kind == "whitespace":
             tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        elif not given:
+        elif config.kind != "pretokenized":
             pattern = _WORDS if config.kind == "words" else _PIECES
             tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
-        first = SPECIAL + [MARK] * running
+        first = [*SPECIAL, EOS] if stream else SPECIAL
         pieces = config.kind == "bpe"
-        size = config.size if pieces else config.size + len(first)  # texts that hold a mark themselves take its place
+        size = config.size if pieces else config.size + len(first)  # a text may hold a special word itself
         kind = partial(trainers.BpeTrainer, limit_alphabet=size - len(first)) if pieces else trainers.WordLevelTrainer
         tokenizer.train_from_iterator(
             texts,
@@ -88,20 +86,21 @@ class Vocabulary:
             return built
         # Texts that hold <unk> themselves: the trainer counts it as a word too, and moves it to that word's place.
         words = list(dict.fromkeys((*first, *built.words)))[: config.size]
-        return built._of({word: place for place, word in enumerate(words)})
+        return built._of({word: number for number, word in enumerate(words)})
 
     def with_labels(self, labels: Sequence[str]) -> "Vocabulary":
         """The same words with other labels."""
-        return Vocabulary(self._tokenizer, labels, self.carried, self.context)
+        return Vocabulary(self._tokenizer, labels, self.frozen_words, self.context)
 
     def with_context(self, context: "Vocabulary") -> "Vocabulary":
         """The same words, which a language model with this vocabulary reads too."""
-        return Vocabulary(self._tokenizer, self.labels, self.carried, context)
+        return Vocabulary(self._tokenizer, self.labels, self.frozen_words, context)
 
-    def with_words(self, more: Iterable[str], *, carried: bool = True) -> "Vocabulary":
-        """These words too, after the others; they are ``carried``, if nothing else is said."""
+    def with_words(self, more: Iterable[str], *, frozen: bool) -> "Vocabulary":
+        """These words too, after the others. frozen: they have frozen pretrained vectors."""
         words = dict.fromkeys((*self.words, *more))
-        return self._of(dict(zip(words, range(len(words)), strict=True)), carried=carried * (len(words) - len(self)))
+        added = len(words) - len(self)
+        return self._of(dict(zip(words, range(len(words)), strict=True)), frozen_words=added if frozen else 0)
 
     def unknown(self, texts: Iterable[str]) -> list[str]:
         """The words of the texts that are not among these, each once; none where texts are cut into pieces."""
@@ -124,24 +123,24 @@ class Vocabulary:
         return [number for number, word in enumerate(self.words) if not word.isascii() and alone.pre_tokenize_str(word)]
 
     @property
-    def given(self) -> bool:
-        """True where texts are words as the data gives them."""
+    def pretokenized(self) -> bool:
+        """True where the data itself cuts texts into words."""
         return self._tokenizer.pre_tokenizer is None
 
     @property
-    def running(self) -> bool:
-        """True where what is told of a text is not a label but each next word."""
-        return not self.labels and self._tokenizer.token_to_id(MARK) == END
+    def is_stream(self) -> bool:
+        """True for a language model: its targets are not labels but each next word of a token stream."""
+        return not self.labels and self._tokenizer.token_to_id(EOS) == END
 
     @property
     def special(self) -> int:
         """How many ids, the first, are no words: padding, the unknown word, and the end of a text."""
-        return len(SPECIAL) + self.running
+        return len(SPECIAL) + self.is_stream
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels of texts, or the types of entities whose tags the labels are."""
-        return types_of(self.labels) if self.given else self.labels
+        return types_of(self.labels) if self.pretokenized else self.labels
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
@@ -158,7 +157,7 @@ class Vocabulary:
 
     def ids_of(self, words: Sequence[str]) -> list[int]:
         """The id of each word as it stands; where texts are cut into words, none is cut in two."""
-        if self.given:
+        if self.pretokenized:
             return list(self._tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False).ids)
         normalize = self._tokenizer.normalizer.normalize_str
         return [self._ids.get(normalize(word).strip(), UNKNOWN) for word in words]
@@ -180,8 +179,8 @@ class Vocabulary:
             if example.target is None:
                 fix = "give texts with labels; to label these: lstmcli predict"
                 raise DataError("texts without labels", where=example.where, fix=fix)
-            wanted = example.target if isinstance(example.target, tuple) else (str(example.target),)
-            for label in wanted:
+            expected = example.target if isinstance(example.target, tuple) else (str(example.target),)
+            for label in expected:
                 if label not in ids and isinstance(example.target, tuple):
                     fix = f"known types: {', '.join(self.classes)}"
                     raise DataError(f"training has no entities of type {label[2:]}", where=example.where, fix=fix)
@@ -190,7 +189,7 @@ class Vocabulary:
                     option = labels.proposal(missing, self.labels) or f"--map '{label}=NAME'"
                     fix = f"{did_you_mean(label, self.labels)}; where it means one of them: {option}"
                     raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)
-            found += map(ids.__getitem__, wanted)
+            found += map(ids.__getitem__, expected)
         return np.array(found, dtype=np.int64)
 
     def pruned(self, keep: Sequence[int]) -> "Vocabulary":
@@ -199,17 +198,17 @@ class Vocabulary:
             raise ValueError("padding and the unknown word must stay")
         return self._of({self.words[old]: new for new, old in enumerate(keep)})
 
-    def _of(self, ids: dict[str, int], carried: int = 0) -> "Vocabulary":
+    def _of(self, ids: dict[str, int], frozen_words: int = 0) -> "Vocabulary":
         state = self.state()
         if state["tokenizer"]["model"]["type"] != "WordLevel":
             raise ValueError("a vocabulary of pieces cannot be changed")
         state["tokenizer"]["model"]["vocab"] = ids
-        return self.from_state(state | {"carried": carried})
+        return self.from_state(state | {"carried": frozen_words})
 
     def state(self) -> dict[str, Any]:
         """All of it as plain things."""
         state = {"tokenizer": json.loads(self._tokenizer.to_str()), "labels": self.labels}
-        state |= {"carried": self.carried} if self.carried else {}
+        state |= {"carried": self.frozen_words} if self.frozen_words else {}
         return state | ({} if self.context is None else {"context": self.context.state()})
 
     @classmethod

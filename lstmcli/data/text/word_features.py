@@ -1,7 +1,7 @@
-"""Words as they are written: numbers for the vocabulary, letters and capitals for the model, each form once.
+"""Features of words: the id in the vocabulary, characters and casing, of each surface form once.
 
-A text of 400 words has perhaps 150 forms; a file of 200,000 words 25,000. What is read off the letters is worked out
-once a form. Letters are UTF-8 bytes: every script is covered, and none is unknown.
+A text of 400 words has perhaps 150 surface forms; a file of 200,000 words 25,000. What depends on the characters alone
+is computed once per form. Characters are UTF-8 bytes: every script is covered, and none is unknown.
 """
 
 from collections.abc import Sequence
@@ -12,42 +12,42 @@ from typing import Any
 import numpy as np
 
 from lstmcli.data.batches.ragged import Ints, runs
-from lstmcli.types import Example
+from lstmcli.types import Casing, Example
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 LONGEST = 40  # bytes of a word that are read
-PIECES = 2**14  # kinds of pieces that are told apart
-LOWER, CAPITAL, CAPITALS, MIXED, NUMBER, DIGITS, MARKS, CASELESS = range(8)  # types.CASINGS of them
+PIECES = 2**14  # distinct character n-grams, by their hash
 
 
 @dataclass(frozen=True)
 class Forms:
-    """ids ``[form]`` in the vocabulary; context ``[form]`` in that of a language model that reads along; casing
-    ``[form]``; bytes of form i: ``letters[offsets[i]:offsets[i + 1]]``."""
+    """Surface forms. ids ``[form]`` in the vocabulary; context ``[form]`` in that of a language model that reads along;
+    casing ``[form]``; bytes of form i: ``characters[offsets[i]:offsets[i + 1]]``."""
 
     ids: Ints
     context: Ints
     casing: Ints
-    letters: Ints
+    characters: Ints
     offsets: Ints
 
-    def spelling(self, written: Ints, place: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """The arrays of a ``types.Spelling``.
+    def features_of(self, form_ids: Ints, inside: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """The arrays of a ``types.WordFeatures``.
 
-        written: ``[token]``, the form of each token of a batch; place: ``[batch, time]``, true where these stand.
+        form_ids: ``[token]``, the surface form of each token of a batch; inside: ``[batch, time]``, true at tokens,
+        false at padding.
         """
-        distinct, rows = np.unique(written, return_inverse=True)
-        forms = np.zeros(place.shape, np.int64)
-        forms[place] = rows
+        distinct, rows = np.unique(form_ids, return_inverse=True)
+        forms = np.zeros(inside.shape, np.int64)
+        forms[inside] = rows
         lengths = np.diff(self.offsets)[distinct]
         characters = np.zeros((len(distinct), int(lengths.max())), np.int64)  # [form, longest]
-        inside = np.arange(characters.shape[1]) < lengths[:, None]
-        characters[inside] = self.letters[runs(self.offsets[:-1][distinct], lengths)].astype(np.int64) + 1
+        filled = np.arange(characters.shape[1]) < lengths[:, None]
+        characters[filled] = self.characters[runs(self.offsets[:-1][distinct], lengths)].astype(np.int64) + 1
         return forms, characters, self.casing[distinct].astype(np.int64), self.context[distinct].astype(np.int64)
 
 
 def distinct(examples: Sequence[Example]) -> tuple[list[str], Ints]:
-    """The forms in the order in which they first occur, and the form of each word of the texts, end to end."""
+    """The surface forms in the order in which they first occur, and the form of each word of all texts, ``[word]``."""
     words = list(chain.from_iterable(example.text for example in examples))
     forms = list(dict.fromkeys(words))
     numbers = dict(zip(forms, range(len(forms)), strict=True))
@@ -61,16 +61,16 @@ def forms_of(words: Sequence[str], ids: Sequence[int], context: Sequence[int]) -
         ids=np.array(ids, np.int32),
         context=np.array(context, np.int32),
         casing=np.array([casing(word) for word in words], np.int8),
-        letters=np.frombuffer(b"".join(encoded), np.uint8),
+        characters=np.frombuffer(b"".join(encoded), np.uint8),
         offsets=np.concatenate(([0], np.cumsum([len(word) for word in encoded]))),
     )
 
 
 def likeness(words: Sequence[str], dimensions: int) -> Floats:
-    """A vector a word, ``[word, dimension]``, of about length one; those of words that are spelled alike lie near.
+    """One vector per word, ``[word, dimension]``, of length about one; words of similar spelling have similar vectors.
 
-    The sum of a random vector for each piece of two to four letters (after Bojanowski et al. 2017, "Enriching Word
-    Vectors with Subword Information", with vectors that are not learned).
+    The sum of a random vector for each character n-gram, n from two to four (after Bojanowski et al. 2017, "Enriching
+    Word Vectors with Subword Information", with vectors that are not learned).
     """
     from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -80,20 +80,20 @@ def likeness(words: Sequence[str], dimensions: int) -> Floats:
     return vectors
 
 
-def casing(word: str) -> int:
-    """How a word is written (after Collobert et al. 2011, section 3.2.2).
+def casing(word: str) -> Casing:
+    """The casing of a word.
 
-    >>> [casing(word) for word in ("lamb", "Turin", "EU", "McGee", "1996", "4x4", "--", "東京")] == list(range(8))
+    >>> [casing(word) for word in ("lamb", "Turin", "EU", "McGee", "1996", "4x4", "--", "東京")] == list(Casing)
     True
     """
-    if any(letter.isdigit() for letter in word):
-        return DIGITS if any(letter.isalpha() for letter in word) else NUMBER
+    if any(character.isdigit() for character in word):
+        return Casing.DIGITS if any(character.isalpha() for character in word) else Casing.NUMBER
     if word.islower():
-        return LOWER
+        return Casing.LOWER
     if word.isupper():
-        return CAPITALS if len(word) > 1 else CAPITAL
+        return Casing.CAPITALS if len(word) > 1 else Casing.CAPITAL
     if word.istitle() and "-" not in word:
-        return CAPITAL
+        return Casing.CAPITAL
     if word.upper() != word.lower():
-        return MIXED
-    return CASELESS if any(letter.isalpha() for letter in word) else MARKS
+        return Casing.MIXED
+    return Casing.CASELESS if any(character.isalpha() for character in word) else Casing.PUNCTUATION
