@@ -34,7 +34,7 @@ from lstmcli.training import train
 from lstmcli.types import Option
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LABEL_TYPE = "label_type"  # of a checkpoint's progress: what its labels were before they became strings
+LABEL_TYPE = "label_type"  # of a checkpoint's progress: the type of its labels before they became strings
 __all__ = ["Listener", "Model", "Report", "fit", "load"]
 
 
@@ -73,7 +73,7 @@ class Model:
         lists of words, which are joined by blanks.
 
         Raises:
-            ConfigError: the model is a language model, or has no head of its own.
+            ConfigError: the model is a language model, or its head is untrained.
             DataError: a text is empty or not a string.
         """
         if not self._vocabulary.pretokenized:
@@ -134,12 +134,12 @@ class Model:
     ) -> "Model":
         """Return a new model that has learned from a few labelled texts; this one stays as it is.
 
-        New labels become new classes; where none of the model's own is left, they replace them.
+        New labels become new classes; if no label of the model occurs, they replace the model's labels.
 
         Args:
             texts, labels: As in ``evaluate``.
             learner: As ``lstmcli adapt --learner``; none: as the model was trained for, ridge where all labels are new.
-            steps: Gradient steps; none: as many as help texts that are left out most.
+            steps: Gradient steps; none: the number that is best for texts that are left out.
             seed: Decides which of several equal texts with different labels is learned.
             listener: As in ``evaluate``.
 
@@ -151,11 +151,11 @@ class Model:
         examples, kind = examples_of(texts, labels, words=self._vocabulary.pretokenized)
         chosen = [] if learner is None else [Option("learner", "learner=", {"name": learner})]
         chosen += [] if steps is None else [Option("learner.steps", "steps=", steps)]
-        wanted = adapting.AdaptOptions(
+        options = adapting.AdaptOptions(
             len(examples), seed, choose=steps is None, free=learner is None and steps is None
         )
         with self._apart(chosen) as checkpoint:
-            found = adapting.adapted(checkpoint, examples, wanted, listener=listener)
+            found = adapting.adapted(checkpoint, examples, options, listener=listener)
         left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
         mixed = left and kind != self._checkpoint.progress.get(LABEL_TYPE, "str")
         return _kept(found, self._checkpoint.config, "str" if mixed else kind)
@@ -176,13 +176,13 @@ class Model:
         return classes[columns], columns
 
     def _check_labels(self, where: str, *, headed: bool = True) -> None:
-        """Raise ConfigError where the model has no labels to speak of. headed: nor where its head was never learned."""
+        """Raise ConfigError where the model has no labels. headed: also where its head is untrained."""
         if self._vocabulary.is_stream:
             fix = "use the commands: lstmcli predict and lstmcli evaluate; or load a model that was trained with labels"
             raise ConfigError("a language model has no labels", where=where, fix=fix)
         if headed and not self._checkpoint.headed:
-            what = "the model makes its head of a few texts, and has none of its own"
-            raise ConfigError(what, where=where, fix="give it some first: model.adapt(texts, labels)")
+            what = "the model has no trained head: it makes one from a few texts"
+            raise ConfigError(what, where=where, fix="adapt it first: model.adapt(texts, labels)")
 
     @contextmanager
     def _apart(self, options: list[Option] | None = None) -> Iterator[Checkpoint]:
@@ -217,8 +217,8 @@ def load(
     if not found.is_file():
         fix = near_path(found) or "give a model.pt, or the folder of a run; load() loads the model that ships"
         raise CheckpointError("there is no such model", where=str(found), fix=fix)
-    given = {"device": device, "precision": precision, "threads": threads}
-    options = [Option(key, f"{key}=", value) for key, value in given.items() if value is not None]
+    chosen = {"device": device, "precision": precision, "threads": threads}
+    options = [Option(key, f"{key}=", value) for key, value in chosen.items() if value is not None]
     with for_python():
         checkpoint = checkpoints.load(found)
         config = recipes.adjusted(checkpoint.config, options) if options else checkpoint.config
@@ -242,7 +242,7 @@ def fit(
         labels: One string, int or bool per text; for a tagger, lists of one tag per word.
         recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
         validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
-        listener: Called with each event of ``lstmcli.events``; ``print`` will do.
+        listener: Called with each event of ``lstmcli.events``; for example ``print``.
         seed: Makes the run repeatable.
         overrides: Fields of the recipe, with two underscores for the dot: ``train__epochs=5``, ``device="cpu"``.
 
@@ -272,13 +272,13 @@ def _uncached(config: RunConfig) -> RunConfig:
 
 
 def _kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:
-    """Return the model with the data and threads of the config in place of those that the work was done with."""
-    own = checkpoint.config.model_copy(update={"data": config.data, "threads": config.threads})
-    return Model(replace(checkpoint, config=own, progress=checkpoint.progress | {LABEL_TYPE: label_type}))
+    """Return the model with the data and threads of the config in place of those of the work."""
+    adjusted = checkpoint.config.model_copy(update={"data": config.data, "threads": config.threads})
+    return Model(replace(checkpoint, config=adjusted, progress=checkpoint.progress | {LABEL_TYPE: label_type}))
 
 
 def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
-    """Return the recipe for texts that are given, not read. Raises ConfigError where it is none."""
+    """Return the recipe for texts that are passed, not read. Raise ConfigError where it does not fit them."""
     if recipe not in recipes.listed() and Path(recipe).suffix not in (".yaml", ".yml"):
         raise ConfigError(f"there is no recipe '{recipe}'", where="recipe", fix=did_you_mean(recipe, recipes.listed()))
     options = [Option(key.replace("__", "."), f"{key}=", value) for key, value in overrides.items()]
@@ -290,6 +290,6 @@ def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
     if config.task == "model_language" or config.data.name in registry.PROBLEMS:
         fix = f"use the command: lstmcli train {recipe}; or another recipe: recipe='table'"
         raise ConfigError("the recipe is not for texts with labels", where=f"recipe={recipe!r}", fix=fix)
-    # A tagger's data set tells the commands how to read files; any other recipe's own data is not these texts.
+    # A tagger's data set determines how the commands read files; the data of any other recipe is not these texts.
     name = config.data.name if config.task == "tag" else "table"
     return config.model_copy(update={"data": Data(name=name, validation=config.data.validation)})

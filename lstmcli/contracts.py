@@ -1,10 +1,10 @@
-"""What a data set, a task, a model and a learner must have to be registered.
+"""The interfaces of a data set, a task, a model and a learner.
 
 A reader, a task and a model are modules; a learner is a module too, whose ``build`` makes a ``Learner``. The Protocols
-list what each must have. What it may have beside, and the defaults, stands in the classes ``...Hooks``;
-``hooks(ReaderHooks, module)`` reads them off a module.
+list the required members, the classes ``...Hooks`` the optional ones with their defaults; ``hooks(ReaderHooks,
+module)`` reads them from a module.
 
-Two names are fixed, so that no other file spells the name of a parameter: ``EMBEDDING`` and ``HEAD``.
+Two parameter names are fixed, so that no other file needs to know any: ``EMBEDDING`` and ``HEAD``.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class ReaderHooks:
-    """What a reader's module may have.
+    """Optional members of a reader's module.
 
     BUNDLED: the folder of the data, where it is part of the package. DOMAINS: the domains that ``--data NAME:DOMAIN``
-    and ``data.domains`` select. TOGETHER: rows that belong together (reviews of one film) stand side by side, and
-    validation is held out in stretches. UNLABELLED: the name of a split of texts without labels. fits: whether a path
-    is data of this kind; only ``table`` and ``conll2003`` are asked, for ``lstmcli train PATH``.
+    and ``data.domains`` select. TOGETHER: rows that belong together (reviews of one film) are neighbours, and
+    validation is held out as consecutive rows. UNLABELLED: the name of a split of texts without labels. fits: whether a
+    path is data of this kind; only those of ``table`` and ``conll2003`` are called, for ``lstmcli train PATH``.
     """
 
     BUNDLED: Path | None = None
@@ -71,9 +71,9 @@ class ReaderHooks:
 class Task(Protocol):
     """What a model is for: a module in ``tasks``, registered in ``registry.TASKS``.
 
-    The outputs of a text are what evaluation keeps of a model's scores: one entry per text, in an array.
+    The outputs are what evaluation keeps of a model's scores: an array with one entry per text.
 
-    PRIMARY: the metric of ``measure`` that stands beside the baselines.
+    PRIMARY: the metric of ``measure`` that is compared with the baselines.
     """
 
     PRIMARY: str
@@ -97,7 +97,7 @@ class Task(Protocol):
         """Figures for the training loop: ``score``, higher is better, and ``loss``; more where they help."""
 
     def describe(self, outputs: Array, labels: Sequence[str], temperature: float, /) -> list[dict[str, Any]]:
-        """The answer of ``predict`` to each text."""
+        """The prediction for each text."""
 
     def fit_baselines(self, codes: Array, offsets: Array, targets: Array, /, *, labels: int) -> dict[str, Array]:
         """Baselines on the training texts, as arrays by name; text ``i`` has codes ``offsets[i]`` to ``[i + 1]``."""
@@ -108,7 +108,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class TaskHooks:
-    """What a task's module may have.
+    """Optional members of a task's module.
 
     LESS_IS_BETTER: of ``PRIMARY``. details(probabilities, targets, labels): more for the report of ``evaluate``.
     """
@@ -143,7 +143,7 @@ class StreamTask(Task, Protocol):
     """A task of token streams (``model_language``)."""
 
     def kept(self, losses: Array, counts: Array, /) -> Array:
-        """The outputs of texts whose losses ``[direction, text]`` and words ``[text]`` these are."""
+        """The outputs of texts. losses: ``[direction, text]``; counts: words, ``[text]``."""
 
     def unknown_words(self, unknown: Array, words: Array, /, *, seed: int = 0) -> Metrics:
         """The fraction of unknown words."""
@@ -191,7 +191,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class ModelHooks:
-    """What a model's module may have.
+    """Optional members of a model's module.
 
     ENCODER: the submodules with the encoder's parameters, which train at the fraction ``train.encoder_lr_scale`` of the
     learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
@@ -214,10 +214,10 @@ class StreamModel(Protocol):
     """A model of token streams, as ``build`` of a model of the task ``model_language`` returns it."""
 
     def __call__(self, batch: Batch, state: tuple[Tensor, Tensor] | None = None, /) -> TokenScores:
-        """The scores; with a state they go on from it, and hold the state after them."""
+        """The scores, from the state on if there is one, with the state after the last token."""
 
     def begin(self, rows: int, /) -> tuple[Tensor, Tensor]:
-        """The state before any text, of so many rows."""
+        """The initial state of so many rows."""
 
     def following(self, batch: Batch, /) -> Tensor:
         """Log probabilities of the word after each text, ``[batch, word]``."""
@@ -237,7 +237,7 @@ class Learner(Protocol):
 
     Everything has a leading dimension of tasks: weights ``[task, ...]``, tokens ``[task, batch, time]``.
 
-    names: of the adapted parameters, or of what the learner remembers of a support. uses_support_prior (False): after
+    names: of the adapted parameters, or of what the learner stores of a support. uses_support_prior (False): after
     adaptation class probabilities follow the class priors of the support. whole_texts (False): it needs models that
     label whole texts. exact_gradient (True): with ``order: second``, where the section has it, the gradient of
     ``meta_loss`` is the derivative of its value, which the contract tests hold against a finite difference; False where

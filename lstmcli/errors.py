@@ -1,4 +1,4 @@
-"""What the user can fix. Each error says what is wrong, where, and how to fix it.
+"""Errors that the user can fix. Each has what is wrong, where, and how to fix it.
 
     LstmcliError
     ├── ConfigError      a recipe, an override or an option
@@ -50,11 +50,11 @@ class RuntimeSetupError(LstmcliError):
 
 
 PERMISSIONS = "check its permissions, and those of the folders above it"
-REFUSED = {  # by the system: what the user can do
+REFUSED = {  # errors of the system: what the user can do
     errno.EACCES: PERMISSIONS,
     errno.EPERM: PERMISSIONS,
     errno.EISDIR: "give a file inside it",
-    errno.ENOTDIR: "check the path: a file is in the place of a folder",
+    errno.ENOTDIR: "check the path: one of its folders is a file",
     errno.ELOOP: "check the path: its symbolic links form a loop",
     errno.ENAMETOOLONG: "give a shorter path",
     errno.EIO: "check the disk or the network drive",
@@ -63,7 +63,7 @@ REFUSED = {  # by the system: what the user can do
     errno.ENFILE: "close other programs: too many files are open",
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room: the quota is used up",
-    errno.EROFS: "choose another place: this one can only be read",
+    errno.EROFS: "choose another path: this file system is read-only",
 }
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LONGEST = 200  # characters of a path that are shown
@@ -71,7 +71,9 @@ LONGEST = 200  # characters of a path that are shown
 
 def of_system(error: OSError) -> LstmcliError | None:
     """The error as a message, where the system refuses a path; none where it may be a fault of the program."""
-    if error.filename is None and error.errno == errno.ENOENT:  # no path was looked for but that of this folder
+    if (
+        error.filename is None and error.errno == errno.ENOENT
+    ):  # the only path that can be missing without a name is that of this folder
         return RuntimeSetupError("the current folder does not exist any more", fix="go to another: cd")
     if error.filename is None or error.errno not in REFUSED:
         return None
@@ -80,7 +82,7 @@ def of_system(error: OSError) -> LstmcliError | None:
     return RuntimeSetupError(what, where=path[:LONGEST], fix=REFUSED[error.errno])
 
 
-SEARCHED = 10_000  # files of a folder among which a near name is looked for
+SEARCHED = 10_000  # files of a folder, among which a similar name is searched
 
 
 def near_path(path: Path) -> str:
@@ -100,7 +102,7 @@ def near_path(path: Path) -> str:
     return f"did you mean '{path.with_name(near[0])}'?" if near else ""
 
 
-MANY = 20  # known words that are more are listed only where none is near
+MANY = 20  # more known words are listed only where none is similar
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -128,7 +130,7 @@ def for_python() -> Iterator[None]:
 
 
 def _as_arguments(text: str) -> str:
-    """Return the text as Python has it.
+    """Return the text with options as arguments of Python.
 
     >>> _as_arguments("lower it: --set train.lr=0.1; or --device cpu")
     "lower it: train__lr=0.1; or device='cpu'"

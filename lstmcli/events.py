@@ -1,4 +1,4 @@
-"""What long work reports: one event a thing that happened, and who listens. The command line shows them."""
+"""The events of long work, and the functions that listen to them. The command line shows them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from lstmcli.types import SplitCheck
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a long piece of work has come; ``total`` 0 where it cannot be known."""
+    """The progress of long work; ``total`` 0 where it is not known."""
 
     what: str
     done: int = 0
@@ -25,14 +25,14 @@ class Noted:
 
 @dataclass(frozen=True)
 class Checked:
-    """The look at the data before training."""
+    """The data was checked before training."""
 
     splits: dict[str, SplitCheck]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What training will take. seconds: none where it was not tried out."""
+    """The size of the training. seconds: none where the time was not measured."""
 
     steps: int
     tokens: int
@@ -53,7 +53,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Figures on the validation part after an epoch. loss: the training loss, a mean over examples."""
+    """Metrics on the validation part after an epoch. loss: the training loss, a mean over examples."""
 
     epoch: int
     step: int
@@ -76,7 +76,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The run was stopped; what it had is in the file."""
+    """The run was stopped; its state is in the file."""
 
     saved: Path
 

@@ -1,8 +1,8 @@
 """From what the user types to a RunConfig: a recipe's name, a YAML file, or data of their own.
 
-A recipe opens with comment lines; the first says in a line what it is for, and ``# time: ...`` how long it takes. With
-``base: NAME`` it takes over the keys of a shipped recipe that it does not give itself; a section that gives another
-``name`` takes over nothing.
+A recipe begins with comment lines; the first describes it, and ``# time: ...`` has its duration. With
+``base: NAME`` it inherits the keys of a shipped recipe that it does not set itself; a section with another ``name``
+inherits nothing.
 """
 
 import os
@@ -31,7 +31,7 @@ GROUPS = {  # headings of the list, by what a recipe is for
     "episodes": "few-shot",
     "benchmark": "optimiser benchmark",
 }
-MERGED = {  # by data set: what recipes like banking77-ridge had beside the learner, where it takes steps
+MERGED = {  # by data set: settings of former recipes such as banking77-lstm-optimizer beside the learner
     "arsc": "--set learner.lr=0.05",
     "banking77": "--set learner.head_init=prototypes --set learner.steps=3 --set learner.lr=0.01",
     "clinc150": "--set learner.head_init=prototypes --set learner.steps=3 --set learner.lr=0.01",
@@ -96,7 +96,7 @@ def load(
     learner: by name, with its default settings unless the recipe has the same; a recipe without episodes gets them.
 
     Raises:
-        ConfigError: the recipe is not to be found, or it, an override or an option is wrong.
+        ConfigError: the recipe is not found, or it, an override or an option is wrong.
     """
     values, where = _find(recipe)
     if learner is not None:
@@ -111,8 +111,8 @@ def load(
 
 def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
     """The config with the options applied. Raises ConfigError where one is wrong."""
-    own = {"name": config.learner.name}  # with its settings, which the default's would not fit
-    options = [option for option in options if option.key != "learner" or option.value != own]
+    same = {"name": config.learner.name}  # keeps its settings, which the defaults would replace
+    options = [option for option in options if option.key != "learner" or option.value != same]
     return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
 
 
@@ -129,7 +129,7 @@ def reading(overrides: Sequence[str], known: Sequence[str], options: Sequence[Op
         section, _, name = key.partition(".")
         if section != "data":
             fix = f"the recipe is the checkpoint's; known: {', '.join(f'data.{field}' for field in known)}"
-            raise ConfigError(f"'{key}' does not say how the data is read", where=f"--set {override}", fix=fix)
+            raise ConfigError(f"'{key}' is not a field of section data", where=f"--set {override}", fix=fix)
         if name not in known:
             fix = did_you_mean(key, [f"data.{field}" for field in known])
             raise ConfigError(f"'{key}' cannot be set here", where=f"--set {override}", fix=fix)
@@ -148,14 +148,16 @@ def _with_options(values: dict[str, Any], options: Sequence[Option], where: str,
         origins[option.key] = option.flag
     config = validated(values, where=where, options=origins)
     named = {key: getattr(config.data, key) for key in ("path", "unlabelled")}
-    found = {key: path.absolute() for key, path in named.items() if path is not None}  # a run is used from elsewhere
+    found = {
+        key: path.absolute() for key, path in named.items() if path is not None
+    }  # a run may be used from another folder
     return config.model_copy(update={"data": config.data.model_copy(update=found)}) if found else config
 
 
 def _set_learner(values: dict[str, Any], learner: str) -> None:
-    """Replace the learner, and add episodes where it has to learn from them."""
-    own = values.get("learner", {})
-    if not isinstance(own, dict) or own.get("name", DEFAULTS["learner"]) != learner:
+    """Replace the learner, and add episodes where it is trained on them."""
+    section = values.get("learner", {})
+    if not isinstance(section, dict) or section.get("name", DEFAULTS["learner"]) != learner:
         values["learner"] = {"name": learner}
     if learner == DEFAULTS["learner"] or values.get("episodes") is not None:
         return
@@ -208,7 +210,7 @@ def _not_found(recipe: str) -> ConfigError:
 def same_name(text: str, option: str) -> str:
     """A note where a file or folder here has the name of the recipe, or of the data set, that is meant; else empty.
 
-    option: what the text was given to, train or --data.
+    option: where the text was typed, train or --data.
     """
     named = listed() if option == "train" else registry.DATASETS.keys() - set(registry.LAYOUTS)
     if registry.ALIASES.get(text, text) not in named or not os.path.lexists(text):
@@ -255,14 +257,14 @@ def _read(path: Path) -> dict[str, Any]:
             if now
             else did_you_mean(base, listed())
         )
-        raise ConfigError(f"there is no recipe '{base}' to begin with", where=f"{path}: {BASE}", fix=fix)
+        raise ConfigError(f"there is no recipe '{base}' to build on", where=f"{path}: {BASE}", fix=fix)
     return _merged(_read(CONFIGS / f"{base}.yaml"), values)
 
 
-def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """The base with what a recipe gives itself, key by key of each section; another ``name`` starts a section again."""
-    merged = base | own
-    for section, values in own.items():
+def _merged(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    """The base with the keys of the recipe, section by section; another ``name`` replaces a whole section."""
+    merged = base | recipe
+    for section, values in recipe.items():
         before = base.get(section)
         if isinstance(values, dict) and isinstance(before, dict):
             name = before.get("name", DEFAULTS.get(section))

@@ -1,7 +1,7 @@
-"""What is registered: a name and its module, imported on first use.
+"""The tables of what is registered: names and their modules, which are imported on first use.
 
-A new data set, task, model or learner is one file and one line here; what the file must have: ``contracts``. The
-contract tests walk these tables.
+A new data set, task, model or learner is one file and one line here; ``contracts`` lists what the file must have. The
+contract tests run over these tables.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ DATASETS = {
     "table": "lstmcli.data.readers.table",
     "texts": "lstmcli.data.readers.plain_text",
 }
-LAYOUTS = ("table", "texts")  # data sets that are no data by themselves: always a path
-PROBLEMS = {  # drawn, not read: what learned optimisers are raced on
+LAYOUTS = ("table", "texts")  # formats of the user's own data: always with a path
+PROBLEMS = {  # drawn, not read: problems of the benchmark of optimisers
     "classifiers": "lstmcli.race.classifiers",
     "quadratics": "lstmcli.race.quadratics",
 }
@@ -61,7 +61,7 @@ def find(table: dict[str, str], name: str) -> Any:
         ConfigError: if the table has no such name.
     """
     if name not in table:
-        raise ConfigError(f"'{name}' is not known here", fix=did_you_mean(name, table))
+        raise ConfigError(f"'{name}' is not registered", fix=did_you_mean(name, table))
     return import_module(table[name])
 
 

@@ -27,7 +27,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: The labels, sorted.
-        model_: The ``lstmcli.Model``; its labels are places in ``classes_``.
+        model_: The ``lstmcli.Model``; its labels are indices into ``classes_``.
     """
 
     def __init__(self, recipe: str = "table", *, settings: dict[str, Any] | None = None, random_state: int = 0) -> None:
@@ -39,8 +39,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on the texts and their labels."""
         labels = column_or_1d(y)
         check_classification_targets(labels)
-        self.classes_, places = np.unique(labels, return_inverse=True)
-        self.model_ = api.fit(X, places, recipe=self.recipe, seed=self.random_state, **(self.settings or {}))
+        self.classes_, indices = np.unique(labels, return_inverse=True)
+        self.model_ = api.fit(X, indices, recipe=self.recipe, seed=self.random_state, **(self.settings or {}))
         return self
 
     def predict(self, X: Iterable[str]) -> Array:  # noqa: N803

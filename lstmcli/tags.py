@@ -1,10 +1,10 @@
-"""Entities as one tag a word, and back. One scheme inside: IOBES, whose numbers tell what may follow what.
+"""Entities as one tag per word, and back. The scheme inside is IOBES.
 
-A tag is ``O`` outside every entity, else a place and a type: ``B-PER`` begins an entity of several words, ``I-PER``
+A tag is ``O`` outside every entity, else a position and a type: ``B-PER`` begins an entity of several words, ``I-PER``
 goes on, ``E-PER`` ends it, ``S-PER`` is an entity of one word. ``O`` is number 0, and the tags of the k-th type, in
 alphabetical order, are 1 + 4k (B), 2 + 4k (I), 3 + 4k (E) and 4 + 4k (S).
 
-Ramshaw & Marcus (1995) for IOB; Ratinov & Roth (2009), section 3, on why a scheme that marks ends learns better.
+Ramshaw & Marcus (1995) for IOB; Ratinov & Roth (2009), section 3, on why a scheme with ends learns better.
 """
 
 import re
@@ -17,10 +17,10 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OUTSIDE = "O"
-PLACES = "BIES"
-OTHER_NAMES = {"L": "E", "U": "S", "M": "I", "W": "S"}  # the same places in BILOU and BMEWO
+POSITIONS = "BIES"
+OTHER_NAMES = {"L": "E", "U": "S", "M": "I", "W": "S"}  # the same positions in BILOU and BMEWO
 
-OUTSIDES = ("O", "o", "0")  # spellings of O in files
+OUTSIDES = ("O", "o", "0")  # notations of O in files
 FILLERS = ("_", "-")  # of no entity, in a column without O
 UNTYPED = "ENTITY"  # the type where tags are B, I and O alone
 _PREFIXED = re.compile(r"([BIESLUMW])[-_:/.](.+)", re.IGNORECASE)
@@ -28,12 +28,12 @@ _SUFFIXED = re.compile(r"(.+)[-_:/.]([BIESLUMW])", re.IGNORECASE)
 _BARE = re.compile(r"(?!\w[-_:/.])[^\W\d_][\w.&/-]*")  # no type looks like a prefix
 _SEVERAL = re.compile(r"[|;,+#/&][BIESLUMW][-_]")
 MANY_TYPES = 200  # distinct values that a column of types without prefixes has at most
-SHOWN = 5  # spellings that a remark lists
+SHOWN = 5  # tags that a note lists
 
 
 def layout(types: Iterable[str]) -> tuple[str, ...]:
     """All tags of these types, each at its number."""
-    return (OUTSIDE, *(f"{place}-{kind}" for kind in sorted(set(types)) for place in PLACES))
+    return (OUTSIDE, *(f"{position}-{kind}" for kind in sorted(set(types)) for position in POSITIONS))
 
 
 def types_of(labels: Sequence[str]) -> tuple[str, ...]:
@@ -49,16 +49,16 @@ def split(tag: str) -> tuple[str, str]:
     """
     if tag == OUTSIDE:
         return "", ""
-    place, dash, kind = tag.partition("-")
-    place = OTHER_NAMES.get(place, place)
-    if not dash or not kind or place not in tuple(PLACES):
+    position, dash, kind = tag.partition("-")
+    position = OTHER_NAMES.get(position, position)
+    if not dash or not kind or position not in tuple(POSITIONS):
         raise ValueError(f"'{tag}' is not a tag: O, or B-, I-, E- or S- and a type")
-    return place, kind
+    return position, kind
 
 
 @dataclass(frozen=True)
 class Notation:
-    """How a column of a file spells its tags: prefix (B-PER, b_PER), suffix (PER-B), untyped (B) or bare (PER)."""
+    """The notation of the tags in a column: prefix (B-PER, b_PER), suffix (PER-B), untyped (B) or bare (PER)."""
 
     form: str = "prefix"
     outside: frozenset[str] = frozenset(OUTSIDES)
@@ -71,18 +71,18 @@ class Notation:
         """
         if cell in self.outside:
             return OUTSIDE
-        place, kind = self._parts(cell)
+        position, kind = self._parts(cell)
         if not kind:
             raise ValueError(f"'{cell}' is not a tag: O, or B-, I-, E- or S- and a type")
         if _SEVERAL.search(kind):
             raise ValueError(f"'{cell}' is several tags: a word has one")
-        return f"{place.upper()}-{kind}"
+        return f"{position.upper()}-{kind}"
 
     def _parts(self, cell: str) -> tuple[str, str]:
         if self.form == "bare":
             return ("I", cell) if _BARE.fullmatch(cell) else ("", "")
         if self.form == "untyped":
-            return (cell, UNTYPED) if _is_place(cell) else ("", "")
+            return (cell, UNTYPED) if _is_position(cell) else ("", "")
         if self.form == "suffix":
             found = _SUFFIXED.fullmatch(cell)
             return (found[2], found[1]) if found else ("", "")
@@ -100,7 +100,7 @@ class Notation:
 
 def notation(cells: Counter[str]) -> Notation | None:
     """The notation of most of a column's cells; none where they are no tags."""
-    zeros = sum(cells[spelling] for spelling in OUTSIDES)
+    zeros = sum(cells[one] for one in OUTSIDES)
     outside = frozenset(OUTSIDES if zeros else (*OUTSIDES, *FILLERS))
     inside = Counter({cell: count for cell, count in cells.items() if cell not in outside})
     many = cells.total() / 2
@@ -108,14 +108,14 @@ def notation(cells: Counter[str]) -> Notation | None:
         found = Notation(form, outside)
         reading = sum(count for cell, count in inside.items() if found.reads(cell))
         if form != "prefix" and (zeros < cells.total() / 5 or len(inside) > MANY_TYPES):
-            continue  # other than with prefixes, only O tells tags from words or parts of speech
+            continue  # without prefixes, only O distinguishes tags from words or parts of speech
         if 0 < inside.total() <= 2 * reading and cells.total() - inside.total() + reading > many:
             return found
     return Notation() if cells["O"] + cells["o"] > many else None
 
 
 def remarks(first: Mapping[str, str], found: Notation) -> Iterator[str]:
-    """What the user may not expect of how tags are read. first: where each spelling is seen first."""
+    """What the user may not expect of how tags are read. first: where each tag occurs first, as the file has it."""
     read = {cell: found.read(cell) for cell in first if found.reads(cell)}
     where = next(iter(first.values()), "")
     odd = [cell for cell, tag in read.items() if tag != cell]
@@ -130,22 +130,22 @@ def remarks(first: Mapping[str, str], found: Notation) -> Iterator[str]:
         yield f"{where}: types of entity that differ only in case: {', '.join(alike)}"
 
 
-def _is_place(cell: str) -> bool:
-    return cell.upper() in tuple(PLACES) or cell.upper() in OTHER_NAMES
+def _is_position(cell: str) -> bool:
+    return cell.upper() in tuple(POSITIONS) or cell.upper() in OTHER_NAMES
 
 
 def iobes(tags: Sequence[str]) -> tuple[str, ...]:
     """One text's tags in IOBES, from IOB1, IOB2, IOBES or BILOU.
 
-    As conlleval reads them, an entity begins where the tag says so, after another type, or after ``O``.
+    As in conlleval, an entity begins at a tag B- or S-, after another type, or after ``O``.
 
     Raises:
         ValueError: as ``split``.
     """
     parts = [split(tag) for tag in tags]
     begins = [
-        bool(kind) and (place in "BS" or kind != before_kind or before_place in ("E", "S"))
-        for (place, kind), (before_place, before_kind) in zip(parts, [("", ""), *parts], strict=False)
+        bool(kind) and (position in "BS" or kind != before_kind or before_position in ("E", "S"))
+        for (position, kind), (before_position, before_kind) in zip(parts, [("", ""), *parts], strict=False)
     ]
     following = zip([*parts, ("", "")][1:], [*begins, True][1:], strict=True)
     ends = [
@@ -161,15 +161,15 @@ def iobes(tags: Sequence[str]) -> tuple[str, ...]:
 def spans(numbers: Array, lengths: Array) -> Array:
     """The entities of texts laid end to end, each a row ``(first word, word after the last, k of its type)``.
 
-    numbers: ``[word]``; lengths: ``[text]``, words a text; positions count from the first word of the first text.
-    Any numbers are read, also such as no scheme allows, by the rule of ``iobes``.
+    numbers: ``[word]``; lengths: ``[text]``, words per text; positions count from the first word of the first text.
+    Any sequence of numbers is read, also one that no scheme allows, by the rule of ``iobes``.
     """
     inside = numbers > 0
-    place, kind = (numbers - 1) % 4, (numbers - 1) // 4
+    position, kind = (numbers - 1) % 4, (numbers - 1) // 4
     first_word = np.zeros(len(numbers) + 1, bool)
     first_word[np.concatenate(([0], np.cumsum(lengths)))] = True
     before = np.roll(numbers, 1)
-    begins = (place == 0) | (place == 3) | (before == 0) | ((before - 1) // 4 != kind) | ((before - 1) % 4 >= 2)
+    begins = (position == 0) | (position == 3) | (before == 0) | ((before - 1) // 4 != kind) | ((before - 1) % 4 >= 2)
     begins = inside & (begins | first_word[:-1])
     ends = inside & np.concatenate((~inside[1:] | begins[1:] | first_word[1:-1], [True]))[: len(numbers)]
     starts = np.flatnonzero(begins)
@@ -180,7 +180,7 @@ def allowed(labels: int) -> tuple[Array, Array, Array]:
     """Which tags may follow which, ``[from, to]``; which may come first, ``[label]``; and which last, ``[label]``."""
     number = np.arange(labels)
     kind = np.where(number > 0, (number - 1) // 4, -1)
-    place = np.where(number > 0, (number - 1) % 4, 3)  # O stands alone, as S does
-    opens, closes = (place == 0) | (place == 3), (place == 2) | (place == 3)
+    position = np.where(number > 0, (number - 1) % 4, 3)  # O stands alone, as S does
+    opens, closes = (position == 0) | (position == 3), (position == 2) | (position == 3)
     within = ~closes[:, None] & ~opens[None, :] & (kind[:, None] == kind[None, :])
     return within | (closes[:, None] & opens[None, :]), opens, closes

@@ -1,6 +1,6 @@
-"""The shared nouns, through which the rooms meet.
+"""The types that all packages of the program share.
 
-torch is imported for its names only, so that readers and checks run before torch is loaded.
+torch is imported for type checking only, so that readers and checks run before torch is loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Metrics = dict[str, "Measure"]
-INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad \u00a0\t"  # that a label is stripped of
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad \u00a0\t"  # stripped from labels
 
 
 class Casing(IntEnum):
@@ -38,9 +38,8 @@ CASINGS = len(Casing)
 class Example:
     """One text with its target: a label, a tag per word, or none.
 
-    Both are brought to Unicode's composed form (NFC) here, for training and prediction alike: an accent that is a
-    character of its own, as some systems write it, would make another word. A label loses invisible characters at its
-    ends too.
+    Both are normalised to Unicode's composed form (NFC), in training and prediction: a word with a combining accent, as
+    some systems write it, would be another word. A label is stripped of invisible characters too.
     """
 
     text: str | tuple[str, ...]
@@ -63,7 +62,7 @@ def _composed(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``; notes: what else to tell."""
+    """What a reader found in one split; a bad row is ``(file:line, what is wrong)``; notes: for the user."""
 
     examples: list[Example]
     bad: list[tuple[str, str]]
@@ -122,10 +121,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Episode:
-    """A small task, or several at once: what to learn from, and what to be scored on. No text is in both.
+    """A small task, or several at once: texts to learn from, and texts to score. No text is in both.
 
-    labels: those of the task; targets of support and query count within them. Of several tasks at once every tensor has
-    a leading dimension: tokens ``[task, batch, time]``, lengths and targets ``[task, batch]``.
+    labels: those of the task; targets of support and query are indices into them. Of several tasks at once every tensor
+    has a leading dimension: tokens ``[task, batch, time]``, lengths and targets ``[task, batch]``.
     """
 
     support: Batch
@@ -144,7 +143,7 @@ class ClassScores:
     embedding: Tensor
 
     def headed(self, output: Tensor, embedding: Tensor, batch: Batch) -> ClassScores:  # noqa: ARG002
-        """These with what another head makes of a batch's embedding."""
+        """The scores with the output of another head for a batch's embedding."""
         return ClassScores(output, embedding)
 
 
@@ -153,8 +152,8 @@ class TagScores:
     """emissions: ``[batch, time, label]``; embedding: ``[batch, time, feature]``, what the linear head sees; lengths:
     ``[batch]``.
 
-    transitions, start, end: what tags say of each other, ``[label, label]`` from row to column and ``[label]``, all
-    zero where each word is tagged by itself.
+    transitions, start, end: scores of neighbouring tags, ``[label, label]`` from row to column, and of the first and
+    last tag, ``[label]``; all zero without a CRF.
     """
 
     emissions: Tensor
@@ -165,7 +164,7 @@ class TagScores:
     lengths: Tensor
 
     def headed(self, output: Tensor, embedding: Tensor, batch: Batch) -> TagScores:
-        """These with what another head makes of a batch's embedding."""
+        """The scores with the output of another head for a batch's embedding."""
         return replace(self, emissions=output, embedding=embedding, lengths=batch.lengths)
 
 
@@ -173,7 +172,7 @@ class TagScores:
 class TokenScores:
     """logs: ``[direction, batch, time]``, log probability of each target, forwards given the tokens up to it, backwards
     given those after it, 0 at padding; lengths: ``[batch]``; penalty: what training adds to the loss; state: hidden
-    and cell of the forward direction after the last token, ``[layer, batch, hidden]``, for the batch that goes on."""
+    and cell of the forward direction after the last token, ``[layer, batch, hidden]``, for the next batch."""
 
     logs: Tensor
     lengths: Tensor
@@ -182,12 +181,12 @@ class TokenScores:
 
 
 Headed = ClassScores | TagScores  # made by a linear head
-Scores = Headed | TokenScores  # one kind a task
+Scores = Headed | TokenScores  # one kind per task
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean and how many items it covers, so that a mean over ragged batches is a mean over items."""
+    """A mean and the number of its items, so that a mean over ragged batches is a mean over items."""
 
     value: Tensor
     count: int | Tensor
@@ -216,7 +215,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """What one split holds; labels of texts, or of entities by type; lengths in tokens."""
+    """The contents of one split; labels of texts, or of entities by type; lengths in tokens."""
 
     examples: int
     labels: dict[str, int]

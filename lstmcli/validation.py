@@ -1,4 +1,4 @@
-"""From plain values to a RunConfig, or to errors that say which field is wrong and how to fix it."""
+"""From plain values to a RunConfig, or to errors that name each wrong field and the fix."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -11,7 +11,7 @@ from lstmcli.config.fields import bounds, kinds
 from lstmcli.errors import ConfigError, did_you_mean
 
 SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-UNFIT = {  # by task: what it leaves unread
+UNFIT = {  # by task: keys that have no effect on it
     "tag": {
         "train.crop": "is for texts with labels: a tag belongs to its word",
         "train.teacher": "is for texts with labels",
@@ -120,16 +120,16 @@ def _unknown(key: str, value: Any, section: list[str], origin: str, option: str)
     return ConfigError(f"{key} is now called {now}", where=origin, fix=fix)
 
 
-def _look_up(place: list[str]) -> tuple[list[str], list[str], Any]:
-    """Of the place of an error: the path as a user types it, the keys of its section, and its field if there is one.
+def _look_up(location: list[str]) -> tuple[list[str], list[str], Any]:
+    """Of the location of an error: the path as a user types it, the keys of its section, and its field if there is one.
 
-    The place also names which of several kinds of section is meant, the path does not.
+    The location also names which of several kinds of section is meant, the path does not.
     """
     model: type[BaseModel] = RunConfig
     path: list[str] = []
     field = None
     inner: dict[str, type[BaseModel]] = {}
-    for part in place:
+    for part in location:
         if part in inner:
             model, inner = inner[part], {}
             continue

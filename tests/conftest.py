@@ -23,6 +23,8 @@ import pytest
 from lstmcli import registry
 from lstmcli.cli.app import main
 from lstmcli.config import Classifier, Data, RunConfig, Tokens, Train
+from lstmcli.errors import LstmcliError
+from tests.advice import foreign_options
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with Ctrl-C ignored
 
@@ -113,10 +115,22 @@ def train_arguments(source: Path, out: Path, *more: str) -> list[str]:
 
 
 @pytest.fixture
-def run() -> Callable[..., int]:
-    """Run the command line in this process; its exit code."""
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run the command line in this process; its exit code. What an error proposes, the command must have."""
+    from lstmcli.cli import console
+
+    failure = console.failure
+    command = ""
+
+    def checked(error: LstmcliError) -> None:
+        assert not (foreign := foreign_options(command, error.fix)), f"{command} has no {foreign}: {error.fix}"
+        failure(error)
+
+    monkeypatch.setattr(console, "failure", checked)
 
     def call(*arguments: object) -> int:
+        nonlocal command
+        command = str(arguments[0]) if arguments else ""
         try:
             main([str(argument) for argument in arguments])
         except SystemExit as end:

@@ -23,7 +23,7 @@ SHOWN = 200  # characters of a text on a terminal
 
 def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", put: "Put | None" = None) -> bool:
     """Show answers as they come, or hand each on to ``put``; return whether Ctrl-C ended that."""
-    texts.tell = screen.note
+    texts.report = screen.note
     begun = time.perf_counter()
     count = unanswered = truncated = 0
     unknown = None

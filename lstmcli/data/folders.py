@@ -20,7 +20,7 @@ SPLITS = {
     "evaluation": "validation",
     "test": "test",
     "testing": "test",
-}  # by the name of the file; of two files for one split the earlier name is taken
+}  # by the name of the file; of two files for one split the one with the earlier name
 SHARD = re.compile(r"-(\d+)-of-(\d+)$")
 
 
@@ -65,20 +65,20 @@ def _shards(paths: Sequence[Path], endings: Sequence[str]) -> tuple[Path, ...]:
     """All shards of a split, or the first of files that differ in their ending."""
     shards = [path for path in paths if SHARD.search(_stem(path, endings) or "")]
     if not shards:
-        return (min(paths, key=lambda path: _place(path, endings)),)
+        return (min(paths, key=lambda path: _rank(path, endings)),)
     whole = SHARD.search(_stem(shards[0], endings) or "")
     if whole and len(shards) != int(whole[2]):
-        what = f"{len(shards)} of {int(whole[2])} shards are there"
-        raise DataError(what, where=str(shards[0]), fix="download the others, or rename what is there to train.csv")
+        what = f"{len(shards)} of {int(whole[2])} shards were found"
+        raise DataError(what, where=str(shards[0]), fix="download the others, or rename the file to train.csv")
     return tuple(shards)
 
 
-def _place(path: Path, endings: Sequence[str]) -> int:
-    return next(place for place, ending in enumerate(endings) if ending in path.name.lower())
+def _rank(path: Path, endings: Sequence[str]) -> int:
+    return next(index for index, ending in enumerate(endings) if ending in path.name.lower())
 
 
-def left_aside(root: Path, found: dict[str, tuple[Path, ...]], *, endings: Sequence[str] = rows.TABLES) -> str:
-    """A remark that names the files beside those of the splits that look like data; "" where there are none."""
+def unread(root: Path, found: dict[str, tuple[Path, ...]], *, endings: Sequence[str] = rows.TABLES) -> str:
+    """A note that names the files of the folder that look like data and are not read; "" where there are none."""
     if not root.is_dir():
         return ""
     used = {path for paths in found.values() for path in paths}

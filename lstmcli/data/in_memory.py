@@ -1,4 +1,4 @@
-"""Texts and labels as Python gives them: lists, arrays or columns of a data frame."""
+"""Texts and labels in Python: lists, arrays or columns of a data frame."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ LABEL_TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
     "bool": "True".__eq__,
-}  # how a label is made of its string again
+}  # from the string of a label back to the label
 
 
 def texts_of(texts: Texts, *, words: bool | None) -> list[str | tuple[str, ...]]:
@@ -25,7 +25,7 @@ def texts_of(texts: Texts, *, words: bool | None) -> list[str | tuple[str, ...]]
         DataError: a text is empty, of another type, or not valid Unicode.
     """
     if isinstance(texts, str):
-        raise DataError("one string in place of a list of texts", where="texts", fix="put it into a list: [text]")
+        raise DataError("one string, not a list of texts", where="texts", fix="put it into a list: [text]")
     return [_text(text, f"texts[{row}]", words=words) for row, text in enumerate(texts)]
 
 
@@ -36,10 +36,10 @@ def _text(text: Any, where: str, *, words: bool | None) -> str | tuple[str, ...]
     if words is not False and isinstance(text, list | tuple):
         if not text:
             raise DataError("the text has no words", where=where, fix="leave it out")
-        for place, word in enumerate(text):
+        for index, word in enumerate(text):
             if not isinstance(word, str):
-                raise DataError(f"a word is a {_name(word)}", where=f"{where}[{place}]", fix="give strings")
-            _check(word, "the word", f"{where}[{place}]")
+                raise DataError(f"a word is a {_name(word)}", where=f"{where}[{index}]", fix="give strings")
+            _check(word, "the word", f"{where}[{index}]")
         return tuple(map(str, text))
     expected = "a list of words" if words else "a string"
     fix = "split it into words: text.split()" if words else "give strings; leave out rows without a text"
@@ -64,21 +64,21 @@ def examples_of(texts: Texts, labels: Labels, *, words: bool) -> tuple[list[Exam
     """
     read = texts_of(texts, words=words)
     if isinstance(labels, str):
-        raise DataError("one string in place of a list of labels", where="labels", fix="give one label per text")
-    given = list(labels)
-    if len(read) != len(given):
-        raise DataError(f"{len(read)} texts and {len(given)} labels", where="labels", fix="give one label per text")
+        raise DataError("one string, not a list of labels", where="labels", fix="give one label per text")
+    targets = list(labels)
+    if len(read) != len(targets):
+        raise DataError(f"{len(read)} texts and {len(targets)} labels", where="labels", fix="give one label per text")
     if not read:
         raise DataError("no texts", where="texts", fix="give at least one text with its label")
     if words:
-        return [_tagged(text, target, row) for row, (text, target) in enumerate(zip(read, given, strict=True))], "str"
+        return [_tagged(text, target, row) for row, (text, target) in enumerate(zip(read, targets, strict=True))], "str"
     kinds: dict[str, int] = {}  # the first row of each
-    for row, label in enumerate(given):
+    for row, label in enumerate(targets):
         kinds.setdefault(_kind(label, f"labels[{row}]"), row)
     if len(kinds) > 1:
         where = ", ".join(f"labels[{row}] is a {kind}" for kind, row in kinds.items())
         raise DataError("labels of different types", where=where, fix="give labels of one type")
-    pairs = enumerate(zip(read, given, strict=True))
+    pairs = enumerate(zip(read, targets, strict=True))
     return [Example(text, str(label), where=f"texts[{row}]") for row, (text, label) in pairs], next(iter(kinds))
 
 

@@ -30,7 +30,7 @@ def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> list[Examp
 
 
 def folded(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
-    """Of those names that are not known, each that is a known one but for capitals, of which only one is meant."""
+    """Map each unknown name to the one known name that differs in capitals alone; others are left out."""
     by_fold: dict[str, list[str]] = {}
     for name in known:
         by_fold.setdefault(_fold(name), []).append(name)
@@ -39,7 +39,7 @@ def folded(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def check_used(names: Mapping[str, str], present: Sequence[str]) -> None:
-    """Raise ConfigError where a label to map is not in the data, but one like it that is left without a name."""
+    """Raise ConfigError where a label to map is not in the data, but one like it is and is not mapped."""
     left = [label for label in present if label not in names and label not in names.values()]
     for old in names.keys() - set(present):
         if get_close_matches(old, left, n=1):
@@ -48,17 +48,17 @@ def check_used(names: Mapping[str, str], present: Sequence[str]) -> None:
 
 
 def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
-    """The option that maps unknown labels to the names that they are likeliest to mean; empty where that is open.
+    """The option that maps unknown labels to the most similar names; empty where none is similar.
 
-    By spelling; numbers by their value or their order.
+    Similar in spelling; numbers in value or order.
     """
     unknown = unknown[:MANY]
     near = {label: match for label in unknown if (match := _near(label, known))}
     if numbers(unknown) and known:
         ordered = sorted(unknown, key=int)
         inside = all(0 <= int(label) < len(known) for label in ordered)
-        near = {label: known[int(label) if inside else place * len(known) // len(ordered)]
-                for place, label in enumerate(ordered)}  # fmt: skip
+        near = {label: known[int(label) if inside else index * len(known) // len(ordered)]
+                for index, label in enumerate(ordered)}  # fmt: skip
     return option(near) if near else ""
 
 
@@ -80,7 +80,7 @@ def _fold(name: str) -> str:
 
 
 def _near(label: str, known: Sequence[str]) -> str:
-    """The known label that begins with this one or is spelled like it; numbers are like none."""
+    """The known label that begins with this one or is spelled like it; none for numbers."""
     word = _fold(label)
     if not word[:1].isalpha():
         return ""

@@ -1,4 +1,7 @@
-"""Where a data set's files lie: a path, ``$LSTMCLI_DATA/<name>/``, the program itself, or the Hugging Face hub."""
+"""Find the files of a data set: at a path, under ``$LSTMCLI_DATA``, in the package, or on the Hugging Face hub.
+
+Under ``$LSTMCLI_DATA`` they are in a folder with the name of the data set, directly or one level deeper.
+"""
 
 import os
 from collections.abc import Sequence
@@ -7,19 +10,18 @@ from pathlib import Path
 from lstmcli.errors import DataError, near_path
 
 VARIABLE = "LSTMCLI_DATA"
-HELP = "or take bundled data, which needs no network: lstmcli train reviews, lstmcli train entities"
-GROUPS = ("", "fewshot_intents")  # folders under $LSTMCLI_DATA in which a data set's own may lie
-HUB_SECONDS = 5.0  # to find out whether the hub answers
+HELP = "or use bundled data, which needs no network: lstmcli train reviews, lstmcli train entities"
+HUB_SECONDS = 5.0  # time limit of the first request
 
 
 def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cache: Path, fetch: bool = True) -> Path:
     """The file or folder that holds the data set.
 
-    path: what the user named; bundled: the folder that ships; hub: the parquet repository on the hub, or "";
-    cache: where files from the hub are kept; fetch: ask the hub for what is not there.
+    path: named by the user; bundled: the folder in the package; hub: the parquet repository on the hub, or "";
+    cache: where files from the hub are kept; fetch: download what is not found elsewhere.
 
     Raises:
-        DataError: none of the places has it; all are named.
+        DataError: it is not found, or ambiguous; the message names every place that was searched.
     """
     if path is not None:
         if not path.exists():
@@ -27,35 +29,45 @@ def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cach
             raise DataError("there is no such file or folder", where=f"--data {path}", fix=fix)
         return path
     root = os.environ.get(VARIABLE)
-    for group in GROUPS if root else ():
-        if (Path(str(root)) / group / name).exists():
-            return Path(str(root)) / group / name
+    if root and (Path(root) / name).exists():
+        return Path(root) / name
     if bundled is not None:
         return bundled
-    tried = [f"${VARIABLE}/{name} ({'there is none in ' + root if root else 'the variable is not set'})"]
     if name == "table":
         raise DataError(f"'{name}' needs a file", where="--data is not given", fix=f"name it: --data my.csv, {HELP}")
+    if root and (deeper := _one_level_deeper(Path(root), name)) is not None:
+        return deeper
+    tried = f"${VARIABLE}/{name} ({'there is none in ' + root if root else 'the variable is not set'})"
     folder = cache / "hub" / hub.replace("/", "--")
     if not hub or not folder.is_dir():
-        reason = "it is on none that is known" if not hub else _download(hub, folder) if fetch else "not asked"
+        reason = "no repository is known" if not hub else _download(hub, folder) if fetch else "not searched"
         if reason:
             raise DataError(
                 f"the data set '{name}' was not found",
-                where=f"looked in: --data (not given); {'; '.join(tried)}; the hub's {hub or name} ({reason})",
+                where=f"looked in: --data (not given); {tried}; the hub's {hub or name} ({reason})",
                 fix=f"give its folder: --data PATH, or set {VARIABLE} to the folder that holds {name}/,\n{HELP}",
             )
     return folder
 
 
+def _one_level_deeper(root: Path, name: str) -> Path | None:
+    """The folder of that name in a folder of the root. Raises DataError where several have one."""
+    found = sorted(path for path in root.glob(f"*/{name}") if path.is_dir())
+    if len(found) > 1:
+        where = ", ".join(map(str, found))
+        raise DataError(f"several folders may hold the data set '{name}'", where=where, fix="name one: --data PATH")
+    return found[0] if found else None
+
+
 def _download(hub: str, folder: Path) -> str:
-    """Fetch the repository's splits as parquet into the folder; says why where it cannot."""
+    """Fetch the repository's splits as parquet into the folder; return the reason if it fails."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return "not asked: HF_HUB_OFFLINE is set"
+        return "not searched: HF_HUB_OFFLINE is set"
     from huggingface_hub import HfApi
 
     try:
         names = [str(file.rfilename) for file in HfApi().dataset_info(hub, timeout=HUB_SECONDS).siblings or ()]
-    except Exception as error:  # the client's errors differ from version to version; all mean the same to the user
+    except Exception as error:  # the client's errors differ between versions; to the user all mean the same
         return f"cannot be reached: {type(error).__name__}"
     if not _only_parquet(names):
         return "not a repository of parquet files"
@@ -75,5 +87,5 @@ def _download(hub: str, folder: Path) -> str:
 
 
 def _only_parquet(names: Sequence[str]) -> bool:
-    """True where there is parquet and no code: nothing remote is ever run."""
+    """True for parquet files without code: nothing remote is ever run."""
     return any(name.endswith(".parquet") for name in names) and not any(name.endswith(".py") for name in names)

@@ -1,4 +1,4 @@
-"""What becomes of memory that is freed: the C library keeps it for the next batch. Free of torch."""
+"""Have the C library keep freed memory for the next batch. Without torch."""
 
 import ctypes
 import os
@@ -6,19 +6,19 @@ import os
 from lstmcli.config import RunConfig
 
 KEPT = 2**30  # bytes of freed memory that the process keeps; larger pieces go back at once
-PIECE = 2**26  # bytes that glibc gives a thread beside the first at once
-STATE = 40  # bytes a token and cell: gates, cells and hidden states, and their gradients
+PIECE = 2**26  # bytes of glibc's largest piece for a thread other than the first
+STATE = 40  # bytes per token and cell: gates, cells and hidden states, and their gradients
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # glibc's names for its options, malloc.h
 
 
 def keep(*, shared: bool) -> None:
-    """Have the C library keep what is freed for the next batch.
+    """Have the C library keep freed memory for the next batch.
 
-    Tensors of a few megabytes are else mapped again each time, and the kernel clears page after page: in training a
-    third of the time where that is slow, as in a virtual machine. Where all threads are to share what is kept, large
-    tensors of any are kept too: glibc gives others than the first pieces of 64 MB at most, and what a thread had goes
-    to the next when it ends, so this is to be said before the first. It costs a tenth more memory, and a third of the
-    speed where threads score batches side by side. Nothing happens where the library is not glibc.
+    Otherwise tensors of a few megabytes are mapped again each time, and the kernel clears every page: a third of the
+    time of training where that is slow, as in a virtual machine. shared: all threads use one arena, so that large
+    tensors of every thread are kept too; glibc limits the arenas of other threads than the first to pieces of 64 MB.
+    To be called before the first thread starts, as a new thread takes over the arena of one that ended. It costs a
+    tenth more memory, and a third of the speed where threads score batches in parallel. No effect without glibc.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator is not None:
@@ -29,5 +29,5 @@ def keep(*, shared: bool) -> None:
 
 
 def large(config: RunConfig) -> bool:
-    """True where a batch of training is such that its threads are to share what is kept."""
+    """True where training batches are so large that threads should share the memory that is kept."""
     return config.train.batch_tokens * getattr(config.model, "hidden", 0) * STATE > PIECE

@@ -14,8 +14,8 @@ from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-SHARED = 1024  # tokens of a step that more than one processor is worth while for
-_TURN = RLock()  # held by the thread that may change what belongs to the process
+SHARED = 1024  # tokens of a step from which on a second processor pays
+_TURN = RLock()  # held by the thread that may change the state of the process
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def prepare(config: RunConfig) -> Runtime:
     """Set threads and seeds, and choose device and precision.
 
     Raises:
-        RuntimeSetupError: the device is not there, or it does not run the precision.
+        RuntimeSetupError: the device is not available, or it does not run the precision.
     """
     torch.set_num_threads(config.threads or available_threads())
     device = _device(config)
@@ -82,12 +82,12 @@ def available_threads() -> int:
         quota, _, period = CPU_QUOTA.read_text().partition(" ")
         if quota != "max":
             count = min(count, max(1, round(int(quota) / int(period))))
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list: one number per level of nesting
-    return min(count, int(asked)) if asked.isdecimal() and int(asked) > 0 else count
+    requested = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # a list: one number per level of nesting
+    return min(count, int(requested)) if requested.isdecimal() and int(requested) > 0 else count
 
 
 def step_threads(config: RunConfig) -> int | None:
-    """Processors that share a training step, none: all. To hand a few hundred words around costs more than it saves.
+    """Processors per training step; none: all. For a few hundred words, distributing them costs more than it saves.
 
     A step of a language model, which scores thousands of words for each, is never so small.
     """
@@ -111,8 +111,8 @@ def fast_bfloat16(device: str) -> bool:
 def runs_bfloat16(device: str) -> bool:
     """Return whether an LSTM predicts and learns in bfloat16 on the device.
 
-    Found by trying: oneDNN chooses one kernel for inference and others for training, and no flag of the processor says
-    which of them exist. Draws no random numbers.
+    Found by trying: oneDNN chooses one kernel for inference and others for training, and no flag of the processor
+    shows which of them exist. Draws no random numbers.
     """
     inputs, state = torch.ones(2, 3, 4, device=device), torch.zeros(1, 2, 8, device=device)
     shapes = ((32, 4), (32, 8), (32,), (32,))

@@ -74,7 +74,7 @@ def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
 
         def stoppable(event: Event) -> None:
             listener(event)
-            if stop.asked:
+            if stop.requested:
                 _save(work, out)
                 kept = f"what was learned is in {out / folder.OPTIMIZER}"
                 listener(Noted(f"interrupted; {kept}; to start again: --force"))

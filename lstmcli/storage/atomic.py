@@ -13,10 +13,10 @@ from lstmcli.errors import LONGEST, REFUSED, RuntimeSetupError
 
 
 def claim_file(path: Path) -> None:
-    """Make sure that a file can be written there; nothing is changed yet. Raises RuntimeSetupError where it cannot."""
+    """Check that a file can be written there, and change nothing. Raise RuntimeSetupError where it cannot."""
     try:
         if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder stands there")
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if _special(path):
             return
         there = next(folder for folder in path.absolute().parents if folder.exists())
@@ -28,12 +28,12 @@ def claim_file(path: Path) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the path's place, flushed to disk, only when all of it is written.
+    """A file that replaces the one at the path, flushed to disk, only when all of it is written.
 
-    What a symbolic link points to is replaced, not the link; a device or a pipe is written as it is.
+    The target of a symbolic link is replaced, not the link; a device or a pipe is written directly.
 
     Raises:
-        RuntimeSetupError: the disk is full, or the folder cannot be written; what stood there stays.
+        RuntimeSetupError: the disk is full, or the folder cannot be written; an existing file stays.
     """
     try:
         if _special(path):
@@ -57,7 +57,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _special(path: Path) -> bool:
-    """True for a device or a pipe, whose place no file may take."""
+    """True for a device or a pipe, which no file may replace."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
@@ -70,5 +70,5 @@ def unwritable(path: Path, error: OSError) -> RuntimeSetupError:
     return RuntimeSetupError(
         f"cannot be written: {error.strerror}",
         where=f"{str(path)[:LONGEST]}{free}",
-        fix=f"{REFUSED.get(error.errno or 0, 'make room')}, or choose another place",
+        fix=f"{REFUSED.get(error.errno or 0, 'make room')}, or choose another path",
     )

@@ -1,11 +1,11 @@
-"""One ``.pt`` file of plain things, all that evaluation, adaptation and prediction need.
+"""One ``.pt`` file of plain types, with all that evaluation, adaptation and prediction need.
 
     {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
 header: config, vocabulary (words and labels), temperature, progress, metrics, context. tensors: ``model/<parameter>``,
 ``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. Text and tensors are
 kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
-file is ever run. torch does not check what it reads against bits that have flipped; the checksum does.
+file is ever run. torch does not detect damaged data; the checksum does.
 """
 
 import hashlib
@@ -38,24 +38,26 @@ class Checkpoint:
     temperature: float = 1.0
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
-    context: LanguageModel | None = None  # what the language model is like that reads with the model
+    context: LanguageModel | None = None  # section of the language model that reads with the model
 
     @property
     def language_model(self) -> LanguageModel:
-        """What the model is like, of a language model's checkpoint."""
+        """The model's section, of a language model's checkpoint."""
         assert isinstance(self.config.model, LanguageModel)
         return self.config.model
 
     @property
     def headed(self) -> bool:
-        """False where the model's own head was never learned, since every task makes a new one."""
+        """False where the head of the checkpoint is untrained, since every task makes a new one."""
         return bool(self.progress.get("headed", True))
 
     def check_head(self) -> None:
-        """Raises ConfigError where the model's own head says nothing."""
+        """Raise ConfigError where the head of the checkpoint is untrained."""
         if not self.headed:
-            what = "the model makes its head of a few texts, and has none of its own"
-            fix = "give it some: lstmcli adapt --shots 5 --data FILE; or score that: lstmcli evaluate --shots 5"
+            what = "the model has no trained head: it makes one from a few texts"
+            fix = (
+                "adapt it: lstmcli adapt --shots 5 --data FILE; or evaluate few-shot tasks: lstmcli evaluate --shots 5"
+            )
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
 
     def group(self, name: str) -> dict[str, Tensor]:
@@ -101,7 +103,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint of this or an older version.
 
     Raises:
-        CheckpointError: the file is not there, is cut short, or is something else, a learned optimiser, say.
+        CheckpointError: the file is not there, is cut short, or is something else, such as a learned optimiser.
     """
     path = run_folder.model_at(path)
     if not path.is_file():
@@ -118,7 +120,7 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         content = torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:
         raise of_system(error) or damaged from error
-    except Exception as error:  # pickle, zip and torch each have their own; all mean the same to the user
+    except Exception as error:  # pickle, zip and torch raise different ones; to the user all mean the same
         raise damaged from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=fix)

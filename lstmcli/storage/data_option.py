@@ -13,7 +13,7 @@ from lstmcli.events import Listener, Noted, silent
 from lstmcli.types import Example
 
 COLUMNS = ("text_column", "label_column")  # fields of section data that name columns
-TABLES = ("table", "texts")  # data sets that are a user's own, of any columns
+TABLES = ("table", "texts")  # layouts of the user's own data, of any columns
 SHOWN = 8  # labels that a message lists
 
 
@@ -41,8 +41,8 @@ def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Da
             data = Data(name=name, domains=(domain,) if colon else ())
         elif Path(text).absolute() != data.path:
             other = "texts" if config.task == "model_language" else "table"
-            own = data.name != other and registry.reader(data.name).splits(Path(text))
-            data = Data(name=data.name if own else other, path=Path(text))
+            fits = data.name != other and registry.reader(data.name).splits(Path(text))
+            data = Data(name=data.name if fits else other, path=Path(text))
             data = data.model_copy(update=_remembered_in(Path(text), data, config.data, reading))
     return with_reading(data, reading)
 
@@ -62,18 +62,20 @@ def flag(key: str) -> str:
     return f"--{key.replace('_', '-')}" if key in COLUMNS else f"--set data.{key}"
 
 
-def _remembered_in(path: Path, data: Data, own: Data, reading: Mapping[str, Any]) -> dict[str, str]:
+def _remembered_in(path: Path, data: Data, trained_on: Data, reading: Mapping[str, Any]) -> dict[str, str]:
     """As ``remembered``, of the table at the path, or of the first one in a folder."""
-    if data.name not in TABLES or all(getattr(own, key) == getattr(data, key) for key in COLUMNS):
+    if data.name not in TABLES or all(getattr(trained_on, key) == getattr(data, key) for key in COLUMNS):
         return {}
     files = [found[0] for found in folders.files(path, endings=rows.ENDINGS).values() if found[0].is_file()]
     dialect = data.model_copy(update=dict(reading))
-    return next((remembered(own, rows.names(file, dialect)) for file in files), {})
+    return next((remembered(trained_on, rows.names(file, dialect)) for file in files), {})
 
 
-def remembered(own: Data, names: Sequence[str]) -> dict[str, str]:
-    """The names of columns that a model was trained with, of which a table has these names. own: of the model."""
-    return {key: getattr(own, key) for key in COLUMNS if _has(names, getattr(own, key), getattr(Data(), key))}
+def remembered(trained_on: Data, names: Sequence[str]) -> dict[str, str]:
+    """The names of columns in a model's training data, ``trained_on``, that a table with these names has too."""
+    return {
+        key: getattr(trained_on, key) for key in COLUMNS if _has(names, getattr(trained_on, key), getattr(Data(), key))
+    }
 
 
 def _has(names: Sequence[str], column: str, default: str) -> bool:

@@ -1,4 +1,4 @@
-"""The examples that a recipe asks for. Runs before torch is loaded: mistakes in the data cost no waiting."""
+"""The examples of a recipe. Runs before torch is loaded, so that mistakes in the data are reported at once."""
 
 import os
 from collections.abc import Sequence
@@ -21,7 +21,9 @@ from lstmcli.types import Example, Rows
 
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
-NOWHERE = Path(os.devnull) / "cache"  # in place of a cache folder: nothing is there, nothing can be
+NOWHERE = (
+    Path(os.devnull) / "cache"
+)  # used where there is no cache folder: nothing exists in it, nothing can be written
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
@@ -76,7 +78,7 @@ def split(data: Data, name: str, *, listener: Listener = silent) -> list[Example
     """The examples of one split; rows that were skipped are noted.
 
     Raises:
-        DataError: nothing usable, or bad rows where the recipe says stop.
+        DataError: nothing usable, or bad rows where the recipe has ``bad_rows: stop``.
     """
     examples = _usable(data, name, listener)
     if not examples:
@@ -109,17 +111,17 @@ def _good(rows: Rows, data: Data, name: str, listener: Listener) -> list[Example
 
 
 def _mapped(examples: list[Example], data: Data, name: str, listener: Listener) -> list[Example]:
-    """The examples with the labels that the recipe maps theirs to."""
+    """The examples with their labels mapped as in the recipe."""
     present = labels.found(examples)
     labels.check_used(data.label_map, present)
     if present and not data.label_map.keys() & set(present):
-        listener(Noted(f"{name}: none of the labels to map is there: {', '.join(data.label_map)}"))
+        listener(Noted(f"{name}: the data has none of the labels to map: {', '.join(data.label_map)}"))
     return labels.renamed(examples, data.label_map)
 
 
 def check_models(config: RunConfig, target: Path) -> None:
-    """Raises ConfigError where a model that the recipe begins with, reads with or learns from is not there, or lies
-    where the run is written."""
+    """Raise ConfigError where a model that the recipe begins with, reads with or learns from is missing, or is in the
+    folder of the run."""
     for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
         path = getattr(getattr(config, section), key, None)
         where = f"{section}.{key}: {path}"
@@ -146,14 +148,14 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
         test = split(config.data, "test", listener=listener)
     more: list[Example] = []
     if config.train.unlabelled:
-        more = _to_be_taught(config, [*train, *validation, *test], listener)
+        more = _unlabelled(config, [*train, *validation, *test], listener)
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
     return Inputs(train, validation, test, more)
 
 
 def _check_model(config: RunConfig, train: list[Example]) -> None:
-    """Raises ConfigError where the model does not learn from such examples; a language model does from all."""
+    """Raise ConfigError where the model does not learn from such examples; a language model does from all."""
     target = train[0].target
     needed = ("tag" if isinstance(target, tuple) else "classify") if target else "model_language"
     if config.task in (needed, "model_language"):
@@ -171,7 +173,7 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], lis
     train = split(config.data, "train", listener=listener)
     _check_model(config, train)
     if config.task == "model_language":
-        train = _running(config.data, train, found, listener)
+        train = _for_stream(config.data, train, found, listener)
     where = str(root_of(config.data))
     if "validation" not in found:
         return validation_split.hold_out(config, train, where, listener=listener)
@@ -180,8 +182,8 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], lis
     return train, validation
 
 
-def _running(data: Data, train: list[Example], found: Sequence[str], listener: Listener) -> list[Example]:
-    """The training texts and those without labels, each once and none that the model is scored on; labels fall away."""
+def _for_stream(data: Data, train: list[Example], found: Sequence[str], listener: Listener) -> list[Example]:
+    """The training texts and those without labels, each once, without texts that are scored; labels are dropped."""
     more = _without_labels(data, listener)
     if not more:
         return [replace(example, target=None) for example in train]
@@ -190,14 +192,14 @@ def _running(data: Data, train: list[Example], found: Sequence[str], listener: L
         scored += split(data, name, listener=listener) if name in found else []
     kept = _apart([*train, *more], scored)
     left = len(train) + len(more) - len(kept)
-    what = "repeat another, or stand in validation or test: left out"
+    what = "repeat another, or are in validation or test: left out"
     listener(Noted(f"{len(more):,} unlabelled texts are read too; {left:,} {what}"))
     return kept
 
 
-def _to_be_taught(config: RunConfig, labelled: Sequence[Example], listener: Listener) -> list[Example]:
-    """The texts without labels, each once and none that also has one. Raises ConfigError where there are none, though
-    some were named, or a model was to speak on them."""
+def _unlabelled(config: RunConfig, labelled: Sequence[Example], listener: Listener) -> list[Example]:
+    """The texts without labels, each once and none that also has one. Raise ConfigError where there are none, though
+    the recipe names some, or a teacher."""
     data = config.data
     more = _without_labels(data, listener)
     if not more and data.unlabelled is None and not isinstance(config.train.teacher, Path):
@@ -207,7 +209,7 @@ def _to_be_taught(config: RunConfig, labelled: Sequence[Example], listener: List
     if not kept:
         found = f"all {len(more)} found have a label too" if more else "none found"
         what = f"no unlabelled texts to learn from: {found}"
-        fix = "say where more are: --set data.unlabelled=FILE; or learn without: --set train.teacher=none"
+        fix = "name more: --set data.unlabelled=FILE; or train without them: --set train.teacher=none"
         raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
     if left := len(more) - len(kept):
         listener(Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out"))
@@ -221,7 +223,7 @@ def _without_labels(data: Data, listener: Listener) -> list[Example]:
     if part is not None:
         found += _usable(data, part, listener)
         if not found:
-            listener(Noted(f"the unlabelled texts of {data.name} are not there"))
+            listener(Noted(f"the unlabelled texts of {data.name} were not found"))
     if data.unlabelled is not None:
         listener(Progress("reading unlabelled texts"))
         rows: Rows = registry.find(registry.DATASETS, "texts").read_files([data.unlabelled], data)
@@ -230,37 +232,41 @@ def _without_labels(data: Data, listener: Listener) -> list[Example]:
 
 
 def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
-    """The texts, each once and none of the others'; labels fall away."""
+    """The texts, each once and none of the others'; labels are dropped."""
     known = {example.text for example in others}
     once = {example.text: example for example in examples}
     return [replace(example, target=None) for text, example in once.items() if text not in known]
 
 
 def to_score(
-    data: Data, wanted: str | None, config: RunConfig, *, listener: Listener = silent
+    data: Data, requested: str | None, config: RunConfig, *, listener: Listener = silent
 ) -> tuple[str, list[Example]]:
-    """The split to score a model on, by name: the one wanted, else test, else what there is.
+    """The split to score a model on, by name: the one requested, else test, else the last.
 
-    config: the model's own; of the data that it was trained on, what was held out of train counts as validation.
+    config: the model's; of its own training data, the part held out of train counts as validation.
 
     Raises:
         DataError: there is no such split.
     """
     found = splits(data)
-    own = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
-    if own and "validation" not in found and (wanted == "validation" or (wanted is None and "test" not in found)):
+    same = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
+    if (
+        same
+        and "validation" not in found
+        and (requested == "validation" or (requested is None and "test" not in found))
+    ):
         _, held_out = _held_out(config.model_copy(update={"data": data}), listener)
         return "validation", held_out
-    name = wanted or ("test" if "test" in found else found[-1] if found else "test")
+    name = requested or ("test" if "test" in found else found[-1] if found else "test")
     examples = split(data, name, listener=listener)
     return name, examples
 
 
 def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
-    """Raises ConfigError where the data that a model was trained on has none of the labels that it was adapted to."""
+    """Raise ConfigError where the training data of a model has none of the labels that it was adapted to."""
     if not any(set(sampling.labels(example)) & set(known) for example in examples):
         what = "the model was adapted to other labels than those of the data that it was trained on"
-        raise ConfigError(what, where=f"labels: {listed(known)}", fix="say on what to score it: --data FILE")
+        raise ConfigError(what, where=f"labels: {listed(known)}", fix="name data with these labels: --data FILE")
 
 
 def supports(data: Data, *, listener: Listener = silent) -> list[Example]:
@@ -279,7 +285,7 @@ def everything(data: Data, *, listener: Listener = silent) -> list[Example]:
 
 
 def old(config: RunConfig, *, listener: Listener = silent) -> list[Example]:
-    """Up to 1,000 held-out examples of what a model was trained on; none where that is not on this machine."""
+    """Up to 1,000 held-out examples of what a model was trained on; none where that is not found."""
     try:
         _located(config.data, fetch=False)
         _, examples = to_score(config.data, None, config, listener=listener)

@@ -26,9 +26,9 @@ COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labe
 
 
 def default(recipe: str, learner: str | None = None) -> Path:
-    """Where a run of the recipe or data is written unless the user says: ./runs/NAME.
+    """The default folder of a run of the recipe or data: ./runs/NAME.
 
-    A name that many data sets have in common, as train.csv, follows that of the folder: runs/fold1-train. With another
+    A name that many data sets have, such as train.csv, follows that of the folder: runs/fold1-train. With another
     learner its name ends the folder's: runs/banking77-ridge of banking77-maml.
     """
     path = Path(os.path.normpath(Path(recipe).absolute()))
@@ -37,8 +37,8 @@ def default(recipe: str, learner: str | None = None) -> Path:
     name = f"{path.parent.name}-{name}" if common else name
     if learner is None:
         return RUNS / name
-    own = next((known for known in registry.LEARNERS if name.endswith(f"-{known}")), "")
-    return RUNS / f"{name.removesuffix(f'-{own}')}-{learner}"
+    named = next((known for known in registry.LEARNERS if name.endswith(f"-{known}")), "")
+    return RUNS / f"{name.removesuffix(f'-{named}')}-{learner}"
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def claimed(folder: Path, data: Data, *, resume: bool, force: bool) -> Iterator[
 
 
 def _check_free(folder: Path, data: Data) -> None:
-    """Raises ConfigError where it holds a run already."""
+    """Raise ConfigError where it holds a run already."""
     found = [name for name in WRITTEN if (folder / name).exists()]
     if not found:
         return
@@ -102,7 +102,7 @@ def model_at(path: Path) -> Path:
 
 
 def newest() -> Path | None:
-    """The newest model of a finished run under ``./runs``; those that may not be read are left aside."""
+    """The newest model of a finished run under ``./runs``; folders that cannot be read are skipped."""
     found = {}
     for path in RUNS.rglob(MODEL):
         with suppress(OSError):
@@ -134,12 +134,12 @@ def beside(checkpoint: Path, out: Path | None) -> Path:
 def append(path: Path, line: dict[str, Any]) -> None:
     """One more line of JSON at the end of the file."""
     before = path.read_bytes() if path.is_file() else b""
-    with atomic.whole(path) as file:  # no half line, whatever happens
+    with atomic.whole(path) as file:  # never half a line
         file.write(before + json.dumps(line).encode() + b"\n")
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Forget evaluations that a resumed run will make again, and what the end of a run says."""
+    """Remove the lines that a resumed run will write again: later evaluations, and the end of the run."""
     if path.is_file():
         lines = [
             line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", step + 1) <= step

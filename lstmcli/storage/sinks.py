@@ -1,4 +1,4 @@
-"""Files of answers: JSON lines, tables (CSV, TSV, parquet) whose rows have the same columns, words with their tags."""
+"""Files of predictions: JSON lines, tables (CSV, TSV, parquet) with the same columns in all rows, tagged words."""
 
 import csv
 import io
@@ -17,20 +17,20 @@ Answer = dict[str, Any]
 Put = Callable[[Answer], None]
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 KINDS = (".jsonl", *DELIMITERS, ".parquet", columns.KIND)
-OF_WORDS = ("tokens", "tags")  # parts of an answer that tables leave out
-ROWS = 4096  # of parquet written at once
-YOURS = "_input"  # added to the name of a column of the input where the answers have one of that name
+OF_WORDS = ("tokens", "tags")  # parts of a prediction that tables leave out
+ROWS = 4096  # of parquet, per write
+INPUT_SUFFIX = "_input"  # of a column of the input with the name of a column of the predictions
 
 
 @contextmanager
 def sink(path: Path, blank: Answer, kept: Sequence[str], *, typed: bool) -> Iterator[Put]:
-    """Open a file for answers; it takes its place when all are written.
+    """Open a file for predictions; it replaces an older one when all are written.
 
-    blank: an answer to an unanswered row, which decides the columns; kept: columns of the input to carry over;
+    blank: the prediction of a row that cannot be used, with all columns; kept: columns of the input to copy;
     typed: these have types, as in parquet.
 
     Raises:
-        ConfigError: words and tags are asked of a model that does not tag.
+        ConfigError: the file is for words and tags, and the model does not tag.
         RuntimeSetupError: it cannot be written.
     """
     kind = path.suffix.lower()
@@ -46,12 +46,12 @@ def sink(path: Path, blank: Answer, kept: Sequence[str], *, typed: bool) -> Iter
         elif kind in DELIMITERS:
             yield _delimited(file, DELIMITERS[kind], flatten)
         else:
-            with _parquet(file, flatten, len(_own(blank)), typed=typed) as put:
+            with _parquet(file, flatten, len(_flat(blank)), typed=typed) as put:
                 yield put
 
 
 def check(path: Path, source: Path | None) -> None:
-    """Check that answers can be written there, before any work is done.
+    """Check that predictions can be written there, before any work is done.
 
     Raises:
         ConfigError: not a kind of file that can be written, or the texts themselves would be lost.
@@ -67,7 +67,7 @@ def check(path: Path, source: Path | None) -> None:
 
 
 def as_json(answer: Answer) -> str:
-    """One line of JSON; what JSON has no type for, a date of a parquet file, say, becomes text."""
+    """One line of JSON; values without a JSON type, such as a date of a parquet file, become text."""
     return json.dumps(answer, ensure_ascii=False, default=str)
 
 
@@ -83,19 +83,19 @@ def _write(file: IO[bytes], text: str) -> None:
 
 
 def _in_columns(answer: Answer) -> str:
-    """A line per word with its tag and a blank line after each sentence; a comment for what cannot be answered."""
+    """A line per word with its tag and a blank line after each sentence; a comment for a row that cannot be used."""
     if "problem" in answer:
         return f"# row {answer['row']}: {answer['problem']}\n\n"
     text, entities = answer["text"], answer["entities"]
     if "tokens" in answer:
-        return columns.written(answer["tokens"], answer["tags"])
+        return columns.lines_of(answer["tokens"], answer["tags"])
     sentences = words.sentences(text)
     return "".join(
-        columns.written([text[begin:end] for begin, end in own], words.tags(own, entities)) for own in sentences
+        columns.lines_of([text[begin:end] for begin, end in spans], words.tags(spans, entities)) for spans in sentences
     )
 
 
-def _own(answer: Answer) -> Answer:
+def _flat(answer: Answer) -> Answer:
     """One column per value: the probability of each label in its own, entities and next words as JSON."""
     flat: Answer = {}
     for key, value in answer.items():
@@ -107,22 +107,22 @@ def _own(answer: Answer) -> Answer:
 
 
 def _flattener(blank: Answer, columns: Sequence[str]) -> Callable[[Answer], Answer]:
-    """A function from an answer to one value per column, each answer with the same columns.
+    """A function from a prediction to one value per column, with the same columns for all.
 
-    A column of the input with the name of one of the answer's has ``_input`` after its name.
+    A column of the input with the name of a column of the predictions gets ``_input`` after its name.
     """
     names: dict[str, str] = {}
-    taken = set(_own(blank))
+    taken = set(_flat(blank))
     for column in columns:
         name = column
         while name in taken:
-            name += YOURS
+            name += INPUT_SUFFIX
         names[column] = name
         taken.add(name)
 
     def flatten(answer: Answer) -> Answer:
         kept = answer.get("kept", {})
-        return _own(blank | answer) | {name: kept.get(column) for column, name in names.items()}
+        return _flat(blank | answer) | {name: kept.get(column) for column, name in names.items()}
 
     return flatten
 
@@ -142,16 +142,16 @@ def _delimited(file: IO[bytes], delimiter: str, flatten: Callable[[Answer], Answ
 
 
 @contextmanager
-def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], own: int, *, typed: bool) -> Iterator[Put]:
-    """own: how many columns are the answer's; typed: those of the input have types, else they are text."""
+def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], predicted: int, *, typed: bool) -> Iterator[Put]:
+    """predicted: number of columns of the prediction, the first ones; typed: those of the input have types."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
     held: list[Answer] = []
     writers: list[Any] = []
 
-    def kind(place: int, name: str, first: list[Any]) -> Any:
-        if place < own:
+    def kind(index: int, name: str, first: list[Any]) -> Any:
+        if index < predicted:
             number = pa.float64() if name.startswith(("probability", "perplexity")) else None
             return number or (pa.int64() if name in ("row", "words") else pa.string())
         found = pa.array(first).type if typed else pa.null()
@@ -160,7 +160,7 @@ def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], own: int, *, 
     def flush() -> None:
         columns = {name: [answer[name] for answer in held] for name in flatten({})}
         if not writers:
-            fields = [(name, kind(place, name, first)) for place, (name, first) in enumerate(columns.items())]
+            fields = [(name, kind(index, name, first)) for index, (name, first) in enumerate(columns.items())]
             writers.append(ParquetWriter(file, pa.schema(fields)))
         schema = writers[0].schema
         for name, values in columns.items():

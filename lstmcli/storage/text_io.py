@@ -1,7 +1,7 @@
-"""Rows to answer, one at a time: arguments, files and pipes. Opened after what is wrong with them is caught.
+"""Rows to predict, one at a time: arguments, files and pipes. They are opened after mistakes are caught.
 
-Every row of the input has one answer at its place, so that answers and input line up: a row whose text cannot be used
-has an empty one with the reason, and so has a blank line.
+Every row of the input has one prediction in the same order: a row whose text cannot be used has an empty one with the
+reason, and so has a blank line.
 """
 
 import sys
@@ -19,9 +19,9 @@ from lstmcli.data.text import conll_format as columns
 from lstmcli.errors import ConfigError, DataError, did_you_mean
 from lstmcli.storage import data_option
 
-WINDOW = 4096  # rows held at once
+WINDOW = 4096  # rows in memory
 HEAD = 1024  # rows among which the columns to keep are looked for
-SHOWN = 5  # rows without an answer that are reported one by one
+SHOWN = 5  # rows without a prediction that are reported one by one
 LINES = ".txt"  # the kind of input that has no columns
 ALL = "all"
 OF_TABLES = ("text_column", "quote", "header")  # fields of section data that lines and words in columns do not have
@@ -32,7 +32,7 @@ class TextOptions:
     """How to read the rows.
 
     source: a file, none or ``-``: standard input; kind: the ending, for input that has none; reading: fields of section
-    ``data``; keep: columns to carry over, ``all`` or their names with commas between; strict: stop at the first row
+    ``data``; keep: columns to copy, ``all`` or their names with commas between; strict: stop at the first row
     that cannot be used; skip_bad: leave such rows out.
     """
 
@@ -51,7 +51,7 @@ class TextOptions:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row. number: of the row, from 1; problem: why it cannot be answered; kept: values to carry over; words: where
+    """One row. number: of the row, from 1; problem: why its text cannot be used; kept: values to copy; words: where
     the input has words, not text."""
 
     number: int
@@ -62,21 +62,21 @@ class Question:
 
 
 class Texts:
-    """The rows to answer. Mistakes that can be found without the model are found when it is made.
+    """The rows to predict. Mistakes that can be found without the model are found when it is made.
 
     Raises:
-        ConfigError: no texts, or two sources of them, or an option that they have no use for.
-        DataError: a text of no use, or a file that cannot be read.
+        ConfigError: no texts, or two sources of them, or an option that has no effect on them.
+        DataError: a text that cannot be used, or a file that cannot be read.
     """
 
     def __init__(self, texts: Sequence[str], options: TextOptions) -> None:
         self._texts = texts
         self._options = options
-        self.live = not texts and _is_pipe(options.path)  # more may come later: answer what is there
-        self.columns: list[str] = []  # that are kept
-        self.further: dict[str, None] = {}  # columns that are none of these: they came after the first rows
+        self.live = not texts and _is_pipe(options.path)  # more may come later: predict what has come
+        self.columns: list[str] = []  # to copy
+        self.further: dict[str, None] = {}  # other columns, which appear only after the first rows
         self.unanswered = 0
-        self.tell: Callable[[str], None] = lambda _: None
+        self.report: Callable[[str], None] = lambda _: None
         self.skip_bad = options.skip_bad
         self.typed = options.path is not None and options.path.suffix.lower() == ".parquet"  # values are no text
         self._data = Data().model_copy(update=dict(options.reading))
@@ -93,8 +93,8 @@ class Texts:
         if self._names and options.keep is not None:
             self.columns = _kept(options.keep, self._names, self._data.text_column)
 
-    def open(self, own: Data) -> None:
-        """Begin to read. own: the data that the model was trained on, whose column names are tried.
+    def open(self, trained_on: Data) -> None:
+        """Begin to read. trained_on: the data of the model's training, whose column names are tried.
 
         Raises:
             ConfigError: a column to keep that the rows do not have.
@@ -103,15 +103,17 @@ class Texts:
         options = self._options
         if self._texts:
             return
-        self._expected = (self._data.text_column, own.text_column)
+        self._expected = (self._data.text_column, trained_on.text_column)
         if not self._lines:
-            names = [own.text_column] if self._names is None else self._names  # of a pipe the model's are expected
-            update = data_option.remembered(own, names) | dict(options.reading)
+            names = (
+                [trained_on.text_column] if self._names is None else self._names
+            )  # of a pipe the model's are expected
+            update = data_option.remembered(trained_on, names) | dict(options.reading)
             self._data = self._data.model_copy(update=update)
         kind = options.kind or (LINES if options.path is None else "")
         if self._in_columns:
-            own_column = self._data.word_column or own.word_column
-            self._data = self._data.model_copy(update={"word_column": own_column})
+            word_column = self._data.word_column or trained_on.word_column
+            self._data = self._data.model_copy(update={"word_column": word_column})
             stream = columns.stream(options.path, self._data)
         else:
             stream = rows.stream(options.path, self._data, kind=kind)
@@ -122,7 +124,7 @@ class Texts:
     def windows(self) -> Iterator[list[Question]]:
         """The rows in order, a few thousand at a time, so that texts of like length can be read together.
 
-        From a pipe: those that have come while the last were answered.
+        From a pipe: those that have come during the previous prediction.
         """
         stream = iter(starmap(Question, enumerate(self._texts, 1))) if self._texts else self._rows()
         if self.live:
@@ -133,49 +135,49 @@ class Texts:
 
     def _begun(self, stream: Iterator[rows.Row]) -> Iterator[rows.Row]:
         """The rows of a pipe, read ahead until the columns are known: it cannot be opened twice."""
-        wanted = self._options.keep
+        keep = self._options.keep
         head: list[rows.Row] = []
         found: dict[str, None] = {}
         for row in stream:
             head.append(row)
             found |= dict.fromkeys(row.values)
-            if found and (wanted in (None, ALL) or set(_split(str(wanted), found)) <= found.keys()):
+            if found and (keep in (None, ALL) or set(_split(str(keep), found)) <= found.keys()):
                 break
             if len(head) == HEAD:
                 break
-        if wanted is not None:
-            self.columns = _kept(wanted, list(found) or _split(wanted, ()), self._data.text_column)
+        if keep is not None:
+            self.columns = _kept(keep, list(found) or _split(keep, ()), self._data.text_column)
         return chain(head, stream)
 
     def _rows(self) -> Iterator[Question]:
         options, good, column = self._options, 0, self._data.text_column
         if self._in_columns:
-            self.tell(f"{options.path or 'standard input'}: {columns.NOTE}")
+            self.report(f"{options.path or 'standard input'}: {columns.NOTE}")
         for row in self._stream:
             text, problem = rows.text_of(row, column)
             if row.number == 1 and self._lines and options.path is None and not options.kind:
                 self._remark_table(text)
-            kept = self._carried(row.values) if options.keep is not None else None
+            kept = self._copied(row.values) if options.keep is not None else None
             if problem and self._lines and not row.problem:
                 problem = "a blank line"
             if not problem:
                 good += 1
-                own = row.values[columns.WORDS] if self._in_columns else ()
-                yield Question(row.number, text, kept=kept, words=own)
+                tokens = row.values[columns.WORDS] if self._in_columns else ()
+                yield Question(row.number, text, kept=kept, words=tokens)
                 continue
             where = f"{options.path or 'standard input'}:{row.line}"
             if options.strict:
                 raise DataError(problem, where=where, fix="correct the row, or leave out --strict")
             self.unanswered += 1
             if self.unanswered <= SHOWN:
-                self.tell(f"{where}: {problem}")
+                self.report(f"{where}: {problem}")
             if not options.skip_bad:
                 yield Question(row.number, "", problem, kept)
         if self.unanswered and not good:
             where = str(options.path or "standard input")
             raise DataError(f"none of the {self.unanswered} rows can be used", where=where, fix="correct the rows")
 
-    def _carried(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _copied(self, values: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: values.get(name) for name in self.columns}
         if self._options.keep == ALL:
             more = {name: value for name, value in values.items() if name not in {*kept, self._data.text_column}}
@@ -192,7 +194,7 @@ class Texts:
                 found = found or kind
         found = "conll" if columns.is_line(line) else found
         if found:
-            self.tell(f"the first line looks like that of a table, but each line is read as a text: --format {found}")
+            self.report(f"the first line looks like that of a table, but each line is read as a text: --format {found}")
 
 
 def _is_pipe(path: Path | None) -> bool:
@@ -241,24 +243,24 @@ def _check_use(options: TextOptions, *, arguments: bool, lines: bool, in_columns
         raise ConfigError(what, where=where, fix=fix)
 
 
-def _split(wanted: str, names: Container[str]) -> list[str]:
+def _split(keep: str, names: Container[str]) -> list[str]:
     """The columns that are named, with commas between; a name may hold one itself."""
-    return [wanted] if wanted in names else list(dict.fromkeys(part.strip() for part in wanted.split(",")))
+    return [keep] if keep in names else list(dict.fromkeys(part.strip() for part in keep.split(",")))
 
 
-def _kept(wanted: str, names: Sequence[str], text_column: str) -> list[str]:
+def _kept(keep: str, names: Sequence[str], text_column: str) -> list[str]:
     """The columns to keep, all but that of the text, or those named. Raises ConfigError where there is no such one."""
-    if wanted == ALL:
+    if keep == ALL:
         return [name for name in names if name != text_column]
-    columns = _split(wanted, names)
+    columns = _split(keep, names)
     for name in columns:
         if name not in names:
-            raise ConfigError(f"no column '{name}' to keep", where=f"--keep {wanted}", fix=did_you_mean(name, names))
+            raise ConfigError(f"no column '{name}' to keep", where=f"--keep {keep}", fix=did_you_mean(name, names))
     return columns
 
 
 def _as_they_come(stream: Iterator[Question]) -> Iterator[list[Question]]:
-    """Windows of what another thread has read by the time they are asked for."""
+    """Windows of the questions that another thread has read so far."""
     waiting: Queue[Question | Exception | None] = Queue(maxsize=WINDOW)
 
     def read() -> None:
@@ -266,7 +268,7 @@ def _as_they_come(stream: Iterator[Question]) -> Iterator[list[Question]]:
             for question in stream:
                 waiting.put(question)
             waiting.put(None)
-        except Exception as error:  # raised where the rows are asked for
+        except Exception as error:  # raised where the rows are consumed
             waiting.put(error)
 
     Thread(target=read, daemon=True).start()

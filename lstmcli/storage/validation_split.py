@@ -18,7 +18,7 @@ from lstmcli.types import Example
 FEWEST = 4  # examples of which two can be held out
 FEWEST_WORDS = 100  # of texts of which the end can be held out
 LONGEST = 100  # characters of a word; a text is cut at a space no further away
-ONCE = 0.9  # share of examples with a label of their own from which on labels are no classes
+ONCE = 0.9  # fraction of examples with a unique label from which on labels are no classes
 Parts = tuple[list[Example], list[Example]]
 
 
@@ -28,20 +28,20 @@ def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: L
     Raises:
         DataError: too few examples, or labels that are no classes.
     """
-    share, count = config.data.validation, round(config.data.validation * len(train))
+    fraction, count = config.data.validation, round(config.data.validation * len(train))
     if config.task == "model_language" and count < 2 and all(isinstance(example.text, str) for example in train):
-        texts, held = _without_end(train, share, where)
+        texts, held = _without_end(train, fraction, where)
         listener(
-            Noted(f"texts to train on: {len(train)}; the last {share:.0%} of the words are held out for validation")
+            Noted(f"texts to train on: {len(train)}; the last {fraction:.0%} of the words are held out for validation")
         )
         return texts, held
     if count >= 2 or len(train) >= FEWEST:
         check_classes(config, train, [], where)
     if count < 2:
-        what = f"{len(train)} examples are too few to hold {share:.0%} out for validation"
+        what = f"{len(train)} examples are too few to hold {fraction:.0%} out for validation"
         raise DataError(what, where=where, fix=_larger(len(train)))
-    together = hooks(ReaderHooks, registry.reader(config.data.name)).TOGETHER
-    draw = sampling.stretches if together and config.task == "classify" else sampling.stratified
+    grouped = hooks(ReaderHooks, registry.reader(config.data.name)).TOGETHER
+    draw = sampling.consecutive if grouped and config.task == "classify" else sampling.stratified
     validation, rest = draw(train, count, seed=config.seed)
     if not validation:  # of tagged sentences
         what = "each type of entity is in one sentence alone: none can be held out for validation"
@@ -50,7 +50,7 @@ def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: L
 
 
 def check_classes(config: RunConfig, train: Sequence[Example], validation: Sequence[Example], where: str) -> None:
-    """Raise DataError where nearly every text has a label of its own, unless validation has the same labels."""
+    """Raise DataError where nearly every text has a unique label, unless validation has the same labels."""
     counts = Counter(label for example in train for label in sampling.labels(example))
     once = sum(count == 1 for count in counts.values())
     known = bool(validation) and all(label in counts for example in validation for label in sampling.labels(example))
@@ -63,13 +63,13 @@ def check_classes(config: RunConfig, train: Sequence[Example], validation: Seque
 
 
 def _larger(count: int) -> str:
-    """How to hold out two of so few examples."""
+    """Propose how to hold out two of so few examples."""
     if count < FEWEST:
         return f"give at least {FEWEST} examples"
     return f"give more examples, or hold out a larger part: --set data.validation={math.ceil(200 / count) / 100:g}"
 
 
-def _without_end(train: Sequence[Example], share: float, where: str) -> Parts:
+def _without_end(train: Sequence[Example], fraction: float, where: str) -> Parts:
     """Texts that are too few to hold one out without the last of their words, and those. Raises as ``hold_out``."""
     texts = [replace(example, text=str(example.text).strip()) for example in train]
     lengths = [len(example.text) for example in texts]
@@ -79,19 +79,20 @@ def _without_end(train: Sequence[Example], share: float, where: str) -> Parts:
             what = f"{words} words are too few for a language model"
             raise DataError(what, where=where, fix=f"give at least {FEWEST_WORDS} words")
     held: list[Example] = []
-    count = max(1, round(share * sum(lengths)))  # characters
+    count = max(1, round(fraction * sum(lengths)))  # characters
     while count > 0:
         last = texts.pop()
         text = str(last.text)
         cut = _at_space(text, len(text) - count) if count < len(text) else 0
-        texts += [replace(last, text=text[:cut])] * (cut > 0)
+        if cut > 0:
+            texts.append(replace(last, text=text[:cut]))
         held.insert(0, replace(last, text=text[cut:].strip()))
         count -= len(text)
     return texts, held
 
 
-def _at_space(text: str, place: int) -> int:
-    """The nearest place of a space, where one is near."""
-    begin = max(0, place - LONGEST)
-    spaces = (begin + found.start() for found in re.finditer(r"\s", text[begin : place + LONGEST]))
-    return min(spaces, key=lambda space: abs(space - place), default=place)
+def _at_space(text: str, position: int) -> int:
+    """The nearest position of a space, where one is near."""
+    begin = max(0, position - LONGEST)
+    spaces = (begin + found.start() for found in re.finditer(r"\s", text[begin : position + LONGEST]))
+    return min(spaces, key=lambda space: abs(space - position), default=position)

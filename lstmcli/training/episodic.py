@@ -55,8 +55,8 @@ class EpisodicObjective:
         self._stores = stores
         self.state: dict[str, Tensor] = {}
         labels = parts.vocabulary.labels
-        self._pools = episodes.usable(episodes.pools(inputs.train), self.config, labels)
-        held = episodes.usable(episodes.pools(inputs.validation), self.config, labels)
+        self._pools = episodes.usable(episodes.pools(inputs.train), self.config, labels, split="train")
+        held = episodes.usable(episodes.pools(inputs.validation), self.config, labels, split="validation")
         self.validation = self._draw(held, self.config.validation, VALIDATION)
 
     def _draw(self, pools: list[Pool], count: int, *seed: int) -> list[Draw]:

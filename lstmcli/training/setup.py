@@ -101,8 +101,10 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
         remark for name, tally in tallies.items() for remark in tally.remark(name, fix=fix if name == "train" else "")
     ]
     if vocabulary.is_stream and tallies["validation"].unknown:
-        share = f"{tallies['validation'].share:.1%} of the words of validation"
-        found.append(f"perplexity counts unknown words, {share}, as one word: compare it within one vocabulary alone")
+        fraction = f"{tallies['validation'].fraction:.1%} of the words of validation"
+        found.append(
+            f"perplexity counts unknown words, {fraction}, as one word: compare it within one vocabulary alone"
+        )
     if own and kind == "words":
         characters = np.isin(full["train"].ids, vocabulary.unspaced()).sum() / max(1, tallies["train"].tokens)
         if characters >= NOTABLE:

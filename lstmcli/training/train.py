@@ -73,7 +73,7 @@ def run(
 
         def stoppable(event: Event) -> None:
             listener(event)
-            if stop.asked:
+            if stop.requested:
                 trainer.save_last()
                 listener(Interrupted(out / run_folder.LAST))
                 raise KeyboardInterrupt

@@ -6,25 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from pydantic import BaseModel
 
-from lstmcli.cli.app import app
 from lstmcli.config import RunConfig
 from lstmcli.config.fields import kinds
+from tests.advice import COMMANDS, OPTION, OTHERS, foreign_options
 from tests.architecture.source import FILES, nodes
 from tests.conftest import train_arguments
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
-COMMANDS = {
-    name: {option for parameter in command.params for option in parameter.opts}
-    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
-}
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 KEY = re.compile(r"--set ([a-z_]+(?:\.[a-z_]+)*)=")
-OTHERS = {"--upgrade", "--version", "--help"}  # of pip, and of every command
 
 
 def texts() -> Iterator[tuple[str, str]]:
@@ -59,13 +52,30 @@ def test_every_option_and_key_that_a_message_names_exists() -> None:
 
 def test_an_option_named_with_its_command_is_one_of_that_command() -> None:
     wrong = [
-        (where, command, option)
+        (where, foreign_options(command, phrase))
         for where, text in texts()
-        for command, rest in re.findall(r"lstmcli (train|evaluate|adapt|predict)\b([^;,:()·\n]*)", text)
-        for option in OPTION.findall(rest)
-        if option not in COMMANDS[command] | OTHERS
+        for phrase, command in re.findall(r"(lstmcli (train|evaluate|adapt|predict)\b[^;,:()·\n]*)", text)
+        if foreign_options(command, phrase)
     ]
     assert wrong == []
+
+
+def test_options_of_another_command_are_found() -> None:
+    assert foreign_options("train", "ask for fewer: --shots, or --set episodes.shots=2") == ["--shots"]
+    assert foreign_options("train", "or: lstmcli evaluate --shots 5; or --epochs 3") == []
+    assert foreign_options("train", "or: lstmcli predict --shots 5") == ["--shots"]
+
+
+def test_what_is_proposed_for_too_small_episodes_is_accepted(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    few = "".join(f"{label} {number},{label}\n" for number in range(8) for label in ("good", "bad"))
+    (tmp_path / "few.csv").write_text(f"text,label\n{few}")
+    arguments = train_arguments(tmp_path / "few.csv", tmp_path / "run", "--learner", "ridge", "--dry-run", "--quiet")
+    for options, split in (([], "train"), (["--set", "episodes.shots=4", "--set", "episodes.queries=2"], "validation")):
+        assert run(*arguments, *options, "--set", "data.validation=0.25") == 2
+        message = " ".join(capsys.readouterr().err.split())
+        assert f"{split}: 1 domains" in message
+        (remedy,) = proposed(message)
+    assert run(*arguments, *remedy, "--set", "data.validation=0.25") == 0
 
 
 ROWS = [(f"{quality} film number {number}", label) for number in range(12) for quality, label in

@@ -71,7 +71,7 @@ def test_folders_and_files_in_the_wrong_place_are_told(
     (tmp_path / "file").write_text("x")
     table = write_table(tmp_path / "mine.csv")
     for arguments, part in (
-        (["predict", "-c", trained, "--input", tmp_path / "folder.csv"], "a folder stands where a file is expected"),
+        (["predict", "-c", trained, "--input", tmp_path / "folder.csv"], "a folder, not a file"),
         (["predict", "-c", trained, "--output", tmp_path / "out.xlsx", "fine"], "cannot be written"),
         (["predict", "-c", trained, "--output", tmp_path / "file" / "out.csv", "fine"], "cannot be written"),
         (["predict", "-c", trained, "--input", tmp_path / "missing.csv"], "no such file"),

@@ -40,7 +40,7 @@ def test_unknown_words_are_remarked_on_wherever_a_model_reads_texts(
     assert (
         run("evaluate", "-c", trained, "--data", table(tmp_path / "no.csv", [("很好", "good"), ("okapi", "bad")])) == 0
     )
-    assert "2 of 2 texts hold no word that the model knows: the answer is a guess" in told(capsys)
+    assert "2 of 2 texts hold no word that the model knows: the prediction is a guess" in told(capsys)
     assert run("predict", "-c", trained, "a warm film") == 0
     assert "unknown words" not in told(capsys)
 

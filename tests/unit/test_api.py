@@ -231,7 +231,7 @@ def test_a_tagger_answers_with_entities() -> None:
 
 
 WRONG: list[tuple[Callable[[Model], object], type[LstmcliError], str, str]] = [
-    (lambda model: model.predict("one text"), DataError, "one string in place of a list", "put it into a list"),
+    (lambda model: model.predict("one text"), DataError, "one string, not a list", "put it into a list"),
     (lambda model: model.predict(["fine", " "]), DataError, "is empty\ntexts[1]", "leave it out"),
     (lambda model: model.predict([None]), DataError, "is a NoneType, not a string\ntexts[0]", "give strings"),
     (lambda model: model.predict(["\udc80"]), DataError, "not valid Unicode\ntexts[0]", "decode"),

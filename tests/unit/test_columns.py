@@ -349,7 +349,7 @@ def test_words_and_their_tags_are_laid_out() -> None:
     entities = [{"start": 0, "end": 8, "label": "LOC"}, {"start": 9, "end": 15, "label": "X"}]
     assert sentences.tags(spans, entities) == ["B-LOC", "B-X", "I-X"]
     assert [len(piece) for piece in sentences.laid_out(["w"] * (sentences.LONGEST + 1))] == [sentences.LONGEST, 1]
-    assert conll_format.written(["New York", "is"], ["B-LOC", "O"]) == "New York\tB-LOC\nis\tO\n\n"
+    assert conll_format.lines_of(["New York", "is"], ["B-LOC", "O"]) == "New York\tB-LOC\nis\tO\n\n"
 
 
 def test_a_count_of_the_whole_file_is_no_word(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _json(record: dict[str, object]) -> str:
     return json.dumps(record)
 
 
-def test_sources_are_asked_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_are_searched_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = {"path": None, "bundled": None, "hub": "", "cache": tmp_path / "cache"}
     (tmp_path / "root" / "imdb").mkdir(parents=True)
     with pytest.raises(DataError, match="the variable is not set"):
@@ -111,6 +111,21 @@ def test_sources_are_asked_in_their_order(tmp_path: Path, monkeypatch: pytest.Mo
     assert sources.locate("imdb", **(where | {"path": tmp_path})) == tmp_path
     with pytest.raises(DataError, match="no such file or folder"):
         sources.locate("imdb", **(where | {"path": tmp_path / "missing"}))
+
+
+def test_a_data_set_may_be_in_any_folder_of_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"path": None, "bundled": None, "hub": "", "cache": tmp_path / "cache"}
+    monkeypatch.setenv("LSTMCLI_DATA", str(tmp_path))
+    (tmp_path / "intents" / "snips").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    assert sources.locate("snips", **where) == tmp_path / "intents" / "snips"
+    assert sources.locate("snips", **(where | {"bundled": tmp_path})) == tmp_path  # a set of the package wins over it
+    (tmp_path / "more" / "snips").mkdir(parents=True)
+    with pytest.raises(DataError, match="several folders") as caught:
+        sources.locate("snips", **where)
+    assert caught.value.where == f"{tmp_path / 'intents' / 'snips'}, {tmp_path / 'more' / 'snips'}"
+    (tmp_path / "snips").mkdir()
+    assert sources.locate("snips", **where) == tmp_path / "snips"
 
 
 def test_without_network_all_places_are_named(tmp_path: Path) -> None:
@@ -257,7 +272,7 @@ def test_rows_of_json_may_lack_a_column_but_not_all(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"label": "a"}\n{"text": "fine", "label": "b"}\n')
     assert [row.line for row in rows.stream(path, Data())] == [1, 2]
-    path.write_text('{"body": "x"}\n' * rows.SOUGHT + '{"text": "fine"}\n')
+    path.write_text('{"body": "x"}\n' * rows.SEARCHED + '{"text": "fine"}\n')
     with pytest.raises(DataError, match="no column 'text'") as caught:
         next(rows.stream(path, Data()))
     assert "body" in caught.value.where

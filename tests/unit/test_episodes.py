@@ -42,7 +42,7 @@ def test_any_episode_is_what_it_says(examples: list[Example], config: Episodes, 
         ways = config.ways or len(LABELS)
         assert len(one.labels) == len(set(one.labels)) == ways
         assert config.ways is not None or one.labels == LABELS
-        support, query = ([examples[place] for place in places] for places in (one.support, one.query))
+        support, query = ([examples[index] for index in indices] for indices in (one.support, one.query))
         for part, targets in ((support, one.support_targets), (query, one.query_targets)):
             assert all(example.domain == one.domain for example in part)
             assert [example.target for example in part] == [one.labels[target] for target in targets]
@@ -73,23 +73,34 @@ def test_seeds_domains_and_classes_all_come_up() -> None:
     drawn = list(episodes.draws(found, config, count=200, seed=(0,)))
     assert {one.domain for one in drawn} == {"a", "b"}
     assert len({one.labels for one in drawn}) == 6  # every pair, in both orders
-    assert {place for one in drawn for place in one.support} == set(range(len(many())))
+    assert {index for one in drawn for index in one.support} == set(range(len(many())))
     other = next(episodes.draws(found, config, count=1, seed=(1,)))
     assert drawn[0].support.tolist() != other.support.tolist()
 
 
-def test_a_natural_query_has_the_shares_of_its_domain() -> None:
+def test_a_natural_query_has_the_frequencies_of_its_domain() -> None:
     uneven = [Example(f"{label} {n}", label) for label, count in (("calm", 300), ("joy", 100)) for n in range(count)]
     config = Episodes(shots=5, queries=20, query="natural")
     found = episodes.usable(episodes.pools(uneven), config, ("calm", "joy"))
     drawn = episodes.draws(found, config, count=100, seed=(0,))
-    share = np.mean([np.mean(one.query_targets) for one in drawn])
-    assert share == pytest.approx(95 / 390, abs=0.02)
+    fraction = np.mean([np.mean(one.query_targets) for one in drawn])
+    assert fraction == pytest.approx(95 / 390, abs=0.02)
 
 
-def test_too_few_texts_are_told() -> None:
-    with pytest.raises(DataError, match=r"no domain has 5 \+ 10 different texts of each of all of calm, joy"):
-        episodes.usable(episodes.pools([Example("one", "calm"), Example("two", "joy")]), Episodes(), ("calm", "joy"))
+def test_too_few_texts_are_refused_with_the_most_that_some_domain_has() -> None:
+    labels = ("calm", "joy")
+    with pytest.raises(DataError, match=r"no domain has 5 \+ 10 different texts of each of calm, joy") as caught:
+        episodes.usable(episodes.pools([Example("one", "calm"), Example("two", "joy")]), Episodes(), labels)
+    assert caught.value.fix == "give at least two different texts of each class in one domain"
+    for texts, shots, queries in ((2, 1, 1), (6, 5, 1), (14, 5, 9)):
+        pools = episodes.pools([Example(f"{label} {n}", label) for label in labels for n in range(texts)])
+        for split, options in (
+            (None, f"--shots {shots}"),
+            ("train", f"--set episodes.shots={shots} --set episodes.queries={queries}"),
+        ):
+            with pytest.raises(DataError) as caught:
+                episodes.usable(pools, Episodes(), labels, split=split)
+            assert caught.value.fix == f"give more texts, or learn from fewer: {options}"
 
 
 def test_collated_texts_and_targets_are_those_drawn() -> None:
@@ -101,14 +112,14 @@ def test_collated_texts_and_targets_are_those_drawn() -> None:
     drawn = list(episodes.draws(episodes.pools(examples), config, count=4, seed=(0,)))
     episode = episodes.collate(store, drawn)
     assert episode.labels == drawn[0].labels
-    for part, places, targets in (
+    for part, indices, targets in (
         (episode.support, [one.support for one in drawn], [one.support_targets for one in drawn]),
         (episode.query, [one.query for one in drawn], [one.query_targets for one in drawn]),
     ):
         for task in range(4):
             assert part.targets[task].tolist() == targets[task].tolist()
-            for row, place in enumerate(places[task]):
-                ids = store.ids[offsets[place] : offsets[place + 1]].tolist()
+            for row, index in enumerate(indices[task]):
+                ids = store.ids[offsets[index] : offsets[index + 1]].tolist()
                 padding = [0] * (part.tokens.shape[-1] - len(ids))
                 assert part.tokens[task, row].tolist() == ids + padding
                 assert part.lengths[task, row] == len(ids)

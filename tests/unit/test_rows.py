@@ -381,7 +381,7 @@ def test_what_a_folder_holds_beside_its_splits_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-00000-of-00002.csv").write_text(written(PLAIN))
-    assert "1 of 2 shards are there" in refused(tmp_path)
+    assert "1 of 2 shards were found" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("split", ["", "train"])

@@ -25,7 +25,7 @@ def test_a_stratified_part_keeps_the_shares() -> None:
 def test_neighbours_are_held_out_together_as_far_through_each_class() -> None:
     starts = set()
     for seed in range(20):
-        chosen, rest = sampling.stretches(examples(a=200, b=100), 30, seed=seed)
+        chosen, rest = sampling.consecutive(examples(a=200, b=100), 30, seed=seed)
         numbers = {label: [int(str(example.text).split()[1]) for example in chosen if example.target == label]
                    for label in "ab"}  # fmt: skip
         assert {label: len(own) for label, own in numbers.items()} == {"a": 20, "b": 10}

@@ -39,7 +39,7 @@ def test_a_notable_share_is_remarked_on() -> None:
     assert notable.remark("train", fix="do it") == ["20.0% of the tokens of train are unknown words; do it"]
     assert notable.remarks() == [
         "20.0% of the tokens are unknown words",
-        "2 of 9 texts hold no word that the model knows: the answer is a guess",
+        "2 of 9 texts hold no word that the model knows: the prediction is a guess",
     ]
     assert sum([notable, notable], Tally()) == Tally(200, 40, 18, 4)
     assert Tally().remarks() == []

@@ -10,15 +10,15 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints, runs
 from lstmcli.types import Batch, WordFeatures
 
-JITTER = 0.1  # lengths are told apart to ± 10 %, so that the same texts do not meet in every epoch
+JITTER = 0.1  # lengths are blurred by ± 10 %, so that not the same texts are batched together in every epoch
 
 
 def shuffled(lengths: Ints, *, batch_tokens: int, seed: tuple[int, ...]) -> list[Ints]:
-    """Indices of each batch of one epoch; the seed decides all."""
+    """Indices of each batch of one epoch, in the order drawn by the seed."""
     random = np.random.default_rng(seed)
     order = np.argsort(-lengths * random.uniform(1 - JITTER, 1 + JITTER, len(lengths)), kind="stable")
     batches = _cut(lengths, order, batch_tokens)
-    return [batches[place] for place in random.permutation(len(batches))]
+    return [batches[index] for index in random.permutation(len(batches))]
 
 
 def by_length(lengths: Ints, *, batch_tokens: int) -> list[Ints]:

@@ -1,6 +1,6 @@
-"""Running text in windows: texts end to end, cut into columns that are read side by side, a window at a time.
+"""A token stream in windows: texts end to end, cut into columns that are read side by side, one window at a time.
 
-Nothing is dropped: columns differ in length by one at most, and the last window is a word longer for some.
+Nothing is dropped: columns differ in length by one at most, and the last window of some is one word longer.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.types import Batch
 
-COLUMN = 50_000  # words that a column has at least where it is scored, so that few begin without what came before
+COLUMN = 50_000  # words per column in scoring, at least, so that few words are scored without context
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Windows:
     """A stream cut up. begins: the column that starts at each, ``[column]``; cuts: where each window of a column begins
     and ends, ``[window + 1]``, with the last word of the longer columns beyond the last.
 
-    offset: where in the stream, which is read round, the first column begins.
+    offset: where in the stream the first column begins; after the end the stream begins again.
     """
 
     store: Store
@@ -37,15 +37,15 @@ class Windows:
         begin, end = self.cuts[number : number + 2]
         last = number == len(self) - 1
         lengths = np.minimum(self.lengths, self.lengths.max() if last else end) - begin
-        places = self.begins[:, None] + begin + np.arange(lengths.max())
-        return (places + self.offset) % len(self.store.ids), lengths
+        positions = self.begins[:, None] + begin + np.arange(lengths.max())
+        return (positions + self.offset) % len(self.store.ids), lengths
 
     def batch(self, number: int) -> Batch:
-        """The words of a window and those that follow each: the columns go on where the window before ended."""
-        places, lengths = self.positions(number)
-        there = np.arange(places.shape[1]) < lengths[:, None]
+        """The words of a window and the next word of each: columns continue where the previous window ended."""
+        positions, lengths = self.positions(number)
+        inside = np.arange(positions.shape[1]) < lengths[:, None]
         tokens, targets = (
-            torch.from_numpy(np.where(there, row[places], 0).astype(np.int64))
+            torch.from_numpy(np.where(inside, row[positions], 0).astype(np.int64))
             for row in (self.store.ids, self.store.known_targets)
         )
         return Batch(tokens, torch.from_numpy(lengths.astype(np.int64)), targets)
@@ -63,7 +63,7 @@ def windows(store: Store, *, columns: int, window: int, offset: int = 0) -> Wind
 
 
 def drawn(store: Store, *, batch_tokens: int, window: int, seed: tuple[int, ...]) -> Windows:
-    """The windows of one epoch, with as many columns as make a batch; the seed decides where the first begins."""
+    """The windows of one epoch, with as many columns as make a batch; the offset is drawn by the seed."""
     offset = int(np.random.default_rng(seed).integers(len(store.ids)))
     return windows(store, columns=max(1, batch_tokens // window), window=window, offset=offset)
 

@@ -1,4 +1,4 @@
-"""A look at the data before training: what would spoil the result is told while it is cheap to fix."""
+"""Check the data before training: report what would spoil the result while it is cheap to fix."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from lstmcli.data.batches.sampling import labels
 from lstmcli.errors import DataError
 from lstmcli.types import Example, SplitCheck
 
-RARE = 10  # a class of fewer training examples is told
-FEW = 3  # small classes that are told one by one
+RARE = 10  # a class of fewer training examples is reported
+FEW = 3  # small classes that are reported one by one
 SHOWN = 12  # names of a list
 
 
 def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[Ints, Ints]]) -> dict[str, SplitCheck]:
-    """A SplitCheck a split. lengths: of each text in tokens, and how many of them are read.
+    """One SplitCheck per split. lengths: of each text in tokens, and how many of them are read.
 
     Raises:
         DataError: only one class to train on, or no entity.
@@ -56,25 +56,25 @@ def _count(examples: Sequence[Example]) -> Counter[str]:
 
 
 def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
-    """What a careful reader would want to be told, in words."""
+    """The findings that the user should know, in words."""
     train = checked["train"]
-    told = [*label_names.remarks(train.labels), *_small(train)]
+    found = [*label_names.remarks(train.labels), *_small(train)]
     most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
     if most > 5 * least and not train.tagged:
-        told.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
+        found.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
     for name, split in checked.items():
         if split.tagged and not split.labels:
-            told.append(f"{name}: no entities; its scores say nothing")
+            found.append(f"{name}: no entities; its scores mean nothing")
         if split.duplicates:
-            told.append(f"{name}: {split.duplicates} texts repeat another of the split")
+            found.append(f"{name}: {split.duplicates} texts repeat another of the split")
         if split.in_train:
-            told.append(
+            found.append(
                 f"{name}: {split.in_train} texts are also in train; scores are flattered by at most "
                 f"{100 * split.in_train / split.examples:.1f} points"
             )
         if split.over:
-            told.append(f"{name}: {split.over} texts are longer than max_tokens")
-    return told
+            found.append(f"{name}: {split.over} texts are longer than max_tokens")
+    return found
 
 
 def _small(train: SplitCheck) -> list[str]:

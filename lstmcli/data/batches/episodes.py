@@ -20,20 +20,20 @@ from lstmcli.data.text.vocabulary import UNKNOWN
 from lstmcli.errors import DataError
 from lstmcli.types import Batch, Episode, Example
 
-MOST = 15  # texts per class that an episode is scored on, where nothing says how many
+MOST = 15  # query texts per class, where the number is not set
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A domain: where the different texts of each of its labels stand among the examples."""
+    """A domain: the indices of the different texts of each label."""
 
     domain: str
-    places: dict[str, Ints]
+    indices: dict[str, Ints]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """An episode by the places of its texts; targets count within the labels."""
+    """An episode by the indices of its texts; targets are indices into its labels."""
 
     domain: str
     labels: tuple[str, ...]
@@ -44,32 +44,49 @@ class Draw:
 
 
 def pools(examples: Sequence[Example]) -> list[Pool]:
-    """The domains of the examples; of texts that recur in a domain the first counts."""
+    """The domains of the examples; of equal texts in a domain the first."""
     found: dict[str, dict[str, list[int]]] = {}
     seen: set[tuple[str, object]] = set()
-    for place, example in enumerate(examples):
+    for index, example in enumerate(examples):
         if (example.domain, example.text) not in seen:
             seen.add((example.domain, example.text))
-            found.setdefault(example.domain, {}).setdefault(str(example.target), []).append(place)
+            found.setdefault(example.domain, {}).setdefault(str(example.target), []).append(index)
     return [
-        Pool(domain, {label: np.array(places) for label, places in sorted(labels.items())})
+        Pool(domain, {label: np.array(indices) for label, indices in sorted(labels.items())})
         for domain, labels in sorted(found.items())
     ]
 
 
-def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> list[Pool]:
+def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str], *, split: str | None = None) -> list[Pool]:
     """The pools of which episodes can be drawn, without the classes that have too few texts.
 
-    labels: what every domain must have where classes are not drawn.
+    labels: what every domain must have where classes are not drawn; split: the part of a training run that the pools
+    are of, none in ``evaluate``: the error proposes the options of the command.
 
     Raises:
         DataError: there is none.
     """
+    kept = _usable(found, config, labels)
+    if kept:
+        return kept
+    where = f"{len(found)} domains" if split is None else f"{split}: {len(found)} domains"
+    present = sorted({label for pool in found for label in pool.indices})
+    if config.ways is None and not set(present) & set(labels):
+        what = f"the data has the labels {', '.join(present)}, the model {', '.join(labels)}"
+        option = "--ways 2" if split is None else "--set episodes.ways=2"
+        raise DataError(what, where=where, fix=f"draw new classes for each task: {option}")
+    ways = f"{config.ways} classes" if config.ways else ", ".join(labels)
+    what = f"no domain has {config.shots} + {config.queries} different texts of each of {ways}"
+    raise DataError(what, where=where, fix=_fewer(found, config, labels, evaluating=split is None))
+
+
+def _usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> list[Pool]:
+    """As ``usable``; empty where there is none."""
     kept = []
     for pool in found:
         scarce = config.query == "natural" and config.ways is None  # a class may have few, if the domain has enough
         least = config.shots + (1 if scarce else config.queries)
-        rich = {label: places for label, places in pool.places.items() if len(places) >= least}
+        rich = {label: indices for label, indices in pool.indices.items() if len(indices) >= least}
         total = sum(map(len, rich.values()))
         if config.ways is None:
             rich = {label: rich[label] for label in labels if label in rich}
@@ -78,64 +95,58 @@ def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> li
             enough = len(rich) >= config.ways
         if enough:
             kept.append(Pool(pool.domain, rich))
-    if not kept:
-        there = sorted({label for pool in found for label in pool.places})
-        if config.ways is None and not set(there) & set(labels):
-            what = f"the data has {', '.join(there)}; the model tells {', '.join(labels)} apart"
-            raise DataError(what, where=f"{len(found)} domains", fix="draw new classes for each task: --ways 2")
-        ways = f"{config.ways} classes" if config.ways else f"all of {', '.join(labels)}"
-        raise DataError(
-            f"no domain has {config.shots} + {config.queries} different texts of each of {ways}",
-            where=f"{len(found)} domains",
-            fix="give more texts, or ask for fewer: --shots, or in a recipe episodes.shots and episodes.queries",
-        )
     return kept
 
 
+def _fewer(found: Sequence[Pool], config: Episodes, labels: Sequence[str], *, evaluating: bool) -> str:
+    """The options of the most texts per class that some domain has, first with fewer queries, then with fewer shots."""
+    smaller = [(config.shots, queries) for queries in range(config.queries - 1, 0, -1)]
+    smaller += [(shots, 1) for shots in range(config.shots - 1, 0, -1)]
+    for shots, queries in smaller:
+        if _usable(found, config.model_copy(update={"shots": shots, "queries": queries}), labels):
+            training = f"--set episodes.shots={shots} --set episodes.queries={queries}"
+            return f"give more texts, or learn from fewer: {f'--shots {shots}' if evaluating else training}"
+    return "give at least two different texts of each class in one domain"
+
+
 def with_queries(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> Episodes:
-    """The shape with as many queries, up to ``MOST``, as leave all domains usable that are so with one.
+    """The shape with the most queries, up to ``MOST``, with which as many domains are usable as with one.
 
     Raises:
         DataError: as ``usable``.
     """
-    few = config.model_copy(update={"queries": 1})
-    count = len(usable(found, few, labels))
-    for queries in range(MOST, 1, -1):
-        many = config.model_copy(update={"queries": queries})
-        try:
-            if len(usable(found, many, labels)) == count:
-                return many
-        except DataError:  # too many for any
-            continue
-    return few
+    one = config.model_copy(update={"queries": 1})
+    count = len(usable(found, one, labels))
+    shapes = (config.model_copy(update={"queries": queries}) for queries in range(MOST, 1, -1))
+    return next((shape for shape in shapes if len(_usable(found, shape, labels)) == count), one)
 
 
 def draws(found: Sequence[Pool], config: Episodes, *, count: int, seed: tuple[int, ...]) -> Iterator[Draw]:
-    """``count`` episodes; the seed decides all."""
+    """``count`` episodes, all drawn by the seed."""
     random = np.random.default_rng(seed)
     for _ in range(count):
         pool = found[int(random.integers(len(found)))]
-        labels = tuple(pool.places)
+        labels = tuple(pool.indices)
         if config.ways is not None:
-            labels = tuple(labels[place] for place in random.permutation(len(labels))[: config.ways])
+            labels = tuple(labels[index] for index in random.permutation(len(labels))[: config.ways])
         yield draw(pool, labels, config, random)
 
 
 def draw(pool: Pool, labels: tuple[str, ...], config: Episodes, random: Any) -> Draw:
     """One episode of these labels."""
-    mixed = [random.permutation(pool.places[label]) for label in labels]
-    support = [places[: config.shots] for places in mixed]
+    mixed = [random.permutation(pool.indices[label]) for label in labels]
+    support = [indices[: config.shots] for indices in mixed]
     if config.query == "balanced":
-        query = [places[config.shots : config.shots + config.queries] for places in mixed]
+        query = [indices[config.shots : config.shots + config.queries] for indices in mixed]
     else:
-        rest = np.concatenate([places[config.shots :] for places in mixed])
+        rest = np.concatenate([indices[config.shots :] for indices in mixed])
         chosen = set(random.permutation(rest)[: config.queries * len(labels)].tolist())
-        query = [np.array([place for place in places[config.shots :] if int(place) in chosen], int) for places in mixed]
+        query = [np.array([index for index in part[config.shots :] if int(index) in chosen], int) for part in mixed]
     return Draw(pool.domain, labels, *joined(support), *joined(query))
 
 
 def check_apart(support: Sequence[Example], examples: Sequence[Example], split: str) -> None:
-    """Raises DataError where a domain's own support is among the examples of the split, which are to be scored."""
+    """Raise DataError where a domain's fixed support is among the examples of the split, which are to be scored."""
     learned = {(example.domain, example.text) for example in support}
     if any((example.domain, example.text) in learned for example in examples):
         fix = "score another split: --split test; or draw new supports: --ways 2"
@@ -143,14 +154,14 @@ def check_apart(support: Sequence[Example], examples: Sequence[Example], split: 
 
 
 def with_support(pool: Pool, support: Pool, shots: int, *, offset: int, labels: Sequence[str]) -> Draw:
-    """All of a domain, to be scored after its own support. offset: of the domain's texts behind those of supports."""
-    learned = [support.places.get(label, np.zeros(0, int))[:shots] for label in labels]
-    scored = [pool.places.get(label, np.zeros(0, int)) + offset for label in labels]
+    """All of a domain, to be scored after its fixed support. offset: what is added to the indices of its texts."""
+    learned = [support.indices.get(label, np.zeros(0, int))[:shots] for label in labels]
+    scored = [pool.indices.get(label, np.zeros(0, int)) + offset for label in labels]
     return Draw(pool.domain, tuple(labels), *joined(learned), *joined(scored))
 
 
 def behind(one: Draw, offset: int) -> Draw:
-    """The episode where so many texts stand before those that it was drawn of."""
+    """The episode with the offset added to the index of every text."""
     return replace(one, support=one.support + offset, query=one.query + offset)
 
 
@@ -160,13 +171,13 @@ def shots(drawn: Sequence[Draw]) -> int:
 
 
 def kind(domain: str) -> str:
-    """What is asked of a domain: of ``books.t4`` it is ``t4``; of a plain name nothing in particular."""
+    """The kind of a domain: of ``books.t4`` it is ``t4``; of other names empty."""
     ending = domain.rpartition(".")[2]
     return ending if re.fullmatch(r"t\d", ending) else ""
 
 
 def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
-    """Of each kind of domain, and under "" of all together, the share that each label has."""
+    """The frequency of each label, as a fraction, by kind of domain; under "" of all domains together."""
     counts: dict[str, Counter[str]] = {"": Counter()}
     for example in examples:
         for group in {"", kind(example.domain)}:
@@ -176,28 +187,28 @@ def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
 
 
 def joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:
-    """The places of all classes together, and the class of each."""
+    """The indices of all classes together, and the class of each."""
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def collate(store: Store, drawn: Sequence[Draw], *, known: int | None = None) -> Episode:
     """Episodes of one shape as one, with a leading dimension of tasks.
 
-    known: of the words, those from this one on are known in a task's query only where its own support has them.
+    known: words from this id on are read in a query as unknown, unless the support of the task has them.
     """
     support = _stacked(store, [one.support for one in drawn], [one.support_targets for one in drawn])
     query = _stacked(store, [one.query for one in drawn], [one.query_targets for one in drawn])
     if known is not None:
         import torch
 
-        for learned, asked in zip(support.tokens, query.tokens, strict=True):
-            asked[(asked >= known) & ~torch.isin(asked, learned)] = UNKNOWN
+        for learned, scored in zip(support.tokens, query.tokens, strict=True):
+            scored[(scored >= known) & ~torch.isin(scored, learned)] = UNKNOWN
     return Episode(support, query, drawn[0].labels)
 
 
-def _stacked(store: Store, places: Sequence[Ints], targets: Sequence[Ints]) -> Batch:
+def _stacked(store: Store, indices: Sequence[Ints], targets: Sequence[Ints]) -> Batch:
     import torch
 
-    batch = batching.collate(store, np.concatenate(places))
-    shape = (len(places), len(places[0]))
+    batch = batching.collate(store, np.concatenate(indices))
+    shape = (len(indices), len(indices[0]))
     return Batch(batch.tokens.view(*shape, -1), batch.lengths.view(shape), torch.from_numpy(np.stack(targets)).long())

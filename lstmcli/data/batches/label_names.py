@@ -45,7 +45,7 @@ def _spaced(label: str) -> str:
 
 
 def _bare(label: str) -> str:
-    """The label in lower case without punctuation at its ends, and without what stands between letters."""
+    """The label in lower case without punctuation at its ends, and without blanks and signs between letters."""
     folded = _spaced(_visible(label).casefold())
     return _BETWEEN_LETTERS.sub("", folded.strip(".,;:!?\"'()[] ")) or folded
 
@@ -99,10 +99,10 @@ def _mistyped(counts: Mapping[str, int], *, mapped: bool) -> list[str]:
 
 
 def _one_edit(first: str, second: str) -> bool:
-    """True where one letter is left out, put in or another, or two neighbours are swapped."""
+    """True where one character is missing, added or replaced, or two neighbours are swapped."""
     if abs(len(first) - len(second)) > 1 or _key(first) == _key(second):
         return False
-    begin = next((place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), -1)
+    begin = next((index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), -1)
     if begin < 0:
         begin = min(len(first), len(second))
     first, second = first[begin:], second[begin:]
@@ -112,7 +112,7 @@ def _one_edit(first: str, second: str) -> bool:
 
 
 def _measured(counts: Mapping[str, int]) -> list[str]:
-    """Say where labels look like a number to predict."""
+    """Report labels that look like a number to predict."""
     values = [number(label) for label in counts]
     decimals = sum(value is not None and value % 1 != 0 for value in values)
     if None in values or decimals <= DECIMALS:

@@ -1,4 +1,4 @@
-"""Runs of a flat array: texts laid end to end, words' letters laid end to end."""
+"""Runs of a flat array: texts laid end to end, characters of words laid end to end."""
 
 from typing import Any
 

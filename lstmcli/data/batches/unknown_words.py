@@ -1,4 +1,4 @@
-"""Unknown words: how many tokens of a data set are unknown, and when that deserves a remark."""
+"""Unknown words: how many tokens of a data set are unknown, and when to report it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text.vocabulary import END, UNKNOWN
 
-NOTABLE = 0.2  # share of tokens from which on a remark is made
+NOTABLE = 0.2  # fraction of unknown tokens from which on they are reported
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class Tally:
         )
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """Unknown tokens per token."""
         return self.unknown / max(1, self.tokens)
 
     def remark(self, name: str = "", *, fix: str = "") -> list[str]:
-        """The share of unknown tokens, where it is notable. name: of the split; fix: options that lower the share."""
-        if self.share < NOTABLE:
+        """The fraction of unknown tokens, where it is notable. name: of the split; fix: options that lower it."""
+        if self.fraction < NOTABLE:
             return []
-        return [f"{self.share:.1%} of the tokens{name and f' of {name}'} are unknown words{fix and f'; {fix}'}"]
+        return [f"{self.fraction:.1%} of the tokens{name and f' of {name}'} are unknown words{fix and f'; {fix}'}"]
 
     def remarks(self) -> list[str]:
-        """What predictions for these texts are worth: the share of unknown tokens, and texts without a known word."""
+        """The limits of predictions for these texts: the fraction of unknown tokens, and texts without a known word."""
         if not self.unread:
             return self.remark()
-        unread = f"{self.unread:,} of {self.texts:,} texts hold no word that the model knows: the answer is a guess"
+        unread = f"{self.unread:,} of {self.texts:,} texts hold no word that the model knows: the prediction is a guess"
         return [*self.remark(), unread]
 
 

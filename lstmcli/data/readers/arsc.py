@@ -2,19 +2,19 @@
 
 Yu et al. (2018), "Diverse Few-Shot Text Classification with Multiple Metrics". A review is positive in task ``t2``,
 ``t4`` or ``t5`` where it has at least so many stars. The benchmark names the threshold with each task, so every text
-opens with it as a word: without it nobody could tell what is asked. An example's domain is ``books.t4``.
+opens with it as a word: without it the label would not be defined. An example's domain is ``books.t4``.
 
 Two layouts: the authors' files (``books.t4.train``, text, tab, 1 or -1) and ``arsc.parquet``; both beside the lists
 ``workspace.filtered.list`` and ``workspace.target.list``. The splits:
 
-    train       the train rows of the 19 training domains; of those that have none (music and video in the copies that
-                are known) the dev and test rows, on which the benchmark measures nothing
+    train       the train rows of the 19 training domains; of those that have none (music and video in the known
+                copies) the dev and test rows, which the benchmark does not score
     validation  the dev rows of the other training domains
     support     the five and five texts of each target task
     test        the test rows of the target tasks
 
-Texts that also stand anywhere in a target domain are left out of train and validation, texts of train out of
-validation, and texts of the support out of test; how many, is noted.
+Texts that also occur in a target domain are left out of train and validation, texts of train out of validation, and
+texts of the support out of test; a note counts them.
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ SPLITS = ("train", "validation", "support", "test")
 
 @dataclass(frozen=True, slots=True)
 class _Review:
-    """A row as the authors have it; part: train, dev or test."""
+    """A row of the authors' files; part: train, dev or test."""
 
     text: str
     label: str
@@ -79,25 +79,25 @@ def read(root: Path, split: str, options: Data) -> Rows:
             bad.append((review.where, problem))
         elif review.domain in known:
             reviews.append(review)
-    parts = _parted(reviews, targets)
+    parts = _by_split(reviews, targets)
     chosen, dropped = _without_repeats(split, parts, {review.text for review in reviews if review.domain in targets})
     notes = [f"{split}: {count} texts left out {why}" for why, count in dropped.items()]
     if split == "train":
         lacking = sorted({review.domain for review in chosen if review.part != "train"})
         if lacking:
-            notes.append(f"train: no train file of {', '.join(lacking)}; their dev and test rows stand in")
-    wanted = [review for review in chosen if not options.domains or review.task in options.domains]
-    examples = [Example(f"{r.threshold} {r.text}", r.label, r.task, r.where) for r in wanted]
+            notes.append(f"train: no train file of {', '.join(lacking)}; their dev and test rows are used instead")
+    selected = [review for review in chosen if not options.domains or review.task in options.domains]
+    examples = [Example(f"{r.threshold} {r.text}", r.label, r.task, r.where) for r in selected]
     return Rows(examples, bad, tuple(notes))
 
 
-def _parted(reviews: list[_Review], targets: list[str]) -> dict[str, list[_Review]]:
+def _by_split(reviews: list[_Review], targets: list[str]) -> dict[str, list[_Review]]:
     """The reviews of each split."""
     trained = {review.domain for review in reviews if review.part == "train"}
     parts: dict[str, list[_Review]] = {split: [] for split in SPLITS}
     for review in reviews:
         if review.domain in targets:
-            name = {"train": "support", "test": "test"}.get(review.part)  # dev: for the authors' own choices
+            name = {"train": "support", "test": "test"}.get(review.part)  # dev: for choosing hyperparameters
         elif review.domain in trained:
             name = {"train": "train", "dev": "validation"}.get(review.part)
         else:
@@ -108,7 +108,7 @@ def _parted(reviews: list[_Review], targets: list[str]) -> dict[str, list[_Revie
 
 
 def _without_repeats(split: str, parts: dict[str, list[_Review]], held: set[str]) -> tuple[list[_Review], Counter[str]]:
-    """The split without texts that another part must not share with it, and how many those were.
+    """The split without texts that must not occur in two parts, and how many were left out.
 
     held: the texts of the target domains.
     """
@@ -117,11 +117,11 @@ def _without_repeats(split: str, parts: dict[str, list[_Review]], held: set[str]
     chosen, dropped = [], Counter[str]()
     for review in parts[split]:
         if split in ("train", "validation") and review.text in held:
-            dropped["that also stand in a target domain"] += 1
+            dropped["that also occur in a target domain"] += 1
         elif review.text in learned:
-            dropped["that also stand in train"] += 1
+            dropped["that also occur in train"] += 1
         elif (review.task, review.text) in support:
-            dropped["that also stand in their task's support"] += 1
+            dropped["that also occur in their task's support"] += 1
         else:
             chosen.append(review)
     return chosen, dropped

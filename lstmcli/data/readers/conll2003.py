@@ -1,4 +1,4 @@
-"""CoNLL-2003 named entities: persons, locations, organisations, other names; and a user's own files in columns.
+"""CoNLL-2003 named entities: persons, locations, organisations, other names; and the user's files in columns.
 
 Tjong Kim Sang & De Meulder (2003). Two layouts: column files (``train.txt``, ``valid.txt``, ``test.txt``; any tag
 scheme, any types of entity), and the hub's ``lhoestq/conll2003``, parquet with ``tokens`` and numbered ``ner_tags``.
@@ -23,7 +23,7 @@ SPECIMEN = {
 NUMBERED = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")  # the hub's ner_tags
 
 
-HUBS = (HUB.replace("/", "--"), "conll2003")  # folders in which numbers are those of the hub's set
+HUBS = (HUB.replace("/", "--"), "conll2003")  # folders whose tag numbers are those of the data set on the hub
 
 
 def splits(root: Path) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def splits(root: Path) -> tuple[str, ...]:
 
 
 def fits(root: Path) -> bool:
-    """True where the file or folder holds words and tags, or texts with marked entities."""
+    """True where the file or folder holds words and tags, or texts with annotated entities."""
     return any(_fits(path) for paths in _files(root).values() for path in paths)
 
 
@@ -53,8 +53,8 @@ def read(root: Path, split: str, options: Data) -> Rows:
     like = conll_format.layout_of(train, options) if path != train and not _in_rows(train) else None
     rows = conll_format.read(path, options, like)
     others = [other.name for other in conll_format.candidates(root).get(split, ()) if other != path]
-    aside = (f"not read: {', '.join(others)} (read: {path.name})",) if others else ()
-    return replace(rows, notes=(*rows.notes, *aside))
+    unread = (f"not read: {', '.join(others)} (read: {path.name})",) if others else ()
+    return replace(rows, notes=(*rows.notes, *unread))
 
 
 def _files(root: Path) -> dict[str, tuple[Path, ...]]:

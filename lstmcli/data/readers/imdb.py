@@ -2,7 +2,7 @@
 
 Maas et al. (2011), "Learning Word Vectors for Sentiment Analysis". Three layouts: the original ``aclImdb`` folder
 (``train/pos/0_9.txt``), parquet with columns ``text`` and ``label`` (0 negative, 1 positive), and the hub's
-``stanfordnlp/imdb``, which is such parquet. File names and the ``id`` column hold the stars: neither is read as text.
+``stanfordnlp/imdb``, which is such parquet. File names and the ``id`` column contain the stars: neither is read.
 """
 
 from pathlib import Path
@@ -22,8 +22,8 @@ SPECIMEN = {
 }
 LABELS = {"neg": "negative", "pos": "positive"}
 SPLITS = ("train", "test")
-TOGETHER = True  # reviews of one film stand side by side, in each class
-UNLABELLED = "unlabelled"  # 50,000 reviews more, for language models
+TOGETHER = True  # reviews of one film are neighbours, in each class
+UNLABELLED = "unlabelled"  # 50,000 further reviews
 
 
 def splits(root: Path) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def splits(root: Path) -> tuple[str, ...]:
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """All reviews of the split; of the unlabelled ones, if they are there, their texts.
+    """All reviews of the split; of the unlabelled ones, if present, their texts.
 
     Raises:
         DataError: the split is not there.
@@ -66,13 +66,13 @@ def _folder(folder: Path) -> Rows:
 
 
 def _number(path: Path) -> tuple[int, str]:
-    """Where a review stands in the order of films: ``1000_4.txt`` comes after ``999_7.txt``."""
+    """The sort key of a review, in the order of films: ``1000_4.txt`` comes after ``999_7.txt``."""
     number = path.stem.partition("_")[0]
     return (int(number) if number.isdigit() else 0, path.name)
 
 
 def _texts(folder: Path, label: str | None) -> Rows:
-    """A text a file."""
+    """One text per file."""
     found, bad = [], []
     for path in sorted(folder.glob("*.txt"), key=_number):
         try:

@@ -1,7 +1,7 @@
-"""What the intent data sets share: classes, not texts, are divided between the splits.
+"""What the intent data sets have in common: classes, not texts, are divided between the splits.
 
-A few-shot learner is scored on classes that it has never seen, so every class lies whole in one split; a fixed seed
-draws which.
+A few-shot learner is scored on classes that it has never seen, so every class is in one split, drawn by a fixed
+seed.
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ from lstmcli.config import Data
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
-SEED = 0  # of the parting: a constant of the benchmark, whatever the seed of a run
+SEED = 0  # of the split: a constant of the benchmark, independent of the seed of a run
 
 
 def split_classes(classes: Iterable[str], sizes: dict[str, int]) -> dict[str, frozenset[str]]:
-    """The classes of each split; sizes: how many, where the first split takes what the others leave."""
+    """The classes of each split; sizes: how many, the first split takes the remainder."""
     order = sorted(set(classes))
-    drawn = [order[place] for place in np.random.default_rng(SEED).permutation(len(order))]
+    drawn = [order[index] for index in np.random.default_rng(SEED).permutation(len(order))]
     parts = {}
     for split, size in reversed(sizes.items()):
         size = size if len(order) == sum(sizes.values()) else len(order) // len(sizes)  # a part of the data set
@@ -39,11 +39,11 @@ def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], roo
     if options.domains:
         raise DataError("this data set has no domains", where=f"data.domains: {options.domains}", fix="leave them out")
     classes = split_classes((str(example.target) for example in found.examples), sizes)
-    told = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
+    counts = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
     examples = [example for example in _once(found.examples) if example.target in classes[split]]
-    return Rows(examples, found.bad, (f"{split}: its classes are in no other split ({told})",))
+    return Rows(examples, found.bad, (f"{split}: its classes are in no other split ({counts})",))
 
 
 def _once(examples: list[Example]) -> list[Example]:
-    """Each text once: some stand in two of the source's files, a few under two intents."""
+    """Each text once: some are in two of the source's files, a few under two intents."""
     return list({example.text: example for example in reversed(examples)}.values())[::-1]

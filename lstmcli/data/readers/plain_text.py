@@ -1,4 +1,4 @@
-"""Running text of a user's own, without labels: a line of plain text a text, or a column of a table.
+"""The user's texts without labels: plain text with one text per line, or a column of a table.
 
 One file, or a folder with train, validation and test files.
 """
@@ -31,9 +31,9 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def read_files(paths: Sequence[Path], options: Data) -> Rows:
-    """The texts of the files, their labels unread; of files in columns the sentences, their tags unread.
+    """The texts of the files, without labels; of files in columns the sentences, without tags.
 
-    Blank lines of plain text part nothing and are passed over.
+    Blank lines of plain text are skipped and separate nothing.
     """
     found, bad = [], []
     in_columns = [path for path in paths if conll_format.looks_like(path)]

@@ -1,7 +1,7 @@
-"""Penn Treebank as language models read it: a sentence a line, small letters, N for numbers, <unk> for rare words.
+"""Penn Treebank as language models read it: one sentence per line, lower case, N for numbers, <unk> for rare words.
 
 Marcus et al. (1993), the Wall Street Journal's part, as Mikolov et al. (2010) prepared it: 929,589 words to train on
-and 82,430 to test, each line's end counted as one, in a vocabulary of 10,000.
+and 82,430 to test, with the end of each line, in a vocabulary of 10,000.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Texts and labels of a user's own: one file, or a folder with train, validation and test files, or with one folder per
+"""The user's texts and labels: one file, or a folder with train, validation and test files, or with one folder per
 class. A file of any name is the split ``train``. Any number of classes; labels are words or numbers.
 """
 
@@ -45,8 +45,8 @@ def read(root: Path, split: str, options: Data) -> Rows:
                 bad.append((f"{path}:{row.line}", problem or label_problem))
             elif not options.domains or domain in options.domains:
                 examples.append(Example(text, label, domain, f"{path}:{row.line}"))
-    remark = folders.left_aside(root, found) if split == "train" else ""
-    return Rows(examples, bad, (remark,) if remark else ())
+    note = folders.unread(root, found) if split == "train" else ""
+    return Rows(examples, bad, (note,) if note else ())
 
 
 def _folders(labelled: dict[str, list[Path]], options: Data) -> Rows:

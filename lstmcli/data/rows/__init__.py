@@ -1,6 +1,6 @@
 """Rows of a table, one at a time: delimited text, JSON, parquet, workbooks, and plain text with one text per line.
 
-A row that cannot be read comes as a Row with a problem, so that the caller reports it and goes on, or stops. Memory
+A row that cannot be read becomes a Row with a problem, so that the caller reports it and continues, or stops. Memory
 does not grow with the file, but for workbooks.
 """
 
@@ -34,20 +34,20 @@ TYPED = (".parquet", ".arrow", ".feather", ".xlsx", ".ods")
 TABLES = (*DELIMITED, *JSON, *TYPED)  # with columns
 LINES = ".txt"
 ENDINGS = (*TABLES, LINES)
-SOUGHT = 1024  # rows among which one must have the columns
+SEARCHED = 1024  # first rows, of which one must have the columns
 STDIN = "standard input"
-FASTTEXT = "__label__"  # what opens each label of a line in fastText's format
+FASTTEXT = "__label__"  # prefix of each label of a line in fastText's format
 
 
 def stream(path: Path | None, data: Data, *, kind: str = "", labelled: bool = False) -> Iterator[Row]:
     """The rows of the file, of standard input where path is none; ``data.text_column`` holds the text.
 
-    kind: the ending that tells the format, for input without one; "": the file's own, for standard input ``.txt``.
+    kind: the ending that names the format, for input without one; "": the file's own, for standard input ``.txt``.
     labelled: the label's column is needed too. Columns may be named by their number from 1, and several columns that
     commas join make one text.
 
     Raises:
-        DataError: the file cannot be opened or is empty, its format cannot be told, or it lacks a column.
+        DataError: the file cannot be opened or is empty, its format is not known, or it lacks a column.
     """
     needed = [data.text_column, *([data.label_column] if labelled else [])]
     yield from _chosen(_rows(path, data, needed, kind), needed, str(path or STDIN))
@@ -70,7 +70,7 @@ def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> It
                 else:
                     yield from delimited.read(file, data, needed, where, ending=kind, arrived=arrived)
         elif path is None or kind not in TYPED:
-            what = f"'{kind}' is not a kind of table" if kind else "the name has no ending that tells the format"
+            what = f"'{kind}' is not a kind of table" if kind else "the name has no ending that names the format"
             fix = f"give {', '.join(ENDINGS)}, compressed or not; predict takes the format too: --format csv"
             raise DataError(what, where=where, fix=fix)
         elif kind in (".xlsx", ".ods"):
@@ -80,7 +80,7 @@ def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> It
 
 
 def _kind(first: bytes, ending: str, path: Path | None) -> str:
-    """The ending that tells the format: by the first bytes, by the name, or by the first character."""
+    """The ending that names the format: by the first bytes, by the name, or by the first character."""
     kind = kind_of(first, ending or ("" if path else LINES), path)
     return ".json" if not kind and first.lstrip()[:1] in (b"{", b"[") else kind
 
@@ -91,7 +91,7 @@ def is_table(path: Path) -> bool:
         with opened(path) as (raw, ending):
             first = raw.peek(SAMPLE)
     except DataError:
-        return path.suffix.lower() in (*TABLES, *COMPRESSED)  # reading it tells what is wrong
+        return path.suffix.lower() in (*TABLES, *COMPRESSED)  # reading it reports what is wrong
     kind = _kind(first, ending, path)
     return kind in TABLES or (kind == LINES and first.startswith(FASTTEXT.encode()))
 
@@ -110,7 +110,7 @@ def whole_text(path: Path, data: Data) -> tuple[str, str]:
 
 def names(path: Path, data: Data, *, kind: str = "") -> list[str]:
     """The names of a table's columns; none of plain text. Raises DataError where the file cannot be read."""
-    found = islice(_rows(path, data, [data.text_column], kind), SOUGHT)
+    found = islice(_rows(path, data, [data.text_column], kind), SEARCHED)
     known = dict.fromkeys(name for row in found for name in row.values)
     return [] if _is_plain(path, kind) else list(known)
 
@@ -122,17 +122,17 @@ def _is_plain(path: Path, kind: str) -> bool:
 
 
 def _texts(file: TextIO, data: Data) -> Iterator[Row]:
-    """Lines of plain text. Where they open with labels as fastText has them, these are read as labels."""
+    """Lines of plain text. Labels in fastText's format at the beginning of a line are read as labels."""
     lines = enumerate(file, 1)
     first = next(lines, None)
     if first is None:
         return
-    marked = first[1].startswith(FASTTEXT)
+    has_labels = first[1].startswith(FASTTEXT)
     for number, line in chain([(1, first[1].removeprefix("\ufeff"))], lines):
         text = line.rstrip("\r\n")
         if broken(text):
             yield Row(number, number, problem=not_decoded(file))
-        elif marked:
+        elif has_labels:
             yield Row(number, number, _fasttext(text, data))
         else:
             yield Row(number, number, {data.text_column: text})
@@ -148,7 +148,7 @@ def _fasttext(line: str, data: Data) -> dict[str, object]:
 
 
 def _chosen(rows: Iterator[Row], needed: Sequence[str], where: str) -> Iterator[Row]:
-    """The rows, with what was asked for under the names that it was asked for by.
+    """The rows, with the needed columns under the names in ``needed``.
 
     Raises:
         DataError: none of the first rows has a column that is needed.
@@ -160,7 +160,7 @@ def _chosen(rows: Iterator[Row], needed: Sequence[str], where: str) -> Iterator[
         held.append(row)
         found |= dict.fromkeys(row.values)
         chosen = {name: meant for name in needed if (meant := columns(name, list(found)))}
-        if len(chosen) == len(needed) or len(held) == SOUGHT:
+        if len(chosen) == len(needed) or len(held) == SEARCHED:
             break
     for name, option in zip(needed, ("--text-column", "--label-column"), strict=False):
         if found and name not in chosen:

@@ -60,7 +60,7 @@ def _rows(records: Iterator[Record], dialect: Dialect, names: list[str], line: i
         if not cells and not problem:  # a blank line
             continue
         number += 1
-        names = names or [str(place) for place in range(1, len(cells) + 1)]
+        names = names or [str(number) for number in range(1, len(cells) + 1)]
         if dialect.label is not None and dialect.label >= len(names):
             dialect = replace(dialect, label=None)
         span = f"lines {begun} to {line}"

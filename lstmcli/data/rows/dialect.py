@@ -1,4 +1,4 @@
-"""How a table of delimited text is written: its delimiter, its quotation marks, and whether it has a header.
+"""The dialect of a table of delimited text: its delimiter, its quotation marks, and whether it has a header.
 
 Detected from the first lines. The names of the columns that are needed decide, where the header has them; else the
 delimiter that cuts all lines into as many columns. General-purpose detectors do not know the names, and take another
@@ -18,7 +18,6 @@ from lstmcli.errors import DataError
 
 DELIMITERS = (",", "\t", ";", "|")
 NAMED = {",": "comma", "\t": "tab", ";": "semicolon", "|": "vertical bar"}
-FAULTY = 0.1  # share of lines that may not fit a delimiter
 LONG = 60  # characters that no column's name has
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SINGLE = "'"
@@ -74,7 +73,7 @@ class _Try:
 def detect(lines: Sequence[str], data: Data, needed: Sequence[str], where: str, *, tab: bool, whole: bool) -> Dialect:
     """The dialect of a table that begins with the lines.
 
-    needed: columns that must be there; tab: the file's name says that tabs separate columns; whole: the lines are the
+    needed: columns that must be there; tab: by the name of the file, tabs separate columns; whole: the lines are the
     whole file.
 
     Raises:
@@ -92,8 +91,8 @@ def detect(lines: Sequence[str], data: Data, needed: Sequence[str], where: str, 
     rivals = [one for one in tries if one.rank[1:] == best.rank[1:] and len(one.first) > 1 and one is not best]
     if best.named < min(1, len(needed)) and rivals and len(best.first) > 1:
         found = " and ".join(NAMED.get(one.dialect.delimiter, one.dialect.delimiter) for one in (best, *rivals))
-        fix = f"say which: --set data.delimiter='{_typed(best.dialect.delimiter)}'"
-        raise DataError(f"cannot tell what separates the columns: {found} fit equally well", where=where, fix=fix)
+        fix = f"name it: --set data.delimiter='{_typed(best.dialect.delimiter)}'"
+        raise DataError(f"the delimiter is ambiguous: {found} fit equally well", where=where, fix=fix)
     return _headed(best, body, data, needed, where)
 
 
@@ -176,7 +175,8 @@ def _fit(dialect: Dialect, body: Sequence[str], needed: Sequence[str], *, whole:
     for number, (lines, cells, problem) in enumerate(table):
         cut = problem and not whole and number == len(table) - 1  # the cell may end after the lines that were read
         swallowed = rows_within(dialect, lines, len(first), values) if len(lines) > 1 else 0
-        faults += len(lines) * bool(swallowed or (problem and not cut) or (not problem and len(cells) != len(first)))
+        if swallowed or (problem and not cut) or (not problem and len(cells) != len(first)):
+            faults += len(lines)
     return _Try(dialect, first, sum(name in first and not name.isdigit() for name in needed), faults, len(body))
 
 
@@ -250,17 +250,17 @@ def _headed(best: _Try, body: Sequence[str], data: Data, needed: Sequence[str], 
 
 
 def _a_value(first: Sequence[str], needed: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """True where the name of the label column is a label of other rows: a row was taken for the header."""
+    """True where the name of the label column is a label of other rows: the first row is no header."""
     if len(needed) < 2 or needed[1] not in first:
         return False
-    place = list(first).index(needed[1])
-    return any(cells[place].strip() == needed[1] for cells in rest)
+    index = list(first).index(needed[1])
+    return any(cells[index].strip() == needed[1] for cells in rest)
 
 
 def _looks_like_data(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     """True where a cell of the first row is a number, a long text, or a value that its column repeats."""
-    for place, name in enumerate(first):
-        values = Counter(cells[place].strip() for cells in rest)
+    for index, name in enumerate(first):
+        values = Counter(cells[index].strip() for cells in rest)
         if NUMBER.fullmatch(name) or len(name) > LONG or values[name] > 0 < len(name):
             return True
     return False
@@ -270,6 +270,6 @@ def _guessed(rest: Sequence[Sequence[str]]) -> tuple[int, int]:
     """The columns of the text and of the label: the one with the longest cells, and of the others the one with the
     fewest different cells, but more than one."""
     columns = list(zip(*rest, strict=False))
-    text = max(range(len(columns)), key=lambda place: sum(map(len, columns[place])), default=0)
-    others = [place for place in range(len(columns)) if place != text and len(set(columns[place])) > 1]
-    return text, min(others, key=lambda place: len(set(columns[place])), default=0)
+    text = max(range(len(columns)), key=lambda index: sum(map(len, columns[index])), default=0)
+    others = [index for index in range(len(columns)) if index != text and len(set(columns[index])) > 1]
+    return text, min(others, key=lambda index: len(set(columns[index])), default=0)

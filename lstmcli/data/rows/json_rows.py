@@ -29,16 +29,17 @@ def _values(file: TextIO) -> Iterator[tuple[int, Any, str]]:
     first: list[str] = []
     for number, line in lines:
         held.append((number, line))
-        first += [text] if (text := line.strip(BLANK)) else []
+        if text := line.strip(BLANK):
+            first.append(text)
         if len(first) == 2:
             break
-    if _a_row_a_line(*first, *[""] * (2 - len(first))):
+    if _one_row_per_line(*first, *[""] * (2 - len(first))):
         yield from _by_line(file, chain(held, lines))
     else:
         yield from _document(chain((line for _, line in held), (line for _, line in lines)))
 
 
-def _a_row_a_line(first: str, second: str) -> bool:
+def _one_row_per_line(first: str, second: str) -> bool:
     """Whether each line is a row by itself, by the first two that are not blank; else the file is one document."""
     value = _parsed(first)
     if isinstance(value, dict):
@@ -49,7 +50,7 @@ def _a_row_a_line(first: str, second: str) -> bool:
 
 
 def _is_pair(value: Any) -> bool:
-    """True for a row as spaCy writes it: a text, and an object of what is marked in it."""
+    """True for a row as spaCy writes it: a text, and an object of its annotations."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
 
 
@@ -77,7 +78,7 @@ def _wrapped(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _row_like(value: dict[str, Any]) -> bool:
-    """True where the object is a row itself, a text with marked spans, say."""
+    """True where the object is a row itself, such as a text with annotated spans."""
     return isinstance(value.get("text"), str) or "tokens" in value
 
 
@@ -95,35 +96,35 @@ def _by_line(file: TextIO, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[i
 
 
 def _document(lines: Iterator[str]) -> Iterator[tuple[int, Any, str]]:
-    """The elements of an array, one at a time, or objects one after the other, over as many lines as they like.
+    """The elements of an array, one at a time, or objects one after the other, each over any number of lines.
 
     After a fault nothing more can be read: it is the last row.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_once)
-    text, place, line = "", 0, 1
+    text, position, line = "", 0, 1
     array = False
     while True:
-        while place < len(text) and text[place] in BLANK + ",":
-            line += text[place] == "\n"
-            place += 1
-        if place < len(text) and not array and text[place] == "[":
-            array, place = True, place + 1
+        while position < len(text) and text[position] in BLANK + ",":
+            line += text[position] == "\n"
+            position += 1
+        if position < len(text) and not array and text[position] == "[":
+            array, position = True, position + 1
             continue
-        if place < len(text) and array and text[place] == "]":
+        if position < len(text) and array and text[position] == "]":
             return
         try:
-            value, end = decoder.raw_decode(text, place)
+            value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             more = "".join(islice(lines, max(64, len(text) // 64)))  # twice as much, about
             if more:
-                text, place = text[place:] + more, 0
+                text, position = text[position:] + more, 0
                 continue
-            if place < len(text) or array:
-                reason = str(error) if place < len(text) else "the array is not closed"
+            if position < len(text) or array:
+                reason = str(error) if position < len(text) else "the array is not closed"
                 yield line, None, f"not JSON: {reason}; what follows is lost"
             return
         rows = None if array or not isinstance(value, dict) else _wrapped(value)
-        line += text.count("\n", place, end)
-        place = end
+        line += text.count("\n", position, end)
+        position = end
         for one in [value] if rows is None else rows:
             yield line, one, ""

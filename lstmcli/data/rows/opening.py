@@ -32,12 +32,12 @@ KNOWN = {
     b"<html": "a web page",
 }
 CONTROL = bytes(code for code in range(32) if code not in b"\t\n\f\r\x1b")
-MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
-    """The bytes of a file, decompressed, or of standard input, and the ending that tells their format.
+    """The bytes of a file, decompressed, or of standard input, and the ending that names their format.
 
     The ending is the file's in lower case, without that of a compression; one member of a .zip is the file.
 
@@ -51,7 +51,7 @@ def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
     where = str(path)
     try:
         if path.is_dir():
-            raise DataError("a folder stands where a file is expected", where=where, fix="give a file inside it")
+            raise DataError("a folder, not a file", where=where, fix="give a file inside it")
         if not path.exists():
             raise DataError("there is no such file", where=where, fix=near_path(path) or "check the path")
         with path.open("rb", buffering=SAMPLE) as plain:
@@ -123,7 +123,7 @@ def kind_of(first: bytes, ending: str, path: Path | None) -> str:
 
 @contextmanager
 def decoded(stream: io.BufferedReader, first: bytes, data: Data, where: str) -> Iterator[TextIO]:
-    """The stream, which stays open, as text with its line ends. Bytes that the encoding lacks come as surrogates.
+    """The stream, which stays open, as text with its line ends. Bytes that the encoding lacks become surrogates.
 
     Raises:
         DataError: binary data.
@@ -137,8 +137,8 @@ def decoded(stream: io.BufferedReader, first: bytes, data: Data, where: str) -> 
 
 
 def _encoding(first: bytes, where: str) -> str:
-    """UTF-8 unless a byte-order mark, or zeros at every other byte, tell otherwise."""
-    for mark, encoding in MARKS.items():
+    """UTF-8 unless there is a byte-order mark, or every other byte is zero."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
         if first.startswith(mark):
             return encoding
     for magic, name in KNOWN.items():
@@ -155,7 +155,7 @@ def _encoding(first: bytes, where: str) -> str:
 
 
 def broken(text: str) -> bool:
-    """True where the text came of bytes that its encoding does not have."""
+    """True where the text was decoded from bytes that its encoding does not have."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

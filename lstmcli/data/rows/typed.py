@@ -38,7 +38,7 @@ def arrow(path: Path) -> Iterator[Row]:
         with memory_map(str(path)) as source:
             try:
                 file = ipc.open_file(source)
-                batches = (file.get_batch(place) for place in range(file.num_record_batches))
+                batches = (file.get_batch(index) for index in range(file.num_record_batches))
             except (ArrowException, ValueError):
                 source.seek(0)
                 batches = file = ipc.open_stream(source)
@@ -59,8 +59,8 @@ def _rows(batches: Iterator[Any], schema: Any) -> Iterator[Row]:
     number = 0
     for batch in batches:
         for name in short:  # 0.7, not 0.699999988079071
-            place = batch.schema.get_field_index(name)
-            batch = batch.set_column(place, name, batch.column(place).cast(pa.string()).cast(pa.float64()))
+            index = batch.schema.get_field_index(name)
+            batch = batch.set_column(index, name, batch.column(index).cast(pa.string()).cast(pa.float64()))
         for values in batch.to_pylist():
             number += 1
             for name, known in classes.items():
@@ -116,6 +116,6 @@ def sheet(content: bytes, where: str, *, header: bool | None) -> Iterator[Row]:
         if not names and header is not False:
             names = check_names([str(cell).strip() for cell in cells], where)
             continue
-        names = names or [str(place) for place in range(1, len(cells) + 1)]
+        names = names or [str(number) for number in range(1, len(cells) + 1)]
         number += 1
         yield Row(line, number, dict(zip(names, cells, strict=False)))

@@ -1,4 +1,4 @@
-"""The first lines of a file, cut into columns, and what the values of each column tell of it."""
+"""The first lines of a file, cut into columns, and what the values of each column show of it."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from lstmcli import tags
 DOCUMENT = "-DOCSTART"
 COMMENT = "#"
 INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-MOST = 0.9  # share of the lines that must count for a column to be a count
+MOST = 0.9  # fraction of the lines that must count for a column to be a count
 FEW = 60  # distinct values that a column of parts of speech has at most
 _BLANKS = re.compile(r"[ \t]+")  # other white space may be part of a word
 _NUMBER = re.compile(r"\d+(?:[-.]\d+)?")  # of a word; 3-4 and 5.1 in CoNLL-U
@@ -25,7 +25,7 @@ class Survey:
     """The first lines of a file, cut into columns.
 
     blocks: the lines that have as many columns as most; counts: the values of each of those columns; notations: of the
-    columns that hold tags; steady: the share of lines that the blocks hold; first, odd, header: the numbers of the
+    columns that hold tags; steady: the fraction of lines that the blocks hold; first, odd, header: the numbers of the
     first line, of the first that has another number of columns, and of one that names the columns, or 0.
     """
 
@@ -72,7 +72,7 @@ def survey(lines: Sequence[str], separator: str | None = None) -> Survey:
     counts = [Counter(cell.strip(INVISIBLE) for cell in column) for column in zip(*rows, strict=True)]
     found = {column: notation for column, values in enumerate(counts) if (notation := tags.notation(values))}
     numbers = [(number, len(cells)) for block in blocks for number, cells in block]
-    odd = next((number for number, own in numbers if own != width), 0)
+    odd = next((number for number, count in numbers if count != width), 0)
     steady = len(rows) / max(1, len(numbers))
     first = numbers[0][0] if numbers else 1
     return Survey(separator, width, list(filter(None, even)), counts, found, steady, first, odd, header)
@@ -102,20 +102,20 @@ def _separator(lines: Sequence[str]) -> str:
 
 
 def _evenness(blocks: Sequence[Block]) -> float:
-    """The share of lines that have as many columns as most, if that is more than one."""
+    """The fraction of lines that have as many columns as most, if that is more than one."""
     widths = Counter(len(found) for block in blocks for _, found in block)
     return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
 
 
 def _blocks(lines: Sequence[str], separator: str) -> list[Block]:
-    """The lines between blank lines and lines that begin documents; what may be no word of its own is left out."""
+    """The lines between blank lines and lines that begin documents; ranges of words are left out."""
     found: list[Block] = [[]]
     for number, line in enumerate(lines, 1):
-        own = cells(line, separator)
-        if own == [""] or line.startswith(COMMENT) or any(cell.startswith(DOCUMENT) for cell in own[:2]):
+        row = cells(line, separator)
+        if row == [""] or line.startswith(COMMENT) or any(cell.startswith(DOCUMENT) for cell in row[:2]):
             found.append([])
-        elif not is_range(own[0]):
-            found[-1].append((number, own))
+        elif not is_range(row[0]):
+            found[-1].append((number, row))
     return [block for block in found if block]
 
 
@@ -148,7 +148,7 @@ def _steps(block: Sequence[str]) -> Iterator[tuple[int, int]]:
 def names_sentences(seen: Survey, column: int) -> bool:
     """True where the column has the same name, with a number in it, in all lines of a sentence."""
     values = [{cells[column] for _, cells in block} for block in seen.blocks if len(block) > 1]
-    same = sum(len(own) == 1 and any(map(str.isdecimal, next(iter(own)))) for own in values)
+    same = sum(len(names) == 1 and any(map(str.isdecimal, next(iter(names)))) for names in values)
     return bool(values) and same >= MOST * len(values)
 
 

