@@ -65,7 +65,8 @@ def _of_section(section: str, field: FieldInfo) -> list[Row]:
     several = kinds(field.annotation)
     found = []
     for kind, model in several.items():
-        rows = [_row(section, kind * (len(several) > 1), key, info) for key, info in model.model_fields.items()]
+        shown = kind if len(several) > 1 else ""
+        rows = [_row(section, shown, key, info) for key, info in model.model_fields.items()]
         rows.sort(key=lambda row: row.key != "name")
         what = (model.__doc__ or "").partition("\n")[0]
         found += [replace(row, meaning=row.meaning or what) for row in rows]

@@ -93,15 +93,17 @@ def check_known(reading: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def as_known(
-    examples: Sequence[Example], known: Sequence[str], own: Data, *, adapting: bool = False, listener: Listener = silent
+    examples: Sequence[Example], known: Sequence[str], trained_on: Data, *, adapting: bool = False, listener: Listener = silent
 ) -> list[Example]:
-    """The examples, with the name that the model has for a label where that is clear.
+    """The examples, with the name that the model has for a label where that is unambiguous.
 
-    known: the model's labels; own: the data that it was trained on, whose mapping still counts; adapting: labels
+    known: the model's labels; trained_on: the model's data, whose mapping still applies; adapting: labels
     that the model does not know become new classes.
     """
     present = labels.found(examples)
-    names = {old: new for old, new in own.label_map.items() if old in present and old not in known and new in known}
+    names = {
+        old: new for old, new in trained_on.label_map.items() if old in present and old not in known and new in known
+    }
     names = labels.folded(present, known) | names
     new = [label for label in present if label not in (*known, *names)]
     few = len(new) <= len(known) or not labels.numbers(new)  # five stars are no two classes

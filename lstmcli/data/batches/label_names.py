@@ -45,7 +45,7 @@ def _spaced(label: str) -> str:
 
 
 def _bare(label: str) -> str:
-    """The label in lower case without punctuation at its ends, and without blanks and signs between letters."""
+    """The label in lower case without punctuation at its ends, and without blanks and signs within words."""
     folded = _spaced(_visible(label).casefold())
     return _BETWEEN_LETTERS.sub("", folded.strip(".,;:!?\"'()[] ")) or folded
 

@@ -15,7 +15,7 @@ _ABBREVIATED = (
     "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Co|Corp|Inc|Ltd|Bros|Gen|Col|Lt|Capt|Sgt|Sen|Rep|Gov|Rev|Hon|Jan|Feb|Mar|Apr|Jun|Jul|Aug|"
     "Sept?|Oct|Nov|Dec|vs|etc|approx"
 )
-# Letters, digits, and marks that belong to the letter before: accents, vowel signs, joiners.
+# Characters of words, with those that combine with the character before: accents, vowel signs, joiners.
 _W = (
     r"[\w\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
     r"\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u0eb1-\u0ecd\u200b-\u200d\u20d0-\u20ff\ufe00-\ufe0f]"
