@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "recipes": {"config", "errors", "registry", "types", "validation"},
     **{kind: {"config", "contracts", "errors", "tags", "types"} for kind in KINDS},
-    **{layer: {*PLUMBING, "data", *LAYERS[:place]} for place, layer in enumerate(LAYERS)},
+    **{layer: {*PLUMBING, "data", *LAYERS[:index]} for index, layer in enumerate(LAYERS)},
 }
 MAY_IMPORT["data"] |= {"events"}  # reading and encoding report their progress
 MAY_IMPORT["machine"] = {"config", "errors"}

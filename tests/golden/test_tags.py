@@ -19,21 +19,21 @@ Entity = tuple[int, int, str]
 def sentences(draw: st.DrawFn) -> tuple[int, list[Entity]]:
     """A length, and entities that stand apart or side by side."""
     entities: list[Entity] = []
-    place = 0
+    position = 0
     for _ in range(draw(st.integers(0, 4))):
-        begin = place + draw(st.integers(0, 2))
+        begin = position + draw(st.integers(0, 2))
         end = begin + draw(st.integers(1, 3))
         entities.append((begin, end, draw(st.sampled_from(TYPES))))
-        place = end
-    return max(1, place + draw(st.integers(0, 2))), entities
+        position = end
+    return max(1, position + draw(st.integers(0, 2))), entities
 
 
 def written(length: int, entities: list[Entity], scheme: str) -> list[str]:
     """The tags as the scheme has them, word by word."""
     found = ["O"] * length
     for begin, end, kind in entities:
-        for place in range(begin, end):
-            first, last = place == begin, place == end - 1
+        for position in range(begin, end):
+            first, last = position == begin, position == end - 1
             side_by_side = begin > 0 and found[begin - 1].endswith(kind)
             letter = {
                 "iob1": "B" if first and side_by_side else "I",
@@ -41,7 +41,7 @@ def written(length: int, entities: list[Entity], scheme: str) -> list[str]:
                 "iobes": "S" if first and last else "B" if first else "E" if last else "I",
                 "bilou": "U" if first and last else "B" if first else "L" if last else "I",
             }[scheme]
-            found[place] = f"{letter}-{kind}"
+            found[position] = f"{letter}-{kind}"
     return found
 
 
@@ -102,15 +102,15 @@ def numbered(rows: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_table_scored_by_hand() -> None:
     true = [["B-PER", "I-PER", "O", "B-LOC"], ["B-ORG", "I-ORG", "I-ORG", "O", "B-PER"], ["O", "B-LOC", "I-LOC"]]
-    said = [["B-PER", "I-PER", "O", "B-ORG"], ["B-ORG", "I-ORG", "O", "B-LOC", "O"], ["O", "B-LOC", "I-LOC"]]
-    found = compared(numbered(said)[0], *numbered(true))
+    predicted = [["B-PER", "I-PER", "O", "B-ORG"], ["B-ORG", "I-ORG", "O", "B-LOC", "O"], ["O", "B-LOC", "I-LOC"]]
+    found = compared(numbered(predicted)[0], *numbered(true))
     figures = {name: measure.value for name, measure in resampled(found.counts.sum(axis=1)).items()}
     assert figures == pytest.approx({"precision": 2 / 5, "recall": 2 / 5, "f1": 2 / 5})
-    told = found.details(TYPES)
-    assert told["types"]["PER"]["recall"]["value"] == 1 / 2
-    assert told["types"]["LOC"]["precision"]["value"] == 1 / 2
-    assert {kind: own["entities"] for kind, own in told["types"].items()} == {"LOC": 2, "ORG": 1, "PER": 2}
-    assert told["confusions"] == {
+    details = found.details(TYPES)
+    assert details["types"]["PER"]["recall"]["value"] == 1 / 2
+    assert details["types"]["LOC"]["precision"]["value"] == 1 / 2
+    assert {kind: own["entities"] for kind, own in details["types"].items()} == {"LOC": 2, "ORG": 1, "PER": 2}
+    assert details["confusions"] == {
         "wrong_type": {"LOC as ORG": 1},
         "wrong_boundary": {"ORG": 1},
         "missed": {"PER": 1},
@@ -135,14 +135,14 @@ def test_an_interval_equals_resampling_one_draw_after_another() -> None:
 @given(st.lists(st.tuples(sentences(), sentences()), min_size=1, max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_figures_equal_seqeval(pairs: list[tuple[tuple[int, list[Entity]], tuple[int, list[Entity]]]]) -> None:
-    true, said = [], []
-    for (one, true_entities), (other, said_entities) in pairs:
+    true, predicted = [], []
+    for (one, true_entities), (other, predicted_entities) in pairs:
         length = max(one, other)
         true.append(written(length, true_entities, "iob2"))
-        said.append(written(length, said_entities, "iob2"))
-    found = compared(numbered(said)[0], *numbered(true))
+        predicted.append(written(length, predicted_entities, "iob2"))
+    found = compared(numbered(predicted)[0], *numbered(true))
     assert len(found.true) == len(get_entities(true))
     scored = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
-    theirs = {name: score(true, said, zero_division=0) for name, score in scored.items()}
+    reference = {name: score(true, predicted, zero_division=0) for name, score in scored.items()}
     figures = {name: measure.value for name, measure in resampled(found.counts.sum(axis=1)).items()}
-    assert figures == pytest.approx(theirs)
+    assert figures == pytest.approx(reference)

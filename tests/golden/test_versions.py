@@ -1,4 +1,4 @@
-"""Checkpoints of every format version that was ever released load and say what they said."""
+"""Checkpoints of every format version that was ever released load and predict as before."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_an_old_checkpoint_says_what_it_said(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(expected)
     for line in lines:
-        said = json.loads(line)
-        label, probability = expected[said["text"]]
-        assert said["label"] == label
-        assert said["probability"] == pytest.approx(probability, abs=1e-4)
+        prediction = json.loads(line)
+        label, probability = expected[prediction["text"]]
+        assert prediction["label"] == label
+        assert prediction["probability"] == pytest.approx(probability, abs=1e-4)

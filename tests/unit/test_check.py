@@ -12,7 +12,7 @@ from lstmcli.data import labels
 from lstmcli.data.batches import check, label_names
 from lstmcli.types import Example
 
-ALIKE = [  # labels with their counts, how they are said to differ, the option that makes them one
+ALIKE = [  # labels with their counts, how they differ, the option that makes them one
     ({"POS": 2, "Pos": 3, "pos": 9}, "'POS' (2), 'Pos' (3), 'pos' (9) differ in capitals alone",
      "--map POS=pos,Pos=pos"),
     ({"0": 2, "0.0": 3}, "'0' (2), '0.0' (3) are the same number", "--map 0=0.0"),
@@ -29,12 +29,12 @@ ALIKE = [  # labels with their counts, how they are said to differ, the option t
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("counts", "said", "option"), ALIKE)
+@pytest.mark.parametrize(("counts", "difference", "option"), ALIKE)
 def test_labels_that_may_be_one_are_named_with_an_option_that_makes_them_one(
-    counts: dict[str, int], said: str, option: str
+    counts: dict[str, int], difference: str, option: str
 ) -> None:
     fix = f"to make them one: {option}" if option else "to make them one, give them one name"
-    assert label_names.remarks(counts) == [f"labels {said}, and are classes of their own; {fix}"]
+    assert label_names.remarks(counts) == [f"labels {difference}, and are classes of their own; {fix}"]
     assert label_names.remarks(counts, mapped=False)[0].endswith("; to make them one, give them one name")
     if option:
         flag, value = shlex.split(option)

@@ -44,8 +44,8 @@ def test_a_file_cut_short_anywhere_is_told(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     checkpoints.save(small(), path)
     whole = path.read_bytes()
-    for place in (0, 1, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:place])
+    for position in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:position])
         with pytest.raises(CheckpointError, match="not a checkpoint that can be read, or a damaged one"):
             checkpoints.load(path)
 
@@ -183,8 +183,8 @@ def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     checkpoints.save(small(), path)
     whole = path.read_bytes()
-    place = whole.index(torch.arange(3.0).numpy().tobytes())
-    path.write_bytes(whole[:place] + b"\1" + whole[place + 1 :])
+    position = whole.index(torch.arange(3.0).numpy().tobytes())
+    path.write_bytes(whole[:position] + b"\1" + whole[position + 1 :])
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoints.load(path)
 

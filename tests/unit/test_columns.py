@@ -178,9 +178,9 @@ def test_one_fault_is_told_with_its_line(content: str | bytes, line: int, what: 
     assert conll2003.fits(tmp_path)
     found = conll2003.read(tmp_path, "train", DATA)
     assert len(found.examples) == len(SENTENCES) - 1
-    ((where, told),) = found.bad
+    ((where, message),) = found.bad
     assert where == f"{path}:{line}"
-    assert what in told
+    assert what in message
 
 
 @pytest.mark.parametrize(
@@ -412,9 +412,9 @@ def test_an_offset_with_a_fault_is_told_with_its_row(entities: list[object], wha
     path = put(tmp_path, content, "mine.jsonl")
     found = conll2003.read(path, "train", DATA)
     assert len(found.examples) == 4
-    ((where, told),) = found.bad
+    ((where, message),) = found.bad
     assert where == f"{path}:2"
-    assert what in told
+    assert what in message
 
 
 @pytest.mark.parametrize(
@@ -469,9 +469,9 @@ def test_a_row_of_words_with_a_fault_is_told(row: object, what: str, tmp_path: P
     path = put(tmp_path, f"{good}\n{json.dumps(row)}\n{good}\n{good}\n", "mine.jsonl")
     found = conll2003.read(path, "train", DATA)
     assert len(found.examples) == 3
-    ((where, told),) = found.bad
+    ((where, message),) = found.bad
     assert where == f"{path}:2"
-    assert what in told
+    assert what in message
 
 
 def test_what_an_annotator_did_not_accept_is_left_out_and_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Recipes: what is wrong is said, with where it stands and how to fix it."""
+"""Recipes: an error names what is wrong, where, and the fix."""
 
 import json
 from contextlib import suppress

@@ -173,7 +173,7 @@ def test_the_hubs_parquet_is_kept_and_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(datasets, "load_dataset", lambda _: datasets.DatasetDict({"train": split}))
     where = {"path": None, "bundled": None, "hub": "stanfordnlp/imdb", "cache": tmp_path}
     folder = sources.locate("imdb", **where)
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", None)  # a second time nobody is asked
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", None)  # the second time no request is made
     assert sources.locate("imdb", **where) == folder
 
     from lstmcli.data.readers import imdb
@@ -187,17 +187,17 @@ def test_the_check_counts_what_would_spoil_the_result() -> None:
     lengths = {"train": (np.array([1, 1, 9]), np.array([1, 1, 4])), "test": (np.array([1, 5]), np.array([1, 4]))}
     checked = check.check({"train": train, "test": test}, lengths)
     assert (checked["train"].duplicates, checked["test"].in_train, checked["train"].over) == (1, 1, 1)
-    told = "\n".join(check.remarks(checked))
+    findings = "\n".join(check.remarks(checked))
     for part in ("class 'a' has only 2", "train: 1 texts repeat", "at most 50.0 points", "longer than max_tokens"):
-        assert part in told
+        assert part in findings
     with pytest.raises(DataError, match="only one class to learn: 'a'"):
         check.check({"train": train[:2]}, lengths)
 
 
 def test_uneven_classes_are_told() -> None:
     data = [Example(f"{label} {number}", label) for label, count in (("a", 120), ("b", 20)) for number in range(count)]
-    told = check.remarks(check.check({"train": data}, {"train": (np.ones(140, int),) * 2}))
-    assert any("uneven: 120 examples against 20" in remark for remark in told)
+    findings = check.remarks(check.check({"train": data}, {"train": (np.ones(140, int),) * 2}))
+    assert any("uneven: 120 examples against 20" in remark for remark in findings)
 
 
 def test_an_unclosed_quote_is_told_with_the_lines_it_takes_in(tmp_path: Path) -> None:
@@ -223,16 +223,16 @@ def test_damaged_parquet_is_told(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["fine"] * 200, "label": ["a"] * 200}), path)
     whole = path.read_bytes()
     end = len(whole) - 8  # the length of the description that stands before, and the mark of the format
-    told = set()
-    for place in (*range(0, end, 7), *range(end, len(whole))):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+    reported = set()
+    for position in (*range(0, end, 7), *range(end, len(whole))):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
         try:
             found = table.read(path, "train", Data())
         except DataError:
-            told.add(place)
+            reported.add(position)
             continue
-        assert len(found.examples) + len(found.bad) == 200, place  # other letters at most: the format has no sums
-    assert told >= set(range(end, len(whole)))
+        assert len(found.examples) + len(found.bad) == 200, position  # other letters at most: the format has no sums
+    assert reported >= set(range(end, len(whole)))
     path.write_bytes(whole[:-100])
     with pytest.raises(DataError):
         table.read(path, "train", Data())

@@ -138,8 +138,8 @@ def test_words_of_other_tasks_supports_are_unknown_in_a_query(seed: int, known: 
     assert masked.support.tokens.equal(whole.support.tokens)
     for one, before, after in zip(drawn, whole.query.tokens.tolist(), masked.query.tokens.tolist(), strict=True):
         learned = {int(word) for place in one.support for word in texts[place]}
-        wanted = [[word if word < known or word in learned else UNKNOWN for word in text] for text in before]
-        assert after == wanted
+        expected = [[word if word < known or word in learned else UNKNOWN for word in text] for text in before]
+        assert after == expected
 
 
 def test_a_part_of_a_store_has_its_texts_in_their_order() -> None:

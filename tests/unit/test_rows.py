@@ -109,8 +109,10 @@ def test_a_stray_quotation_mark_swallows_no_row(tmp_path: Path, ending: str, del
     # Where the first lines show quoting, the mark is one: the rows that it takes in are counted, not lost in silence.
     proof = f'"a ""quoted"" text"{delimiter}good\n' * 3000
     path.write_text(f"text{delimiter}label\n{proof}" + "\n".join(lines))
-    told = refused(path)
-    assert f"a{ending}:3006: a quotation mark that opens in line 3006 and closes in line 3011 takes in 6 lines" in told
+    message = refused(path)
+    assert (
+        f"a{ending}:3006: a quotation mark that opens in line 3006 and closes in line 3011 takes in 6 lines" in message
+    )
     assert len(table.read(path, "train", Data()).examples) == 3000 + 34
     assert len(read(path, quote="none")) == 3000 + 40
 
@@ -131,9 +133,9 @@ def test_texts_of_several_lines_are_one_row_whatever_their_commas(tmp_path: Path
 )
 def test_a_file_without_header_is_refused_with_options_that_read_it(tmp_path: Path, content: str, numbers: str) -> None:
     (tmp_path / "a.csv").write_text(content)
-    told = refused(tmp_path / "a.csv")
-    assert "no header line" in told
-    assert f"{numbers} --set data.header=no" in told
+    message = refused(tmp_path / "a.csv")
+    assert "no header line" in message
+    assert f"{numbers} --set data.header=no" in message
     _, text, _, label = numbers.split()
     found = read(tmp_path / "a.csv", text_column=text, label_column=label, header=False)
     assert [text for text, _ in found] == [text for text, _ in PLAIN]
@@ -155,9 +157,9 @@ def test_a_header_that_looks_like_data_is_one_where_the_user_says_so(tmp_path: P
 
 def test_two_delimiters_that_fit_alike_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b;c\nd,e;f\ng,h;i\n")
-    told = refused(tmp_path / "a.csv")
-    assert "comma and semicolon fit equally well" in told
-    assert "--set data.delimiter=" in told
+    message = refused(tmp_path / "a.csv")
+    assert "comma and semicolon fit equally well" in message
+    assert "--set data.delimiter=" in message
     assert read(tmp_path / "a.csv", delimiter=";", text_column="a,b", label_column="c", header=True)[0] == ("d,e", "f")
 
 
@@ -207,9 +209,9 @@ def test_an_archive_of_one_table_is_that_table(tmp_path: Path) -> None:
     assert read(tmp_path / "a.zip") == PAIRS
     with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
         archive.writestr("b.csv", written(PAIRS))
-    told = refused(tmp_path / "a.zip")
-    assert "inner/a.csv, b.csv" in told
-    assert "unpack it" in told
+    message = refused(tmp_path / "a.zip")
+    assert "inner/a.csv, b.csv" in message
+    assert "unpack it" in message
 
 
 @pytest.mark.parametrize("layout", ["lines", "array", "pretty", "wrapped", "pretty wrapped", "one after the other"])

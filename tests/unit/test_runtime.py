@@ -116,8 +116,8 @@ def test_bfloat16_where_it_cannot_run_names_a_remedy_that_works_for_each_command
     ):
         capsys.readouterr()
         assert run(*command) == 2, command
-        told = " ".join(capsys.readouterr().err.split())
-        assert "the device runs no LSTM in bfloat16 precision=bfloat16 on cpu → --precision float32" in told
+        message = " ".join(capsys.readouterr().err.split())
+        assert "the device runs no LSTM in bfloat16 precision=bfloat16 on cpu → --precision float32" in message
         assert run(*command, "--precision", "float32") == 0, command
 
 

@@ -112,14 +112,14 @@ def test_texts_are_labelled_each_by_itself_whatever_holds_them(fitted: TextClass
     together = fitted.predict_proba(np.array(TEXTS, dtype=object))
     order = np.random.default_rng(0).permutation(len(TEXTS))
     assert together.shape == (len(TEXTS), 2)
-    np.testing.assert_allclose(fitted.predict_proba([TEXTS[place] for place in order]), together[order], atol=1e-6)
+    np.testing.assert_allclose(fitted.predict_proba([TEXTS[index] for index in order]), together[order], atol=1e-6)
     np.testing.assert_allclose(fitted.predict_proba(iter(TEXTS[:3])), together[:3], atol=1e-6)
     np.testing.assert_allclose(together.sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("labels", [[-1.0, 3.0], [7, 30, 200], ["b", "a"], [False, True]])
 def test_any_labels_of_classes_are_sorted_and_come_back(labels: list[Any]) -> None:
-    names = [labels[place % len(labels)] for place in range(len(TEXTS))]
+    names = [labels[index % len(labels)] for index in range(len(TEXTS))]
     fitted = TextClassifier(settings=SETTINGS | {"train__epochs": 1}).fit(TEXTS, names)
     assert list(fitted.classes_) == sorted(labels)
     assert list(fitted.predict(TEXTS)) == list(fitted.classes_[fitted.predict_proba(TEXTS).argmax(axis=1)])

@@ -41,7 +41,7 @@ def test_figures_are_means_over_seeds_of_each_task_and_gains_are_paired() -> Non
 
 def test_the_best_of_a_column_is_marked() -> None:
     one, two = ({"value": {"value": value, "low": value - 0.01, "high": value + 0.01}} for value in (0.9, 0.8))
-    said = markdown({"arsc": {"ridge": one, "ANIL": two}, "clinc150": {"ridge": two, "matching": one}}).splitlines()
-    assert "| ridge | **90.0** ± 1.0 | 80.0 ± 1.0 |" in said
-    assert "| ANIL | 80.0 ± 1.0 |  |" in said
-    assert "| matching |  | **90.0** ± 1.0 |" in said
+    lines = markdown({"arsc": {"ridge": one, "ANIL": two}, "clinc150": {"ridge": two, "matching": one}}).splitlines()
+    assert "| ridge | **90.0** ± 1.0 | 80.0 ± 1.0 |" in lines
+    assert "| ANIL | 80.0 ± 1.0 |  |" in lines
+    assert "| matching |  | **90.0** ± 1.0 |" in lines

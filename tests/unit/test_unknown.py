@@ -57,8 +57,8 @@ def test_vectors_cover_words_and_no_unknown_ones(tmp_path: Path, rows: str, word
     texts = ["a b a c", "a zebra", "okapi", "b", "okapi zebra a a"]  # of 12 words: a 5, b 2, c 1, others 4
     store = encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32))
-    said = assemble.place_vectors(parts, store.ids)
-    assert said == f"vectors ({path}): {words} of the words, {tokens} of the tokens"
+    note = assemble.place_vectors(parts, store.ids)
+    assert note == f"vectors ({path}): {words} of the words, {tokens} of the tokens"
 
 
 def test_a_language_model_that_reads_along_covers_its_words_and_nothing_else() -> None:
@@ -93,7 +93,7 @@ def test_scripts_without_spaces_are_read_by_characters(text: str, words: list[st
 
 
 def remarks(texts: list[str], *sets: str) -> list[str]:
-    """What is said of words at the start of a run that validates on its training texts."""
+    """The notes on words at the start of a run that validates on its training texts."""
     config = recipes.load(sets[0], overrides=list(sets[1:]))
     stream = config.task == "model_language"
     vocabulary = Vocabulary.build(texts, () if stream else ("x", "y"), config.tokens, stream=stream)

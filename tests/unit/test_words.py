@@ -83,12 +83,12 @@ def test_a_batch_spells_each_word_as_it_is_written() -> None:
     assert batch.targets is not None
     assert batch.targets.tolist() == [[0, 0, 0, 0], [8, 0, 4, 0]]
     for row, example in zip((1, 0), examples, strict=True):
-        for place, word in enumerate(example.text):
-            form = batch.word_features.forms[row, place]
+        for index, word in enumerate(example.text):
+            form = batch.word_features.forms[row, index]
             spelled = bytes(letter - 1 for letter in batch.word_features.characters[form].tolist() if letter)
             assert spelled == word.encode()[: word_features.LONGEST]
             assert batch.word_features.casing[form] == word_features.casing(word)
-            assert vocabulary.words[batch.tokens[row, place]] == word.lower()
+            assert vocabulary.words[batch.tokens[row, index]] == word.lower()
     assert len(batch.word_features.characters) == 4  # each form once
 
 
@@ -116,11 +116,11 @@ def test_words_are_as_alike_as_their_pieces() -> None:
     vectors = word_features.likeness(words, 3_000)
     pieces = [Counter(f" {word} "[at : at + size] for size in (2, 3, 4) for at in range(len(word) + 3 - size))
               for word in words]  # fmt: skip
-    lengths = [sum(count**2 for count in its.values()) ** 0.5 for its in pieces]
-    for one, (mine, first) in enumerate(zip(pieces, lengths, strict=True)):
-        for other, (its, second) in enumerate(zip(pieces, lengths, strict=True)):
-            wanted = sum(count * its[piece] for piece, count in mine.items()) / first / second
-            assert vectors[one] @ vectors[other] == pytest.approx(wanted, abs=0.06)
+    lengths = [sum(count**2 for count in counts.values()) ** 0.5 for counts in pieces]
+    for one, (left, first) in enumerate(zip(pieces, lengths, strict=True)):
+        for other, (right, second) in enumerate(zip(pieces, lengths, strict=True)):
+            expected = sum(count * right[piece] for piece, count in left.items()) / first / second
+            assert vectors[one] @ vectors[other] == pytest.approx(expected, abs=0.06)
 
 
 def test_unknown_words_are_those_that_would_be_read_as_such() -> None:
