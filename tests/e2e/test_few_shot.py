@@ -361,7 +361,7 @@ def test_a_head_that_was_never_learned_is_not_used(run: Run, domains: Path, tmp_
     assert "next: lstmcli evaluate --shots 5" in capsys.readouterr().err
     for command in (["predict", "fine"], ["evaluate"]):
         assert run(command[0], "-c", out, *command[1:]) == 2
-        assert "none of its own" in capsys.readouterr().err
+        assert "no trained head" in capsys.readouterr().err
     assert run("evaluate", "-c", out, "--shots", "2", "--episodes", "3", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert "before" not in said["baselines"]

@@ -254,7 +254,7 @@ def test_every_command_takes_the_dialect(run: Run, trained: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("train.lr=0.1", ["'train.lr' does not say how the data is read", "data.delimiter"]),
+        ("train.lr=0.1", ["'train.lr' is not a field of section data", "data.delimiter"]),
         ("data.limit=5", ["'data.limit' cannot be set here", "data.label_column"]),
         ("data.delimeter=;", ["'data.delimeter' cannot be set here", "did you mean 'data.delimiter'"]),
         ("data.quote=maybe", ["'maybe' is not allowed", "--set data.quote=auto"]),
