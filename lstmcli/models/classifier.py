@@ -1,19 +1,19 @@
-"""Text classification: embed, read with an LSTM, pool over time, and a linear layer.
+"""Text classification: embed, run an LSTM, pool over time, apply a linear layer.
 
 Pooling: the last hidden states (forward at the end, backward at the start), their mean or maximum over time, maximum
 beside mean (the concat pooling of Howard & Ruder 2018, section 3.3, without the last state), or attention with a
 learned query (Yang et al. 2016, section 2.2).
 
-With ``context`` what a language model makes of each word in its context stands beside the word's vector (Peters et al.
-2018); it reads the same tokens.
+``context``: the contextual vector of each word (``models/context.py``) is concatenated to its word vector. The language
+model reads the same tokens.
 
-With ``film`` a text's first word scales each feature that is pooled of the text (Perez et al. 2018, equation 2 without
-its shift): where that word says what is asked, as in ``t5 A fine book.``, the same features count for more or less.
+``film``: the embedding of a text's first token scales each pooled feature (Perez et al. 2018, equation 2 without its
+shift). Where the first token names the task, as in ``t5 A fine book.``, each task weights the features its own way.
 
-With ``bag`` the pooled states stand beside a bag of the words themselves: a fixed random vector a word (Achlioptas
-2003: products of such sums are nearly those of the counts), weighted, summed and brought to one length. A word's weight
-is learned and begins with what Zipf's law makes of its rank for an inverse document frequency: frequent words say
-little. Of classes that were never seen in training, shared words say more than what an LSTM has learned of others.
+``bag_of_words``: a bag of words is concatenated to the pooled states. It is the weighted sum of a fixed random vector
+per word, scaled to one length. Such a random projection nearly keeps the inner products of the word counts (Achlioptas
+2003). The weight per word is learned. It starts at the inverse document frequency that Zipf's law gives for the word's
+rank, so frequent words count little. On classes never seen in training, shared words tell more than LSTM states.
 """
 
 import math
@@ -26,12 +26,12 @@ from lstmcli.config import Classifier as Config
 from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.dropout import dropout
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import UNKNOWN, argmax_over_time, at_least_float32, reader, with_unknowns, word_vectors
+from lstmcli.models.layers import UNKNOWN, argmax_over_time, at_least_float32, build_lstm, with_unknowns, word_vectors
 from lstmcli.types import Batch, ClassScores
 
-GAIN = 3.0  # length of the bag at the start: about that of the pooled states
-ADDED_GAIN = 8.0  # of a bag that a trained model gets, whose pooled states are of length 2
-SPELLING = 0.7  # of a bag that a trained model gets: share of the likeness of spelling in the products of its words
+GAIN = 3.0  # initial length of the bag of words: about that of the pooled states
+ADDED_GAIN = 8.0  # the same for a bag added to a trained model, whose pooled states have a length of about 2
+SIMILARITY = 0.7  # in a bag added to a trained model: how much similar spelling counts in the products of its words
 ENCODER = ("embedding", "lstm")
 BY_WORD = ("embedding.weight", "projection", "salience")
 CONTEXT = WEIGHTS
@@ -39,14 +39,14 @@ PARENTS = {"language-model": ("embedding", "hidden")}
 
 
 class Classifier(nn.Module):
-    """``Batch -> ClassScores``."""
+    """Map a ``Batch`` to ``ClassScores``."""
 
     def __init__(self, config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> None:
         super().__init__()
         self.config = config
         self.embedding = word_vectors(words, config.embedding)
         self.context = None if context is None else Context(context)
-        self.lstm = reader(config, config.embedding + (0 if self.context is None else self.context.features))
+        self.lstm = build_lstm(config, config.embedding + (0 if self.context is None else self.context.features))
         features = config.hidden * (2 if config.bidirectional else 1)
         if config.pooling == "attention":
             self.attend = nn.Linear(features, features)
@@ -54,12 +54,12 @@ class Classifier(nn.Module):
         features *= 2 if config.pooling == "max-mean" else 1
         if config.film:
             self.film = nn.Linear(config.embedding, features, bias=False)
-            nn.init.zeros_(self.film.weight)  # at the start whatever is asked is read alike
+            nn.init.zeros_(self.film.weight)  # initially no first token scales anything
         if config.bag_of_words:
-            begun = bag(words, config.bag_of_words)
-            self.register_buffer("projection", begun["projection"])
-            self.salience = nn.Parameter(begun["salience"])
-            self.gain = nn.Parameter(begun["gain"])
+            initial = initial_bag(words, config.bag_of_words)
+            self.register_buffer("projection", initial["projection"])
+            self.salience = nn.Parameter(initial["salience"])  # weight per word
+            self.gain = nn.Parameter(initial["gain"])
         self.head = nn.Linear(features + config.bag_of_words, labels)
 
     def forward(self, batch: Batch) -> ClassScores:
@@ -93,17 +93,17 @@ class Classifier(nn.Module):
             return attended  # [batch, feature]
         pooled = []
         if "max" in self.config.pooling:
-            # Padding is barred by an addition and the maximum gathered by its index: a third of the time of ``amax``.
-            outside = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, float("-inf"))
-            pooled.append(at_least_float32(hidden.gather(1, argmax_over_time(hidden + outside)[:, None])[:, 0]))
-        if "mean" in self.config.pooling:  # zero at padding; the sum is as coarse as the states
+            # Masking padding by addition and gathering the maximum by its index takes a third of the time of ``amax``.
+            masked = torch.zeros_like(mask, dtype=hidden.dtype).masked_fill(~mask, float("-inf"))
+            pooled.append(at_least_float32(hidden.gather(1, argmax_over_time(hidden + masked)[:, None])[:, 0]))
+        if "mean" in self.config.pooling:  # hidden states are zero at padding; the sum keeps their precision
             pooled.append(at_least_float32(hidden.sum(dim=1)) / batch.lengths[:, None])
         return torch.cat(pooled, dim=-1)
 
 
-def bag(words: int, dimensions: int) -> dict[str, Tensor]:
-    """What the bag of a model that has learned nothing of it consists of, by the names of its tensors."""
-    random = torch.Generator().manual_seed(0)  # no weight: the same in every model
+def initial_bag(words: int, dimensions: int) -> dict[str, Tensor]:
+    """Return the tensors of an untrained bag of words, by parameter name."""
+    random = torch.Generator().manual_seed(0)  # not learned: the same projection in every model
     return {
         "projection": (torch.randn(words, dimensions, generator=random) / math.sqrt(dimensions)).half(),
         "salience": torch.arange(2, words + 2).log() / math.log(words + 2),  # [word]
@@ -112,36 +112,39 @@ def bag(words: int, dimensions: int) -> dict[str, Tensor]:
 
 
 def build(config: Config, *, words: int, labels: int, context: LanguageModel | None = None) -> Classifier:
-    """A model with fresh weights; what it draws comes from torch's global generator."""
+    """Build a model with new weights, drawn from torch's global generator."""
     return Classifier(config, words=words, labels=labels, context=context)
 
 
 def shape(config: Config) -> dict[str, object]:
-    """The options that decide the shape of the weights."""
+    """Return the options that decide the shape of the weights."""
     keys = ("embedding", "hidden", "layers", "bidirectional", "pooling", "film", "bag_of_words", "context")
     return {key: getattr(config, key) for key in keys}
 
 
 def inherited(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What a classifier takes over of a language model: the word vectors and the first layer of each direction."""
-    of_layer = {
+    """Map a language model's word vectors and the first layer of each direction to the classifier's names."""
+    first_layer = {
         f"lstm.{kind}_l0{suffix}": f"readers.{direction}.0.{kind}_l0"
         for direction, suffix in enumerate(("", "_reverse"))
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     }
-    names = of_layer | {"embedding.weight": "embedding.weight"}
-    return {own: weights[name] for own, name in names.items() if name in weights}
+    names = first_layer | {"embedding.weight": "embedding.weight"}
+    return {name: weights[source] for name, source in names.items() if source in weights}
 
 
 def with_bag(weights: dict[str, Tensor], likeness: Tensor) -> dict[str, Tensor]:
-    """The weights of a model without a bag as those of a model with one, which its head does not use yet.
+    """Add a bag of words to the weights of a model without one; its head does not use the bag yet.
 
-    Words beyond the embedding are new: to the LSTM they are unknown words. likeness: a random vector per word,
-    ``[word, dimension]``, alike for words that are spelled alike.
+    Words beyond the rows of the embedding are new: they get the vector of the unknown word.
+
+    Args:
+        weights: By parameter name.
+        likeness: A random vector per word, similar for words of similar spelling, ``[word, dimension]``.
     """
     size, dimensions = likeness.shape
-    added = bag(size, dimensions)
-    mixed = (1 - SPELLING) ** 0.5 * added["projection"].float() + SPELLING**0.5 * likeness
+    added = initial_bag(size, dimensions)
+    mixed = (1 - SIMILARITY) ** 0.5 * added["projection"].float() + SIMILARITY**0.5 * likeness
     embedding, head = weights["embedding.weight"], weights["head.weight"]
     return weights | {
         "projection": mixed.half(),

@@ -1,4 +1,4 @@
-"""What the models share: word vectors, words dropped in training, the LSTM that a recipe asks for."""
+"""Layers that the models share: word vectors, word dropout, the LSTM of the recipe."""
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +12,21 @@ PADDING, UNKNOWN, END = 0, 1, 2
 
 
 def word_vectors(words: int, dimensions: int) -> nn.Embedding:
-    """Random vectors of about length one; padding is zero."""
+    """Build an embedding of random vectors of length about one; padding is zero."""
     embedding = nn.Embedding(words, dimensions, padding_idx=PADDING)
     nn.init.normal_(embedding.weight, std=dimensions**-0.5)
     embedding.weight.data[PADDING] = 0
     return embedding
 
 
-def with_unknowns(batch: Batch, share: float) -> Tensor:
-    """The tokens ``[batch, time]`` with a random share of them read as unknown, so that its vector is learned too."""
-    dropped = torch.rand(batch.tokens.shape, device=batch.tokens.device) < share
+def with_unknowns(batch: Batch, probability: float) -> Tensor:
+    """Replace random tokens by the unknown word, ``[batch, time]``, so that its vector is trained too."""
+    dropped = torch.rand(batch.tokens.shape, device=batch.tokens.device) < probability
     return torch.where(dropped & batch.mask, UNKNOWN, batch.tokens)
 
 
-def reader(config: Classifier | Tagger, inputs: int) -> LSTM:
-    """The LSTM of the recipe."""
+def build_lstm(config: Classifier | Tagger, inputs: int) -> LSTM:
+    """Build the LSTM that the model's section describes."""
     return LSTM(
         inputs,
         config.hidden,
@@ -39,12 +39,12 @@ def reader(config: Classifier | Tagger, inputs: int) -> LSTM:
 
 
 def argmax_over_time(values: Tensor) -> Tensor:
-    """The index of each feature's maximum over time, ``[batch, feature]``, in a fifth of the time of ``max`` on a CPU.
-    values: ``[batch, time, feature]``."""
+    """Find the index of each feature's maximum over time, ``[batch, feature]``, in a fifth of the time of ``max`` on a
+    CPU. values: ``[batch, time, feature]``."""
     _, indices = F.max_pool1d(values.detach().mT, values.shape[1], return_indices=True)
     return indices[:, :, 0]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """At least float32: sums over time and logits need more than bfloat16's three digits."""
+    """Upcast to float32 or keep float64: sums over time and logits need more than bfloat16's three digits."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""The LSTM: a cell that a gate lets forget, write and show.
+"""The long short-term memory (LSTM) with forget gate.
 
     i_t = σ(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)      input gate
     f_t = σ(W_if x_t + b_if + W_hf h_{t-1} + b_hf)      forget gate
@@ -31,7 +31,7 @@ State = tuple[Tensor, Tensor]  # hidden and cell, each [layers * directions, bat
 
 
 def step(inputs: Tensor, state: State, weights: list[Tensor]) -> State:
-    """One time step of the equations above, written out: the oracle that the fused kernels are held against.
+    """Compute one time step by the equations above: the reference that tests hold the fused kernels against.
 
     inputs: ``[batch, inputs]``; state: hidden and cell ``[batch, hidden]``; weights: w_ih ``[4 * hidden, inputs]``,
     w_hh ``[4 * hidden, hidden]``, b_ih, b_hh ``[4 * hidden]``.
@@ -44,17 +44,17 @@ def step(inputs: Tensor, state: State, weights: list[Tensor]) -> State:
 
 
 def reverse(sequence: Tensor, lengths: Tensor) -> Tensor:
-    """Each row of ``[batch, time, feature]`` turned round within its own length; padding stays where it is."""
+    """Reverse each row of ``[batch, time, feature]`` within its own length; padding stays in place."""
     batch, time = sequence.shape[:2]
     position = torch.arange(time, device=sequence.device)  # [time]
-    turned = lengths[:, None] - 1 - position
-    order = torch.where(turned >= 0, turned, position)  # [batch, time]
+    backward = lengths[:, None] - 1 - position
+    order = torch.where(backward >= 0, backward, position)  # [batch, time]
     rows = order + time * torch.arange(batch, device=sequence.device)[:, None]
-    return _Turn.apply(sequence.flatten(0, 1), rows.flatten()).view_as(sequence)  # type: ignore[no-any-return, no-untyped-call]
+    return _Reverse.apply(sequence.flatten(0, 1), rows.flatten()).view_as(sequence)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _Turn(torch.autograd.Function):
-    """Rows in an order that is its own inverse, and so are their gradients: read, where autograd would scatter."""
+class _Reverse(torch.autograd.Function):
+    """Rows in an order that is its own inverse: the backward pass gathers too, where autograd would scatter."""
 
     generate_vmap_rule = True
 
@@ -76,12 +76,13 @@ class LSTM(nn.Module):
 
     Equals ``torch.nn.LSTM`` over packed sequences, at the speed of padded ones: the backward direction reads each
     sequence reversed by its own length. Each layer and direction is one call of a fused kernel (oneDNN, cuDNN), those
-    of a layer at once; dropout lies between the layers, so that the same seed gives the same run. Under
-    ``torch.func.vmap``, where weights or texts of many tasks are read at once, ``recurrence`` takes the kernel's place
-    by itself.
+    of a layer in parallel; dropout is drawn between the layers, so that the same seed gives the same run. Under
+    ``torch.func.vmap``, over weights or texts of many tasks, ``recurrence`` takes the kernel's place.
 
-    dropout: on the inputs of every layer but the first; weight_drop: share of recurrent weights dropped for a whole
-    sequence (Merity et al. 2018, section 2); forget_bias: initial bias of the forget gates.
+    Args:
+        dropout: Probability on the inputs of every layer but the first.
+        weight_drop: Probability of recurrent weights, for a whole sequence (Merity et al. 2018, section 2).
+        forget_bias: Initial bias of the forget gates.
     """
 
     def __init__(
@@ -114,7 +115,8 @@ class LSTM(nn.Module):
         self._reset(forget_bias)
 
     def _reset(self, forget_bias: float) -> None:
-        """Glorot input weights, orthogonal recurrent weights a gate, zero biases but for the forget gate."""
+        """Draw Glorot input weights and orthogonal recurrent weights per gate; zero the biases but the forget
+        gate's."""
         for name, parameter in self.named_parameters():
             if name.startswith("weight_ih"):
                 nn.init.xavier_uniform_(parameter)
@@ -127,28 +129,32 @@ class LSTM(nn.Module):
                     parameter.data[self.hidden : 2 * self.hidden] = forget_bias
 
     def weights(self, layer: int, suffix: str) -> list[Tensor]:
-        """w_ih, w_hh, b_ih, b_hh of one layer and direction."""
+        """Return w_ih, w_hh, b_ih, b_hh of one layer and direction."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
 
     def forward(
         self, inputs: Tensor, lengths: Tensor, state: State | None = None, *, carry: bool = False
     ) -> tuple[Tensor, State | None]:
-        """Read the sequences.
+        """Run the LSTM over the sequences.
 
-        inputs: ``[batch, time, inputs]``; lengths: ``[batch]``, at least 1; state: where to start from, none: zero;
-        carry: return the state too.
+        Args:
+            inputs: ``[batch, time, inputs]``.
+            lengths: ``[batch]``, at least 1.
+            state: The initial state; None: zero.
+            carry: Return the last state too.
 
-        Returns the hidden states ``[batch, time, directions * hidden]``, zero at padding, and with ``carry`` the state
-        after each sequence's last token (in the backward direction: after its first).
+        Returns:
+            The hidden states ``[batch, time, directions * hidden]``, zero at padding, and with ``carry`` the state
+            after each sequence's last token (in the backward direction: after its first).
         """
         mask = torch.arange(inputs.shape[1], device=inputs.device) < lengths[:, None]  # [batch, time]
         last: list[State] = []
         for layer in range(self.layers):
             if layer > 0:
                 inputs = dropout(inputs, self.dropout, self.training)
-            if _many(inputs, *self.weights(layer, "")):
-                inputs, ends = self._read_many(inputs, lengths, state, layer)
+            if _is_vmapped(inputs, *self.weights(layer, "")):
+                inputs, ends = self._read_vmapped(inputs, lengths, state, layer)
                 inputs = inputs * mask[:, :, None]
                 last.extend(ends)
                 continue
@@ -167,19 +173,19 @@ class LSTM(nn.Module):
         return inputs, (torch.cat([hidden for hidden, _ in last]), torch.cat([cell for _, cell in last]))
 
     def direction(self, inputs: Tensor, state: State | None, layer: int, suffix: str) -> tuple[Tensor, ...]:
-        """What one layer reads in one direction and with what: inputs, hidden and cell, weights."""
+        """Return the arguments of the fused kernel for one layer and direction: inputs, hidden and cell, weights."""
         zeros = inputs.new_zeros(1, len(inputs), self.hidden)
         w_ih, w_hh, b_ih, b_hh = self.weights(layer, suffix)
         w_hh = F.dropout(w_hh, self.weight_drop, self.training)
         return inputs, *((zeros, zeros) if state is None else state), w_ih, w_hh, b_ih, b_hh
 
-    def _read_many(
+    def _read_vmapped(
         self, inputs: Tensor, lengths: Tensor, state: State | None, layer: int
     ) -> tuple[Tensor, list[State]]:
-        """One layer, both directions in one call: what a fused kernel cannot do for many tasks."""
+        """Run one layer of many tasks, both directions in one call; no fused kernel can."""
         directions, batch = len(self.suffixes), len(inputs)
-        turned = [reverse(inputs, lengths) if suffix else inputs for suffix in self.suffixes]
-        sequence = torch.stack(turned).transpose(1, 2)  # [direction, time, batch, inputs]
+        ordered = [reverse(inputs, lengths) if suffix else inputs for suffix in self.suffixes]
+        sequence = torch.stack(ordered).transpose(1, 2)  # [direction, time, batch, inputs]
         w_ih, w_hh, b_ih, b_hh = (
             torch.stack(parts) for parts in zip(*(self.weights(layer, suffix) for suffix in self.suffixes), strict=True)
         )
@@ -197,24 +203,24 @@ class LSTM(nn.Module):
         at = (lengths - 1)[None, None, :, None].expand(directions, 1, batch, self.hidden)
         ends = zip(hidden.gather(1, at).unbind(), cell.gather(1, at).unbind(), strict=True)  # each [1, batch, hidden]
         outputs = hidden.transpose(1, 2).unbind()
-        turned = [reverse(output, lengths) if suffix else output
-                  for output, suffix in zip(outputs, self.suffixes, strict=True)]  # fmt: skip
-        return torch.cat(turned, dim=-1), list(ends)
+        ordered = [reverse(output, lengths) if suffix else output
+                   for output, suffix in zip(outputs, self.suffixes, strict=True)]  # fmt: skip
+        return torch.cat(ordered, dim=-1), list(ends)
 
 
 def read_each(
     lstms: Sequence[LSTM], inputs: Sequence[Tensor], lengths: Tensor, states: Sequence[State | None]
 ) -> list[tuple[Tensor, State | None]]:
-    """Of LSTMs of one layer and direction what each gives for its own inputs, all at once.
+    """Run several LSTMs of one layer and direction in parallel, each over its own inputs.
 
-    states: where to start from, none: zero. Where one is given they are all carried.
+    states: the initial states; None: zero. If any is given, all last states are returned.
     """
     carry = any(state is not None for state in states)
-    together = list(zip(lstms, inputs, states, strict=True))
-    if any(_many(own, *lstm.weights(0, "")) for lstm, own, _ in together):
-        return [lstm(own, lengths, state, carry=carry) for lstm, own, state in together]
+    calls = list(zip(lstms, inputs, states, strict=True))
+    if any(_is_vmapped(sequence, *lstm.weights(0, "")) for lstm, sequence, _ in calls):
+        return [lstm(sequence, lengths, state, carry=carry) for lstm, sequence, state in calls]
     mask = (torch.arange(inputs[0].shape[1], device=lengths.device) < lengths[:, None])[:, :, None]
-    directions = [lstm.direction(own, state, 0, "") for lstm, own, state in together]
+    directions = [lstm.direction(sequence, state, 0, "") for lstm, sequence, state in calls]
     read = at_once(partial(_read, lengths, carry=carry, training=lstms[0].training), directions)
     return [(output * mask, (hidden, cell) if carry else None) for output, hidden, cell in read]
 
@@ -222,31 +228,35 @@ def read_each(
 def _read(
     lengths: Tensor, inputs: Tensor, hidden: Tensor, cell: Tensor, *weights: Tensor, carry: bool, training: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer in one direction: outputs, and hidden and cell, which are each sequence's own only with ``carry``."""
-    # The kernel gives the cell at the padded end only, so it stops at each length at which some sequence ends.
+    """Run one layer in one direction.
+
+    Returns the outputs, and hidden and cell; with ``carry`` they are those at the end of each sequence, else those at
+    the padded end.
+    """
+    # The kernel returns the cell at the padded end only, so it is called once per distinct sequence length.
     stops = torch.unique(lengths).tolist() if carry else [inputs.shape[1]]
     outputs: list[Tensor] = []
-    own_hidden, own_cell = hidden, cell
+    last_hidden, last_cell = hidden, cell
     for begin, end in zip([0, *stops[:-1]], stops, strict=True):
-        with _unhalved(inputs):
+        with _no_autocast(inputs):
             piece, hidden, cell = torch.lstm(
                 inputs[:, begin:end], (hidden, cell), weights, True, 1, 0.0, training, False, True
             )
         outputs.append(piece)
         if carry:
             here = (lengths == end)[None, :, None]
-            own_hidden, own_cell = torch.where(here, hidden, own_hidden), torch.where(here, cell, own_cell)
-    if inputs.shape[1] > stops[-1]:  # padding that no sequence reaches
+            last_hidden, last_cell = torch.where(here, hidden, last_hidden), torch.where(here, cell, last_cell)
+    if inputs.shape[1] > stops[-1]:  # all padding
         outputs.append(inputs.new_zeros(len(inputs), inputs.shape[1] - stops[-1], hidden.shape[-1]))
-    return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], own_hidden, own_cell
+    return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], last_hidden, last_cell
 
 
-def _unhalved(inputs: Tensor) -> AbstractContextManager[object]:
-    """Out of autocast on a GPU, which hands cuDNN's LSTM float16 whatever it is asked for, and small gradients to zero;
-    float32 goes through tensor cores too (TF32)."""
+def _no_autocast(inputs: Tensor) -> AbstractContextManager[object]:
+    """Disable autocast on a GPU: it would run cuDNN's LSTM in float16 for any dtype, and small gradients would become
+    zero. Float32 uses tensor cores too (TF32)."""
     return torch.autocast("cuda", enabled=False) if inputs.is_cuda else nullcontext()
 
 
-def _many(*tensors: Tensor) -> bool:
-    """True under ``vmap``, whose tensors carry a dimension that shapes do not show and no fused kernel knows."""
+def _is_vmapped(*tensors: Tensor) -> bool:
+    """Return True under ``vmap``, whose hidden batch dimension no fused kernel supports."""
     return any(torch._C._functorch.is_batchedtensor(tensor) for tensor in tensors)

@@ -1,8 +1,8 @@
-"""Parts of a model that know nothing of each other, computed at once: each in a thread, on processors of its own.
+"""Independent parts of a model, computed in parallel: one thread per part, each with its share of the CPU threads.
 
-The steps of a recurrence wait for each other, and each is too small to be shared among processors: on two, a fused
-kernel of a hundred cells takes as long as on one. The directions of an LSTM do not wait for each other. Autograd goes
-back through a graph in one thread, so here each part has a graph of its own.
+The steps of a recurrence are sequential, and each is too small to be split among threads: on two, a fused kernel of a
+hundred cells takes as long as on one. The directions of an LSTM are independent of each other. Autograd traverses one
+graph in one thread, so each part gets a graph of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,25 +16,26 @@ from torch import Tensor
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., Tensors]
-Graph = tuple[Tensors, Tensors]  # what goes in and what comes out
+Graph = tuple[Tensors, Tensors]  # the inputs and the outputs
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 def at_once(function: Function, parts: Sequence[Tensors]) -> list[Tensors]:
-    """``[function(*part) for part in parts]``, at once where there are processors for it, and so their gradients.
+    """Compute ``[function(*part) for part in parts]``, and later the gradients, in parallel on a CPU with more than one
+    thread.
 
-    The function draws no random numbers, and what it does depends on its arguments alone.
+    The function draws no random numbers and depends on its arguments alone.
     """
     first = parts[0][0]
     if len(parts) == 1 or first.device.type != "cpu" or torch.get_num_threads() == 1:
         with _autocast():
             return [function(*part) for part in parts]
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for part in parts for tensor in part)):
-        return _each(lambda part: function(*part), parts)
+        return _run_each(lambda part: function(*part), parts)
     flat = [tensor for part in parts for tensor in part]
     results: Tensors = _AtOnce.apply(function, len(parts), *flat)  # type: ignore[no-untyped-call]
-    return _cut(results, len(parts))
+    return _chunks(results, len(parts))
 
 
 class _AtOnce(torch.autograd.Function):
@@ -43,53 +44,55 @@ class _AtOnce(torch.autograd.Function):
         ctx.function, ctx.count = function, count
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        ctx.graphs = _each(lambda part: _recorded(function, part), _cut(tensors, count))
+        ctx.graphs = _run_each(lambda part: _recorded(function, part), _chunks(tensors, count))
         return tuple(result.detach() for _, results in ctx.graphs for result in results)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        graphs, ctx.graphs = ctx.graphs, None  # let go of once it was used, as autograd does
-        exact = torch.is_grad_enabled()  # a second derivative may be wanted: it depends on what came in
+        graphs, ctx.graphs = ctx.graphs, None  # freed after use, as autograd does
+        exact = torch.is_grad_enabled()  # double backward: the graph must reach the original inputs
         if exact:
-            graphs = [(part, ctx.function(*part)) for part in _cut(ctx.saved_tensors, ctx.count)]
+            graphs = [(part, ctx.function(*part)) for part in _chunks(ctx.saved_tensors, ctx.count)]
         elif graphs is None:
-            graphs = _each(lambda part: _recorded(ctx.function, part), _cut(ctx.saved_tensors, ctx.count))
-        pairs = list(zip(graphs, _cut(gradients, ctx.count), strict=True))
-        found = [_back(pair, exact=True) for pair in pairs] if exact else _each(_back, pairs)
+            graphs = _run_each(lambda part: _recorded(ctx.function, part), _chunks(ctx.saved_tensors, ctx.count))
+        pairs = list(zip(graphs, _chunks(gradients, ctx.count), strict=True))
+        found = [_backward(pair, exact=True) for pair in pairs] if exact else _run_each(_backward, pairs)
         return None, None, *(gradient for part in found for gradient in part)
 
 
 def _recorded(function: Function, part: Tensors) -> Graph:
-    own = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in part)
+    """Call the function on detached copies of the part, and record its graph."""
+    inputs = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in part)
     with torch.enable_grad():
-        return own, function(*own)
+        return inputs, function(*inputs)
 
 
-def _back(pair: tuple[Graph, tuple[Tensor | None, ...]], *, exact: bool = False) -> list[Tensor | None]:
-    """The gradients of what went in, given those of what came out."""
-    (own, results), given = pair
-    reached = [place for place, gradient in enumerate(given) if gradient is not None and results[place].requires_grad]
-    if not reached:  # nothing of this part was used, or nothing that went in learns
-        return [None] * len(own)
-    outputs, weights = [results[place] for place in reached], [given[place] for place in reached]
-    wanted = [tensor for tensor in own if tensor.requires_grad]
-    found = iter(torch.autograd.grad(outputs, wanted, weights, create_graph=exact, allow_unused=True))
-    return [next(found) if tensor.requires_grad else None for tensor in own]
+def _backward(pair: tuple[Graph, tuple[Tensor | None, ...]], *, exact: bool = False) -> list[Tensor | None]:
+    """Compute the gradients of the inputs from those of the outputs."""
+    (inputs, results), gradients = pair
+    used = [index for index, gradient in enumerate(gradients) if gradient is not None and results[index].requires_grad]
+    if not used:  # no output of this part was used, or no input requires a gradient
+        return [None] * len(inputs)
+    outputs, weights = [results[index] for index in used], [gradients[index] for index in used]
+    learned = [tensor for tensor in inputs if tensor.requires_grad]
+    found = iter(torch.autograd.grad(outputs, learned, weights, create_graph=exact, allow_unused=True))
+    return [next(found) if tensor.requires_grad else None for tensor in inputs]
 
 
-def _cut(flat: Sequence[Any], count: int) -> list[Any]:
+def _chunks(flat: Sequence[Any], count: int) -> list[Any]:
+    """Split into so many sequences of one length."""
     size = len(flat) // count
     return [flat[start : start + size] for start in range(0, len(flat), size)]
 
 
-def _each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """What the work makes of each part: the first in this thread, the others in threads of their own."""
+def _run_each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """Run the work on each part: the first in this thread, each other in its own."""
     threads = torch.get_num_threads()
     share = max(1, threads // len(parts))
     recording, precision = torch.is_grad_enabled(), _autocast()
 
     def alone(part: Part) -> Result:
-        torch.set_num_threads(share)  # of the thread that it is called in
+        torch.set_num_threads(share)  # applies to the calling thread
         with torch.set_grad_enabled(recording), copy(precision):
             return work(part)
 
@@ -101,12 +104,13 @@ def _each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]
 
 
 def _autocast() -> torch.autocast:
-    """Autocast as it is here, but that each cast is made again: the cache of casts is one for all threads, and emptied
-    by whichever is done first, so that how often a weight was cast, and how its gradient was rounded, would be
-    probability.
+    """Return the current autocast setting without its cache.
+
+    All threads share the cache of casts, and the first that is done empties it. How often a weight is cast, and so how
+    its gradient is rounded, would depend on timing.
     """
-    halved, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
-    return torch.autocast("cpu", dtype, enabled=halved, cache_enabled=False)
+    enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    return torch.autocast("cpu", dtype, enabled=enabled, cache_enabled=False)
 
 
 @cache

@@ -1,18 +1,19 @@
-"""The LSTM over time for many weights at once, differentiable as often as it is needed.
+"""The LSTM recurrence for a stack of weights, with second derivatives.
 
-Fused kernels know one set of weights, cannot be batched by ``torch.func.vmap``, and cuDNN's has no second derivative.
-Here ``stack`` LSTMs of one size (tasks, directions) read side by side, a batched product a step. Autograd over such a
-loop would record some fifty operations a step for a second derivative; written by hand it is three short loops:
+Fused kernels take one set of weights, cannot be batched by ``torch.func.vmap``, and cuDNN's has no second derivative.
+Here ``stack`` LSTMs of one size (tasks, directions) run side by side, one batched product per step. Autograd over such
+a loop would record some fifty operations per step for a second derivative; written by hand it is three short loops:
 
     forward    a_t = P_t + h_{t-1} Wᵀ;  g = tanh a[g];  i, f, o = σ(a[i, f, o]);  c_t = f c_{t-1} + i g;  h_t = o tanh c
     backward   dh_t = H_t + da_{t+1} W;  dc_t = C_t + dc_{t+1} f_{t+1} + dh_t A_t;  da_t = (dc, dc, dc, dh)_t B_t + E_t
     adjoint    of backward, from first to last: it is linear in H, C and E, with coefficients A, B, f, W
 
-A = o (1 - tanh² c), and B holds what each gate's pre-activation does to the cell (g, i, f) or to the hidden state (o).
-A and B are made outside the loops, for all times at once, by plain operations that autograd knows. The forward also
-returns its gates and cells, so that what depends on them in a second derivative comes back in as C and E.
+P are the input projections; H, C and E the gradients of hidden states, cells and gates. A = o (1 - tanh² c); B is the
+derivative of the cell by the pre-activations of g, i, f and that of the hidden state by o's. A and B are computed
+outside the loops, for all steps at once, by operations that autograd differentiates. The forward pass also returns
+gates and cells, so that their gradients in a double backward enter as C and E.
 
-Gates are stacked here in the order g, i, f, o: three that share a sigmoid lie together, and three that act on the cell.
+Gates are stacked in the order g, i, f, o: the three with a sigmoid are adjacent, and so are the three of the cell.
 """
 
 from typing import Any
@@ -25,24 +26,26 @@ Context = Any
 
 
 def recurrence(inputs: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden states and cells at each time, ``[stack, time, batch, hidden]``.
+    """Compute hidden states and cells at each step, ``[stack, time, batch, hidden]`` each.
 
-    inputs: ``[stack, time, batch, 4 * hidden]``, the projections of the inputs, biases added; weight: ``[stack,
-    4 * hidden, hidden]``; both with the gates as ``reordered`` stacks them; hidden, cell: at the start,
-    ``[stack, batch, hidden]``.
+    Args:
+        inputs: Input projections, biases added, ``[stack, time, batch, 4 * hidden]``.
+        weight: Recurrent weights ``[stack, 4 * hidden, hidden]``; in both the gates are ordered as by ``reordered``.
+        hidden: The initial hidden state, ``[stack, batch, hidden]``.
+        cell: The initial cell, ``[stack, batch, hidden]``.
     """
     states, _, cells = _Forward.apply(inputs, weight, hidden, cell)  # type: ignore[no-untyped-call]
     return states, cells
 
 
 def reordered(stacked: Tensor) -> Tensor:
-    """From the order i, f, g, o along the last dimension but one (of a bias: the last) to g, i, f, o."""
+    """Reorder gates along the last dimension but one from i, f, g, o to g, i, f, o."""
     i, f, g, o = stacked.chunk(4, dim=-2)
     return torch.cat((g, i, f, o), dim=-2)
 
 
 class _Forward(torch.autograd.Function):
-    """Hidden states, gates and cells."""
+    """The loop of the forward pass: hidden states, gates and cells."""
 
     @staticmethod
     def forward(inputs: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,18 +90,18 @@ class _Forward(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Any, Any]:
-        """A further dimension of tasks joins the stack."""
+        """Merge the mapped dimension into the stack."""
         count = info.batch_size
         spread = [
-            argument.expand(count, *argument.shape) if place is None else argument.movedim(place, 0)
-            for argument, place in zip(arguments, in_dims, strict=True)
+            argument.expand(count, *argument.shape) if dim is None else argument.movedim(dim, 0)
+            for argument, dim in zip(arguments, in_dims, strict=True)
         ]
         results = _Forward.apply(*(argument.flatten(0, 1) for argument in spread))  # type: ignore[no-untyped-call]
         return tuple(result.unflatten(0, (count, -1)) for result in results), (0, 0, 0)
 
 
 class _Backward(torch.autograd.Function):
-    """The loop of the backward pass, as a function of its own that can be differentiated."""
+    """The loop of the backward pass, differentiable itself."""
 
     @staticmethod
     def forward(
@@ -137,12 +140,12 @@ class _Backward(torch.autograd.Function):
             if time > 0:
                 gate.baddbmm_(states[:, time - 1], transposed)
                 cell.addcmul_(cells[:, time - 1], f[:, time])
-            for place in range(0, 3 * size, size):
-                cell.addcmul_(gate[..., place : place + size], factor[..., place : place + size])
+            for start in range(0, 3 * size, size):
+                cell.addcmul_(gate[..., start : start + size], factor[..., start : start + size])
             torch.mul(gate[..., 3 * size :], factor[..., 3 * size :], out=hidden).addcmul_(cell, a[:, time])
         d_b = gates * torch.cat((d_cells, d_cells, d_cells, d_hidden), dim=-1)
         d_f = torch.zeros_like(f)
         torch.mul(cells[:, :-1], d_cells[:, 1:], out=d_f[:, 1:])
         d_weight = d_gates[:, 1:].flatten(1, 2).mT @ states[:, :-1].flatten(1, 2)
-        wanted = ctx.needs_input_grad
-        return states, cells if wanted[1] else None, gates if wanted[2] else None, cells * d_hidden, d_b, d_f, d_weight
+        needed = ctx.needs_input_grad
+        return states, cells if needed[1] else None, gates if needed[2] else None, cells * d_hidden, d_b, d_f, d_weight

@@ -1,6 +1,6 @@
-"""The probability of each next word: over all words, over some that are drawn, or by groups of like frequency.
+"""Softmax layers over the vocabulary: full, sampled, and adaptive.
 
-Words are numbered by frequency, the most frequent first; that is what the drawn and the grouped softmax rely on.
+Words are numbered by falling frequency; the sampled and the adaptive softmax rely on it.
 """
 
 import math
@@ -12,18 +12,18 @@ from torch.nn import functional as F
 from lstmcli.models.layers import at_least_float32
 from lstmcli.models.parallel import at_once
 
-ROWS = 1024  # scored at once over drawn words, and over all where nothing is learned: 30,000 words are 120 MB
-SHARES = (1 / 15, 1 / 3)  # of the vocabulary, where the groups of an adaptive softmax end
-NARROWER = 2.0  # each group's vectors than those of the group before
+ROWS = 1024  # scored at once over sampled words, and over all words without gradients: 30,000 words are 120 MB
+CUTOFFS = (1 / 15, 1 / 3)  # of the vocabulary, where the clusters of an adaptive softmax end
+DIV_VALUE = 2.0  # how much smaller the vectors of a cluster are than those of the one before
 
 
 class TiedSoftmax(nn.Module):
-    """Words' output vectors are their input vectors (Press & Wolf 2017, "Using the Output Embedding").
+    """Softmax with output vectors tied to the input vectors (Press & Wolf 2017, "Using the Output Embedding").
 
-    samples: how many words are drawn a batch in training, 0: none, all are scored. Drawn after Zipf's law, the
-    probability of word k being log((k + 2) / (k + 1)) / log(words + 1); each stands for as many words as the inverse of
-    how often it was to be expected (Bengio & Senecal 2008, "Adaptive Importance Sampling", section 3), so that the sum
-    over them and the target has the mean of the full sum.
+    samples: words drawn per batch in training; 0: all words are scored. They are drawn by Zipf's law: the probability
+    of word k is log((k + 2) / (k + 1)) / log(words + 1). Each is weighted by the inverse of its expected count (Bengio
+    & Senecal 2008, "Adaptive Importance Sampling", section 3), so that the expectation of the sum over the sample and
+    the target is the full sum.
     """
 
     def __init__(self, words: int, samples: int) -> None:
@@ -33,83 +33,103 @@ class TiedSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(words))
 
     def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
-        """Log probabilities of the targets, both ``[direction, row]``.
+        """Compute the log probabilities of the targets, ``[direction, row]``.
 
-        features: ``[direction, row, embedding]``; vectors: ``[word, embedding]``. Words are drawn for each direction by
-        itself: with the same for both it learns a tenth less in the same time.
+        Each direction draws its own words: with the same for both, training gains a tenth less in the same time.
+
+        Args:
+            features: ``[direction, row, embedding]``.
+            targets: ``[direction, row]``.
+            vectors: ``[word, embedding]``.
         """
         if self.training and self.samples:
-            return self._drawn(features, targets, vectors)
+            return self._sampled(features, targets, vectors)
         rows = targets.numel() if torch.is_grad_enabled() else ROWS
         parts = zip(torch.split(features.flatten(0, 1), rows), torch.split(targets.flatten(), rows), strict=True)
         losses = [
-            F.cross_entropy(at_least_float32(F.linear(some, vectors)) + self.bias, known_targets, reduction="none")
-            for some, known_targets in parts
+            F.cross_entropy(at_least_float32(F.linear(part, vectors)) + self.bias, part_targets, reduction="none")
+            for part, part_targets in parts
         ]
         return -torch.cat(losses).view_as(targets)
 
     def all(self, features: Tensor, vectors: Tensor) -> Tensor:
-        """Log probabilities of all words, ``[row, word]``."""
+        """Compute the log probabilities of all words, ``[row, word]``."""
         return (at_least_float32(F.linear(features, vectors)) + self.bias).log_softmax(dim=-1)
 
-    def _drawn(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
+    def _sampled(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:
         draw = torch.rand(len(targets), self.samples, device=targets.device) * math.log(self.words + 1)
-        others = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [direction, sample]
-        both = torch.cat((targets, others), dim=1)
+        samples = (draw.exp().long() - 1).clamp(0, self.words - 1)  # [direction, sample]
+        words = torch.cat((targets, samples), dim=1)
         sizes = [targets.shape[1], self.samples]
-        known, drawn = torch.split(F.embedding(both, vectors), sizes, dim=1)  # at once: a gradient of all words each
-        own, bias = torch.split(self.bias[both], sizes, dim=1)
-        bias = bias - self._expected(others)
+        # One lookup of both: each has a gradient of the size of the vocabulary.
+        target_vectors, sample_vectors = torch.split(F.embedding(words, vectors), sizes, dim=1)
+        target_bias, sample_bias = torch.split(self.bias[words], sizes, dim=1)
+        sample_bias = sample_bias - self._log_expected_counts(samples)
         size = max(ROWS, -(-targets.numel() // torch.get_num_threads()))
+        by_row = (features, target_vectors, target_bias, targets)
         parts = [
-            (*rows, drawn[direction], bias[direction], others[direction])
+            (*rows, sample_vectors[direction], sample_bias[direction], samples[direction])
             for direction in range(len(targets))
-            for rows in zip(
-                *(torch.split(each[direction], size) for each in (features, known, own, targets)), strict=True
-            )
+            for rows in zip(*(torch.split(tensor[direction], size) for tensor in by_row), strict=True)
         ]
         return torch.cat([log_probs for (log_probs,) in at_once(_log_probs, parts)]).view_as(targets)
 
-    def _expected(self, words: Tensor) -> Tensor:
-        """The log of how often each word is to be expected among the drawn."""
+    def _log_expected_counts(self, words: Tensor) -> Tensor:
+        """Compute the log of the expected count of each word in a sample."""
         rank = words.double()
         probabilities = ((rank + 2) / (rank + 1)).log() / math.log(self.words + 1)
         return (probabilities * self.samples).log().float()
 
 
 def _log_probs(
-    features: Tensor, known: Tensor, own: Tensor, targets: Tensor, drawn: Tensor, bias: Tensor, others: Tensor
+    features: Tensor,
+    target_vectors: Tensor,
+    target_bias: Tensor,
+    targets: Tensor,
+    sample_vectors: Tensor,
+    sample_bias: Tensor,
+    samples: Tensor,
 ) -> tuple[Tensor]:
-    """Log probabilities ``[row]`` of the targets among themselves and the drawn. known, drawn: their vectors, ``[row,
-    embedding]`` and ``[sample, embedding]``; own, bias: their biases; others: the drawn words."""
-    own = own + (at_least_float32(features) * at_least_float32(known)).sum(-1)
+    """Compute the log probabilities ``[row]`` of the targets against the sampled words.
+
+    Args:
+        features: ``[row, embedding]``.
+        target_vectors: ``[row, embedding]``.
+        target_bias: ``[row]``.
+        targets: ``[row]``.
+        sample_vectors: ``[sample, embedding]``.
+        sample_bias: ``[sample]``, minus the log expected counts.
+        samples: The sampled words, ``[sample]``.
+    """
+    logit = target_bias + (at_least_float32(features) * at_least_float32(target_vectors)).sum(-1)
     sums = []
-    for some, known_targets in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
-        logits = torch.add(F.linear(some, drawn), bias).masked_fill_(others == known_targets[:, None], float("-inf"))
-        sums.append(logits.logsumexp(dim=-1))  # [row, sample] at a size that caches hold
-    return (own - torch.logaddexp(own, torch.cat(sums)),)
+    for part, part_targets in zip(torch.split(features, ROWS), torch.split(targets, ROWS), strict=True):
+        logits = torch.add(F.linear(part, sample_vectors), sample_bias)  # [row, sample], small enough for the CPU cache
+        logits = logits.masked_fill_(samples == part_targets[:, None], float("-inf"))
+        sums.append(logits.logsumexp(dim=-1))
+    return (logit - torch.logaddexp(logit, torch.cat(sums)),)
 
 
 class AdaptiveSoftmax(nn.Module):
-    """Rare words in groups, scored only where the group is meant, with smaller vectors of their own.
+    """Softmax with clusters of rare words, which have smaller vectors of their own.
 
-    Grave et al. (2017), "Efficient softmax approximation for GPUs", as torch has it.
+    Grave et al. (2017), "Efficient softmax approximation for GPUs", in torch's implementation.
     """
 
     def __init__(self, words: int, features: int) -> None:
         super().__init__()
-        cutoffs = sorted({max(1, round(words * share)) for share in SHARES})
+        cutoffs = sorted({max(1, round(words * fraction)) for fraction in CUTOFFS})
         cutoffs = [cut for cut in cutoffs if cut < words]
-        self.groups = nn.AdaptiveLogSoftmaxWithLoss(features, words, cutoffs, div_value=NARROWER)
+        self.groups = nn.AdaptiveLogSoftmaxWithLoss(features, words, cutoffs, div_value=DIV_VALUE)
 
     def forward(self, features: Tensor, targets: Tensor, vectors: Tensor) -> Tensor:  # noqa: ARG002 (one signature)
-        """As of ``TiedSoftmax``."""
+        """Compute the log probabilities of the targets; shapes as in ``TiedSoftmax``."""
         with torch.autocast(features.device.type, enabled=False):
             log_probs: Tensor = self.groups(at_least_float32(features).flatten(0, 1), targets.flatten()).output
         return log_probs.view_as(targets)
 
     def all(self, features: Tensor, vectors: Tensor) -> Tensor:  # noqa: ARG002
-        """As of ``TiedSoftmax``."""
+        """Compute the log probabilities of all words, ``[row, word]``."""
         with torch.autocast(features.device.type, enabled=False):
             log_probs: Tensor = self.groups.log_prob(at_least_float32(features))
         return log_probs

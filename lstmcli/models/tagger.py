@@ -1,9 +1,9 @@
-"""Tagging: word vectors beside features of each word's characters, an LSTM, and a chain of tags.
+"""Tagging: word vectors concatenated with features of each word's characters, an LSTM, and a CRF or softmax.
 
-Characters by an LSTM (Lample et al. 2016, section 4.1) or by a convolution of width 3 and a maximum (Ma & Hovy 2016,
-section 2.1); a vector for how a word is capitalised (Collobert et al. 2011); dropout that keeps the same features at
-every word of a text (Gal & Ghahramani 2016; Reimers & Gurevych 2017, section 7.4); what a language model makes of each
-word in its context (Peters et al. 2018); tags by a conditional random field or each by itself.
+Character features come from an LSTM (Lample et al. 2016, section 4.1) or from a convolution of width 3 with max pooling
+(Ma & Hovy 2016, section 2.1). A vector encodes capitalisation (Collobert et al. 2011). Variational dropout drops the
+same features at every word of a text (Gal & Ghahramani 2016; Reimers & Gurevych 2017, section 7.4). Contextual vectors
+of a language model are optional (Peters et al. 2018).
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.crf import FORBIDDEN
 from lstmcli.models.dropout import locked
 from lstmcli.models.language_model import LanguageModel
-from lstmcli.models.layers import PADDING, argmax_over_time, at_least_float32, reader, with_unknowns, word_vectors
+from lstmcli.models.layers import PADDING, argmax_over_time, at_least_float32, build_lstm, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
 from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, TagScores, WordFeatures
@@ -27,16 +27,16 @@ ENCODER = ("embedding", "lstm")
 CONTEXT = WEIGHTS
 FROZEN_VECTORS = "carried"  # a key of checkpoints
 BYTES = 257  # 0 is padding
-WIDTH = 3  # characters that the convolution sees at once
+WIDTH = 3  # of the convolution, in characters
 
 
 class Tagger(nn.Module):
     """``Batch -> TagScores``. Words from ``words`` on have frozen pretrained vectors."""
 
     carried: Tensor  # [word, embedding]
-    between: Tensor  # [label, label], first and last [label]: zero, or what forbids
-    first: Tensor
-    last: Tensor
+    between: Tensor  # [label, label]; like the next two zero, or FORBIDDEN where the tag scheme rules it out
+    first: Tensor  # [label]
+    last: Tensor  # [label]
 
     def __init__(
         self, config: Config, *, words: int, labels: int, frozen_words: int = 0, context: LanguageModel | None = None
@@ -60,16 +60,16 @@ class Tagger(nn.Module):
             self.casing = nn.Embedding(CASINGS, config.casing)
         self.context = None if context is None else Context(context)
         inputs += 0 if self.context is None else self.context.features
-        self.lstm = reader(config, inputs)
+        self.lstm = build_lstm(config, inputs)
         self.head = nn.Linear(config.hidden * (2 if config.bidirectional else 1), labels)
         if config.head == "crf":
             self.transitions = nn.Parameter(torch.zeros(labels, labels))
             self.start = nn.Parameter(torch.zeros(labels))
             self.end = nn.Parameter(torch.zeros(labels))
         chain = allowed(labels) if config.head == "crf" else [torch.ones(labels, labels), *torch.ones(2, labels)]
-        for name, may in zip(("between", "first", "last"), chain, strict=True):
-            barred = torch.where(torch.as_tensor(may).bool(), 0.0, FORBIDDEN)
-            self.register_buffer(name, barred, persistent=False)
+        for name, valid in zip(("between", "first", "last"), chain, strict=True):
+            scores = torch.where(torch.as_tensor(valid).bool(), 0.0, FORBIDDEN)
+            self.register_buffer(name, scores, persistent=False)
 
     def forward(self, batch: Batch) -> TagScores:
         assert batch.word_features is not None  # batches of pretokenized words have them
@@ -106,10 +106,12 @@ class Tagger(nn.Module):
         return [F.embedding(words.forms, feature) for feature in features]
 
     def _convolve(self, characters: Tensor) -> Tensor:
-        """characters: ``[form, longest]``; returns ``[form, feature]``.
+        """Compute the character features of each surface form by a convolution and max pooling, ``[form, feature]``.
 
-        There are few characters: what each adds to a feature from each position is a table. The argmax of a feature is
-        found first; only what stands there is differentiated.
+        There are few characters, so a table holds what each adds to a feature at each position of the window. The
+        argmax over time is found without gradients; only the terms at the argmax are differentiated.
+
+        characters: ``[form, time]``.
         """
         known = torch.arange(BYTES, device=characters.device)[:, None] != PADDING
         weight = self.convolution.weight.view(-1, WIDTH, self.config.character_embedding)
@@ -117,16 +119,17 @@ class Tagger(nn.Module):
         rows = at_least_float32(table).view(BYTES * WIDTH, -1)  # [character and position, feature]
         padded = F.pad(characters, (1, 1), value=PADDING)
         positions = torch.arange(WIDTH, device=padded.device)
-        spans = (padded.unfold(1, WIDTH, 1) * WIDTH + positions).unbind(dim=2)  # of each position: [form, longest]
+        spans = (padded.unfold(1, WIDTH, 1) * WIDTH + positions).unbind(dim=2)  # of each position: [form, time]
         with torch.no_grad():
-            barred = rows.index_fill(0, padded.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)  # in the middle
-            sums = reduce(torch.add, (F.embedding(span, barred) for span in spans))  # [form, longest, feature]
-            where = argmax_over_time(sums)  # [form, feature]
-        there = torch.stack([span.gather(1, where) for span in spans])  # [position, form, feature]
-        return rows.gather(0, there.flatten(0, 1)).view_as(there).sum(dim=0) + self.convolution.bias
+            # Windows around padding must not be the maximum.
+            masked = rows.index_fill(0, padded.new_tensor([PADDING * WIDTH + 1]), FORBIDDEN)
+            sums = reduce(torch.add, (F.embedding(span, masked) for span in spans))  # [form, time, feature]
+            argmax = argmax_over_time(sums)  # [form, feature]
+        chosen = torch.stack([span.gather(1, argmax) for span in spans])  # [position, form, feature]
+        return rows.gather(0, chosen.flatten(0, 1)).view_as(chosen).sum(dim=0) + self.convolution.bias
 
     def _read(self, characters: Tensor) -> Tensor:
-        """As ``_convolve``: the last hidden state of either direction."""
+        """Compute the same by an LSTM: its last hidden state in both directions, concatenated."""
         _, state = self.reader(self.letters(characters), (characters != PADDING).sum(dim=1), carry=True)
         assert state is not None
         return torch.cat((state[0][0], state[0][1]), dim=-1)
@@ -138,12 +141,15 @@ class Tagger(nn.Module):
 def build(
     config: Config, *, words: int, labels: int, frozen_words: int = 0, context: LanguageModel | None = None
 ) -> Tagger:
-    """A model with new weights, drawn from torch's global generator. frozen_words: those with frozen vectors."""
+    """Build a model with new weights, drawn from torch's global generator.
+
+    frozen_words: number of words with frozen pretrained vectors.
+    """
     return Tagger(config, words=words, labels=labels, frozen_words=frozen_words, context=context)
 
 
 def shape(config: Config) -> dict[str, object]:
-    """The options that decide the shape of the weights."""
+    """Return the options that decide the shape of the weights."""
     keys = ("embedding", "characters", "character_embedding", "character_features", "casing", "head", "hidden",
             "layers", "bidirectional", "context")  # fmt: skip
     return {key: getattr(config, key) for key in keys}

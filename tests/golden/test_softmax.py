@@ -33,7 +33,7 @@ def test_a_drawn_softmax_tends_to_the_full_one() -> None:
 
 def test_drawn_words_are_as_frequent_as_their_correction_expects() -> None:
     softmax = TiedSoftmax(20, 10)
-    expected = softmax._expected(torch.arange(20)).exp() / 10
+    expected = softmax._log_expected_counts(torch.arange(20)).exp() / 10
     assert float(expected.sum()) == pytest.approx(1, abs=1e-6)
     torch.manual_seed(0)
     draw = (torch.rand(200_000) * math.log(21)).exp().long() - 1
