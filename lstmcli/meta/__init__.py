@@ -1,5 +1,5 @@
-"""Few-shot learners. A learner holds what it learns beside a model (its rates), never the model itself.
+"""Few-shot learners. A learner holds its own parameters (learned rates, scales), never the model's.
 
-``build(config, model)`` makes one; its ``trajectory(model, support, loss)`` gives the weights of each task before the
-first and after each step. Those that meta-training improves have a ``meta_loss(model, episode, loss)`` too.
+``build(config, model)`` makes one. Its ``trajectory(model, support, loss)`` yields the weights of each task before the
+first and after each step; its ``meta_loss(model, episode, loss)`` is what meta-training minimises.
 """

@@ -1,7 +1,7 @@
-"""Fine-tuning on the support set: the learner that needs no meta-training, and the one that others must beat.
+"""Fine-tuning on the support set: the baseline learner, without meta-training.
 
-Gradient steps, of the head alone or of more, with an anchor that holds the weights near those they came with (L2-SP:
-Li, Grandvalet & Davoine 2018, "Explicit Inductive Bias for Transfer Learning"), since a few texts decide little.
+Gradient steps on the adapted parameters, with an L2 penalty towards the initial weights (L2-SP: Li, Grandvalet &
+Davoine 2018, "Explicit Inductive Bias for Transfer Learning"), because a few texts determine few weights.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from lstmcli.config import Finetune as Config
-from lstmcli.meta.inner import Learner, Weights, descend, moving, spread
+from lstmcli.meta.inner import Learner, Weights, adapted_names, descend, expand_weights
 from lstmcli.types import Batch, Loss
 
 
 class Finetune(Learner):
-    """Learns nothing of its own."""
+    """Fine-tuning; it has no parameters of its own."""
 
     uses_support_prior = True
     exact_gradient = False  # it has no meta-gradient
@@ -27,10 +27,10 @@ class Finetune(Learner):
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         with torch.no_grad():
             losses = self.losses(model, support, loss)
-        start = {name: value.detach() for name, value in spread(model, self.names, len(support.tokens)).items()}
+        start = {name: value.detach() for name, value in expand_weights(model, self.names, len(support.tokens)).items()}
         return descend(losses, start, lambda *_: self.config.lr, steps=self.config.steps, anchor=self.config.anchor)
 
 
 def build(config: Config, model: nn.Module) -> Finetune:
-    """A learner for models of this kind."""
-    return Finetune(config, moving(model, config.adapted_parameters))
+    """Build the learner for a model."""
+    return Finetune(config, adapted_names(model, config.adapted_parameters))

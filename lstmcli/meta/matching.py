@@ -1,21 +1,21 @@
-"""Matching networks: the label of a text is what those near to it in the support say, an LSTM saying how near.
+"""Matching networks: the labels of the support, averaged by attention from the query.
 
     p(k | x) = Σ_i a(f(x), g(x_i)) [y_i = k];   a(f, g_i) = softmax over i of  s cos(f, g_i)  or  -s |f - g_i|²
 
 Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra (2016), "Matching Networks for One Shot Learning", section 2.1.
-Both sides are embedded in the light of the whole support (their full-context embeddings, appendices A.1 and A.2):
+Full-context embeddings (their appendices A.1 and A.2) condition both sides on the whole support:
 
     g(x_i) = e(x_i) + U [h→_i, h←_i],              a bidirectional LSTM over the support
-    f_0 = e(x);   r_k = Σ_i a(f_k, g_i) g_i;   h_{k+1} = LSTM([e(x), r_k], h_k);   f_{k+1} = e(x) + V h_{k+1},   K reads
+    f_0 = e(x);   r_k = Σ_i a(f_k, g_i) g_i;   h_{k+1} = LSTM([e(x), r_k], h_k);   f_{k+1} = e(x) + V h_{k+1},   K steps
 
-where e is what the model's head sees. There U = V = 1, with LSTMs as wide as e; here they may be narrower, and U and V
-begin at zero: plain attention, from which training departs. One attention a serves both the reads and the answer, and
-s is learned. With no reads neither side has context.
+where e is the input of the model's head and K = ``processing_steps``. In the paper U = V = 1, with LSTMs as wide as e;
+here they may be narrower, and U and V start at zero, which is plain attention. The same attention a serves the
+processing steps and the prediction; its scale s is learned. With K = 0 neither side has context.
 
-An LSTM over a set depends on its order. Training reads the support in a new random order each time, so that nothing is
-learned from it; adaptation reads it as it is given. Without reads the order does not matter.
+An LSTM over a set depends on the order. Training shuffles the support each time; adaptation takes it in the given
+order. With K = 0 the order does not matter.
 
-No weight of the model moves: what a task is adapted to is its support, embedded.
+No weight of the model is adapted: the learner keeps the embedded support of the task.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,15 +27,17 @@ from torch.nn import functional as F
 
 from lstmcli.config import Matching as Config
 from lstmcli.contracts import HEAD
-from lstmcli.meta.inner import Learner, Weights, classes, embedded
+from lstmcli.meta.inner import Learner, Weights, class_scores, embedded
 from lstmcli.meta.prototypical import MASKED_LOGIT, one_hot_targets
 from lstmcli.types import Batch, Loss
 
-TEXTS, ONE_HOT = "support.embedding", "support.member"  # [task, text, feature] and [task, text, label]
+# Names in checkpoints, of the support's embeddings ``[task, text, feature]`` and one-hot labels ``[task, text,
+# label]``.
+TEXTS, ONE_HOT = "support.embedding", "support.member"
 
 
 class Matching(Learner):
-    """Learns to see texts in the light of others, and how fast nearness falls off."""
+    """Matching networks. Its parameters have the names that checkpoints store."""
 
     uses_support_prior = whole_texts = True
 
@@ -66,47 +68,50 @@ class Matching(Learner):
 
     def logits(self, model: nn.Module, batch: Batch) -> Callable[[Weights], Tensor]:
         _, embedding = embedded(model, batch)  # [task, batch, feature]
-        return lambda weights: self._answer(embedding, weights)
+        return lambda weights: self._log_probs(embedding, weights)
 
     def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Callable[[Weights], Tensor]:
         scores, embedding = embedded(model, batch)
         assert batch.targets is not None
-        scored = classes(scores)
+        scored = class_scores(scores)
         tasks = [Batch(*parts) for parts in zip(batch.tokens, batch.lengths, batch.targets, strict=True)]
 
         def losses_at(weights: Weights) -> Tensor:
-            each = zip(self._answer(embedding, weights), embedding, tasks, strict=True)
+            each = zip(self._log_probs(embedding, weights), embedding, tasks, strict=True)
             return torch.stack(
-                [loss(replace(scored, logits=one, embedding=features), task).value for one, features, task in each]
+                [
+                    loss(replace(scored, logits=logits, embedding=features), task).value
+                    for logits, features, task in each
+                ]
             )
 
         return losses_at
 
-    def _answer(self, embedding: Tensor, weights: Weights) -> Tensor:
-        """log p, ``[task, batch, label]``."""
-        nearness = self._nearness(self._in_context(embedding, weights[TEXTS]), weights[TEXTS])
+    def _log_probs(self, embedding: Tensor, weights: Weights) -> Tensor:
+        """Compute log p, ``[task, batch, label]``."""
+        logits = self._attention_logits(self._in_context(embedding, weights[TEXTS]), weights[TEXTS])
         others = MASKED_LOGIT * (1 - weights[ONE_HOT].mT)  # [task, label, text]
-        return (nearness.log_softmax(dim=-1)[:, :, None] + others[:, None]).logsumexp(dim=-1)
+        return (logits.log_softmax(dim=-1)[:, :, None] + others[:, None]).logsumexp(dim=-1)
 
     def _in_context(self, embedding: Tensor, texts: Tensor) -> Tensor:
-        """f: the texts of the query after K reads of the support, ``[task, batch, feature]``."""
-        seen, state = embedding, None
+        """Compute f, the query after K processing steps, ``[task, batch, feature]``."""
+        query, state = embedding, None
         for _ in range(self.config.processing_steps):
-            read = self._nearness(seen, texts).softmax(dim=-1) @ texts
-            both = torch.cat((embedding, read), dim=-1).flatten(0, 1)
-            state = self.over_query(both, state)
-            seen = embedding + self.to_query(state[0]).view_as(embedding)
-        return seen
+            attended = self._attention_logits(query, texts).softmax(dim=-1) @ texts
+            inputs = torch.cat((embedding, attended), dim=-1).flatten(0, 1)
+            state = self.over_query(inputs, state)
+            query = embedding + self.to_query(state[0]).view_as(embedding)
+        return query
 
-    def _nearness(self, seen: Tensor, texts: Tensor) -> Tensor:
-        """Of each text of the query to each of the support, ``[task, batch, text]``."""
+    def _attention_logits(self, query: Tensor, texts: Tensor) -> Tensor:
+        """Compute the logits of each query text's attention to each support text, ``[task, batch, text]``."""
         if self.config.distance == "cosine":
-            near = F.normalize(seen, dim=-1) @ F.normalize(texts, dim=-1).mT
-        else:  # |f|² is the same for all texts, and a softmax does not see it
-            near = 2 * seen @ texts.mT - texts.square().sum(dim=-1)[:, None]
-        return self.nearness.exp() * near
+            similarity = F.normalize(query, dim=-1) @ F.normalize(texts, dim=-1).mT
+        else:  # -|f - g|² without |f|², which cancels in the softmax
+            similarity = 2 * query @ texts.mT - texts.square().sum(dim=-1)[:, None]
+        return self.nearness.exp() * similarity
 
 
 def build(config: Config, model: nn.Module) -> Matching:
-    """A learner for models of this kind."""
+    """Build the learner for a model."""
     return Matching(config, model)

@@ -1,13 +1,13 @@
-"""Prototypical networks: a class is the mean of its texts, and a text belongs to the nearest.
+"""Prototypical networks: a text is classified by its distance to the mean embedding of each class.
 
     c_k = mean of e over the support of class k;   p(k | e) = softmax over k of -s |e - c_k|²
 
 Snell, Swersky & Zemel (2017), "Prototypical Networks for Few-shot Learning", section 2.2; s is learned. Their section
-2.4: since |e|² is the same for every class, that is a linear head,
+2.4: |e|² is the same for every class, so this is a linear head,
 
     logit_k = s (2 c_k · e - |c_k|²),
 
-so new classes need no new weights, and the adapted model is a plain one.
+so new classes need no training, and the adapted model is an ordinary classifier.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from lstmcli.contracts import HEAD
 from lstmcli.meta.inner import Learner, Weights, embedded
 from lstmcli.types import Batch, Loss
 
-MASKED_LOGIT = -1e4  # logit of a class without texts to learn from: it is not the answer
+MASKED_LOGIT = -1e4  # logit of a class without support: it is never predicted
 
 
 class Prototypical(Learner):
-    """Learns the scale of distances."""
+    """Prototypical networks; the scale of distances is learned."""
 
     uses_support_prior = whole_texts = True
 
@@ -37,7 +37,7 @@ class Prototypical(Learner):
 
 
 def prototypes(model: nn.Module, support: Batch, scale: Tensor) -> Weights:
-    """The head of each task made of its support. scale: log s."""
+    """Compute the head of each task from its support. scale: log s."""
     _, embedding = embedded(model, support)
     one_hot = one_hot_targets(model, support, embedding)
     counts = one_hot.sum(dim=1)  # [task, label]
@@ -47,11 +47,11 @@ def prototypes(model: nn.Module, support: Batch, scale: Tensor) -> Weights:
 
 
 def one_hot_targets(model: nn.Module, support: Batch, like: Tensor) -> Tensor:
-    """One where a text is of a class, ``[task, batch, label]``."""
+    """Encode the support's targets one-hot, ``[task, batch, label]``, with the dtype of ``like``."""
     assert support.targets is not None
     return F.one_hot(support.targets, len(model.get_parameter(f"{HEAD}.bias"))).to(like)
 
 
 def build(config: Config, model: nn.Module) -> Prototypical:  # noqa: ARG001
-    """A learner for models of this kind."""
+    """Build the learner for a model."""
     return Prototypical(model)

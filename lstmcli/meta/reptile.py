@@ -1,9 +1,9 @@
-"""Reptile: weights near to where many steps on each task lead.
+"""Reptile: the weights move towards the adapted weights of each task.
 
     w <- w - outer rate * mean over tasks of (w - w_K)
 
 Nichol, Achiam & Schulman (2018), "On First-Order Meta-Learning Algorithms", section 3, with tasks in batches. It has
-no second derivatives and needs no query: the texts of both parts of an episode are learned from.
+no second derivatives and needs no query: it trains on support and query together.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.config import Reptile as Config
-from lstmcli.meta.inner import Learner, Weights, descend, flatten, moving, spread
+from lstmcli.meta.inner import Learner, Weights, adapted_names, descend, expand_weights, flatten
 from lstmcli.types import Batch, Episode, Loss
 
 
 class Reptile(Learner):
-    """Learns nothing of its own."""
+    """Reptile; it has no parameters of its own."""
 
-    exact_gradient = False  # it follows the difference to the adapted weights
+    exact_gradient = False  # its meta-gradient is the difference to the adapted weights
 
     def __init__(self, config: Config, names: list[str]) -> None:
         super().__init__(names)
@@ -28,25 +28,26 @@ class Reptile(Learner):
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         losses = self.losses(model, support, loss)
-        start = spread(model, self.names, len(support.tokens))
+        start = expand_weights(model, self.names, len(support.tokens))
         return descend(losses, start, lambda *_: self.config.lr, steps=self.config.steps)
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss) -> Tensor:
-        """Half the squared distance from the weights to where the steps lead, ``[task]``: its gradient is w - w_K.
+        """Return a tensor ``[task]`` whose gradient is w - w_K, that of half their squared distance.
 
-        In its value the loss at w_K stands in, which is what one wants to watch.
+        Its value is the loss at w_K, which is the informative figure in a log.
         """
-        every = _both(episode)
-        start = spread(model, self.names, len(every.tokens))
+        every = _merged(episode)
+        start = expand_weights(model, self.names, len(every.tokens))
         *_, end = self.trajectory(model, every, loss)
         squares = [flatten(start[name] - end[name].detach()).square().sum(dim=1) for name in self.names]
         squared_distance = torch.stack(squares).sum(dim=0) / 2
         with torch.no_grad():
-            reached = self.losses(model, every, loss)(end)
-        return reached + squared_distance - squared_distance.detach()
+            losses = self.losses(model, every, loss)(end)
+        return losses + squared_distance - squared_distance.detach()
 
 
-def _both(episode: Episode) -> Batch:
+def _merged(episode: Episode) -> Batch:
+    """Join support and query to one batch."""
     support, query = episode.support, episode.query
     time = max(support.tokens.shape[-1], query.tokens.shape[-1])
     tokens = [F.pad(part.tokens, (0, time - part.tokens.shape[-1])) for part in (support, query)]
@@ -60,5 +61,5 @@ def _both(episode: Episode) -> Batch:
 
 
 def build(config: Config, model: nn.Module) -> Reptile:
-    """A learner for models of this kind."""
-    return Reptile(config, moving(model, config.adapted_parameters))
+    """Build the learner for a model."""
+    return Reptile(config, adapted_names(model, config.adapted_parameters))

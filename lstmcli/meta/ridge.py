@@ -1,12 +1,12 @@
-"""Ridge regression as the inner learner: the head that fits the support best, in closed form.
+"""Ridge regression as the inner learner: the head is fitted to the support in closed form.
 
     W = argmin |X W - Y|² + λ |W|² = Xᵀ (X Xᵀ + λ I)⁻¹ Y;   logits = a X' W
 
 Bertinetto, Henriques, Torr & Vedaldi (2019), "Meta-learning with differentiable closed-form solvers", section 3.2
-(R2D2). X: a row a text of the support, its embedding and a feature that is always one; Y: one where it is of a class.
-The matrix to be solved has a row a text, not a feature (Woodbury). λ and a are learned; λ counts in the mean squared
-length of a row, so that it means the same for every encoder. Their offset, the same for all classes, changes no
-probability and is left out.
+(R2D2). X has one row per text of the support: its embedding and a constant 1. Y holds the one-hot labels. The linear
+system has one row per text instead of one per feature (Woodbury identity). λ and a are learned; λ is in units of the
+mean squared norm of a row, so that one value suits every encoder. The paper's offset, the same for all classes, changes
+no probability and is left out.
 """
 
 import math
@@ -23,7 +23,7 @@ from lstmcli.types import Batch, Loss
 
 
 class Ridge(Learner):
-    """Learns how strongly the head is held small, and how sharp its answers are."""
+    """Ridge regression; λ and the scale of the logits are learned, under the names that checkpoints store."""
 
     uses_support_prior = whole_texts = True
 
@@ -38,13 +38,13 @@ class Ridge(Learner):
         one_hot = one_hot_targets(model, support, embedding)  # [task, text, label]
         rows = torch.cat((embedding, torch.ones_like(embedding[..., :1])), dim=-1)  # [task, text, feature + 1]
         products = rows @ rows.mT  # [task, text, text]
-        held = self.strength.exp() * products.diagonal(dim1=-2, dim2=-1).mean(dim=-1)  # [task]
-        solved = torch.linalg.solve(products + torch.diag_embed(held[:, None].expand(products.shape[:2])), one_hot)
+        penalty = self.strength.exp() * products.diagonal(dim1=-2, dim2=-1).mean(dim=-1)  # λ, [task]
+        solved = torch.linalg.solve(products + torch.diag_embed(penalty[:, None].expand(products.shape[:2])), one_hot)
         weights = self.sharpness.exp() * solved.mT @ rows  # [task, label, feature + 1]
         absent = one_hot.sum(dim=1) == 0
         yield {f"{HEAD}.weight": weights[..., :-1], f"{HEAD}.bias": weights[..., -1].masked_fill(absent, MASKED_LOGIT)}
 
 
 def build(config: Config, model: nn.Module) -> Ridge:
-    """A learner for models of this kind."""
+    """Build the learner for a model."""
     return Ridge(config, model)

@@ -71,13 +71,13 @@ def sigmoid(value: float) -> float:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0, 1e-4, -1e-5, 1e-9, 4.6e-5, 1e30])
 def test_a_gradient_is_seen_by_size_and_sign(value: float) -> None:
-    ours = lstm_optimizer.seen_of(torch.tensor(value, dtype=torch.float64))
+    ours = lstm_optimizer.gradient_features(torch.tensor(value, dtype=torch.float64))
     np.testing.assert_allclose([part.item() for part in ours], seen(value), rtol=1e-12)
 
 
 def test_a_gradient_of_zero_can_be_differentiated() -> None:
     value = torch.zeros(1, requires_grad=True)
-    sum(lstm_optimizer.seen_of(value)).sum().backward()
+    sum(lstm_optimizer.gradient_features(value)).sum().backward()
     assert value.grad.isfinite().all()
 
 
@@ -183,7 +183,7 @@ def test_what_is_seen_of_a_task_is_its_gradient_its_angle_and_its_curvature() ->
     hessian = half @ half.T
     before, moved = torch.randn(2, 3, 4, dtype=torch.float64).unbind()  # three tasks
     gradients = before + moved @ hessian
-    ours = lstm_optimizer.seen_of_task(gradients, moved, before).numpy()
+    ours = lstm_optimizer.task_features(gradients, moved, before).numpy()
     low, *_, high = np.linalg.eigvalsh(hessian.numpy())
     for task in range(3):
         g, step = gradients[task].numpy(), moved[task].numpy()
@@ -197,7 +197,7 @@ def test_what_is_seen_of_a_task_is_its_gradient_its_angle_and_its_curvature() ->
 
 def test_before_the_first_step_a_task_is_seen_too_and_can_be_differentiated() -> None:
     still = torch.zeros(2, 3, requires_grad=True)
-    seen = lstm_optimizer.seen_of_task(still, still, still)
+    seen = lstm_optimizer.task_features(still, still, still)
     assert seen.isfinite().all()
     (slope,) = torch.autograd.grad(seen.sum(), still)
     assert slope.isfinite().all()
