@@ -1,6 +1,6 @@
-"""Entities found against entities there are, counted as conlleval counts them: right is the same words and type.
+"""Precision, recall and F1 over entities, as conlleval computes them: correct is the same span and the same type.
 
-Tjong Kim Sang & Buchholz (2000). Intervals resample texts, since entities of one text stand or fall together.
+Tjong Kim Sang & Buchholz (2000). Intervals resample texts, since the entities of one text are not independent.
 """
 
 from collections import Counter
@@ -15,72 +15,75 @@ from lstmcli.tasks.metrics import COVERED, DRAWS, wilson
 from lstmcli.types import Measure, Metrics
 
 Array = np.ndarray[Any, np.dtype[Any]]
-RIGHT, FOUND, TRUE = range(3)
+RIGHT, FOUND, TRUE = range(3)  # columns of the counts: correct, predicted and true entities
 
 
 @dataclass(frozen=True)
 class Compared:
-    """found, true: as ``tags.spans``; counts: ``[text, type, 3]``, entities that are right, found and true."""
+    """Predicted and true entities.
+
+    found, true: as ``tags.spans``; counts: ``[text, type, 3]``, the correct, predicted and true entities.
+    """
 
     found: Array
     true: Array
     counts: Array
 
     def details(self, kinds: Sequence[str]) -> dict[str, Any]:
-        """Precision, recall and F1 of each type with the entities there are, and how often what went wrong."""
+        """Compute precision, recall and F1 of each type, the number of true entities, and the confusions."""
         types = {}
-        missing = max(0, len(kinds) - self.counts.shape[1])  # types that are neither there nor found
+        missing = max(0, len(kinds) - self.counts.shape[1])  # types with neither predicted nor true entities
         counts = np.pad(self.counts, ((0, 0), (0, missing), (0, 0)))
-        for place, kind in enumerate(kinds):
-            own = counts[:, place]
-            figures = {name: asdict(measure) for name, measure in resampled(own).items()}
-            types[kind] = figures | {"entities": int(own[:, TRUE].sum())}
+        for index, kind in enumerate(kinds):
+            of_kind = counts[:, index]
+            figures = {name: asdict(measure) for name, measure in resampled(of_kind).items()}
+            types[kind] = figures | {"entities": int(of_kind[:, TRUE].sum())}
         return {"types": types, "confusions": self._confusions(kinds)}
 
     def _confusions(self, kinds: Sequence[str]) -> dict[str, dict[str, int]]:
-        """By what went wrong, and of which types, how often; the most frequent first.
+        """Count the errors by kind and type of entity, the most frequent first.
 
-        wrong_type: the same words, another type. wrong_boundary: words in common, none the same and of the same type.
-        missed: no found entity touches it. invented: it touches no true one.
+        wrong_type: the span of a true entity with another type. wrong_boundary: it overlaps a true entity, but none has
+        this span. invented: it overlaps no true entity. missed: a true entity that no predicted one overlaps.
         """
         right = {tuple(row) for row in self.true.tolist()} & {tuple(row) for row in self.found.tolist()}
-        wrong = [row for row in self.found.tolist() if tuple(row) not in right]
-        lost = [row for row in self.true.tolist() if tuple(row) not in right]
-        words = {(begin, end): kind for begin, end, kind in lost}
-        told: dict[str, Counter[str]] = {
+        false_positives = [row for row in self.found.tolist() if tuple(row) not in right]
+        false_negatives = [row for row in self.true.tolist() if tuple(row) not in right]
+        kind_of = {(begin, end): kind for begin, end, kind in false_negatives}
+        errors: dict[str, Counter[str]] = {
             name: Counter() for name in ("wrong_type", "wrong_boundary", "missed", "invented")
         }
-        for begin, end, kind in wrong:
-            if (begin, end) in words:
-                told["wrong_type"][f"{kinds[words[begin, end]]} as {kinds[kind]}"] += 1
-            elif _touches((begin, end), self.true):
-                told["wrong_boundary"][kinds[kind]] += 1
+        for begin, end, kind in false_positives:
+            if (begin, end) in kind_of:
+                errors["wrong_type"][f"{kinds[kind_of[begin, end]]} as {kinds[kind]}"] += 1
+            elif _overlaps((begin, end), self.true):
+                errors["wrong_boundary"][kinds[kind]] += 1
             else:
-                told["invented"][kinds[kind]] += 1
-        for begin, end, kind in lost:
-            if not _touches((begin, end), self.found):
-                told["missed"][kinds[kind]] += 1
-        return {name: dict(counter.most_common()) for name, counter in told.items()}
+                errors["invented"][kinds[kind]] += 1
+        for begin, end, kind in false_negatives:
+            if not _overlaps((begin, end), self.found):
+                errors["missed"][kinds[kind]] += 1
+        return {name: dict(counter.most_common()) for name, counter in errors.items()}
 
 
-def _touches(span: tuple[int, int], others: Array) -> bool:
-    """True where the span has words in common with one of the others, which are in order and apart."""
-    place = int(np.searchsorted(others[:, 1], span[0], side="right"))
-    return place < len(others) and bool(others[place, 0] < span[1])
+def _overlaps(span: tuple[int, int], others: Array) -> bool:
+    """Return True if the span overlaps one of the others, which are sorted and disjoint."""
+    index = int(np.searchsorted(others[:, 1], span[0], side="right"))
+    return index < len(others) and bool(others[index, 0] < span[1])
 
 
 def compared(tags: Array, targets: Array, lengths: Array) -> Compared:
-    """tags, targets: ``[word]``, of all texts end to end; lengths: ``[text]``."""
+    """Compare predicted with true tags. tags, targets: ``[word]``, of all texts concatenated; lengths: ``[text]``."""
     found, true = spans(tags, lengths), spans(targets, lengths)
     types = 1 + max(int(rows[:, 2].max(initial=0)) for rows in (found, true))
     text = np.repeat(np.arange(len(lengths)), lengths)  # of each word
     counts = np.zeros((len(lengths), types, 3), np.int64)
-    # An entity's first word, its end and its type as one number, so that equal entities are equal numbers.
+    # One number per entity, of its first word, its end and its type: equal entities have equal numbers.
     codes = [(rows[:, 0] * (len(text) + 1) + rows[:, 1]) * types + rows[:, 2] for rows in (found, true)]
     right = found[np.isin(codes[0], codes[1])]
-    for rows, place in ((right, RIGHT), (found, FOUND), (true, TRUE)):
-        where = np.ravel_multi_index((text[rows[:, 0]], rows[:, 2]), counts.shape[:2])
-        counts[:, :, place] = np.bincount(where, minlength=len(lengths) * types).reshape(counts.shape[:2])
+    for rows, column in ((right, RIGHT), (found, FOUND), (true, TRUE)):
+        indices = np.ravel_multi_index((text[rows[:, 0]], rows[:, 2]), counts.shape[:2])
+        counts[:, :, column] = np.bincount(indices, minlength=len(lengths) * types).reshape(counts.shape[:2])
     return Compared(found, true, counts)
 
 
@@ -110,7 +113,7 @@ def resampled(counts: Array, *, seed: int = 0) -> Metrics:
 
 
 def _figures(counts: Array) -> dict[str, Array]:
-    """counts: ``[draw, 3]``; no entity found, or none to find, counts as zero."""
+    """Compute precision, recall and F1, ``[draw]``, from counts ``[draw, 3]``; 0 where a denominator is 0."""
     right, found, true = counts.T
     return {
         "precision": right / np.maximum(found, 1),

@@ -1,7 +1,7 @@
-"""Figures of few-shot classification: a figure an episode, their mean over episodes, and what needs no model at all.
+"""Few-shot classification: figures per episode, their mean over episodes, and baselines fitted on the support.
 
-The two baselines that learn from an episode's own support read its texts as strings, words and pairs beside pieces of
-words of two to four letters: with few texts the likeness of spelling is most of what there is.
+The baselines use TF-IDF of words, word pairs and character n-grams of two to four characters. With few texts, similar
+spelling is most of the signal.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from lstmcli.tasks.metrics import COVERED, DRAWS, weighted
 from lstmcli.types import Measure, Metrics
 
 Array = np.ndarray[Any, np.dtype[Any]]
-SHARPNESS = 10.0  # of the softmax over cosines: any keeps their order
+LOGIT_SCALE = 10.0  # of the softmax over cosines; any value keeps their order
 
 
 def episode_figures(probabilities: Array, targets: Array) -> dict[str, float]:
-    """Each metric of one episode. probabilities: ``[text, label]``; targets: ``[text]``."""
+    """Compute each metric of one episode. probabilities: ``[text, label]``; targets: ``[text]``."""
     return {
         name: float(value[0]) for name, value in weighted(probabilities, targets, np.ones((1, len(targets)))).items()
     }
@@ -50,31 +50,33 @@ def _widening(count: int) -> float:
 
 
 def text_features(texts: Sequence[str]) -> Any:
-    """TF-IDF of the texts, ``[text, term]``; how rare a term is, is counted on all of them, without their labels."""
+    """Compute TF-IDF of the texts, ``[text, term]``; document frequencies are those of all texts, without labels."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=200_000)
-    if not any(map(words.build_analyzer(), texts)):  # signs alone
-        return letters.fit_transform(texts).tocsr()
-    return FeatureUnion([("words", words), ("letters", letters)]).fit_transform(texts).tocsr()
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=200_000)
+    if not any(map(words.build_analyzer(), texts)):  # punctuation only
+        return characters.fit_transform(texts).tocsr()
+    return FeatureUnion([("words", words), ("characters", characters)]).fit_transform(texts).tocsr()
 
 
 def support_probabilities(support: Any, targets: Array, query: Any, *, labels: int) -> dict[str, Array]:
-    """By baseline that learns from the support alone, ``[text, label]`` of the query. Features as ``text_features``;
-    a class of which the support has no text has no probability."""
+    """Fit baselines on the support alone, and return their probabilities of the query by name, ``[text, label]``.
+
+    support, query: as ``text_features``. A class without texts in the support has a probability of zero.
+    """
     from scipy.special import softmax
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import normalize
 
-    held = np.unique(support.indices)  # other terms say nothing: a fit on these alone is the same, and fast
+    present = np.unique(support.indices)  # other terms have a weight of zero: leaving them out is only faster
     lengths = np.sqrt(query.multiply(query).sum(axis=1))
-    support, query = support[:, held], query[:, held]
-    member = np.eye(labels)[targets]  # [text, label]
-    centres = normalize((support.T @ member).T)
-    cosines = (query @ centres.T) / np.maximum(np.asarray(lengths).reshape(-1, 1), 1e-9)
-    probabilities = {"centroid": softmax(SHARPNESS * cosines, axis=1)}
+    support, query = support[:, present], query[:, present]
+    one_hot = np.eye(labels)[targets]  # [text, label]
+    prototypes = normalize((support.T @ one_hot).T)
+    cosines = (query @ prototypes.T) / np.maximum(np.asarray(lengths).reshape(-1, 1), 1e-9)
+    probabilities = {"centroid": softmax(LOGIT_SCALE * cosines, axis=1)}
     if len(np.unique(targets)) > 1:
         model = LogisticRegression(C=10, max_iter=300).fit(support, targets)
         probabilities["support linear"] = np.zeros((query.shape[0], labels))

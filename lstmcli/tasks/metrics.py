@@ -1,6 +1,6 @@
-"""Figures of classification with bootstrap intervals, all resamples at once.
+"""Metrics of classification with bootstrap intervals, vectorised over resamples.
 
-A resample of the examples is a row of weights (how often each was drawn); every metric is written for weights
+A resample of the examples is a row of weights, how often each was drawn. Every metric is defined on weights
 ``[draw, example]``, and the figure itself is the row of ones. Efron (1979), "Bootstrap Methods".
 """
 
@@ -51,19 +51,20 @@ def wilson(share: float, count: float) -> tuple[float, float]:
 
 
 def weighted(probabilities: Array, targets: Array, weights: Array) -> dict[str, Array]:
-    """Each metric for each row of weights ``[draw, example]``; a class that a draw lacks does not count in it."""
+    """Compute each metric, ``[draw]``, for weights ``[draw, example]``; a class that a draw lacks does not count in
+    it."""
     labels = probabilities.shape[1]
     weights = weights.astype(np.float64)
     predicted = probabilities.argmax(axis=1)
     correct = predicted == targets
-    # By class, [draw, label]: weight of its examples, of what was taken for it, and of what was rightly so.
+    # By class, [draw, label]: weight of its true, its predicted, and its correctly predicted examples.
     of_class = weights @ np.eye(labels)[targets]
-    taken = weights @ np.eye(labels)[predicted]
+    of_prediction = weights @ np.eye(labels)[predicted]
     hits = weights @ (np.eye(labels)[targets] * correct[:, None])
     total = weights.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = hits / of_class
-        f1 = 2 * hits / (of_class + taken)  # not a number where the class neither is nor was named
+        f1 = 2 * hits / (of_class + of_prediction)  # not a number if the class has neither true nor predicted examples
     metrics = {
         "accuracy": hits.sum(axis=1) / total,
         "balanced_accuracy": np.nanmean(recall, axis=1),
@@ -76,20 +77,20 @@ def weighted(probabilities: Array, targets: Array, weights: Array) -> dict[str, 
 
 
 def calibration_error(probabilities: Array, targets: Array) -> float:
-    """The expected calibration error alone. probabilities: ``[example, label]``; targets: ``[example]``."""
+    """Compute the expected calibration error. probabilities: ``[example, label]``; targets: ``[example]``."""
     correct = probabilities.argmax(axis=1) == targets
     return float(_ece(probabilities.max(axis=1), correct, np.ones((1, len(targets))))[0] / len(targets))
 
 
 def _ece(confidence: Array, correct: Array, weights: Array) -> Array:
-    """Sum over bins of |weight right - confidence claimed|, ``[draw]``."""
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gap = np.eye(BINS)[place] * (correct - confidence)[:, None]  # [example, bin]
+    """Sum |accuracy - confidence| over bins, each weighted by its examples, ``[draw]``."""
+    index = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gap = np.eye(BINS)[index] * (correct - confidence)[:, None]  # [example, bin]
     return np.asarray(np.abs(weights @ gap).sum(axis=1))
 
 
 def _auc(score: Array, targets: Array, weights: Array) -> Array:
-    """Probability that a positive scores above a negative, ties counted half, ``[draw]``."""
+    """Compute the probability that a positive scores above a negative, ties counted half, ``[draw]``."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])  # where each run of equal scores begins
     positive = np.add.reduceat(weights[:, order] * (targets[order] == 1), starts, axis=1)

@@ -1,7 +1,7 @@
 """Language modelling: each next word of a token stream, measured in perplexity.
 
-What is kept of a text is ``[direction + 1]``: minus the log probability of its words in each direction, and how many
-they are, its end counted as one. Perplexity is exp of the mean a word over all texts and directions.
+The outputs of a text are ``[direction + 1]``: minus the log probability of its words in each direction, and their
+number, the end counted as one. Perplexity is exp of their mean per word over all texts and directions.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lstmcli.tasks.ngrams import baseline_logs, fit_baselines
+from lstmcli.tasks.ngrams import baseline_log_probs, fit_baselines
 from lstmcli.tasks.spelling import spelling_costs
 from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
 
@@ -38,63 +38,67 @@ __all__ = [
 ]
 
 
-def loss(scores: TokenScores, batch: Batch) -> Mean:  # noqa: ARG001 (the scores tell of the targets)
-    """Minus the log probability a word, and what the model's regularisation costs."""
+def loss(scores: TokenScores, batch: Batch) -> Mean:  # noqa: ARG001 (the scores are those of the targets)
+    """Compute minus the log probability per word, plus the model's regularisation."""
     count = scores.lengths.sum()
     return Mean(-scores.logs.sum() / (count * len(scores.logs)) + scores.penalty, count)
 
 
 def outputs(scores: TokenScores) -> Array:
-    """Of each text by itself: ``[text, direction + 1]``."""
+    """Return the outputs of each text, ``[text, direction + 1]``."""
     return kept(-scores.logs.double().sum(dim=2).cpu().numpy(), scores.lengths.cpu().numpy())
 
 
 def kept(losses: Array, counts: Array) -> Array:
-    """losses: ``[direction, text]``; counts: ``[text]``; returns ``[text, direction + 1]``."""
+    """Combine losses ``[direction, text]`` and numbers of words ``[text]`` to outputs ``[text, direction + 1]``."""
     return np.concatenate((losses, counts[None]), axis=0).T.astype(np.float64)
 
 
-def probabilities(outputs: Array, temperature: float) -> Array:  # noqa: ARG001 (perplexity is of the probabilities as they are)
-    """The outputs themselves."""
+def probabilities(outputs: Array, temperature: float) -> Array:  # noqa: ARG001 (perplexity has no temperature)
+    """Return the outputs themselves."""
     return outputs
 
 
 def calibrate(outputs: Array, targets: Array) -> float:  # noqa: ARG001
-    """Always 1: a language model is trained for its probabilities."""
+    """Return 1: a language model is trained for its probabilities."""
     return 1.0
 
 
 def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:  # noqa: ARG001
-    """How well each text was predicted."""
-    found = np.exp(_rates(outputs))
+    """Return the perplexity and the number of words of each text."""
+    perplexities = np.exp(_totals(outputs) / outputs[:, -1])
     return [{"perplexity": round(float(value), 4), "words": int(row[-1])}
-            for value, row in zip(found, outputs, strict=True)]  # fmt: skip
+            for value, row in zip(perplexities, outputs, strict=True)]  # fmt: skip
 
 
 def measure(outputs: Array, targets: Array, *, seed: int = 0) -> Metrics:  # noqa: ARG001 (one signature)
-    """Perplexity, with its 95 % interval over resampled texts. Every unknown word counts as the same word ``<unk>``, so
-    that only perplexities of one vocabulary can be compared."""
+    """Compute perplexity with its 95 % interval over resampled texts. All unknown words count as one word ``<unk>``, so
+    only perplexities of one vocabulary can be compared."""
     figures = _resampled(_totals(outputs), outputs[:, -1], seed)
     return {PRIMARY: Measure(*(float(np.exp(rate)) for rate in figures))}
 
 
 def unknown_words(unknown: Array, words: Array, *, seed: int = 0) -> Metrics:
-    """The share of unknown words, with its interval as ``measure``. unknown, words: how many, ``[text]``."""
+    """Compute the proportion of unknown words, with its interval as ``measure``. unknown, words: counts ``[text]``."""
     return {"unknown_words": Measure(*_resampled(unknown, words, seed))}
 
 
 def by_character(outputs: Array, characters: Array, spelled: Array, *, seed: int = 0) -> Metrics:
-    """Bits per character, which can be compared where words are cut or known differently; as ``measure``.
+    """Compute bits per character, comparable between vocabularies and tokenisations, with its interval as ``measure``.
 
-    characters: ``[text]``, the end of each counted as one; spelled: ``[text]``, nats that the spelling of its unknown
-    words costs beside the probability of ``<unk>`` (``spelling_costs``). Case that the vocabulary folds costs nothing.
+    Args:
+        outputs: ``[text, direction + 1]``.
+        characters: ``[text]``, the end of each text counted as one.
+        spelled: ``[text]``, nats for the spelling of unknown words beside the probability of ``<unk>``
+            (``spelling_costs``). Case that the vocabulary folds costs nothing.
+        seed: Of the resamples.
     """
     figures = _resampled(_totals(outputs) + spelled, characters, seed)
     return {"bits_per_character": Measure(*(rate / math.log(2) for rate in figures))}
 
 
 def _totals(outputs: Array) -> Array:
-    """Minus the log probability of each text, a mean over directions."""
+    """Compute minus the log probability of each text, ``[text]``, a mean over directions."""
     totals: Array = outputs[:, :-1].mean(axis=1)
     return totals
 
@@ -108,25 +112,15 @@ def _resampled(totals: Array, counts: Array, seed: int) -> tuple[float, float, f
 
 
 def summary(outputs: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:  # noqa: ARG001
-    """What training looks at: ``score`` (higher is better), the loss a word, perplexity."""
-    loss = _rate(outputs)
+    """Return the figures for the training loop: ``score`` (higher is better), loss per word, perplexity."""
+    loss = float(_totals(outputs).sum() / outputs[:, -1].sum())
     return {"score": -loss, "perplexity": float(np.exp(loss)), "loss": loss}
 
 
 def baseline_probabilities(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
-    """By baseline, the outputs."""
+    """Return the outputs of each baseline by name."""
     lengths = np.diff(offsets)
     return {
-        name: kept(-np.add.reduceat(logs, offsets[:-1])[None], lengths)
-        for name, logs in baseline_logs(fitted, codes, offsets).items()
+        name: kept(-np.add.reduceat(log_probs, offsets[:-1])[None], lengths)
+        for name, log_probs in baseline_log_probs(fitted, codes, offsets).items()
     }
-
-
-def _rates(outputs: Array) -> Array:
-    """Minus the log probability per word, of each text."""
-    rates: Array = _totals(outputs) / outputs[:, -1]
-    return rates
-
-
-def _rate(outputs: Array) -> float:
-    return float(_totals(outputs).sum() / outputs[:, -1].sum())

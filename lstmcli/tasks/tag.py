@@ -1,6 +1,6 @@
-"""Tagging: the entities of a text, found as one tag a word.
+"""Tagging: the entities of a text, predicted as one tag per word.
 
-What evaluation keeps of a text is a ``Tagged``; what it is held against are the true tags of all words, end to end.
+The output of a text is a ``Tagged``; the targets are the true tags of all words, texts concatenated.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from lstmcli.types import Batch, Mean, Metrics, TagScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PRIMARY = "f1"
-RAREST = 1e-30  # probability of a tag
+RAREST = 1e-30  # lower bound of a tag's probability
 
 __all__ = [
     "PRIMARY",
@@ -39,94 +39,91 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Tagged:
-    """tags: ``[word]``, the best path; logs: ``[word, label]``, log probability of each tag at each word; entities: as
-    ``tags.spans``; probabilities: ``[entity]``, that exactly this entity stands there."""
+    """The predicted tags and entities of a text."""
 
-    tags: Array
-    logs: Array
-    entities: Array
-    probabilities: Array
+    tags: Array  # [word], the best path
+    log_probs: Array  # [word, label], of each tag at each word
+    entities: Array  # as tags.spans
+    probabilities: Array  # [entity], of exactly this span and type
 
 
 def loss(scores: TagScores, batch: Batch) -> Mean:
-    """Negative log-likelihood of the true path, a word."""
-    assert batch.targets is not None  # batches to learn from carry targets
+    """Compute the negative log-likelihood of the true path, per word."""
+    assert batch.targets is not None  # set in every training batch
     chain = _chain(scores)
-    reached = crf.score(chain, scores.emissions, scores.lengths, batch.targets)
+    path = crf.score(chain, scores.emissions, scores.lengths, batch.targets)
     total = crf.log_partition(chain, scores.emissions, scores.lengths)
     words = scores.lengths.sum()
-    return Mean((total - reached).sum() / words, words)
+    return Mean((total - path).sum() / words, words)
 
 
 def outputs(scores: TagScores) -> Array:
-    """A ``Tagged`` a text."""
-    # ProbabilityTables are differences of sums over the text, of which float32 leaves little in a long one.
+    """Return one ``Tagged`` per text."""
+    # Probabilities are differences of sums over the text, which lose precision in float32 if the text is long.
     chain, emissions, lengths = _chain(scores, torch.float64), scores.emissions.double(), scores.lengths
     tags = crf.best(chain, emissions, lengths)
     mask = torch.arange(tags.shape[1], device=tags.device) < lengths[:, None]
     parts = (tags, *crf.probabilities(chain, emissions, lengths, tags))
-    flat, marginals, first, second = (part[mask].cpu().numpy() for part in parts)  # [word] of all texts end to end
+    flat, marginals, first, second = (part[mask].cpu().numpy() for part in parts)  # [word], texts concatenated
     entities = spans(flat, lengths.cpu().numpy())
     probabilities = np.exp(np.minimum(first[entities[:, 0]] + second[entities[:, 1] - 1], 0))
-    logs = np.log(np.maximum(marginals, RAREST)).astype(np.float32)
-    return _by_text(flat.astype(np.int32), logs, entities, probabilities, lengths.cpu().numpy())
+    log_probs = np.log(np.maximum(marginals, RAREST)).astype(np.float32)
+    return _by_text(flat.astype(np.int32), log_probs, entities, probabilities, lengths.cpu().numpy())
 
 
 def probabilities(tagged: Array, temperature: float) -> Array:
-    """The same with probabilities of entities at this temperature of their log-odds."""
-    moved = classify.probabilities(_odds(_probabilities(tagged)), temperature)[:, 1]
-    ends = np.cumsum([len(one.probabilities) for one in tagged])
+    """Return the same with entity probabilities whose log-odds are divided by the temperature."""
+    scaled = classify.probabilities(_log_odds(_probabilities(tagged)), temperature)[:, 1]
+    ends = np.cumsum([len(text.probabilities) for text in tagged])
     calibrated = np.empty(len(tagged), object)
-    for place, (one, own) in enumerate(zip(tagged, np.split(moved, ends[:-1]), strict=True)):
-        calibrated[place] = replace(one, probabilities=own)
+    for index, (text, of_text) in enumerate(zip(tagged, np.split(scaled, ends[:-1]), strict=True)):
+        calibrated[index] = replace(text, probabilities=of_text)
     return calibrated
 
 
 def calibrate(tagged: Array, targets: Array) -> float:
-    """The temperature at which the probabilities of found entities fit how often they are right."""
+    """Find the temperature that calibrates the probabilities of the predicted entities."""
     right, probabilities = _right(tagged, targets)
-    return classify.calibrate(_odds(probabilities), right.astype(np.int64)) if len(right) else 1.0
+    return classify.calibrate(_log_odds(probabilities), right.astype(np.int64)) if len(right) else 1.0
 
 
 def describe(tagged: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
-    """The entities of each text; start and end count words."""
+    """Return the entities of each text; start and end are word indices."""
     kinds = types_of(labels)
     return [
         {
             "entities": [
                 {"label": kinds[kind], "start": begin, "end": end, "probability": round(float(probability), 6)}
-                for (begin, end, kind), probability in zip(one.entities.tolist(), one.probabilities, strict=True)
+                for (begin, end, kind), probability in zip(text.entities.tolist(), text.probabilities, strict=True)
             ]
         }
-        for one in probabilities(tagged, temperature)
+        for text in probabilities(tagged, temperature)
     ]
 
 
 def measure(tagged: Array, targets: Array, *, seed: int = 0) -> Metrics:
-    """Precision, recall and F1 over entities as conlleval counts them, resampled over texts."""
+    """Compute precision, recall and F1 over entities, with intervals over resampled texts."""
     return resampled(compared(_tags(tagged), targets, _lengths(tagged)).counts.sum(axis=1), seed=seed)
 
 
 def details(tagged: Array, targets: Array, labels: Sequence[str]) -> dict[str, Any]:
-    """Figures of each type, and what was taken for what."""
-    found = compared(_tags(tagged), targets, _lengths(tagged))
-    return found.details(types_of(labels))
+    """Compute the figures of each type, and the confusions."""
+    return compared(_tags(tagged), targets, _lengths(tagged)).details(types_of(labels))
 
 
 def summary(tagged: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:
-    """What training looks at: ``score`` (higher is better), F1, the loss a word, calibration error of entities."""
-    right, wanted = compared(_tags(tagged), targets, _lengths(tagged)).counts.sum(axis=(0, 1))[[0, 2]]
-    found = sum(len(one.entities) for one in tagged)
-    f1 = 2 * right / max(1, found + wanted)
-    logs = np.concatenate([one.logs for one in tagged])
-    nll = -float(np.take_along_axis(logs, targets[:, None], axis=1).mean())
+    """Return the figures for the training loop: ``score`` (higher is better), F1, loss per word, calibration error."""
+    right, found, true = compared(_tags(tagged), targets, _lengths(tagged)).counts.sum(axis=(0, 1))
+    f1 = 2 * right / max(1, found + true)
+    log_probs = np.concatenate([text.log_probs for text in tagged])
+    nll = -float(np.take_along_axis(log_probs, targets[:, None], axis=1).mean())
     hits, chosen = _right(probabilities(tagged, temperature), targets)
     ece = calibration_error(np.stack((1 - chosen, chosen), axis=1), hits.astype(np.int64)) if len(hits) else 0.0
     return {"score": float(f1), "f1": float(f1), "loss": nll, "ece": ece}
 
 
 def baseline_probabilities(fitted: dict[str, Array], codes: Array, offsets: Array) -> dict[str, Array]:
-    """By baseline, a ``Tagged`` a text."""
+    """Return one ``Tagged`` per text, by baseline."""
     found = {}
     for name, tags in baseline_tags(fitted, codes, offsets).items():
         entities = spans(tags, np.diff(offsets))
@@ -134,15 +131,15 @@ def baseline_probabilities(fitted: dict[str, Array], codes: Array, offsets: Arra
     return found
 
 
-def _by_text(tags: Array, logs: Array, entities: Array, probabilities: Array, lengths: Array) -> Array:
-    """A ``Tagged`` a text of what lies end to end. lengths: words of each."""
+def _by_text(tags: Array, log_probs: Array, entities: Array, probabilities: Array, lengths: Array) -> Array:
+    """Split arrays of all texts into one ``Tagged`` per text. lengths: words of each text."""
     ends = np.cumsum(lengths)
     cuts = np.searchsorted(entities[:, 0], ends[:-1])
     entities = entities.copy()
     entities[:, :2] -= np.repeat(ends - lengths, np.diff(np.r_[0, cuts, len(entities)]))[:, None]
     rows = (
         np.split(tags, ends[:-1]),
-        np.split(logs, ends[:-1]),
+        np.split(log_probs, ends[:-1]),
         np.split(entities, cuts),
         np.split(probabilities, cuts),
     )
@@ -157,31 +154,31 @@ def _chain(scores: TagScores, dtype: torch.dtype | None = None) -> crf.Chain:
 
 
 def _tags(tagged: Array) -> Array:
-    return np.concatenate([one.tags for one in tagged])
+    return np.concatenate([text.tags for text in tagged])
 
 
 def _lengths(tagged: Array) -> Array:
-    return np.array([len(one.tags) for one in tagged])
+    return np.array([len(text.tags) for text in tagged])
 
 
 def _probabilities(tagged: Array) -> Array:
-    return np.concatenate([one.probabilities for one in tagged])
+    return np.concatenate([text.probabilities for text in tagged])
 
 
-def _odds(probabilities: Array) -> Array:
-    """Two columns of logits, for no and yes."""
+def _log_odds(probabilities: Array) -> Array:
+    """Compute logits ``[entity, 2]`` of incorrect and correct."""
     clipped = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
     return np.stack((np.zeros_like(clipped), np.log(clipped / (1 - clipped))), axis=1)
 
 
 def _right(tagged: Array, targets: Array) -> tuple[Array, Array]:
-    """Of each entity found: whether it is one, and its probability."""
+    """Return whether each predicted entity is correct, and its probability, ``[entity]`` each."""
     lengths = _lengths(tagged)
     starts = np.cumsum(lengths) - lengths
     true = {tuple(row) for row in spans(targets, lengths).tolist()}
     right = [
         (begin + start, end + start, kind) in true
-        for one, start in zip(tagged, starts.tolist(), strict=True)
-        for begin, end, kind in one.entities.tolist()
+        for text, start in zip(tagged, starts.tolist(), strict=True)
+        for begin, end, kind in text.entities.tolist()
     ]
     return np.array(right, bool), _probabilities(tagged)

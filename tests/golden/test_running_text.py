@@ -92,7 +92,7 @@ def test_perplexity_is_of_all_words_and_their_ends() -> None:
 def test_pairs_are_scored_as_kneser_and_ney_would() -> None:
     store = stream(["a b a b c", "b a c", "a b", "c c a b"])
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
-    found = ngrams.baseline_logs(fitted, store.codes, store.offsets)
+    found = ngrams.baseline_log_probs(fitted, store.codes, store.offsets)
     size = int(store.ids.max()) + 1
     pairs = Counter(zip(store.ids.tolist(), store.known_targets.tolist(), strict=True))
     once, twice = (sum(count == times for count in pairs.values()) for times in (1, 2))
@@ -114,7 +114,7 @@ def test_the_probabilities_of_all_words_sum_to_one() -> None:
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
     size = len(fitted["words"])
     for first in range(size):
-        probabilities = ngrams._pairs(fitted, np.full(size, first), np.arange(size))
+        probabilities = ngrams._bigram_probabilities(fitted, np.full(size, first), np.arange(size))
         assert probabilities.sum() == pytest.approx(1)
         assert probabilities.min() > 0
 
@@ -123,5 +123,5 @@ def test_words_beyond_those_counted_count_as_a_rare_one() -> None:
     store = stream(["a b a b c", "b a c"])
     fitted = ngrams.fit_baselines(store.codes, store.offsets, store.known_targets, labels=0)
     foreign = replace(store, ids=np.where(store.ids == store.ids.max(), 99, store.ids))
-    logs = ngrams.baseline_logs(fitted, foreign.codes, foreign.offsets)
+    logs = ngrams.baseline_log_probs(fitted, foreign.codes, foreign.offsets)
     assert np.isfinite(logs["bigram"]).all()
