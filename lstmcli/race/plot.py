@@ -1,4 +1,4 @@
-"""Curves as a picture: a drawing in SVG, the loss on a logarithmic scale over the steps."""
+"""Loss curves as an SVG image, the loss on a logarithmic scale over the steps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 
 
 def of(curves: Mapping[str, Sequence[float]]) -> str:
-    """One line a name; values that are not finite, or not above zero, are left out."""
+    """Draw one line per name; values that are not finite or not positive are left out."""
     logs = {name: [math.log10(value) if 0 < value < math.inf else math.nan for value in values]
             for name, values in curves.items()}  # fmt: skip
     known = [value for values in logs.values() for value in values if not math.isnan(value)]
@@ -28,9 +28,9 @@ def of(curves: Mapping[str, Sequence[float]]) -> str:
         parts.append(f'<text x="{float(left) - 6}" y="{float(up) + 4}" text-anchor="end">1e{power}</text>')
     middle, foot = point(steps, low).split(",")
     parts.append(f'<text x="{middle}" y="{float(foot) + 18}" text-anchor="end">{steps} steps</text>')
-    for place, (name, values) in enumerate(logs.items()):
-        colour = COLOURS[place % len(COLOURS)]
+    for index, (name, values) in enumerate(logs.items()):
+        colour = COLOURS[index % len(COLOURS)]
         line = " ".join(point(step, value) for step, value in enumerate(values) if not math.isnan(value))
         parts.append(f'<polyline points="{line}" stroke="{colour}" stroke-width="2" fill="none"/>')
-        parts.append(f'<text x="{WIDTH - LEGEND + 8}" y="{EDGE + 18 * place}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{WIDTH - LEGEND + 8}" y="{EDGE + 18 * index}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>", ""])

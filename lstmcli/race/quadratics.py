@@ -1,7 +1,7 @@
-"""Random quadratics, on which optimisers are tried: f(θ) = |W θ - y|², W and y drawn from the standard normal.
+"""Problems for the optimiser benchmark: quadratics f(θ) = |W θ - y|², W and y drawn from the standard normal.
 
-Andrychowicz et al. (2016), section 3.1. A problem is a task whose texts, so to speak, are the rows of W and whose
-targets are y: what learns to adapt to tasks learns to solve problems.
+Andrychowicz et al. (2016), section 3.1. A problem is a task with the rows of W as inputs and y as targets, so that the
+few-shot learners can be trained on it unchanged.
 """
 
 import numpy as np
@@ -9,15 +9,16 @@ import torch
 
 from lstmcli.types import Batch
 
-SIZES = (10, 1)  # of the layers that solve a problem, dimensions first
-COUNT = 1000  # problems to validate on, and fresh ones to race on
-PARTS = {"train": 1, "validation": 2, "test": 3}  # beside the seed of a run
+SIZES = (10, 1)  # of the network's layers: dimensions, then outputs
+COUNT = 1000  # validation problems, and test problems
+PARTS = {"train": 1, "validation": 2, "test": 3}  # combined with the seed of a run
 
 
 def draw(count: int, part: str, *seed: int) -> Batch:
-    """``count`` problems; part and seed decide all.
+    """Draw problems, determined by part and seed.
 
-    tokens: W, ``[task, row, dimension]``; targets: y, ``[task, row]``.
+    Returns:
+        tokens: W, ``[task, row, dimension]``; targets: y, ``[task, row]``.
     """
     first, *more = seed
     random = np.random.default_rng((first, PARTS[part], *more))

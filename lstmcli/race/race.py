@@ -1,8 +1,8 @@
-"""Train a learned optimiser on problems that are drawn, and race it against those made by hand on fresh ones.
+"""Train a learned optimiser on random problems, and compare it with hand-designed ones on test problems.
 
-The learner, its loop and its inner loop are those that learn texts; here a task is a problem, and what is minimised is
-the logarithm of its loss after the last step, so that the last digits count as the first. Hand-made optimisers have the
-rate that is best on validation problems; all are compared on problems seen by none.
+The learner, the training loop and the inner loop are those of few-shot learning on texts. A task is a problem, and the
+meta-loss is the logarithm of the loss after the last step, so that small losses count as much as large ones. The rate
+of each hand-designed optimiser is the best on validation problems.
 """
 
 import copy
@@ -31,12 +31,15 @@ from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
 
 RACE, PICTURE = "race.json", "race.svg"
 LEARNED = "learned"
-TRIED = 3  # steps of a dry run
+TIMED = 3  # steps of a dry run
 
 
 @dataclass(frozen=True)
 class Race:
-    """Loss after the last step on fresh problems. factors: of each one's loss over the learned one's, paired."""
+    """Losses after the last step on test problems.
+
+    factors: the ratio of each optimiser's loss to that of the learned one, a median over paired problems.
+    """
 
     problems: int
     steps: int
@@ -48,7 +51,7 @@ class Race:
     folder: str
 
     def plain(self) -> dict[str, Any]:
-        """The race as JSON has it."""
+        """Return the result as a dictionary for JSON."""
         return asdict(self)
 
 
@@ -58,9 +61,9 @@ def rehearse(config: RunConfig, *, listener: Listener = silent) -> None:
     work = Problems(config)
     planned = _plan(work)
     begun = time.perf_counter()
-    for _ in zip(range(TRIED), fit(_job(work, silent), config.train, Position()), strict=False):
+    for _ in zip(range(TIMED), fit(_job(work, silent), config.train, Position()), strict=False):
         pass
-    listener(replace(planned, seconds=(time.perf_counter() - begun) / TRIED * planned.steps))
+    listener(replace(planned, seconds=(time.perf_counter() - begun) / TIMED * planned.steps))
 
 
 def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
@@ -91,15 +94,15 @@ def _raced(work: Problems, out: Path, listener: Listener) -> Race:
     for name in HAND_DESIGNED:
         listener(Progress(f"trying rates of {name}"))
         rates[name] = work.best_rate(name)
-        curves[name] = work.by_hand(name, rates[name], work.fresh)
-    ours = work.curves(work.fresh)
-    medians = {name: np.median(curve, axis=1).tolist() for name, curve in ({LEARNED: ours} | curves).items()}
+        curves[name] = work.hand_designed_losses(name, rates[name], work.fresh)
+    learned = work.learned_losses(work.fresh)
+    medians = {name: np.median(curve, axis=1).tolist() for name, curve in ({LEARNED: learned} | curves).items()}
     race = Race(
         problems=len(work.fresh.tokens),
         steps=work.steps,
         medians={name: curve[-1] for name, curve in medians.items()},
         rates=rates,
-        factors={name: _factor(curve[-1], ours[-1], work.config.seed) for name, curve in curves.items()},
+        factors={name: _factor(curve[-1], learned[-1], work.config.seed) for name, curve in curves.items()},
         curves=medians,
         seconds=time.perf_counter() - begun,
         folder=str(out),
@@ -115,7 +118,7 @@ def _save(work: Problems, out: Path) -> None:
     tensors = grouped("learner", work.best)
     vocabulary = Vocabulary.build([], [], work.config.tokens)
     out.mkdir(parents=True, exist_ok=True)
-    for name in (RACE, PICTURE):  # of an optimiser that stood here before
+    for name in (RACE, PICTURE):  # results of an earlier optimiser
         (out / name).unlink(missing_ok=True)
     checkpoints.save(Checkpoint(work.config, vocabulary, tensors), out / folder.OPTIMIZER)
 
@@ -145,9 +148,12 @@ def _learned(work: Problems, listener: Listener) -> None:
     work.learner.load_state_dict(work.best)
 
 
-def _factor(theirs: Losses, ours: Losses, seed: int) -> dict[str, float]:
-    """The median over problems of how many times ours their loss is, with a bootstrapped 95 % interval."""
-    ratios = theirs / ours
+def _factor(losses: Losses, learned: Losses, seed: int) -> dict[str, float]:
+    """Compute the median ratio of losses to those of the learned optimiser, with a bootstrap 95 % interval.
+
+    losses, learned: ``[problem]``.
+    """
+    ratios = losses / learned
     drawn = np.random.default_rng(seed).integers(len(ratios), size=(1000, len(ratios)))
     low, high = np.percentile(np.median(ratios[drawn], axis=1), (2.5, 97.5))
     return {"value": float(np.median(ratios)), "low": float(low), "high": float(high)}

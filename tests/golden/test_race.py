@@ -51,7 +51,7 @@ def test_classifiers_read_reviews_of_their_part_alone_and_as_many_of_each_label(
 
 def test_gradient_descent_by_hand_is_gradient_descent() -> None:
     problems = quadratics.draw(3, "test", 7)
-    ours = problems_of("learner.steps=20").by_hand("sgd", 0.005, problems)
+    ours = problems_of("learner.steps=20").hand_designed_losses("sgd", 0.005, problems)
     assert ours.shape == (21, 3)
     for place in range(3):
         w, y = problems.tokens[place].double().numpy(), problems.targets[place].double().numpy()
@@ -67,7 +67,7 @@ def test_one_optimiser_by_hand_for_all_problems_is_one_for_each(name: str) -> No
     sets = ["data.name=classifiers", "learner.steps=5", "threads=1"]
     race = Problems(recipes.load("quadratics-lstm-optimizer", overrides=sets))
     drawn = classifiers.draw(2, "test", 0)
-    ours = race.by_hand(name, 0.01, drawn)
+    ours = race.hand_designed_losses(name, 0.01, drawn)
     for place in range(2):
         its = copy.deepcopy(race.net)
         optimizer = HAND_DESIGNED[name](list(its.parameters()), 0.01)
@@ -86,7 +86,7 @@ def one(drawn: Batch, place: int) -> Batch:
 def test_an_untrained_optimiser_is_momentum() -> None:
     race = problems_of("learner.lr=0.005", "learner.momentum=0.9", "learner.sees_task=false")
     problems = quadratics.draw(20, "test", 7)
-    ours, theirs = race.curves(problems), race.by_hand("momentum", 0.005, problems)
+    ours, theirs = race.learned_losses(problems), race.hand_designed_losses("momentum", 0.005, problems)
     np.testing.assert_allclose(ours[:20], theirs[:20], rtol=1e-3)
 
 
@@ -122,7 +122,7 @@ def test_a_learner_is_left_as_it_was_at_its_best_and_that_may_be_the_beginning(
 def test_the_best_rate_is_the_best_of_the_grid() -> None:
     race = problems_of("learner.steps=10")
     race.validation = quadratics.draw(20, "test", 7)
-    ends = {rate: np.median(race.by_hand("adam", rate, race.validation)[-1]) for rate in RATES}
+    ends = {rate: np.median(race.hand_designed_losses("adam", rate, race.validation)[-1]) for rate in RATES}
     assert race.best_rate("adam") == min(ends, key=ends.__getitem__)
 
 
@@ -174,7 +174,7 @@ def test_a_race_that_was_run_is_not_written_over(
 
 def test_a_race_is_not_resumed(run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "quadratics-lstm-optimizer", "--resume", "--out", tmp_path, "-q") == 2
-    assert "it is run whole" in capsys.readouterr().err
+    assert "cannot be resumed" in capsys.readouterr().err
 
 
 def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
