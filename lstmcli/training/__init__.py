@@ -1,1 +1,1 @@
-"""Making a model: the loop, what it begins with, and one objective per kind of training."""
+"""Training: the loop, the setup of a run, and one objective per kind of training."""

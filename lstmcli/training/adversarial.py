@@ -1,16 +1,17 @@
-"""Shifts of embedded words that hurt most, each text's by a vector r of one size; e are its embedded words.
+"""Adversarial and virtual adversarial training: perturbations r of the word embeddings e of a text.
 
-Adversarial training learns each batch twice, the second time where its loss is greatest:
+Adversarial training adds the loss at the perturbation that increases it most:
 
-    L(e) + L(e + r),    r = size * g / |g|,  g = dL/de
+    L(e) + L(e + r),    r = ε g / |g|,  g = dL/de
 
-Virtual adversarial training needs no labels. What is said of a text, p, is to stay as it is where it moves most:
+Virtual adversarial training needs no labels. It penalises the change of the predicted probabilities p at the
+perturbation that changes them most:
 
-    KL(p(e) || p(e + r)),    r = size * g / |g|,  g = d KL(p(e) || p(e + d)) / dd,  d random and of that size
+    KL(p(e) || p(e + r)),    r = ε g / |g|,  g = d KL(p(e) || p(e + d)) / dd,  d random with |d| = ε
 
 Miyato, Dai & Goodfellow (2017), "Adversarial Training Methods for Semi-Supervised Text Classification", equations 4, 5
-and 7, 8, without the normalisation of the embedding. Dropout is drawn again for the second reading of the first; in the
-second it is the same in all readings, so that only the shift moves anything.
+and 7, 8, without the normalisation of the embedding. The two passes of adversarial training draw different dropout
+masks; all passes of virtual adversarial training share one, so that only the perturbation changes the output.
 """
 
 from collections.abc import Callable
@@ -25,68 +26,73 @@ Scores = TypeVar("Scores")
 
 
 class Adversary:
-    """Watches and shifts what the embedding of a model puts out, while a loss is worked out."""
+    """A hook on the embedding of a model that records its output, or adds a perturbation to it."""
 
     def __init__(self, embedding: nn.Embedding) -> None:
         self._width = embedding.embedding_dim
-        self._watching = False
+        self._recording = False
         self._embedded: Tensor | None = None
-        self._shift: Tensor | None = None
-        embedding.register_forward_hook(self._seen)
+        self._perturbation: Tensor | None = None
+        embedding.register_forward_hook(self._hook)
 
-    def _seen(self, _: nn.Module, __: object, embedded: Tensor) -> Tensor:
-        if self._shift is not None:
-            return embedded + self._shift
-        if self._watching:
+    def _hook(self, _: nn.Module, __: object, embedded: Tensor) -> Tensor:
+        if self._perturbation is not None:
+            return embedded + self._perturbation
+        if self._recording:
             embedded.retain_grad()
             self._embedded = embedded
         return embedded
 
-    def loss(self, loss_of: Callable[[], Mean], size: float) -> Mean:
-        """L(e + r); the gradient of L(e) already lies on the weights, so that its graph need not be held.
+    def loss(self, loss_of: Callable[[], Mean], epsilon: float) -> Mean:
+        """Compute L(e + r). The gradient of L(e) is accumulated in the weights here, so that its graph is freed.
 
-        loss_of: the loss of one batch; called twice.
+        Args:
+            loss_of: Computes the loss of one batch; called twice.
+            epsilon: The norm of the perturbation.
         """
-        self._watching = True
+        self._recording = True
         try:
             loss_of().value.backward()  # type: ignore[no-untyped-call]
         finally:
-            self._watching = False
+            self._recording = False
         assert self._embedded is not None
         assert self._embedded.grad is not None
-        self._shift = _sized(self._embedded.grad, size)
+        self._perturbation = _scaled(self._embedded.grad, epsilon)
         try:
             return loss_of()
         finally:
-            self._shift = self._embedded = None
+            self._perturbation = self._embedded = None
 
     def virtual(
         self,
         scores_of: Callable[[], Scores],
         divergence: Callable[[Scores, Scores], Tensor],
         tokens: Tensor,
-        size: float,
+        epsilon: float,
     ) -> Tensor:
-        """KL(p(e) || p(e + r)), a mean over texts.
+        """Compute KL(p(e) || p(e + r)), a mean over texts.
 
-        scores_of: those of one batch; called three times. divergence: of scores from others; tokens: the batch's,
-        ``[batch, time]``.
+        Args:
+            scores_of: Computes the scores of one batch; called three times.
+            divergence: Computes the divergence of scores from others.
+            tokens: Of the batch, ``[batch, time]``.
+            epsilon: The norm of the perturbation.
         """
-        drawn = _sized(torch.randn(*tokens.shape, self._width, device=tokens.device), size).requires_grad_()
+        drawn = _scaled(torch.randn(*tokens.shape, self._width, device=tokens.device), epsilon).requires_grad_()
         devices = [tokens.device] if tokens.is_cuda else []
         try:
             with torch.random.fork_rng(devices), torch.no_grad():
                 before = scores_of()
-            self._shift = drawn
+            self._perturbation = drawn
             with torch.random.fork_rng(devices):
                 (gradient,) = torch.autograd.grad(divergence(scores_of(), before), drawn)
-            self._shift = _sized(gradient, size)
+            self._perturbation = _scaled(gradient, epsilon)
             return divergence(scores_of(), before)
         finally:
-            self._shift = None
+            self._perturbation = None
 
 
-def _sized(shift: Tensor, size: float) -> Tensor:
-    """Each text's at that size. shift: ``[batch, time, embedding]``."""
-    norm: Tensor = shift.flatten(1).norm(dim=1)[:, None, None]
-    return size * shift / norm.clamp_min(1e-12)
+def _scaled(direction: Tensor, norm: float) -> Tensor:
+    """Scale each text's direction to the norm. direction: ``[batch, time, embedding]``."""
+    current: Tensor = direction.flatten(1).norm(dim=1)[:, None, None]
+    return norm * direction / current.clamp_min(1e-12)

@@ -1,13 +1,12 @@
-"""What a teacher says of unlabelled texts, for a model to learn.
+"""Distillation: soft labels for unlabelled texts from a teacher.
 
     log q(y | x)  =  (log p(y | x) + log b(y | x)) / 2  +  constant
 
-where p are the probabilities of the teacher, a trained classifier, and b those of the linear baseline that it carries:
-the two err on different texts, and together are right more often than either. The student learns q by cross-entropy,
-beside the true labels of the labelled texts. A run can also learn what the linear baseline alone says, fitted on its
-own labelled texts before it begins. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network",
-equation 1, with unlabelled texts; Xie et al. (2020), "Self-training with Noisy Student", for a student of the same kind
-that learns under noise.
+where p are the probabilities of the teacher, a trained classifier, and b those of the linear baseline in its
+checkpoint. The two err on different texts, and their ensemble is more accurate than either. The student minimises the
+cross-entropy with q, besides that of the labelled texts. ``train.teacher: linear`` uses the linear baseline of the run
+alone. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network", equation 1, with unlabelled texts;
+Xie et al. (2020), "Self-training with Noisy Student", for a student of the same size that is trained with noise.
 """
 
 from pathlib import Path
@@ -27,7 +26,7 @@ from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
-SURE = 0.9  # of a label's probability, from which on a teacher counts as sure
+SURE = 0.9  # probability of a label from which a teacher counts as sure
 
 
 def probabilities(
@@ -39,40 +38,41 @@ def probabilities(
     cache: Path | None,
     listener: Listener = silent,
 ) -> Array:
-    """What a teacher says, ``[text, label]``, in the order of the labels; rows sum to one. cache: for encoded texts.
+    """Compute the teacher's probabilities, ``[text, label]``, in the order of the labels. cache: of encoded texts.
 
     Raises:
-        CheckpointError: there is no such teacher.
-        ConfigError: it is not a classifier of these labels.
+        CheckpointError: There is no such teacher.
+        ConfigError: It is not a classifier with these labels.
     """
     teacher = _teacher(path, labels)
     parts = assemble.restored(teacher, where)
     store = encode(teacher.vocabulary, examples, cache=cache, labelled=False, listener=listener)
-    logits = assemble.outputs(parts, store.truncated(teacher.config.tokens), "asking the teacher", listener=listener)
-    said = [parts.task.probabilities(logits, teacher.temperature)]
+    logits = assemble.outputs(parts, store.truncated(teacher.config.tokens), "applying the teacher", listener=listener)
+    members = [parts.task.probabilities(logits, teacher.temperature)]  # of the ensemble
     fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}
     if "terms" in fitted:
-        said.append(parts.task.baseline_probabilities(fitted, store.ids, store.offsets)["linear"])
-    logs = np.log(np.maximum(said, 1e-12)).mean(axis=0)  # [text, label]
-    together = torch.from_numpy(logs).softmax(dim=1).numpy()
-    beside = f", its linear baseline agrees on {(said[0].argmax(1) == said[-1].argmax(1)).mean():.1%}" * (len(said) - 1)
-    listener(Noted(_sure(path, together) + beside))
-    places = [teacher.vocabulary.labels.index(label) for label in labels]
-    return np.asarray(together[:, places], np.float32)
+        members.append(parts.task.baseline_probabilities(fitted, store.ids, store.offsets)["linear"])
+    log_probs = np.log(np.maximum(members, 1e-12)).mean(axis=0)  # [text, label]
+    ensemble = torch.from_numpy(log_probs).softmax(dim=1).numpy()
+    agreement = (members[0].argmax(axis=1) == members[-1].argmax(axis=1)).mean()
+    note = f", its linear baseline agrees on {agreement:.1%}" if len(members) > 1 else ""
+    listener(Noted(_sure(path, ensemble) + note))
+    order = [teacher.vocabulary.labels.index(label) for label in labels]
+    return np.asarray(ensemble[:, order], np.float32)
 
 
 def linear_probabilities(
     task: Task, fitted: dict[str, Array], unlabelled: Store, *, listener: Listener = silent
 ) -> Array:
-    """As ``probabilities``, of the linear baseline alone; where it knows no word, of the majority."""
+    """Compute the probabilities of the linear baseline alone; of the majority if it has no terms."""
     by_name = task.baseline_probabilities(fitted, unlabelled.codes, unlabelled.offsets)
-    said = by_name.get("linear", by_name["majority"])
-    listener(Noted(_sure("linear", said)))
-    return np.asarray(said, np.float32)
+    found = by_name.get("linear", by_name["majority"])
+    listener(Noted(_sure("linear", found)))
+    return np.asarray(found, np.float32)
 
 
-def _sure(teacher: object, said: Array) -> str:
-    return f"teacher ({teacher}): sure of {(said.max(axis=1) >= SURE).mean():.1%} of {len(said):,} unlabelled texts"
+def _sure(teacher: object, found: Array) -> str:
+    return f"teacher ({teacher}): sure of {(found.max(axis=1) >= SURE).mean():.1%} of {len(found):,} unlabelled texts"
 
 
 def _teacher(path: Path, labels: tuple[str, ...]) -> Checkpoint:

@@ -16,29 +16,29 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class LanguageObjective(Objective):
-    """The stream of a run, a window at a time; what was read goes on into the next.
+    """Language modelling on the token stream of a run, one window (``train.bptt`` tokens) at a time.
 
-    state: hidden and cell where the last window ended.
+    state: hidden and cell after the last window, which carry over to the next.
     """
 
     def __init__(self, parts: Parts, stores: dict[str, Store]) -> None:
         super().__init__(parts, stores, stores, outputs)
         self._train = stores["train"]
-        self._windows: tuple[int, Windows | None] = (-1, None)  # of the current epoch
+        self._windows: tuple[int, Windows | None] = (-1, None)  # epoch and windows
 
     def items(self, epoch: int) -> list[tuple[int, int]]:
-        """The epoch, and the number of each window."""
-        return [(epoch, number) for number in range(len(self._of(epoch)))]
+        """Return the epoch and number of each window."""
+        return [(epoch, number) for number in range(len(self._windows_of(epoch)))]
 
     def tokens(self, epoch: int) -> int:  # noqa: ARG002 (the same in every epoch)
-        """How many an epoch reads."""
+        """Count the tokens of an epoch."""
         return len(self._train.ids)
 
     def loss(self, item: tuple[int, int]) -> tuple[Mean, int]:
-        """The loss of a window, and its tokens."""
+        """Compute the loss of a window and its number of tokens."""
         epoch, number = item
         parts = self._parts
-        batch = self._of(epoch).batch(number).to(parts.runtime.device)
+        batch = self._windows_of(epoch).batch(number).to(parts.runtime.device)
         if number == 0:
             self.state = {}
         begin = (
@@ -50,7 +50,7 @@ class LanguageObjective(Objective):
         mean: Mean = parts.task.loss(scores, batch)
         return mean, int(batch.lengths.sum())
 
-    def _of(self, epoch: int) -> Windows:
+    def _windows_of(self, epoch: int) -> Windows:
         if self._windows[0] != epoch:
             config = self._parts.config
             seed = (config.seed, epoch)

@@ -1,4 +1,4 @@
-"""The only training loop: a generator of events that neither prints, saves, nor knows what an item is."""
+"""The training loop: a generator of events; it does not print or save, and does not know what an item is."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,28 +14,28 @@ from lstmcli.events import Evaluated, Event, Stepped
 from lstmcli.types import Mean
 
 Item = TypeVar("Item")
-START, END = 1 / 25, 1 / 1000  # of a one-cycle run's largest rate (Smith & Topin 2018)
+START, END = 1 / 25, 1 / 1000  # first and last rate of the one-cycle schedule over the largest (Smith & Topin 2018)
 
 
 @dataclass
 class Position:
-    """How far a run has come: with the weights, the optimiser and the random states, all that goes on needs."""
+    """The position of a run, which with weights, optimiser and random states is all that resuming needs."""
 
     epoch: int = 0
-    batch: int = 0  # items of the epoch that are done
+    batch: int = 0  # items of the epoch done
     step: int = 0
     stale: int = 0  # evaluations since the best
     loss_sum: float = 0.0
     loss_count: int = 0
-    best: tuple[float, float] = (-math.inf, -math.inf)  # score, and minus the loss to part ties
+    best: tuple[float, float] = (-math.inf, -math.inf)  # score, and minus the loss to break ties
 
 
 @dataclass(frozen=True)
 class Job(Generic[Item]):
-    """What the loop works on.
+    """What the loop trains, and how.
 
-    items: those of an epoch; loss_of: the loss of one, and its tokens; evaluate: figures on held-out data, among them
-    ``score`` (higher is better) and ``loss``; threads: processors that share a step, none: all.
+    items: the items of an epoch; loss_of: the loss of an item and its number of tokens; evaluate: figures on held-out
+    data, among them ``score`` (higher is better) and ``loss``; threads: CPU threads of a step, None: all.
     """
 
     model: nn.Module
@@ -49,42 +49,46 @@ class Job(Generic[Item]):
 def optimizer_for(
     model: nn.Module, config: Train, *, encoder: Iterable[str] = (), rates: Iterable[nn.Parameter] = ()
 ) -> torch.optim.Optimizer:
-    """The optimiser that the recipe names, over all weights, and over learned rates, which do not decay.
+    """Build the optimiser of the recipe.
 
-    encoder: submodules whose parameters train at the encoder's share of the learning rate.
+    Args:
+        model: All its parameters are trained.
+        config: The section ``train``.
+        encoder: Submodules whose learning rate is multiplied by ``encoder_lr_scale``.
+        rates: Learned rates of a learner, which have no weight decay.
     """
     prefixes = tuple(f"{name}." for name in encoder)
     body = [value for name, value in model.named_parameters() if name.startswith(prefixes)]
     rest = [value for name, value in model.named_parameters() if not name.startswith(prefixes)]
-    groups: list[dict[str, Any]] = [{"params": body, "share": config.encoder_lr_scale}, {"params": rest}]
+    groups: list[dict[str, Any]] = [{"params": body, "lr_scale": config.encoder_lr_scale}, {"params": rest}]
     if config.encoder_lr_scale == 1 or not body or not rest:
         groups = [{"params": list(model.parameters())}]
-    if kept := list(rates):
-        groups.append({"params": kept, "weight_decay": 0.0})
+    if rates_list := list(rates):
+        groups.append({"params": rates_list, "weight_decay": 0.0})
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)  # 3 × the speed
+    return kind(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)  # fused: 3 × faster
 
 
 def learning_rate(config: Train, done: float) -> float:
-    """The rate when the part ``done`` (0 to 1) of the run is behind: a cosine up, then a cosine down."""
+    """Compute the learning rate after the fraction ``done`` of the run: a cosine up, then a cosine down."""
     if config.schedule == "constant":
         return config.lr
     if done < config.warmup:
-        begin, end, part = START, 1.0, done / config.warmup
+        begin, end, fraction = START, 1.0, done / config.warmup
     else:
-        begin, end, part = 1.0, END, (done - config.warmup) / (1 - config.warmup)
-    return config.lr * (end + (begin - end) * (1 + math.cos(math.pi * min(part, 1.0))) / 2)
+        begin, end, fraction = 1.0, END, (done - config.warmup) / (1 - config.warmup)
+    return config.lr * (end + (begin - end) * (1 + math.cos(math.pi * min(fraction, 1.0))) / 2)
 
 
 def steps_of(items: int, config: Train) -> int:
-    """How many steps a run takes whose epochs have so many items."""
+    """Count the steps of a run whose epochs have so many items."""
     return config.epochs * -(-items // config.accumulate)
 
 
 def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
-    """Train from the position to the end. ``at`` is true to the weights whenever an event comes out.
+    """Train from the position to the end. At every event ``at`` is the position of the current weights.
 
     Raises:
         ConfigError: the loss is no longer a number.
@@ -96,31 +100,31 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
         torch.set_num_threads(job.threads or available)
         items = job.items(at.epoch)
         for start in range(at.batch, len(items), config.accumulate):
-            some = items[start : start + config.accumulate]
+            accumulated = items[start : start + config.accumulate]
             for group in job.optimizer.param_groups:
-                group["lr"] = group.get("share", 1.0) * learning_rate(config, at.step / total)
+                group["lr"] = group.get("lr_scale", 1.0) * learning_rate(config, at.step / total)
             job.optimizer.zero_grad(set_to_none=True)
             tokens, total_loss = 0, 0.0
-            for item in some:
-                mean, its = job.loss_of(item)
+            for item in accumulated:
+                mean, item_tokens = job.loss_of(item)
                 loss = mean.value.item()
                 if not math.isfinite(loss):
                     fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
                     raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
                 mean.value.backward()  # type: ignore[no-untyped-call]
-                tokens, total_loss = tokens + its, total_loss + loss
+                tokens, total_loss = tokens + item_tokens, total_loss + loss
                 at.loss_sum += loss * int(mean.count)
                 at.loss_count += int(mean.count)
-            if len(some) > 1:
+            if len(accumulated) > 1:
                 torch._foreach_div_(
-                    [value.grad for value in job.model.parameters() if value.grad is not None], len(some)
+                    [value.grad for value in job.model.parameters() if value.grad is not None], len(accumulated)
                 )
             if config.clip is not None:
                 nn.utils.clip_grad_norm_(job.model.parameters(), config.clip)
             job.optimizer.step()
-            at.batch += len(some)
+            at.batch += len(accumulated)
             at.step += 1
-            yield Stepped(at.step, total_loss / len(some), tokens)
+            yield Stepped(at.step, total_loss / len(accumulated), tokens)
         torch.set_num_threads(available)
         metrics = job.evaluate()
         rank = (metrics["score"], -metrics["loss"])

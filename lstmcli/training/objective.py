@@ -1,4 +1,4 @@
-"""Validation on texts: what supervised training and language modelling share."""
+"""The base class of the objectives that validate on texts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Objective:
-    """A run whose validation part is a store of texts.
+    """An objective whose validation part is a store of texts.
 
-    whole: the texts as they are; stores: as the model reads them; read: what the model says of each text of a store.
-    state: what goes on from one item to the next, beside the weights.
+    Args:
+        whole: The texts, by part.
+        stores: The texts truncated for the model, by part.
+        read: Computes the model's output for each text of a store.
+
+    state: tensors beside the weights that carry over from item to item.
     """
 
     def __init__(
@@ -35,16 +39,16 @@ class Objective:
         self.precision = str(parts.runtime.dtype).removeprefix("torch.")
 
     def evaluate(self, parts: Parts, *, listener: Listener = silent) -> dict[str, float]:
-        """Figures on the validation part."""
+        """Compute figures on the validation part."""
         outputs, targets = self.outputs(parts, "validating", listener)
         figures: dict[str, float] = self._parts.task.summary(outputs, targets)
         return figures
 
     def outputs(self, parts: Parts, what: str, listener: Listener) -> tuple[Array, Array]:
-        """Of all validation texts: what the model says of each, and the targets."""
+        """Compute the model's outputs for all validation texts, and return them with the targets."""
         outputs = self._read(parts, self._validation, what, listener)
         return outputs, self._validation.known_targets
 
-    def beside(self, fitted: dict[str, Array]) -> dict[str, Figures]:
-        """The figures of the baselines on the validation part."""
+    def baseline_figures(self, fitted: dict[str, Array]) -> dict[str, Figures]:
+        """Compute the figures of the baselines on the validation part."""
         return baseline_figures(self._parts.task, fitted, self._validation_whole)

@@ -1,4 +1,4 @@
-"""What may differ between a run and its resumption, and what the user is told of it."""
+"""Checks and notes about a run that is resumed."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -13,29 +13,32 @@ from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import Inputs
 from lstmcli.training.loop import Position
 
-# May always differ; the precision, since another device may not run it.
+# Keys that may always differ; precision, because another device may not support it.
 FREE = ("device", "precision", "threads", "data.cache", "data.bad_rows", "train.save_every")
-LENGTH = ("train.epochs", "train.patience")  # may differ where the user says so
+LENGTH = ("train.epochs", "train.patience")  # may differ if the user set them
 
 
 def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[str]) -> None:
-    """Check that the recipe and the data are those that the run began with.
+    """Check that the recipe and the data are those that the run was started with.
 
     Args:
+        last: The last checkpoint of the run.
+        now: The recipe.
+        inputs: The data.
         chosen: Keys that the user set.
 
     Raises:
-        ConfigError: They are not, or more epochs are done than there should be.
+        ConfigError: They are not, or the run has done more epochs than the recipe has.
     """
     fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
     before, after = _flat(last.config), _flat(now)
     for key, value in before.items():
-        of_adaptation = key.startswith("learner.") and now.episodes is None  # not what the run itself is made by
+        of_adaptation = key.startswith("learner.") and now.episodes is None  # it does not affect training
         free = key in FREE or of_adaptation or (key in LENGTH and key in chosen)
         if value != after.get(key) and not free:
             what = f"the recipe has changed: {key} was {value}, is {after.get(key)}"
-            meant = f"if that is meant: --set {key}={after.get(key)}; else " if key in LENGTH else ""
-            raise ConfigError(what, where="--resume", fix=meant + fix)
+            intended = f"if intended: --set {key}={after.get(key)}; else " if key in LENGTH else ""
+            raise ConfigError(what, where="--resume", fix=intended + fix)
     if last.progress["data"] != dataset_hash([*inputs.train, *inputs.unlabelled]):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
     if (done := last.progress["epoch"]) > now.train.epochs:
@@ -44,7 +47,7 @@ def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[s
 
 
 def notes(before: Train, now: Train, at: Position, out: Path) -> Iterator[Noted]:
-    """What is not as in a run that was never stopped. at: where it goes on."""
+    """Yield notes on what differs from a run that was never stopped. at: the position at which it resumes."""
     finished = (out / run_folder.RECIPE).is_file()
     if now.epochs != before.epochs:
         what = f"{now.epochs} epochs in place of {before.epochs}, of which {at.epoch} are done"
@@ -58,9 +61,9 @@ def notes(before: Train, now: Train, at: Position, out: Path) -> Iterator[Noted]
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
-    """The values by ``section.key``."""
+    """Return the values by ``section.key``."""
     return {
-        f"{section}.{key}" if key else section: kept
+        f"{section}.{key}" if key else section: leaf
         for section, value in config.model_dump().items()
-        for key, kept in (value.items() if isinstance(value, dict) else [("", value)])
+        for key, leaf in (value.items() if isinstance(value, dict) else [("", value)])
     }

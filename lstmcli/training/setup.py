@@ -1,4 +1,4 @@
-"""What a run begins with: words and weights of its own, of pretrained vectors, or of other models."""
+"""Set up a run: vocabulary and initial weights, new or from pretrained vectors or other models."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,8 +31,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class RunSetup:
-    """The parts before the first step, and the encoded texts by part. baseline: fitted already, where it teaches;
-    learned: the text hashes of what is learned from, by the run itself and by the models that it is made of."""
+    """The parts before the first step, and the encoded texts by part.
+
+    baseline: if it was fitted already, as the teacher; learned: hashes of all texts that the run and the models that it
+    starts from are trained on.
+    """
 
     parts: Parts
     texts: dict[str, Store]
@@ -41,18 +44,21 @@ class RunSetup:
 
 
 def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, listener: Listener = silent) -> RunSetup:
-    """What a run begins with. last: of a run that goes on, whose words and shape are taken over."""
+    """Set up a run. last: the last checkpoint of a run that is resumed."""
     where = runtime.prepare(config)
     cache = assemble.cache_of(config)
     episodic.check(config)
-    origin = None if config.model.init is None or last is not None else _origin(config)
+    origin = _origin(config) if config.model.init is not None and last is None else None
     labels = labels_of(config, inputs.train)
     if origin is not None:
         classes = origin.vocabulary.with_labels(labels).classes
         origin = assemble.with_labels(origin, classes, alone=draws_classes(config))
-    begun = last or origin
-    beside = _beside(config) if begun is None else None  # else it is inside
-    vocabulary = _words(config, inputs, beside, listener).with_labels(labels) if begun is None else begun.vocabulary
+    initial = last or origin
+    language_model = _language_model(config) if initial is None else None  # an initial checkpoint contains its own
+    if initial is not None:
+        vocabulary = initial.vocabulary
+    else:
+        vocabulary = _words(config, inputs, language_model, listener).with_labels(labels)
     labelled = not draws_classes(config)
     full = {}
     for name, part in inputs.parts.items():
@@ -60,61 +66,66 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
     listener(Checked(checked))
-    own = begun is None and not (beside is not None and config.task == "classify")
-    for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own=own)):
+    own_words = initial is None and not (language_model is not None and config.task == "classify")
+    for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own_words=own_words)):
         listener(Noted(remark))
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
         if last is not None:
-            said = last.group("state")[SOFT_LABELS].numpy()
+            soft_labels = last.group("state")[SOFT_LABELS].numpy()
         else:
-            said, baseline = _said(config, inputs, full, vocabulary.labels, where, listener)
-        full[UNLABELLED] = replace(full[UNLABELLED], targets=said)
-    context = begun.context if begun is not None else None if beside is None else beside.language_model
+            soft_labels, baseline = _soft_labels(config, inputs, full, vocabulary.labels, where, listener)
+        full[UNLABELLED] = replace(full[UNLABELLED], targets=soft_labels)
+    if initial is not None:
+        context = initial.context
+    else:
+        context = None if language_model is None else language_model.language_model
     parts = assemble.fresh(config, vocabulary, where, context)
-    if beside is not None:
-        inside = _hooks(config).CONTEXT
-        assert inside is not None  # a section with a context has one
-        unread = parts.model.get_submodule(inside).load_state_dict(beside.group("model"), strict=False)
-        assert not unread.missing_keys
+    if language_model is not None:
+        submodule = _hooks(config).CONTEXT
+        assert submodule is not None  # every section with a context has one
+        keys = parts.model.get_submodule(submodule).load_state_dict(language_model.group("model"), strict=False)
+        assert not keys.missing_keys
         listener(Noted(_covered(full["train"], config)))
     if origin is not None:
         _begin(parts, origin)
     elif config.model.vectors is not None and last is None:
         listener(Progress("reading vectors"))
         listener(Noted(assemble.place_vectors(parts, full["train"].ids)))
-    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, beside))
+    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model))
 
 
-def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig, *, own: bool) -> list[str]:
-    """Remarks on unknown words, and on texts without spaces. own: the words are those of the training texts."""
+def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig, *, own_words: bool) -> list[str]:
+    """Return remarks on unknown words, and on texts without spaces. own_words: the vocabulary is of the training
+    texts."""
     kind = config.tokens.kind
     full_softmax = "" if getattr(config.model, "softmax", "full") == "full" else " --set model.softmax=full"
     pieces = f"--set tokens.kind=bpe{full_softmax}"
-    fixes = ["rare words: --set tokens.min_count=1"] * (
-        config.tokens.min_count > 1 and len(vocabulary) < config.tokens.size
-    )
-    fixes += [f"pieces of words, also of texts without spaces: {pieces}"] * (kind in ("words", "whitespace"))
-    fix = "; ".join(fixes) if own and kind != "bpe" else ""
+    fixes = []
+    if config.tokens.min_count > 1 and len(vocabulary) < config.tokens.size:
+        fixes.append("rare words: --set tokens.min_count=1")
+    if kind in ("words", "whitespace"):
+        fixes.append(f"pieces of words, also of texts without spaces: {pieces}")
+    fix = "; ".join(fixes) if own_words and kind != "bpe" else ""
     tallies = {name: tally(counts(store)) for name, store in full.items()}
-    found = [
+    remarks = [
         remark for name, tally in tallies.items() for remark in tally.remark(name, fix=fix if name == "train" else "")
     ]
     if vocabulary.is_stream and tallies["validation"].unknown:
         fraction = f"{tallies['validation'].fraction:.1%} of the words of validation"
-        found.append(
+        remarks.append(
             f"perplexity counts unknown words, {fraction}, as one word: compare it within one vocabulary alone"
         )
-    if own and kind == "words":
+    if own_words and kind == "words":
         characters = np.isin(full["train"].ids, vocabulary.unspaced()).sum() / max(1, tallies["train"].tokens)
         if characters >= NOTABLE:
             what = f"{characters:.1%} of the tokens of train are characters of scripts without spaces"
-            found.append(f"{what}, each read as a word; to read pieces of several: {pieces}")
-    return found
+            remarks.append(f"{what}, each read as a word; to read pieces of several: {pieces}")
+    return remarks
 
 
 def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others: Checkpoint | None) -> Ints:
-    """By what the texts are known again that are learned from, now or by another model before."""
+    """Return the hashes of all training texts, of this run and of the models that it starts from."""
     others = (last, *others)
     if last is None and isinstance(config.train.teacher, Path):
         others = (*others, checkpoints.load(config.train.teacher))
@@ -122,7 +133,7 @@ def _learned(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *others
     return np.unique(np.concatenate([text_hashes(inputs.train), text_hashes(inputs.unlabelled), *known]))
 
 
-def _said(
+def _soft_labels(
     config: RunConfig,
     inputs: Inputs,
     full: dict[str, Store],
@@ -130,8 +141,8 @@ def _said(
     where: runtime.Runtime,
     listener: Listener,
 ) -> tuple[Array, dict[str, Array]]:
-    """What the teacher says of the texts without labels, ``[text, label]``, zeros where there is none; and the baseline
-    where that is the teacher."""
+    """Compute the teacher's probabilities for the unlabelled texts, ``[text, label]``, zeros without a teacher; and fit
+    the baseline if that is the teacher."""
     teacher, unlabelled = config.train.teacher, inputs.unlabelled
     if teacher is None:
         return np.zeros((len(unlabelled), len(labels)), np.float32), {}
@@ -144,7 +155,7 @@ def _said(
 
 
 def fitted(train: Store, config: RunConfig, *, labels: int, listener: Listener = silent) -> dict[str, Array]:
-    """The task's baselines on the training texts; none where each task draws its own classes, with nothing to fit."""
+    """Fit the task's baselines on the training texts; none if each episode draws its own classes."""
     if train.targets is None:
         return {}
     listener(Progress("fitting the baselines"))
@@ -152,24 +163,24 @@ def fitted(train: Store, config: RunConfig, *, labels: int, listener: Listener =
     return task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
 
 
-def _words(config: RunConfig, inputs: Inputs, beside: Checkpoint | None, listener: Listener) -> Vocabulary:
-    """The vocabulary of the training texts. With a language model a tagger has its vocabulary too, a classifier no
-    other."""
-    if beside is not None and config.task == "classify":
-        return beside.vocabulary
+def _words(config: RunConfig, inputs: Inputs, language_model: Checkpoint | None, listener: Listener) -> Vocabulary:
+    """Build the vocabulary of the training texts. With a language model (``model.context``) a tagger has its vocabulary
+    too, and a classifier has only that."""
+    if language_model is not None and config.task == "classify":
+        return language_model.vocabulary
     stream = config.task == "model_language"
     texts = [*inputs.train, *inputs.unlabelled]
     vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), stream=stream, listener=listener)
     vocabulary = assemble.with_frozen_words(vocabulary, config)
-    return vocabulary if beside is None else vocabulary.with_context(beside.vocabulary)
+    return vocabulary if language_model is None else vocabulary.with_context(language_model.vocabulary)
 
 
-def _beside(config: RunConfig) -> Checkpoint | None:
-    """The language model that is to read with the model.
+def _language_model(config: RunConfig) -> Checkpoint | None:
+    """Load the language model of ``model.context``, if there is one.
 
     Raises:
-        CheckpointError: it is not there.
-        ConfigError: it is of another kind, or has no words for a tagger.
+        CheckpointError: It does not exist.
+        ConfigError: It is not a language model, or has no words for a tagger.
     """
     path = _context(config)
     if path is None:
@@ -189,7 +200,7 @@ def _context(config: RunConfig) -> Path | None:
 
 
 def _covered(train: Store, config: RunConfig) -> str:
-    """How much of the training texts the language model knows."""
+    """Describe how many of the training tokens are in the language model's vocabulary."""
     ids = train.ids if train.forms is None or train.form_ids is None else train.forms.context[train.form_ids]
     known = ids[ids != END] != UNKNOWN
     share = known.sum() / max(1, len(known))
@@ -197,41 +208,41 @@ def _covered(train: Store, config: RunConfig) -> str:
 
 
 def _origin(config: RunConfig) -> Checkpoint:
-    """The checkpoint whose weights and words a run begins with.
+    """Load the checkpoint of ``model.init``, whose weights and vocabulary the run starts with.
 
     Raises:
-        CheckpointError: it is not there.
-        ConfigError: its model is of another shape.
+        CheckpointError: It does not exist.
+        ConfigError: Its model has another shape.
     """
     assert config.model.init is not None
     found = checkpoints.load(config.model.init)
     kinds = found.config.model.name, config.model.name
     shared = _hooks(config).PARENTS.get(kinds[0])
     if shared is not None and _context(config) is not None:
-        what = "a language model to begin with, and one to read with it: one alone can be had"
+        what = "a run can start from a language model or use one as context, not both"
         where = f"model.init: {config.model.init}, model.context: {_context(config)}"
         raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
     if kinds[0] != kinds[1] and shared is None:
         what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
         raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
     before, after = (registry.model(one.name).shape(one) for one in (found.config.model, config.model))
-    wrong = [key for key in (after if shared is None else shared) if before[key] != after[key]]
-    if wrong:
-        has = {key: getattr(found.config.model, key) for key in wrong}
-        told = ", ".join(f"{key} {value} (the recipe: {getattr(config.model, key)})" for key, value in has.items())
-        fix = " ".join(f"--set model.{key}={value}" for key, value in has.items())
-        raise ConfigError(f"the model to begin with has {told}", where=f"model.init: {config.model.init}", fix=fix)
+    differing = [key for key in (after if shared is None else shared) if before[key] != after[key]]
+    if differing:
+        values = {key: getattr(found.config.model, key) for key in differing}
+        listed = ", ".join(f"{key} {value} (the recipe: {getattr(config.model, key)})" for key, value in values.items())
+        fix = " ".join(f"--set model.{key}={value}" for key, value in values.items())
+        raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
     return found
 
 
 def _begin(parts: Parts, origin: Checkpoint) -> None:
-    """Give the model the origin's weights; of a model of another kind, those that it inherits and has."""
+    """Load the origin's weights into the model; of another kind of model, those that it inherits."""
     weights = origin.group("model")
     if origin.config.model.name != parts.config.model.name:
         inherited = _hooks(parts.config).inherited
         assert inherited is not None  # a model with PARENTS has one
-        own = parts.model.state_dict()
-        weights = {name: value for name, value in inherited(weights).items() if name in own}
+        state = parts.model.state_dict()
+        weights = {name: value for name, value in inherited(weights).items() if name in state}
     unknown = parts.model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
     assert not unknown.unexpected_keys
 

@@ -1,4 +1,4 @@
-"""Supervised training: what the loop's items, loss and validation are where a run learns labelled texts."""
+"""The objective of supervised training: its items are batches of texts."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ SOFT_LABELS = "taught"  # key of a run's state: the teacher's probabilities for 
 
 
 class SupervisedObjective(Objective):
-    """The texts of a run, a batch at a time."""
+    """Supervised training on batches of texts."""
 
     def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
         super().__init__(parts, whole, stores, assemble.outputs)
         self._learned = _learned(stores if parts.config.train.crop is None else whole)
-        self._cropped = (-1, self._learned)  # the texts of the current epoch
+        self._cropped = (-1, self._learned)  # epoch and texts
         if UNLABELLED in whole:
             self.state[SOFT_LABELS] = torch.from_numpy(whole[UNLABELLED].known_targets)
         embedding = parts.model.get_submodule(EMBEDDING)
@@ -34,18 +34,18 @@ class SupervisedObjective(Objective):
         self._adversary = Adversary(embedding)
 
     def items(self, epoch: int) -> list[tuple[int, Any]]:
-        """The epoch, and the places of the texts, of each batch."""
+        """Return the epoch and the text indices of each batch."""
         config = self._parts.config
         lengths = self._texts(epoch).lengths
-        places = batching.shuffled(lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch))
-        return [(epoch, indices) for indices in places]
+        batches = batching.shuffled(lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch))
+        return [(epoch, indices) for indices in batches]
 
     def tokens(self, epoch: int) -> int:
-        """How many an epoch reads."""
+        """Count the tokens of an epoch."""
         return int(self._texts(epoch).offsets[-1])
 
     def loss(self, item: tuple[int, Any]) -> tuple[Mean, int]:
-        """The loss of a batch, and its tokens."""
+        """Compute the loss of a batch and its number of tokens."""
         epoch, indices = item
         parts, train = self._parts, self._parts.config.train
         batch = batching.collate(self._texts(epoch), indices).to(parts.runtime.device)
@@ -57,9 +57,9 @@ class SupervisedObjective(Objective):
         def loss_of() -> Mean:
             scores = scores_of()
             mean: Mean = parts.task.loss(scores, batch)
-            return (
-                mean if train.entropy_weight is None else mean + train.entropy_weight * parts.text_task.entropy(scores)
-            )
+            if train.entropy_weight is None:
+                return mean
+            return mean + train.entropy_weight * parts.text_task.entropy(scores)
 
         epsilon = train.adversarial_epsilon
         mean = loss_of() if epsilon is None else self._adversary.loss(loss_of, epsilon)
@@ -68,7 +68,7 @@ class SupervisedObjective(Objective):
         return mean, int(batch.lengths.sum())
 
     def _texts(self, epoch: int) -> Store:
-        """The training texts as the epoch reads them."""
+        """Return the training texts of the epoch, cropped with ``train.crop``."""
         config = self._parts.config
         if config.train.crop is None:
             return self._learned
@@ -78,5 +78,5 @@ class SupervisedObjective(Objective):
 
 
 def _learned(stores: dict[str, Store]) -> Store:
-    """All that is learned from: the labelled texts, and those without labels."""
+    """Join the labelled texts and those with soft labels."""
     return stores["train"].with_soft_labels(stores[UNLABELLED]) if UNLABELLED in stores else stores["train"]

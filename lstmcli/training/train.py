@@ -1,4 +1,4 @@
-"""Train a model and keep the best: events are reported, files are written."""
+"""Train a model and keep the best checkpoint."""
 
 import statistics
 import time
@@ -36,7 +36,7 @@ from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
 from lstmcli.training.setup import RunSetup
 from lstmcli.training.supervised import SupervisedObjective
 
-TRIED = 9  # steps of a dry run
+TIMED = 9  # steps of a dry run
 
 
 def run(
@@ -61,7 +61,7 @@ def run(
     if last is not None:
         resuming.check(last, config, inputs, chosen)
     trainer = Trainer(setup.prepare(config, inputs, last, listener=listener), out, inputs)
-    del inputs  # encoded by now, texts only take memory
+    del inputs  # the encoded texts are enough; free the memory
     if last is None:
         run_folder.begin(out)
     else:
@@ -84,22 +84,22 @@ def run(
 
 
 def rehearse(config: RunConfig, inputs: Inputs, *, listener: Listener = silent) -> None:
-    """All that ``run`` would do up to the first steps, and how long the rest would take; writes nothing."""
+    """Do what ``run`` does up to the first steps, and estimate the time of the rest; write nothing."""
     config = config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
     trainer = Trainer(setup.prepare(config, inputs, None, listener=listener), None, inputs)
     planned = trainer.plan()
     steps = (event for event in trainer.events(listener=silent) if isinstance(event, Stepped))
     rates, before = [], time.perf_counter()
-    for event in islice(steps, TRIED):
+    for event in islice(steps, TIMED):
         now = time.perf_counter()
         rates.append((now - before) / event.tokens)
         before = now
-    seconds = statistics.median(rates) * planned.tokens  # the first also set the kernels up
+    seconds = statistics.median(rates) * planned.tokens  # median: the first step includes one-time setup
     listener(replace(planned, seconds=seconds))
 
 
 class Trainer:
-    """A run in progress: the parts, the optimiser, the position, and the files that keep them."""
+    """A run in progress: parts, optimiser, position, and its files."""
 
     def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs) -> None:
         self.parts = parts = begun.parts
@@ -109,7 +109,7 @@ class Trainer:
         self.class_priors = class_priors(inputs.train)
         whole = begun.texts
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
-        self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # what the baselines read
+        self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # for the baselines
         self.baseline = begun.baseline
         self.out = out
         self.learned = nn.ModuleList((parts.model, cast(nn.Module, parts.learner)))
@@ -120,7 +120,7 @@ class Trainer:
         self._mean: AveragedModel | None = None
         self._kept = parts  # what is evaluated and saved
         if decay is not None:
-            self._mean = AveragedModel(self.learned, multi_avg_fn=partial(_run_on, decay))
+            self._mean = AveragedModel(self.learned, multi_avg_fn=partial(_update_mean, decay))
             model, learner = self._mean.module.children()
             self._kept = replace(parts, model=model, learner=cast(Learner, learner))
         self.at = Position()
@@ -134,6 +134,7 @@ class Trainer:
             self.work = EpisodicObjective(parts, whole, stores, inputs)
 
     def plan(self) -> Planned:
+        """Count steps, tokens and weights."""
         config = self.parts.config
         return Planned(
             steps=steps_of(len(self.work.items(0)), config.train),
@@ -144,7 +145,7 @@ class Trainer:
         )
 
     def events(self, *, listener: Listener = silent) -> Iterator[Event]:
-        """Those of the loop; files are written on the way. listener: to the progress of evaluations."""
+        """Yield the events of the loop, and write files after them. listener: for the progress of evaluations."""
         evaluate = partial(self.work.evaluate, self._kept, listener=listener)
         threads = runtime.step_threads(self.parts.config)
         job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, evaluate, threads)
@@ -160,9 +161,8 @@ class Trainer:
     def _keep(self, event: Event, out: Path) -> None:
         if isinstance(event, Evaluated):
             if event.is_best:
-                (out / run_folder.RECIPE).unlink(
-                    missing_ok=True
-                )  # of a run that went on: the model is not finished now
+                # A run that was finished and resumed is not finished now.
+                (out / run_folder.RECIPE).unlink(missing_ok=True)
                 checkpoints.save(self._checkpoint(_weights(self._kept)), out / run_folder.MODEL)
             line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
             run_folder.append(out / run_folder.METRICS, line)
@@ -181,12 +181,12 @@ class Trainer:
         )
 
     def save_last(self) -> None:
-        """Write all that going on needs: weights, moments, random states, position."""
+        """Write what resuming needs: weights, optimiser state, random states, position."""
         assert self.out is not None
         names = dict(enumerate(self._names()))
         moments = {
-            f"{names[place]}/{kind}": value
-            for place, kinds in self.optimizer.state_dict()["state"].items()
+            f"{names[index]}/{kind}": value
+            for index, kinds in self.optimizer.state_dict()["state"].items()
             for kind, value in kinds.items()
             if isinstance(value, Tensor)
         }
@@ -201,25 +201,25 @@ class Trainer:
         self.saved = time.perf_counter()
 
     def _names(self) -> list[str]:
-        """Of all that is learned, in the optimiser's order."""
+        """Return the names of all parameters, in the optimiser's order."""
         names = {value: name for name, value in self.parts.model.named_parameters()}
         names |= {value: f"learner/{name}" for name, value in self.parts.learner.named_parameters()}
         return [names[value] for group in self.optimizer.param_groups for value in group["params"]]
 
     def restore(self, last: Checkpoint) -> None:
-        """Go back to where last.pt stands."""
+        """Restore the state of last.pt."""
         self.parts.model.load_state_dict(last.group("model"))
         self.parts.learner.load_state_dict(last.group("learner"))
         if self._mean is not None:
             self._mean.load_state_dict(last.group("mean"))
         moments = last.group("optimizer")
         state: dict[int, dict[str, Tensor]] = {}
-        for place, name in enumerate(self._names()):
+        for index, name in enumerate(self._names()):
             kinds = {
                 key.removeprefix(f"{name}/"): value for key, value in moments.items() if key.startswith(f"{name}/")
             }
             if kinds:
-                state[place] = kinds
+                state[index] = kinds
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.work.state = {name: part.to(self.parts.runtime.device) for name, part in last.group("state").items()}
@@ -234,10 +234,11 @@ class Trainer:
             run_folder.forget_after(self.out / run_folder.METRICS, self.at.step)
 
 
-def _run_on(decay: float, mean: list[Tensor], now: list[Tensor], count: Tensor) -> None:
-    """A running mean that forgets its beginnings faster while it is young, so that a short run keeps little of them."""
+def _update_mean(decay: float, mean: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
+    """Update the exponential moving average in place; its decay is smaller at first, so that it forgets the initial
+    weights soon."""
     done = int(count)
-    torch._foreach_lerp_(mean, now, 1 - min(decay, (1 + done) / (10 + done)))
+    torch._foreach_lerp_(mean, weights, 1 - min(decay, (1 + done) / (10 + done)))
 
 
 def _weights(parts: Parts) -> dict[str, Tensor]:
@@ -245,7 +246,7 @@ def _weights(parts: Parts) -> dict[str, Tensor]:
 
 
 def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -> Finished:
-    """Take the best weights, calibrate them, fit the baselines, and write the model whole."""
+    """Load the best weights, calibrate them, fit the baselines, and write the finished model."""
     best = checkpoints.load(out / run_folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
     task = parts.task
@@ -281,5 +282,6 @@ def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -
     run_folder.append(out / run_folder.METRICS, calibration)
     with atomic.whole(out / run_folder.RECIPE) as file:
         file.write(yaml.safe_dump(trainer.parts.config.model_dump(mode="json"), sort_keys=False).encode())
-    beside = {name: metrics[task.PRIMARY]["value"] for name, metrics in trainer.work.beside(arrays).items()}
-    return Finished(out, after | calibration, beside, time.perf_counter() - started, headed=best.headed)
+    baselines = trainer.work.baseline_figures(arrays)
+    values = {name: metrics[task.PRIMARY]["value"] for name, metrics in baselines.items()}
+    return Finished(out, after | calibration, values, time.perf_counter() - started, headed=best.headed)

@@ -89,7 +89,7 @@ def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_planned_so(tabl
     run(short, data, tmp_path / "longer")
     with pytest.raises(ConfigError, match=r"train\.epochs was 2, is 4") as caught:  # a forgotten --epochs
         run(long, data, tmp_path / "longer", resume=True)
-    assert "if that is meant: --set train.epochs=4" in caught.value.fix
+    assert "if intended: --set train.epochs=4" in caught.value.fix
     events: list[Event] = []
     run(long, data, tmp_path / "longer", resume=True, chosen=["train.epochs"], listener=events.append)
     assert Noted("4 epochs in place of 2, of which 2 are done") in events

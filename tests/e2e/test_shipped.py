@@ -192,7 +192,7 @@ def test_the_commands_of_the_pages_are_understood(
 ) -> None:
     """Each is run on small things, training without its steps: every option must exist and every recipe load."""
     for module in (train, race):
-        monkeypatch.setattr(module, "TRIED", 1)
+        monkeypatch.setattr(module, "TIMED", 1)
     for kind in (classifiers, quadratics):
         monkeypatch.setattr(kind, "COUNT", 4)
     monkeypatch.setenv("LSTMCLI_DATA", "data")

@@ -78,7 +78,7 @@ def test_words_and_lstm_learn_at_their_share_of_the_rate() -> None:
     optimizer = optimizer_for(model, Train(encoder_lr_scale=0.1), encoder=("embedding", "lstm"))
     groups = optimizer.param_groups
     assert [len(group["params"]) for group in groups] == [5, 2]
-    assert groups[0]["share"] == 0.1
+    assert groups[0]["lr_scale"] == 0.1
     work = Job(model, optimizer, lambda _: [1], lambda _: (
         Mean(sum(value.sum() for value in model.parameters()), 1), 1), job([1.0]).evaluate)  # fmt: skip
     next(fit(work, Train(lr=0.5, schedule="constant", encoder_lr_scale=0.1), Position()))
