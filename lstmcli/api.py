@@ -83,7 +83,7 @@ class Model:
             for row, one in enumerate(texts_of(texts, words=None), 1)
         ]
         with self._ready() as predictions:
-            return [found.said["entities"] for found in predictions.of([questions])]
+            return [found.answer["entities"] for found in predictions.of([questions])]
 
     def predict_proba(self, texts: Texts) -> Array:
         """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""

@@ -17,8 +17,8 @@ def adapt(
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="What to learn: a data set (imdb), or a file or folder (./imdb); default: bundled reviews of a "
-            "kind that the model has not seen.",
+            help="Labelled texts: a data set (imdb), or a file or folder (./imdb); default: bundled reviews of a "
+            "domain that the model has not seen.",
         ),
     ] = None,
     learner: Annotated[
@@ -26,12 +26,12 @@ def adapt(
         typer.Option(
             "--learner",
             metavar="NAME",
-            help="How to learn; default: as the checkpoint says, ridge if all labels are new.",
+            help="How to adapt; default: the checkpoint's learner, ridge if all labels are new.",
         ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", min=0, help="Gradient steps; default: what helps texts left out most."),
+        typer.Option("--steps", metavar="N", min=0, help="Gradient steps; default: by cross-validation."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Default: adapted.pt beside the checkpoint.")
@@ -69,7 +69,7 @@ def adapt(
     data_option.check_known(reading, loaded.vocabulary.classes)
     if target.exists():
         screen.note(f"{target} will be written over; to keep it: --out FILE")
-    skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported, not learned
+    skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported and left out
     with screen.listening() as listener:
         examples = inputs.everything(source.model_copy(update=skipping), listener=listener)
         examples = data_option.as_known(
@@ -79,7 +79,7 @@ def adapt(
 
     from lstmcli.inference import adapt as engine
 
-    wanted = engine.AdaptOptions(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
+    adapt_options = engine.AdaptOptions(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
     with screen.listening() as listener:
-        result = engine.run(loaded, examples, wanted, old=old, out=target, listener=listener)
+        result = engine.run(loaded, examples, adapt_options, old=old, out=target, listener=listener)
     screen.adaptation(result, data_option.title(source))

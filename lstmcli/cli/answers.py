@@ -1,4 +1,4 @@
-"""How answers to rows are shown: a line per row, on a terminal, in a pipe, or as JSON."""
+"""Show answers: one line per row, on a terminal, in a pipe, or as JSON."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ SHOWN = 200  # characters of a text on a terminal
 
 
 def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", put: "Put | None" = None) -> bool:
-    """Show answers as they come, or hand each on to ``put``; return whether Ctrl-C ended that."""
+    """Show answers as they come, or pass each to ``put``; return whether Ctrl-C interrupted it."""
     texts.report = screen.note
     begun = time.perf_counter()
     count = unanswered = truncated = 0
@@ -32,14 +32,14 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
         try:
             for prediction in predictions:
                 count += 1
-                unanswered += "problem" in prediction.said
+                unanswered += "problem" in prediction.answer
                 truncated += prediction.truncated
                 unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
                 if put is not None:
-                    put(prediction.said)
+                    put(prediction.answer)
                     listener(Progress("predicting", count))
                 else:
-                    _answer(screen, prediction.said, texts.columns, flush=texts.live)
+                    _show_answer(screen, prediction.answer, texts.columns, flush=texts.live)
         except KeyboardInterrupt:
             interrupted = True
     answered = count - unanswered
@@ -50,7 +50,7 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
     if truncated:
         screen.note(f"{truncated} of {answered} texts are longer than the model reads: head and tail were read")
     if texts.unanswered:
-        what = "was skipped" if texts.skip_bad else "has an empty answer in its place: --skip-bad leaves it out"
+        what = "was skipped" if texts.skip_bad else "has an empty answer: --skip-bad leaves it out"
         each = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
         screen.note(f"{each} that cannot be used {what}")
     seconds = time.perf_counter() - begun
@@ -59,35 +59,35 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
     return interrupted
 
 
-def _answer(screen: Screen, said: "Answer", columns: "Iterable[str]", *, flush: bool) -> None:
+def _show_answer(screen: Screen, answer: "Answer", columns: "Iterable[str]", *, flush: bool) -> None:
     from lstmcli.storage.sinks import cell
 
-    kept = [(column, cell(said["kept"].get(column))) for column in columns] if "kept" in said else []
-    if screen.json or ("label" not in said and not screen.out.is_terminal):
-        screen.print_json(said)
+    kept = [(column, cell(answer["kept"].get(column))) for column in columns] if "kept" in answer else []
+    if screen.json or ("label" not in answer and not screen.out.is_terminal):
+        screen.print_json(answer)
     elif not screen.out.is_terminal:
-        probability = "" if said["probability"] is None else f"{said['probability']:.4f}"
-        cells = [said["label"], probability, said["text"], *(value for _, value in kept)]
+        probability = "" if answer["probability"] is None else f"{answer['probability']:.4f}"
+        cells = [answer["label"], probability, answer["text"], *(value for _, value in kept)]
         sys.stdout.write("\t".join(map(_one_line, cells)) + "\n")
     else:
-        beside = printable("".join(f"  {column}={value}" for column, value in kept))
-        screen.out.print(Text.assemble(_marked(said), (beside, "dim")))
+        columns_shown = printable("".join(f"  {column}={value}" for column, value in kept))
+        screen.out.print(Text.assemble(_styled(answer), (columns_shown, "dim")))
     if flush:
         sys.stdout.flush()
 
 
-def _marked(said: "Answer") -> Text:
-    """The answer as a terminal shows it."""
-    if "problem" in said:
-        return Text(f"row {said['row']}: {said['problem']}", "yellow")
-    if "next" in said:
-        return Text(printable(predicted(said)))
-    if "entities" in said:
-        return entities.marked(said["text"], said["entities"])
-    text = printable(" ".join(said["text"].split()))
-    return Text.assemble((printable(said["label"]), "bold"), f" {said['probability']:6.1%}  {text[:SHOWN]}")
+def _styled(answer: "Answer") -> Text:
+    """Format an answer for a terminal."""
+    if "problem" in answer:
+        return Text(f"row {answer['row']}: {answer['problem']}", "yellow")
+    if "next" in answer:
+        return Text(printable(predicted(answer)))
+    if "entities" in answer:
+        return entities.marked(answer["text"], answer["entities"])
+    text = printable(" ".join(answer["text"].split()))
+    return Text.assemble((printable(answer["label"]), "bold"), f" {answer['probability']:6.1%}  {text[:SHOWN]}")
 
 
 def _one_line(text: str) -> str:
-    """The text as one cell of a line."""
+    """Replace tabs and line ends, which would split a cell or a line."""
     return text.replace("\t", " ").replace("\n", " ").replace("\r", " ")

@@ -1,6 +1,6 @@
-"""The Typer app, and the one place where an error becomes a panel and an exit code.
+"""The Typer app; errors become a message and an exit code here.
 
-0 done · 1 a fault of the program · 2 the user's mistake · 130 interrupted · 141 the reader of the output has gone.
+Exit codes: 0 success · 1 a fault of the program · 2 the user's mistake · 130 interrupted · 141 output pipe closed.
 """
 
 import os
@@ -18,7 +18,7 @@ from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
 from lstmcli.errors import LstmcliError, of_system
 
-READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
+READER_GONE = 141  # the exit code that a shell reports after SIGPIPE
 
 app = typer.Typer(
     help="Small private text models from the shell: LSTMs that label texts, find names, model language, and adapt.",
@@ -30,8 +30,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"lstmcli {__version__}")
         raise typer.Exit
 
@@ -51,10 +51,10 @@ for command in (train, evaluate, adapt, predict):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits."""
-    # Idle OpenMP threads that spin bring a shared machine down by a factor of 40; read when torch is loaded.
+    # Spinning idle OpenMP threads slow a shared machine down by a factor of 40. Must be set before torch is loaded.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # oneDNN keeps a kernel of 0.2 MB for each shape of batch it meets, of which texts make ever new ones.
+    # oneDNN caches a kernel of 0.2 MB per batch shape, and batches of texts have ever new shapes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     with streams.guarded():
         try:
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> None:
-    Path.cwd()  # fails where the current folder was deleted; there torch would end the process as it is loaded
+    Path.cwd()  # raises if the current folder was deleted, in which loading torch would abort the process
     try:
         app(arguments)
     finally:
-        sys.stdout.flush()  # else a full disk would show only after the exit code is decided
+        sys.stdout.flush()  # a full disk must be found before the exit code is decided

@@ -1,4 +1,4 @@
-"""The moving line: what is being done, how far it is, and how long it will take."""
+"""The progress line: what is being done, how much of it, and the time remaining."""
 
 import time
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Bars:
-    """One line for all of a command's work; nothing off a terminal."""
+    """One progress line for a command; nothing unless on a terminal."""
 
     def __init__(self, console: Console, *, live: bool) -> None:
         self.steps = 0

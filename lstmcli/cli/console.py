@@ -1,4 +1,4 @@
-"""Where all that is shown goes: a terminal, or a pipe or file."""
+"""Consoles for terminals, pipes and files."""
 
 import re
 from typing import Any
@@ -10,22 +10,22 @@ from rich.panel import Panel
 from lstmcli.errors import LstmcliError
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-UNBROKEN = 1_000_000  # columns
+NO_WRAP = 1_000_000  # columns
 
 
 def console(**options: Any) -> Console:
-    """A terminal is written on as wide as it is; in a pipe or a file no line is broken."""
-    found = Console(**options)
-    return found if found.is_terminal else Console(width=UNBROKEN, **options)
+    """Build a console of the terminal's width; in a pipe or a file lines are not wrapped."""
+    terminal = Console(**options)
+    return terminal if terminal.is_terminal else Console(width=NO_WRAP, **options)
 
 
 def printable(text: str) -> str:
-    """The text with control characters, which could steer a terminal, escaped; tabs and ends of lines stay."""
+    """Escape control characters, which could control a terminal, except tabs and line feeds."""
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def failure(error: LstmcliError) -> None:
-    """A panel that says what is wrong, where, and how to fix it."""
+    """Print what is wrong, where, and how to fix it."""
     what, where, fix = (escape(printable(text)) for text in (error.what, error.where, error.fix))
     parts = [f"[bold]{what}[/bold]", *([where] if where else []), *([f"[green]→[/green] {fix}"] if fix else [])]
     err = console(stderr=True, highlight=False)

@@ -12,7 +12,7 @@ from lstmcli.errors import ConfigError
 
 
 class Prior(StrEnum):
-    """The classes' shares: as in the support, equal, or as in the data that the model was trained on."""
+    """Class priors: those of the support, uniform, or those of the training data."""
 
     support = "support"
     uniform = "uniform"
@@ -25,7 +25,8 @@ def evaluate(
         str | None, typer.Option("--split", metavar="NAME", help="Default: test, else what the data has.")
     ] = None,
     shots: Annotated[
-        int | None, typer.Option("--shots", metavar="K", min=1, help="Adapt to small tasks of K texts per class first.")
+        int | None,
+        typer.Option("--shots", metavar="K", min=1, help="Adapt to few-shot tasks of K texts per class first."),
     ] = None,
     ways: Annotated[
         int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: draw N classes for each task.")
@@ -42,14 +43,12 @@ def evaluate(
     ] = None,
     prior: Annotated[
         Prior | None,
-        typer.Option("--prior", help="With --shots: what is assumed of the classes' shares; default: support."),
+        typer.Option("--prior", help="With --shots: the class priors of the tasks; default: support."),
     ] = None,
-    dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Of a language model: also while it goes on learning from what it reads.")
-    ] = False,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Language models: also with dynamic evaluation.")] = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="DIR", help="Also write report.json, without --shots predictions.jsonl."),
+        typer.Option("--report", metavar="DIR", help="Also write report.json; without --shots, predictions.jsonl too."),
     ] = None,
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
@@ -89,7 +88,9 @@ def evaluate(
         inputs.check_labels(examples, known)
 
     if shots is not None and dynamic:
-        raise ConfigError("two ways to adapt at once", where="--dynamic and --shots", fix="leave out one of them")
+        raise ConfigError(
+            "these options exclude each other", where="--dynamic and --shots", fix="leave out one of them"
+        )
     if shots is not None:
         from lstmcli.cli import few_shot
         from lstmcli.inference.few_shot import FewShotOptions, run
@@ -99,16 +100,16 @@ def evaluate(
             fixed = data_option.as_known(fixed, known, loaded.config.data, listener=listener)
         changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
         shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
-        asked = FewShotOptions(
+        few_shot_options = FewShotOptions(
             data_option.title(source), name, shape, episodes, prior or Prior.support, seed or 0, free=learner is None
         )
         with screen.listening() as listener:
-            found = run(loaded, examples, fixed, asked, path, listener=listener)
+            found = run(loaded, examples, fixed, few_shot_options, path, listener=listener)
         few_shot.show(screen, found, target=report)
         return
-    how = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
-    if wrong := [option for option, value in how.items() if value is not None]:
-        what = f"nothing is adapted here: no use for {' and '.join(wrong)}"
+    few_shot_only = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
+    if unused := [option for option, value in few_shot_only.items() if value is not None]:
+        what = f"without --shots there is no use for {' and '.join(unused)}"
         raise ConfigError(what, where="evaluate", fix="add --shots 5")
 
     from lstmcli.inference import evaluate as engine

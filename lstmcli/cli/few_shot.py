@@ -1,4 +1,4 @@
-"""How figures over many small tasks are shown."""
+"""Show the reports of few-shot evaluation and of the optimiser benchmark."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from lstmcli.inference.few_shot import FewShot
     from lstmcli.race.race import Race
 
-BESIDE = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}
+BASELINES = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}
 SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
 
 
 def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
-    """The report on stdout; with a target also as report.json in that folder."""
+    """Print the report; with a target also write report.json in that folder."""
     if target is not None:
         from lstmcli.inference import evaluate
 
         evaluate.write_plain(report.plain(), target)
-        (target / evaluate.PREDICTIONS).unlink(missing_ok=True)  # of another evaluation
+        (target / evaluate.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
     if screen.json:
         screen.print_json(report.plain())
         return
@@ -32,29 +32,29 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
     screen.out.print(f"{report.data} ({report.split}): {shape}")
     screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")
     table = Table("", *(NAMES.get(name, name) for name in SHOWN), box=None, pad_edge=False, header_style="bold")
-    for who, figures in {"model": report.metrics, **report.baselines}.items():
-        table.add_row(who, *(_with_interval(figures[name]) if name in figures else "" for name in SHOWN))
+    for name, figures in {"model": report.metrics, **report.baselines}.items():
+        table.add_row(name, *(_with_interval(figures[metric]) if metric in figures else "" for metric in SHOWN))
     screen.out.print(table)
     _tasks(screen, report)
-    for who, gains in report.gains.items():
-        _gain(screen, who, gains)
+    for name, gains in report.gains.items():
+        _gain(screen, name, gains)
     for name in report.below:
-        than = BESIDE.get(name, f"the {name} baseline")
-        screen.note(f"the model is worse than {than} here: use it only if something else speaks for it")
+        baseline = BASELINES.get(name, f"the {name} baseline")
+        screen.note(f"the model is worse than {baseline} here: use it only if something else speaks for it")
 
 
 def show_race(screen: Screen, race: "Race") -> None:
-    """Optimisers beside each other on stdout."""
+    """Print a table of the optimisers."""
     if screen.json:
         screen.print_json(race.plain())
         return
-    screen.out.print(f"loss after {race.steps} steps on {race.problems:,} fresh problems, {race.seconds:.0f} s in all")
-    table = Table("optimiser", "rate", "median loss", "times the learned one's", box=None, pad_edge=False,
+    screen.out.print(f"loss after {race.steps} steps on {race.problems:,} test problems, {race.seconds:.0f} s in all")
+    table = Table("optimiser", "rate", "median loss", "ratio to the learned one", box=None, pad_edge=False,
                   header_style="bold")  # fmt: skip
     for name, loss in race.medians.items():
         factor, rate = race.factors.get(name), race.rates.get(name)
-        beside = "" if factor is None else f"{factor['value']:.2f} ({factor['low']:.2f} to {factor['high']:.2f})"
-        table.add_row(name, "" if rate is None else f"{rate:.4f}", f"{loss:.3g}", beside)
+        ratio = "" if factor is None else f"{factor['value']:.2f} ({factor['low']:.2f} to {factor['high']:.2f})"
+        table.add_row(name, "" if rate is None else f"{rate:.4f}", f"{loss:.3g}", ratio)
     screen.out.print(table)
     screen.out.print(f"{race.folder}/race.svg", style="bold", soft_wrap=True)
 
@@ -65,19 +65,19 @@ def _tasks(screen: Screen, report: "FewShot") -> None:
     table = Table("task", "scored", *(NAMES.get(name, name) for name in SHOWN), "accuracy before", "majority",
                   box=None, pad_edge=False, header_style="bold")  # fmt: skip
     for task in report.tasks:
-        others = [task["baselines"].get(who, {}).get("accuracy") for who in ("before", "majority")]
+        others = [task["baselines"].get(name, {}).get("accuracy") for name in ("before", "majority")]
         figures = [task["metrics"].get(name) for name in SHOWN] + others
         shown = ["" if figure is None else f"{figure:.1%}" for figure in figures]
         table.add_row(task["name"] or "all", f"{task['examples']:,}", *shown)
     screen.out.print(table)
 
 
-def _gain(screen: Screen, who: str, gains: "Figures") -> None:
+def _gain(screen: Screen, name: str, gains: "Figures") -> None:
     figure = gains["accuracy"]
-    sure = figure["low"] > 0 or figure["high"] < 0
-    verdict = "" if sure else ": no sure difference"
+    significant = figure["low"] > 0 or figure["high"] < 0
+    verdict = "" if significant else ": not significant"
     screen.out.print(
-        f"accuracy against {BESIDE[who]}, paired: {100 * figure['value']:+.1f} points "
+        f"accuracy against {BASELINES[name]}, paired: {100 * figure['value']:+.1f} points "
         f"({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f}){verdict}"
     )
 

@@ -1,4 +1,4 @@
-"""Figures as a person reads them."""
+"""Format figures for people."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ NAMES = {
     "ece": "calibration error",
 }
 LABELS_SHOWN = 12
-ENDING = 100  # characters of a text shown before what may follow
-DIGITS = {"perplexity": 1, "dynamic_perplexity": 1, "bits_per_character": 3}  # of figures that are no shares
+ENDING = 100  # characters of a text shown before its next words
+DIGITS = {"perplexity": 1, "dynamic_perplexity": 1, "bits_per_character": 3}  # of figures that are not fractions
 
 
 def headed(metrics: dict[str, float]) -> str:
-    """The name of the figure that the best model is chosen by."""
+    """Return the name of the metric by which the best model is chosen."""
     return next(name for name in metrics if name not in ("score", "loss"))
 
 
 def headline(metrics: dict[str, float]) -> str:
-    """The figure that the best model is chosen by, as the task names it."""
+    """Format the metric by which the best model is chosen."""
     name = headed(metrics)
     return f"{NAMES.get(name, name)} {shown(name, metrics[name])}"
 
 
 def shown(name: str, value: float) -> str:
-    """A share in per cent, any other figure as it is."""
+    """Format a fraction in per cent, any other figure as a number."""
     return f"{value:.{DIGITS[name]}f}" if name in DIGITS else f"{value:.1%}"
 
 
@@ -38,17 +38,17 @@ def with_interval(figure: dict[str, float]) -> str:
 
 
 def with_counts(labels: dict[str, int]) -> str:
-    """Labels with their counts, the first of them where they are many."""
+    """List labels with their counts, at most ``LABELS_SHOWN``."""
     first = ", ".join(f"{label} {count:,}" for label, count in list(labels.items())[:LABELS_SHOWN])
     return first + (f" and {len(labels) - LABELS_SHOWN:,} more" if len(labels) > LABELS_SHOWN else "")
 
 
-def predicted(said: dict[str, Any]) -> str:
-    """The end of a text, the words that may follow, and how well the text itself was predicted."""
-    words = ", ".join(f"{word} {probability:.1%}" for word, probability in said["next"].items())
-    text = " ".join(said["text"].split())
+def predicted(answer: dict[str, Any]) -> str:
+    """Format a language model's answer: the end of the text, its likeliest next words, and its perplexity."""
+    words = ", ".join(f"{word} {probability:.1%}" for word, probability in answer["next"].items())
+    text = " ".join(answer["text"].split())
     shortened = text if len(text) <= ENDING else f"… {text[-ENDING:]}"
-    return f"{shortened} → {words}  (perplexity {said['perplexity']:.1f})"
+    return f"{shortened} → {words}  (perplexity {answer['perplexity']:.1f})"
 
 
 def duration(seconds: float) -> str:

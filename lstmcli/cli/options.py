@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from lstmcli.errors import ConfigError
 from lstmcli.types import Option
 
-# Fields of section ``data`` that decide how a file is read: all files, and those with labels.
+# Keys of section ``data`` that affect how a file is read: of any file, and of one with labels.
 UNLABELLED = ("text_column", "delimiter", "quote", "encoding", "header", "word_column")
 LABELLED = (*UNLABELLED, "label_column", "tag_column", "label_map", "domains", "bad_rows")
 
@@ -37,7 +37,7 @@ DataSettings = Annotated[
 Map = Annotated[
     list[str] | None,
     typer.Option(
-        "--map", metavar="OLD=NEW,...", help="Labels of the data to the model's names: 1=positive,0=negative."
+        "--map", metavar="OLD=NEW,...", help="Rename the data's labels to the model's: 1=positive,0=negative."
     ),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:n]", help="Where to compute.")]
@@ -45,18 +45,18 @@ Precision = Annotated[
     str | None, typer.Option("--precision", metavar="auto|float32|bfloat16", help="auto: bfloat16 where it is fast.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all available.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Makes the result repeatable.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Random seed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")]
 
 
 def given(*options: tuple[str, str, object]) -> list[Option]:
-    """Those of the ``(field of the recipe, flag, value)`` that were given."""
+    """Return the options with a value. options: ``(key of the recipe, flag, value)``."""
     return [Option(key, flag, value) for key, flag, value in options if value is not None]
 
 
 def reading(sets: list[str] | None, known: Sequence[str], *options: tuple[str, str, object]) -> dict[str, Any]:
-    """The fields of section ``data`` that ``--set`` and then the options set; ``known``: those that may be set."""
+    """Return the keys of section ``data`` that ``--set`` and then the options set. known: keys that may be set."""
     from lstmcli import recipes
 
     return recipes.reading(sets or (), known, given(*((f"data.{key}", flag, value) for key, flag, value in options)))
@@ -65,32 +65,34 @@ def reading(sets: list[str] | None, known: Sequence[str], *options: tuple[str, s
 def labelled(
     sets: list[str] | None, maps: list[str] | None, text_column: str | None, label_column: str | None
 ) -> dict[str, Any]:
-    """As ``reading``, of data with labels."""
+    """Return the same as ``reading``, of data with labels."""
     columns = ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
     return reading(sets, LABELLED, *columns, ("label_map", "--map", label_map(maps)))
 
 
 def label_map(maps: list[str] | None) -> dict[str, str] | None:
-    """The mapping that ``--map`` names. Raises ConfigError where it is none."""
+    """Parse ``--map``. Raises ConfigError if a part is not OLD=NEW."""
     pairs = [pair for part in maps or () for pair in part.split(",")]
-    found: dict[str, str] = {}
+    mapping: dict[str, str] = {}
     for pair in pairs:
         old, equals, new = (part.strip() for part in pair.partition("="))
         if not (old and equals and new):
-            fix = "for example --map 1=positive,0=negative; of labels with commas: --set 'data.label_map={\"a, b\": c}'"
+            fix = "for example --map 1=positive,0=negative; if labels have commas: --set 'data.label_map={\"a, b\": c}'"
             raise ConfigError(f"'{pair}' is not OLD=NEW", where="--map", fix=fix)
-        if found.setdefault(old, new) != new:
-            raise ConfigError(f"'{old}' has two names: {found[old]}, {new}", where="--map", fix="leave out one of them")
-    return found or None
+        if mapping.setdefault(old, new) != new:
+            raise ConfigError(
+                f"'{old}' has two names: {mapping[old]}, {new}", where="--map", fix="leave out one of them"
+            )
+    return mapping or None
 
 
 def learner(name: str | None, steps: int | None = None) -> list[Option]:
-    """How to adapt: another learner comes with its own settings."""
+    """Return the options of ``--learner``, which has its own default settings, and ``--steps``."""
     chosen = [] if name is None else [Option("learner", "--learner", {"name": name})]
     return [*chosen, *given(("learner.steps", "--steps", steps))]
 
 
 def runtime(device: str | None, precision: str | None, threads: int | None) -> list[Option]:
-    """Where to compute: that of this machine unless it is said."""
+    """Return the options of the runtime; device and threads are this machine's by default, not the checkpoint's."""
     kept = given(("precision", "--precision", precision))
     return [*kept, Option("device", "--device", device or "auto"), Option("threads", "--threads", threads)]

@@ -10,7 +10,7 @@ from lstmcli.cli import options
 
 
 class Format(StrEnum):
-    """What the rows of an input without an ending are."""
+    """Formats of an input without a suffix."""
 
     csv = "csv"
     tsv = "tsv"
@@ -31,7 +31,7 @@ def predict(
         ),
     ] = None,
     kind: Annotated[
-        Format | None, typer.Option("--format", help="What --input holds, where it has no ending or another one.")
+        Format | None, typer.Option("--format", help="Format of --input if its name has no suffix or another one.")
     ] = None,
     output: Annotated[
         Path | None,
@@ -44,7 +44,7 @@ def predict(
         typer.Option(
             "--keep",
             metavar="COLUMNS|all",
-            help="Carry over columns of a table: id,shop. One with a name that the answers have gets _input after it.",
+            help="Copy columns of a table to the output: id,shop. A name that the answers use gets the suffix _input.",
         ),
     ] = None,
     text_column: options.TextColumn = None,
@@ -52,7 +52,7 @@ def predict(
     skip_bad: Annotated[
         bool,
         typer.Option(
-            "--skip-bad", help="Leave out rows without a usable text, blank lines too; else their answer is empty."
+            "--skip-bad", help="Leave out rows without a usable text and blank lines; default: an empty answer."
         ),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")] = False,
@@ -65,8 +65,8 @@ def predict(
 ) -> None:
     """Label texts, with calibrated probabilities.
 
-    Every row and every line has one answer in its place, with its number from 1 (row). That of a blank line or of a row
-    that cannot be used is empty, with the reason (problem).
+    Each row or line gets one answer, in order, with its number from 1 (row). A blank line, or a row that cannot be
+    used, gets an empty answer with the reason (problem).
     """
     from lstmcli.cli import answers, render
     from lstmcli.storage import sinks
@@ -74,8 +74,8 @@ def predict(
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.reading(sets, options.UNLABELLED, ("text_column", "--text-column", text_column))
-    wanted = TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
-    stream = Texts(texts or [], wanted)
+    text_options = TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
+    stream = Texts(texts or [], text_options)
     if output is not None:
         sinks.check(output, source)
     loaded, _ = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
@@ -89,7 +89,9 @@ def predict(
         interrupted = answers.show(screen, predictions, stream)
     else:
         blank = {"row": 0} | model.blank | ({} if skip_bad else {"problem": ""})
-        with sinks.sink(output, blank, stream.columns, typed=stream.typed) as put:  # Ctrl-C keeps what is finished
+        with sinks.sink(
+            output, blank, stream.columns, typed=stream.typed
+        ) as put:  # after Ctrl-C it keeps what is finished
             interrupted = answers.show(screen, predictions, stream, put)
     if stream.further and not json and (output is None or output.suffix.lower() != ".jsonl"):
         missed = ", ".join(stream.further)

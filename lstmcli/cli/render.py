@@ -1,4 +1,4 @@
-"""What the commands show: tables, notes and JSON. Results go to stdout, all else to stderr."""
+"""Show tables, notes and JSON. Results go to stdout, everything else to stderr."""
 
 import json as jsonlib
 import shlex
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 class Screen:
-    """Where a command shows what happens."""
+    """The output of a command."""
 
     def __init__(self, *, json: bool, quiet: bool) -> None:
         self.json = json
         self.quiet = quiet
-        # What is shown is the user's own: brackets in labels, texts and paths are no markup.
+        # Brackets in labels, texts and paths are not markup.
         self.out = console(highlight=False, markup=False, emoji=False)
         self.err = console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         self._plan: Planned | None = None
@@ -59,7 +59,7 @@ class Screen:
             bars.stop()
 
     def checkpoint(self, named: Path | None, chosen: "Sequence[Option]") -> "tuple[Checkpoint, Path]":
-        """Load the checkpoint to use, say which, and apply the options to its recipe."""
+        """Load the checkpoint, note which one if none was named, and apply the options to its recipe."""
         from dataclasses import replace
 
         from lstmcli import recipes
@@ -75,13 +75,13 @@ class Screen:
         return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
     def print_json(self, value: Any) -> None:
-        unicode = sys.stdout.encoding.lower() == "utf-8"  # else what cannot be written would be escaped as no JSON is
+        unicode = sys.stdout.encoding.lower() == "utf-8"  # else escape in JSON: the stream's escapes are not JSON
         sys.stdout.write(jsonlib.dumps(value, ensure_ascii=not unicode, default=str) + "\n")
 
     # ---- train
 
     def recipes(self, groups: "dict[str, list[Shipped]]") -> None:
-        """List the shipped recipes by group; with JSON the line of each by name."""
+        """List the shipped recipes by group; with JSON, their descriptions by name."""
         if self.json:
             self.print_json({one.name: one.line for group in groups.values() for one in group})
             return
@@ -146,11 +146,11 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
-        unasked = within(event.folder, RUNS)  # the newest there is taken
-        chosen = "" if unasked else f" -c {shlex.quote(str(event.folder))}"
+        is_default = within(event.folder, RUNS)  # commands use the newest run there
+        chosen = "" if is_default else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
-        ends = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
-        parts = (f"lstmcli {command}{chosen}{ends.get(command, '')}" for command in commands)
+        arguments = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
+        parts = (f"lstmcli {command}{chosen}{arguments.get(command, '')}" for command in commands)
         self.err.print("next: " + "    ".join(parts), soft_wrap=True)
 
     def _checked(self, splits: "dict[str, SplitCheck]") -> None:
@@ -159,8 +159,8 @@ class Screen:
             columns.remove("labels")
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for name, split in splits.items():
-            known = [printable(with_counts(split.labels))] if "labels" in columns else []
-            table.add_row(name, f"{split.examples:,}", *known, f"{split.median} tokens", str(split.longest))
+            labels = [printable(with_counts(split.labels))] if "labels" in columns else []
+            table.add_row(name, f"{split.examples:,}", *labels, f"{split.median} tokens", str(split.longest))
         self.err.print(table)
 
     def _evaluated(self, event: "Evaluated") -> None:
@@ -188,9 +188,9 @@ class Screen:
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
         if "types" in report.details:
-            for more in entities.tables(report.details):
+            for details in entities.tables(report.details):
                 self.out.print()
-                self.out.print(more)
+                self.out.print(details)
         self._below(report.below)
 
     def adaptation(self, result: "Adaptation", data: str) -> None:
@@ -210,8 +210,8 @@ class Screen:
         table = Table("metric", "before", "after", *baselines, box=None, pad_edge=False, header_style="bold")
         for name, figure in after.items():
             beside = (shown(name, figures[name]["value"]) if name in figures else "" for figures in baselines.values())
-            was = shown(name, before[name]["value"]) if name in before else ""
-            table.add_row(NAMES.get(name, name), was, with_interval(figure), *beside)
+            old = shown(name, before[name]["value"]) if name in before else ""
+            table.add_row(NAMES.get(name, name), old, with_interval(figure), *beside)
         self.out.print(table)
 
     def _below(self, baselines: "Iterable[str]") -> None:

@@ -1,6 +1,6 @@
-"""Standard streams that lose no result: any text can be written, and a closed or full stream ends in no traceback.
+"""Standard streams: any text can be written, and a closed or full stream does not end in a traceback.
 
-A terminal keeps its encoding, and characters that it lacks are escaped; a pipe or a file gets UTF-8.
+A terminal keeps its encoding, and characters that it cannot show are escaped; a pipe or a file gets UTF-8.
 """
 
 import errno
@@ -23,15 +23,15 @@ class ReaderGoneError(Exception):
 def guarded() -> Iterator[None]:
     """Let standard output raise ReaderGoneError or RuntimeSetupError where it cannot be written; standard error drops
     what it cannot write."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order each takes its own number
-        if getattr(sys, name) is None:  # closed; else the next file that is opened would take its number
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order each gets its file descriptor
+        if getattr(sys, name) is None:  # closed: the next file opened would get its descriptor
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
     before = sys.stdout, sys.stderr
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     sys.stdout = cast(TextIO, _Guarded(sys.stdout, _raise))
-    sys.stderr = cast(TextIO, _Guarded(sys.stderr, lambda _: None))  # a note that is lost is no reason to stop
+    sys.stderr = cast(TextIO, _Guarded(sys.stderr, lambda _: None))  # a lost note is no reason to stop
     try:
         yield
     finally:
@@ -61,7 +61,7 @@ class _Guarded:
             act()
         except OSError as error:
             self._failure = error
-            with suppress(OSError):  # the interpreter flushes what is left at its end: by then there must be room
+            with suppress(OSError):  # the interpreter flushes at exit, which must not fail again
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, self._stream.fileno())
                 os.close(null)

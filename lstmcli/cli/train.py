@@ -98,7 +98,8 @@ def train(
 
     target = out or run_folder.default(recipe, learner)
     if resume and config.data.name in registry.PROBLEMS:
-        raise ConfigError("a race takes minutes: it is run whole", fix="leave out --resume; to start again: --force")
+        fix = "leave out --resume; to start again: --force"
+        raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
     if not dry_run:
         context.with_resource(run_folder.claimed(target, config.data, resume=resume, force=force))
     malloc.keep(shared=config.data.name not in registry.PROBLEMS and malloc.large(config))

@@ -1,1 +1,1 @@
-"""Using a model: assembling it, scoring, predicting, evaluating, adapting."""
+"""Use a model: assemble, score, predict, evaluate, adapt."""

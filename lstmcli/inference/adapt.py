@@ -20,7 +20,7 @@ from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import assemble, support_baselines
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
-from lstmcli.inference.evaluate import Figures, tell_learned, tell_unknown
+from lstmcli.inference.evaluate import Figures, note_learned, note_unknown
 from lstmcli.inference.step_count import as_tasks, best_steps
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
@@ -30,42 +30,39 @@ from lstmcli.types import Example
 
 @dataclass(frozen=True)
 class AdaptOptions:
-    """seed: decides which are drawn; choose: find the number of steps by leaving texts out, else the learner's own;
-    free: the learner was not asked for by name."""
+    """Options of ``adapt``."""
 
-    shots: int
-    seed: int
-    choose: bool
-    free: bool
+    shots: int  # texts per class
+    seed: int  # of the draw
+    choose: bool  # the number of steps by cross-validation; False: the learner's
+    free: bool  # another learner may be chosen: the user named none
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What ``adapt`` says. before, after: figures on the examples that were not learned from; baselines: on as many as
-    ``support_baselines.SCORED`` of them; old: on the data that the model was trained on, where it is available; below:
-    baselines that the model does not reach."""
+    """The report of ``adapt``."""
 
-    support: dict[str, int]
+    support: dict[str, int]  # texts per class learned from
     labels: tuple[str, ...]
-    query: int
+    query: int  # texts scored, those not learned from
     before: Figures
     after: Figures
-    baselines: dict[str, Figures]
-    old: dict[str, Figures]
+    baselines: dict[str, Figures]  # on at most ``support_baselines.SCORED`` of the query
+    old: dict[str, Figures]  # before and after, on the data that the model was trained on; empty if not available
     steps: int
     seconds: float
     checkpoint: str
-    below: tuple[str, ...]
+    below: tuple[str, ...]  # baselines that the model does not reach
 
     def plain(self) -> dict[str, Any]:
-        """The adaptation as JSON has it."""
+        """Return the report as a dictionary for JSON."""
         return {name: value for name, value in asdict(self).items() if name != "below"}
 
 
 def run(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
-    wanted: AdaptOptions,
+    options: AdaptOptions,
     *,
     old: Sequence[Example],
     out: Path,
@@ -73,29 +70,29 @@ def run(
 ) -> Adaptation:
     """Learn from a few examples per class, score the rest before and after, and write the adapted checkpoint.
 
-    old: examples of the data that the model was trained on, to see what was forgotten.
+    old: examples of the data that the model was trained on, to measure forgetting.
 
     Raises:
-        ConfigError: a tagger does not know a type of entity, or the learner is not one for it.
-        DataError: fewer than two classes, or no entity; or the data is of another kind than the model's.
+        ConfigError: A tagger does not know a type of entity, or the learner cannot adapt it.
+        DataError: Fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
     _check(checkpoint, examples)
-    support, query, drawn = _draw(examples, wanted, listener)
-    left = [] if query else ["no examples are left to score: give more, or fewer --shots"]
-    for remark in [*_few(drawn, wanted.shots), *left]:
+    support, query, drawn = _draw(examples, options, listener)
+    none_left = [] if query else ["no examples are left to score: give more, or fewer --shots"]
+    for remark in [*_few(drawn, options.shots), *none_left]:
         listener(Noted(remark))
-    parts, temperature = _prepare(checkpoint, drawn, support, query, listener, free=wanted.free)
+    parts, temperature = _prepare(checkpoint, drawn, support, query, listener, free=options.free)
     before = _figures(parts, query, temperature, listener, new=True)
     known = _known(old, support, parts.vocabulary.classes)
     remembered = _figures(parts, known, temperature, listener)
 
     begun = time.perf_counter()
-    parts, steps = _learned(checkpoint, parts, support, wanted, listener)
+    parts, steps = _learned(checkpoint, parts, support, options, listener)
     seconds = time.perf_counter() - begun
-    checkpoints.save(_adapted(checkpoint, parts, temperature, support, drawn, wanted.shots), out)
+    checkpoints.save(_adapted(checkpoint, parts, temperature, support, drawn, options.shots), out)
     after = _figures(parts, query, temperature, listener)
     kept = _figures(parts, known, temperature, listener)
-    beside = support_baselines.figures(parts, support, query, wanted.seed, listener=listener)
+    baselines = support_baselines.figures(parts, support, query, options.seed, listener=listener)
     primary = parts.task.PRIMARY
     return Adaptation(
         support=dict(sorted(drawn.items())),
@@ -103,24 +100,24 @@ def run(
         query=len(query),
         before=before,
         after=after,
-        baselines=beside,
+        baselines=baselines,
         old={"before": remembered, "after": kept} if known else {},
         steps=steps,
         seconds=seconds,
         checkpoint=str(out),
-        below=tuple(name for name, figures in beside.items() if after[primary]["value"] < figures[primary]["value"]),
+        below=tuple(name for name, figures in baselines.items() if after[primary]["value"] < figures[primary]["value"]),
     )
 
 
 def adapted(
-    checkpoint: Checkpoint, examples: Sequence[Example], wanted: AdaptOptions, *, listener: Listener = silent
+    checkpoint: Checkpoint, examples: Sequence[Example], options: AdaptOptions, *, listener: Listener = silent
 ) -> Checkpoint:
-    """Learn from all the examples that are drawn, score none, and write nothing. Raises as ``run``."""
+    """Adapt the checkpoint without scoring, and write nothing. Raises as ``run``."""
     _check(checkpoint, examples)
-    support, _, drawn = _draw(examples, wanted, listener)
-    parts, temperature = _prepare(checkpoint, drawn, support, (), listener, free=wanted.free)
-    parts, _ = _learned(checkpoint, parts, support, wanted, listener)
-    return _adapted(checkpoint, parts, temperature, support, drawn, wanted.shots)
+    support, _, drawn = _draw(examples, options, listener)
+    parts, temperature = _prepare(checkpoint, drawn, support, (), listener, free=options.free)
+    parts, _ = _learned(checkpoint, parts, support, options, listener)
+    return _adapted(checkpoint, parts, temperature, support, drawn, options.shots)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
@@ -144,18 +141,18 @@ def _adapted(
     tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
     config = checkpoint.config.model_copy(update={"model": parts.config.model})
     changed = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
-    return replace(changed, temperature=temperature, metrics={})  # figures of the old data's baselines do not belong
+    return replace(changed, temperature=temperature, metrics={})  # without the figures of the old data's baselines
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:
-    """What is kept of the parts; the old data's baselines do not belong to them."""
+    """Return the tensors of the adapted checkpoint; the old data's baselines are not among them."""
     memory = {name: value[0] for name, value in parts.memory.items()}
     learned = {"model": parts.model.state_dict(), "learner": parts.learner.state_dict(), "memory": memory}
     return {name: value for group, tensors in learned.items() for name, value in grouped(group, tensors).items()}
 
 
 def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence[str]) -> list[Example]:
-    """Of the old examples those of the classes, without what is learned now."""
+    """Select the old examples of these classes that are not in the support."""
     learned = {(str(example.text), str(example.target)) for example in support}
     return [
         example
@@ -165,16 +162,16 @@ def _known(old: Sequence[Example], support: Sequence[Example], classes: Sequence
 
 
 def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor:
-    """By what the texts are known again that the model has learned from, before and now."""
+    """Return the hashes of all texts that the model was trained on, before and now."""
     before = checkpoint.group("learned").get("texts", torch.empty(0, dtype=torch.int64))
     return torch.from_numpy(np.union1d(before.numpy(), text_hashes(support)))
 
 
 def _draw(
-    examples: Sequence[Example], wanted: AdaptOptions, listener: Listener
+    examples: Sequence[Example], options: AdaptOptions, listener: Listener
 ) -> tuple[list[Example], list[Example], Counter[str]]:
-    """What to learn from, what to be scored on, and how many of each class were drawn."""
-    support, query = sampling.per_class(examples, wanted.shots, seed=wanted.seed)
+    """Draw the support, and return it with the query and the number of texts per class in the support."""
+    support, query = sampling.per_class(examples, options.shots, seed=options.seed)
     drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
     repeated = len(examples) - len(support) - len(query)
     if repeated:
@@ -192,13 +189,16 @@ def _draw(
 
 
 def _few(drawn: Counter[str], shots: int) -> list[str]:
-    """Classes of fewer texts than were asked for: each, or all in one line where they are many."""
+    """Return remarks on classes with fewer texts than ``shots``: one per class, or one for all if there are many."""
     few = {label: count for label, count in sorted(drawn.items()) if count < shots}
-    asked = f"different texts, {shots} were asked for; all are learned from"
     if len(few) <= FEW:
-        return [f"class '{label}' has only {count} {asked}" for label, count in few.items()]
+        return [
+            f"class '{label}' has only {count} different texts, fewer than --shots {shots}"
+            for label, count in few.items()
+        ]
     label = min(few, key=few.__getitem__)
-    return [f"{len(few):,} of {len(drawn):,} classes have fewer {asked}; the smallest '{label}' with {few[label]}"]
+    what = f"{len(few):,} of {len(drawn):,} classes have fewer different texts than --shots {shots}"
+    return [f"{what}; the smallest is '{label}' with {few[label]}"]
 
 
 def _prepare(
@@ -210,35 +210,37 @@ def _prepare(
     *,
     free: bool,
 ) -> tuple[Parts, float]:
-    """The checkpoint's parts, of the labels that were drawn with the support, and the temperature of what they say.
+    """Assemble the parts with a head for the labels of the support, and return them with their temperature.
 
-    free: a learner may be chosen.
+    free: another learner may be chosen.
     """
-    tell_learned(checkpoint, query, listener)
+    note_learned(checkpoint, query, listener)
     if not checkpoint.headed:
-        listener(Noted("before: by chance, since the model makes its head of the texts and had none yet"))
+        listener(Noted("before: by chance, since the learner computes the head from the support"))
     where = runtime.prepare(checkpoint.config)
     headed = assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.vocabulary.pretokenized:
         fix = "choose another: --learner finetune"
-        raise ConfigError("the learner is one of whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix)
+        raise ConfigError(
+            "the learner needs a model that labels whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix
+        )
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         listener(Noted(f"labels are now: {listed(parts.vocabulary.labels)}"))
         if checkpoint.config.episodes is None:
-            return parts, 1.0  # the checkpoint's is of a head that is no more
+            return parts, 1.0  # the checkpoint's temperature is of the old head
     return parts, checkpoint.temperature
 
 
 def _figures(
     parts: Parts, examples: Sequence[Example], temperature: float, listener: Listener, *, new: bool = False
 ) -> Figures:
-    """new: the texts were not read before, and their unknown words are remarked on."""
+    """Score the examples. new: remark on their unknown words."""
     if not examples:
         return {}
     full = encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config), listener=listener)
     if new:
-        tell_unknown(full, listener)
+        note_unknown(full, listener)
     store = full.truncated(parts.config.tokens)
     logits = assemble.outputs(parts, store, listener=listener)
     measured = parts.task.measure(parts.task.probabilities(logits, temperature), store.known_targets)
@@ -246,30 +248,26 @@ def _figures(
 
 
 def _learned(
-    checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], wanted: AdaptOptions, listener: Listener
+    checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], options: AdaptOptions, listener: Listener
 ) -> tuple[Parts, int]:
-    """Return the parts adapted to the support, and after how many steps."""
-    new_labels = (
-        parts.vocabulary.labels != checkpoint.vocabulary.labels
-    )  # the head has labels that it knows nothing of yet
+    """Adapt the parts to the support, and return them with the number of steps."""
+    new_labels = parts.vocabulary.labels != checkpoint.vocabulary.labels  # their rows of the head are untrained
     full = encode(parts.vocabulary, support, cache=None, listener=listener)
     batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
-    choose = wanted.choose and hasattr(parts.config.learner, "steps")
+    choose = options.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
-        blank = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"
-        steps = best_steps(parts, batch, least=int(blank)) if choose else None
+        untrained = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"
+        steps = best_steps(parts, batch, least=int(untrained)) if choose else None
         path = parts.learner.trajectory(parts.model, as_tasks(batch, [list(range(len(support)))]), parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
     if choose and steps is None:
-        listener(
-            Noted("a class has but one text: what number of steps helps cannot be tried, the learner's own is taken")
-        )
+        listener(Noted("a class has only one text: no cross-validation, the learner's number of steps is used"))
     if steps == 0:
-        own = parts.model.state_dict()
+        state = parts.model.state_dict()
         same = not new_labels and all(
-            torch.equal(value[0], own[name]) for name, value in stacked.items() if name in own
+            torch.equal(value[0], state[name]) for name, value in stacked.items() if name in state
         )
-        left = "the model stays as it was" if same else "the head is the one that the learner begins with"
-        listener(Noted(f"no step made texts left out of the learning more likely: {left}"))
+        result = "the model is unchanged" if same else "the head is the learner's initial one"
+        listener(Noted(f"no step lowered the cross-validation loss: {result}"))
     check_finite(stacked.values())
     return assemble.settled(parts, stacked), taken

@@ -1,4 +1,4 @@
-"""From a RunConfig or a Checkpoint to the parts that work together."""
+"""Assemble model, task, learner and vocabulary from a RunConfig or a Checkpoint."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,18 +27,18 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import cache_folder
 from lstmcli.types import Batch, Example
 
-SHIPPED = "shipped"  # vectors of the model that ships
-BAG = 1024  # dimensions of the bag of words that goes with new labels
+SHIPPED = "shipped"  # value of model.vectors: those of the model that ships
+BAG = 1024  # dimensions of the bag of words that is added for new labels
 WORDS = f"{EMBEDDING}.weight"
-EVALUATION_TOKENS = 8_192  # a batch, padding counted
+EVALUATION_TOKENS = 8_192  # per batch, with padding
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A model on its device, with the task and vocabulary that give its numbers a meaning, and how it adapts.
+    """A model on its device, with its task, vocabulary and learner.
 
-    memory: what the learner keeps of a support beside the model's weights, of one task; empty for most. context: what
-    the language model is like that reads with the model, where one does.
+    memory: tensors that the learner keeps of a support beside the model's weights, ``[1, ...]`` each; empty for most
+    learners. context: the section of the language model in ``model.context``.
     """
 
     config: RunConfig
@@ -52,24 +52,24 @@ class Parts:
 
     @property
     def text_task(self) -> TextTask:
-        """The task, where it labels whole texts."""
+        """The task, of models that label whole texts."""
         return cast(TextTask, self.task)
 
     @property
     def stream_task(self) -> StreamTask:
-        """The task, where it is one of a token stream."""
+        """The task, of language models."""
         return cast(StreamTask, self.task)
 
     @property
     def stream_model(self) -> StreamModel:
-        """The model, where it is one of a token stream."""
+        """The model, of language models."""
         return cast(StreamModel, self.model)
 
 
 def fresh(
     config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
 ) -> Parts:
-    """Parts with new weights. context: what the language model is like that reads with the model."""
+    """Build parts with new weights. context: the section of the language model in ``model.context``."""
     options: dict[str, Any] = {"frozen_words": vocabulary.frozen_words} if vocabulary.frozen_words else {}
     if context is not None:
         words = len(vocabulary if vocabulary.context is None else vocabulary.context)
@@ -81,23 +81,23 @@ def fresh(
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
-    """Parts with the checkpoint's weights, ready to be used."""
+    """Build parts with the checkpoint's weights, in evaluation mode."""
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where, checkpoint.context)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()
     learned = checkpoint.group("learner")
     for name, value in parts.learner.named_parameters():
-        if name in learned:  # as it was learned, however many steps are asked for now
+        if name in learned:  # the shape may differ: rates per step, and another number of steps
             value.data = learned[name].float().to(where.device)
     memory = {name: value.float()[None].to(where.device) for name, value in checkpoint.group("memory").items()}
     return replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
 
 
 def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
-    """The parts adapted for good to one task, ``[1, ...]`` each: the model's weights go into it, the rest is kept."""
-    own = {name: value[0] for name, value in weights.items() if name in parts.model.state_dict()}
-    parts.model.load_state_dict(own, strict=False)
-    return replace(parts, memory={name: value for name, value in weights.items() if name not in own})
+    """Load adapted weights, ``[1, ...]`` each, into the model; what is not the model's becomes the memory."""
+    of_model = {name: value[0] for name, value in weights.items() if name in parts.model.state_dict()}
+    parts.model.load_state_dict(of_model, strict=False)
+    return replace(parts, memory={name: value for name, value in weights.items() if name not in of_model})
 
 
 def with_frozen_words(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
@@ -106,21 +106,23 @@ def with_frozen_words(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     if source is None or count == 0:
         return vocabulary
     found = (
-        _holder(source).vocabulary.words[len(SPECIAL) :][:count] if _held(source) else vectors.words_of(source, count)
+        _vector_checkpoint(source).vocabulary.words[len(SPECIAL) :][:count]
+        if _in_checkpoint(source)
+        else vectors.words_of(source, count)
     )
-    if config.tokens.lowercase:  # a word with capitals would never be looked up
+    if config.tokens.lowercase:  # capitalised words would never be looked up
         found = [word for word in found if word == word.lower()]
     return vocabulary.with_words(found, frozen=True)
 
 
 def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = False) -> Checkpoint:
-    """The checkpoint with a head for these labels, of a tagger types of entities.
+    """Return the checkpoint with a head for these labels.
 
-    Labels that it knows keep their weights and those it does not know begin at zero. Where it knows none of them, or
-    where they are to be ``alone``, they take the place of its own.
+    Rows of known labels keep their weights, those of new ones are zero. If none is known, or with ``alone``, the new
+    labels replace the old ones, else they are added. labels: of a tagger, types of entities, which must be known.
 
     Raises:
-        ConfigError: a tagger does not know the type.
+        ConfigError: A tagger does not know the type.
     """
     known = checkpoint.vocabulary.labels
     if checkpoint.vocabulary.pretokenized:
@@ -138,11 +140,13 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
     for name, old in checkpoint.group("model").items():
         if name.startswith(f"{HEAD}."):
             new = torch.zeros(len(together), *old.shape[1:])
-            for place, label in enumerate(together):
+            for row, label in enumerate(together):
                 if label in known:
-                    new[place] = old[known.index(label)]
+                    new[row] = old[known.index(label)]
             tensors[f"model/{name}"] = new
-    tensors = {name: value for name, value in tensors.items() if not name.startswith("memory/")}  # of the known alone
+    tensors = {
+        name: value for name, value in tensors.items() if not name.startswith("memory/")
+    }  # it has the old labels
     return replace(checkpoint, vocabulary=checkpoint.vocabulary.with_labels(together), tensors=tensors)
 
 
@@ -155,11 +159,11 @@ def with_new_labels(
     free: bool = False,
     listener: Listener = silent,
 ) -> Checkpoint:
-    """As ``with_labels``; what is more where none of the model's own labels is left, unless it was meta-trained.
+    """Do the same as ``with_labels``, and more if all labels are new to a model that was not meta-trained.
 
-    Of classes that a model was not trained for the words themselves say more than its LSTM's states do: a bag of words
-    is put beside them, if the model has none, among them those of the texts. And no head is there to be adapted: where
-    the learner is ``free`` to be chosen, a new one is fitted whole.
+    For classes that the model was not trained on, words tell more than LSTM states: a bag of words is added to a model
+    without one, with the words of the texts. The head is untrained: if the learner is ``free``, the head is fitted in
+    closed form (ridge).
     """
     headed = with_labels(checkpoint, labels, alone=alone)
     if headed.config.episodes is not None or set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
@@ -171,57 +175,59 @@ def with_new_labels(
 
 
 def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
-    """The checkpoint with a bag of words, in which words that are spelled alike are alike; its head sees nothing of it
-    yet. The LSTM reads the texts' words that it does not know as it did before; none is added where a language model
-    reads the same words."""
+    """Add a bag of words, in which words of similar spelling have similar vectors; the head does not use it yet.
+
+    Unknown words of the texts are added to the vocabulary, with the LSTM's vector of the unknown word. With a language
+    model that shares the vocabulary none is added.
+    """
     new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
     vocabulary = checkpoint.vocabulary.with_words(new, frozen=False) if new else checkpoint.vocabulary
     section = checkpoint.config.model.model_copy(update={"bag_of_words": BAG})
     config = checkpoint.config.model_copy(update={"model": section})
     with_bag = hooks(ModelHooks, registry.model(config.model.name)).with_bag
-    assert with_bag is not None  # a section with a bag has one
+    assert with_bag is not None  # every section with a bag has one
     weights = with_bag(checkpoint.group("model"), torch.from_numpy(likeness(vocabulary.words, BAG)))
     tensors = checkpoint.tensors | grouped("model", weights)
     return replace(checkpoint, config=config, vocabulary=vocabulary, tensors=tensors)
 
 
-def _remembered(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
-    """What the learner says by the support that it remembers; in full precision, which differences need."""
+def _logits_from_memory(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
+    """Compute the logits from the learner's memory, in full precision."""
     one = Batch(batch.tokens[None], batch.lengths[None])
     logits: np.ndarray[Any, np.dtype[Any]] = parts.learner.logits(parts.model, one)(parts.memory)[0].cpu().numpy()
     return logits
 
 
 def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
-    """The parts with another model of the same kind, and a learner that has learned nothing."""
+    """Return the parts with another model of the same kind, and a new learner."""
     return replace(parts, model=model, learner=registry.learner(learner.name).build(learner, model), memory={})
 
 
-def _held(source: str) -> bool:
-    """True where the vectors are those of a checkpoint."""
+def _in_checkpoint(source: str) -> bool:
+    """Return True if the vectors are those of a checkpoint."""
     return source == SHIPPED or source.endswith(".pt")
 
 
-def _holder(source: str) -> Checkpoint:
+def _vector_checkpoint(source: str) -> Checkpoint:
     return checkpoints.load(checkpoints.PRETRAINED if source == SHIPPED else Path(source))
 
 
 def place_vectors(parts: Parts, ids: Ints) -> str:
-    """Put pretrained vectors into the model's embedding; returns how many words and tokens of the data they cover.
+    """Copy pretrained vectors into the model's embedding, and describe how many words and tokens they cover.
 
-    ids: the training tokens. Vectors fill the first dimensions; what they leave, and words without one, stay random,
-    scaled to the others.
+    Vectors fill the first dimensions. The other dimensions, and words without a vector, stay random, scaled to the
+    standard deviation of the vectors. ids: the training tokens.
 
     Raises:
-        DataError: the vectors are not available, or do not fit the model.
+        DataError: The vectors are not available, or do not fit the model.
     """
     config = parts.config.model
     assert config.vectors is not None
     words = parts.vocabulary.words
     weight = parts.model.get_parameter(WORDS).data
     learned, limit = weight.shape
-    if _held(config.vectors):
-        origin = _holder(config.vectors)
+    if _in_checkpoint(config.vectors):
+        origin = _vector_checkpoint(config.vectors)
         matrix = origin.group("model")[WORDS].float().numpy()
         names = origin.vocabulary.words
         found, mask = vectors.gather(names, matrix, words, limit=limit, source=config.vectors)
@@ -237,13 +243,13 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
             frozen = hooks(ModelHooks, registry.model(config.name)).FROZEN_VECTORS
             assert frozen is not None  # only such a model has words beyond its embedding
             parts.model.get_buffer(frozen)[:, : found.shape[1]] = vectors_found[learned:]
-    covered = mask[parts.vocabulary.special : learned]  # <unk> may have a vector, and covers no word
+    covered = mask[parts.vocabulary.special : learned]  # <unk> does not count
     counts = np.bincount(ids, minlength=learned)
-    of_words = counts[parts.vocabulary.special :]
-    share = of_words[covered].sum() / max(1, of_words.sum() + counts[UNKNOWN])
-    shares = f"{covered.sum() / max(1, len(covered)):.1%} of the words, {share:.1%} of the tokens"
+    word_counts = counts[parts.vocabulary.special :]
+    of_tokens = word_counts[covered].sum() / max(1, word_counts.sum() + counts[UNKNOWN])
+    coverage = f"{covered.sum() / max(1, len(covered)):.1%} of the words, {of_tokens:.1%} of the tokens"
     more = f", and {len(words) - learned:,} words that training does not have" if len(words) > learned else ""
-    return f"vectors ({config.vectors}): {shares}{more}"
+    return f"vectors ({config.vectors}): {coverage}{more}"
 
 
 def cache_of(config: RunConfig) -> Path | None:
@@ -253,27 +259,27 @@ def cache_of(config: RunConfig) -> Path | None:
 def outputs(
     parts: Parts, store: Store, what: str = "scoring", listener: Listener = silent
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """What the model says of each text, in the order of the store: ``[text, ...]``."""
-    places = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
+    """Compute the model's output for each text, in the order of the store, ``[text, ...]``."""
+    batches = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
     parts.model.eval()
 
     def score(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
         batch = batching.collate(store, indices).to(parts.runtime.device)
         with torch.inference_mode():
             if parts.memory:
-                return _remembered(parts, batch)
+                return _logits_from_memory(parts, batch)
             with parts.runtime.autocast():
                 result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
         return result
 
-    # A batch a thread: one LSTM does not keep two processors busy, two batches side by side do.
+    # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()
     workers = threads if parts.runtime.device == "cpu" else 1
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     results = []
     done = 0
     try:
-        for indices, result in zip(places, pool.map(score, places), strict=True):
+        for indices, result in zip(batches, pool.map(score, batches), strict=True):
             results.append(result)
             done += len(indices)
             listener(Progress(what, done, len(store)))
@@ -282,5 +288,5 @@ def outputs(
         torch.set_num_threads(threads)
     gathered = np.concatenate(results)
     ordered = np.empty_like(gathered)
-    ordered[np.concatenate(places)] = gathered
+    ordered[np.concatenate(batches)] = gathered
     return ordered

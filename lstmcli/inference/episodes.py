@@ -1,4 +1,4 @@
-"""Few-shot inference over episodes: the scores of each query after adaptation to its support."""
+"""Few-shot inference: adapt to the support of each episode, and score its query."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -23,26 +23,26 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def check_task(config: RunConfig) -> None:
-    """Raises ConfigError where the model is of a task that episodes are not drawn for."""
+    """Raise ConfigError if the model does not label whole texts, the only task with episodes."""
     if config.task != "classify":
         fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
         raise ConfigError("episodes are drawn of whole texts with labels", where=f"model: {config.model.name}", fix=fix)
 
 
 def draws_classes(config: RunConfig) -> bool:
-    """True where each task has classes of its own."""
+    """Return True if each episode draws its own classes."""
     return config.episodes is not None and config.episodes.ways is not None
 
 
 def labels_of(config: RunConfig, examples: Sequence[Example]) -> tuple[str, ...]:
-    """What the head tells apart: the data's labels, or where each task draws its own classes their numbers."""
+    """Return the labels of the head: the data's, or numbered classes if each episode draws its own."""
     if config.episodes is not None and config.episodes.ways is not None:
         return tuple(f"class {number}" for number in range(1, config.episodes.ways + 1))
     return store.labels_of(examples)
 
 
 def check_finite(values: Iterable[Tensor]) -> None:
-    """Raises ConfigError where steps led to what is not a number."""
+    """Raise ConfigError if adapted values are not finite."""
     if not all(bool(torch.isfinite(value).all()) for value in values):
         fix = "take fewer: --steps N, or train with a lower rate of the learner: --set learner.lr=0.01"
         raise ConfigError("the steps lead to weights that are not numbers", where="learner.lr", fix=fix)
@@ -58,9 +58,9 @@ def outputs(
     *,
     known: int | None = None,
 ) -> list[Array]:
-    """The logits of each episode's query after adaptation to its support, ``[text, label]``.
+    """Compute the logits of each episode's query after adaptation to its support, ``[text, label]`` each.
 
-    known: how many words the model knew before it met the data, as of ``episodes.collate``.
+    known: size of the vocabulary before words of the data were added, as in ``episodes.collate``.
     """
     parts.model.eval()
     results: list[Array] = []
@@ -72,26 +72,25 @@ def outputs(
 
 
 def adapted(parts: Parts, episode: Episode) -> list[Array]:
-    """The logits of each task's query at the weights that its support leads to."""
+    """Adapt to each task's support, and compute the logits of its query, ``[text, label]`` each."""
     with torch.no_grad():
         steps = parts.learner.trajectory(parts.model, episode.support, parts.task.loss)
         return logits_at(parts, deque(steps, maxlen=1).pop(), episode.query)
 
 
 def logits_at(parts: Parts, weights: dict[str, Tensor], batch: Batch) -> list[Array]:
-    """The logits of each task at its weights, ``[text, label]`` each; the texts are read a few at a time."""
+    """Compute the logits of each task at its weights, ``[text, label]`` each, a few texts at a time."""
     tasks, texts, time = batch.tokens.shape
     size = max(1, EVALUATION_TOKENS // (tasks * time))
     pieces = []
     for start in range(0, texts, size):
-        here = slice(start, start + size)
-        piece = Batch(batch.tokens[:, here], batch.lengths[:, here])
+        piece = Batch(batch.tokens[:, start : start + size], batch.lengths[:, start : start + size])
         pieces.append(parts.learner.logits(parts.model, piece)(weights))
     return list(torch.cat(pieces, dim=1).float().cpu().numpy())
 
 
 def batches_of(drawn: list[Draw], size: int) -> list[list[Draw]]:
-    """Up to ``size`` neighbours of one shape together."""
-    alike = groupby(drawn, key=lambda one: (len(one.support), len(one.query)))
-    groups = (list(group) for _, group in alike)
+    """Batch consecutive episodes of one shape, at most ``size`` each."""
+    by_shape = groupby(drawn, key=lambda draw: (len(draw.support), len(draw.query)))
+    groups = (list(group) for _, group in by_shape)
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]

@@ -1,4 +1,4 @@
-"""Honest figures: intervals, and baselines beside every score."""
+"""Evaluate a checkpoint: metrics with intervals, beside baselines."""
 
 import json
 import time
@@ -29,14 +29,14 @@ from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PREDICTIONS = "predictions.jsonl"
-FEW = 30  # texts, below which a score says little
-UNSAID = ("details", "below", "predictions")  # of a report
+FEW = 30  # with fewer texts, scores are unreliable
+NOT_IN_JSON = ("details", "below", "predictions")  # fields of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
 
 
 @dataclass(frozen=True)
 class Report:
-    """What ``evaluate`` says. metrics and baselines as fractions."""
+    """The report of ``evaluate``; metrics and baselines are fractions."""
 
     task: str
     data: str
@@ -46,14 +46,14 @@ class Report:
     baselines: dict[str, Figures]
     seconds: float
     checkpoint: str
-    details: dict[str, Any]  # what a task tells beyond: of tagging, figures by type and confusions
+    details: dict[str, Any]  # of the task: for tagging, figures by type and confusions
     below: tuple[str, ...]  # baselines that the model does not reach
-    predictions: Callable[[], Iterable[dict[str, Any]]]  # one an example, made when asked for
+    predictions: Callable[[], Iterable[dict[str, Any]]]  # one per example, computed on demand
 
     def plain(self) -> dict[str, Any]:
-        """The report as JSON has it."""
-        said = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in UNSAID}
-        return said | self.details
+        """Return the report as a dictionary for JSON."""
+        shown = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in NOT_IN_JSON}
+        return shown | self.details
 
 
 def run(
@@ -67,14 +67,13 @@ def run(
     dynamic: bool = False,
     listener: Listener = silent,
 ) -> Report:
-    """Score the checkpoint on labelled examples, a language model on texts, with the baselines that it carries.
+    """Score the checkpoint and its baselines on labelled examples, or a language model on texts.
 
-    path: of the checkpoint, empty where it has none; dynamic: also while the model goes on learning from what it has
-    read.
+    path: of the checkpoint, empty if it has none; seed: of the resamples; dynamic: also with dynamic evaluation.
 
     Raises:
-        DataError: a label that the model does not know.
-        ConfigError: dynamic, and the model is none of language.
+        DataError: A label that the model does not know.
+        ConfigError: ``dynamic``, and the model is not a language model.
     """
     _check(checkpoint, examples, listener, dynamic=dynamic)
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
@@ -106,24 +105,24 @@ def run(
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
-    """Say how many of the texts the model has learned from, and where they are few. Raises as ``run``."""
+    """Remark on texts that the model was trained on, and on too few texts. Raises as ``run``."""
     if dynamic and not checkpoint.vocabulary.is_stream:
         fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
-        raise ConfigError("texts with labels are not learned from as they are scored", where="--dynamic", fix=fix)
+        raise ConfigError("dynamic evaluation is for language models", where="--dynamic", fix=fix)
     checkpoint.check_head()
-    tell_learned(checkpoint, examples, listener)
+    note_learned(checkpoint, examples, listener)
     for remark in label_names.remarks(Counter(chain.from_iterable(map(labels, examples)))):
         listener(Noted(remark))
     if len(examples) == 1:
-        listener(Noted("one text alone: the figures say little, and their intervals nothing"))
+        listener(Noted("only one text: neither the figures nor their intervals are reliable"))
     elif len(examples) < FEW:
-        listener(Noted(f"only {len(examples)} texts: the figures say little"))
+        listener(Noted(f"only {len(examples)} texts: the figures are unreliable"))
 
 
 def _encoded(parts: Parts, examples: Sequence[Example], listener: Listener) -> tuple[Store, Store]:
-    """The texts whole, and as the model reads them; says how many are cut, and what is unknown."""
+    """Encode the texts, and return them whole and truncated; remark on truncated texts and unknown words."""
     full = encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config), listener=listener)
-    tell_unknown(full, listener)
+    note_unknown(full, listener)
     store = full.truncated(parts.config.tokens)
     if over := int((full.lengths > store.lengths).sum()):
         limit = parts.config.tokens.max_tokens
@@ -131,16 +130,16 @@ def _encoded(parts: Parts, examples: Sequence[Example], listener: Listener) -> t
     return full, store
 
 
-def tell_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> None:
-    """Say how many of the texts the model has learned from."""
+def note_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> None:
+    """Remark on texts that the model was trained on."""
     learned = checkpoint.group("learned").get("texts")
     texts = text_hashes(examples)
     if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
         listener(Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score"))
 
 
-def tell_unknown(store: Store, listener: Listener) -> None:
-    """Say where many words are unknown, and how many texts hold no known word."""
+def note_unknown(store: Store, listener: Listener) -> None:
+    """Remark on many unknown words, and on texts without any known word."""
     for remark in tally(counts(store)).remarks():
         listener(Noted(remark))
 
@@ -155,7 +154,7 @@ def _of_language(
     *,
     dynamic: bool,
 ) -> Figures:
-    """Figures of a language model alone: unknown words, bits per character, and while it goes on learning."""
+    """Compute further figures of language models: unknown words, bits per character, and dynamic evaluation."""
     characters = np.array([len(example.text) + 1 for example in examples])
     tokens, unknown = counts(store).T
     of_words = parts.stream_task.unknown_words(unknown, tokens, seed=seed)
@@ -192,15 +191,15 @@ def _predictions(
     parts: Parts, examples: Sequence[Example], outputs: Array, temperature: float
 ) -> Iterator[dict[str, Any]]:
     described = parts.task.describe(outputs, parts.vocabulary.labels, temperature)
-    for example, said in zip(examples, described, strict=True):
-        yield {"text": example.text, "target": example.target} | said
+    for example, answer in zip(examples, described, strict=True):
+        yield {"text": example.text, "target": example.target} | answer
 
 
 def write(report: Report, target: Path) -> None:
-    """report.json, and predictions.jsonl with every text, its label and what the model said.
+    """Write report.json, and predictions.jsonl with every text, its label and the model's answer.
 
     Raises:
-        RuntimeSetupError: the folder cannot be written.
+        RuntimeSetupError: The folder cannot be written.
     """
     write_plain(report.plain(), target)
     with atomic.whole(target / PREDICTIONS) as file:
@@ -209,14 +208,14 @@ def write(report: Report, target: Path) -> None:
 
 
 def write_plain(report: dict[str, Any], target: Path) -> None:
-    """report.json alone. Raises RuntimeSetupError where the folder cannot be written."""
+    """Write report.json alone. Raises RuntimeSetupError if the folder cannot be written."""
     atomic.claim_file(target / "report.json")
     with atomic.whole(target / "report.json") as file:
         file.write(json.dumps(report, indent=2).encode())
 
 
 def baseline_figures(task: Task, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
-    """The metrics of each baseline on the examples, which they read whole."""
+    """Compute the metrics of each baseline on the texts, which are not truncated."""
     probabilities = task.baseline_probabilities(fitted, store.codes, store.offsets)
     return {name: _plain(task.measure(table, store.known_targets)) for name, table in probabilities.items()}
 

@@ -1,6 +1,5 @@
-"""How well a checkpoint adapts, over many small tasks: figures with intervals, and baselines beside every score.
-
-What a score assumes of the shares of the classes: see ``priors``.
+"""Evaluate the adaptation of a checkpoint over many few-shot tasks: metrics with intervals, beside baselines.
+The class priors that a score assumes are described in ``priors``.
 """
 
 import copy
@@ -21,36 +20,35 @@ from lstmcli.data.batches.episodes import Draw
 from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble, priors
 from lstmcli.inference.episodes import check_finite, check_task, labels_of, outputs
-from lstmcli.inference.evaluate import Array, Figures, tell_learned, tell_unknown
+from lstmcli.inference.evaluate import Array, Figures, note_learned, note_unknown
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example
 
-ProbabilityTables = dict[str, list[Array]]  # by who says so: an episode each, ``[text, label]``
+ProbabilityTables = dict[str, list[Array]]  # by model or baseline: for each episode ``[text, label]``
 MODEL = "model"  # after adaptation
-PAIRED: tuple[str, ...] = ("before", "finetune")  # what adaptation must help over
-TOGETHER = 8  # episodes adapted side by side
+PAIRED: tuple[str, ...] = ("before", "finetune")  # compared with the model by paired differences
+TOGETHER = 8  # episodes adapted in one batch
 EPISODES = 100
-AGAIN = 3  # times that a text is scored, from which on an interval over tasks is not one over texts
+OFTEN = 3  # if texts are scored more often than this on average, intervals over tasks are too narrow for new texts
 
 
 @dataclass(frozen=True)
 class FewShotOptions:
-    """What is to be measured. episodes: how many, where supports are not fixed, none: ``EPISODES``; prior: support,
-    uniform or source; free: the learner was not asked for by name."""
+    """Options of ``evaluate --shots``."""
 
     data: str
     split: str
     shape: Episodes
-    episodes: int | None
-    prior: str
+    episodes: int | None  # how many, if supports are not fixed; None: ``EPISODES``
+    prior: str  # support, uniform or source
     seed: int
-    free: bool = False
+    free: bool = False  # another learner may be chosen: the user named none
 
 
 @dataclass(frozen=True)
 class FewShot:
-    """What ``evaluate --shots`` says. gains: of the model over a baseline, paired over episodes."""
+    """The report of ``evaluate --shots``. gains: of the model over a baseline, paired over episodes."""
 
     task: str
     data: str
@@ -70,160 +68,162 @@ class FewShot:
     below: tuple[str, ...]
 
     def plain(self) -> dict[str, Any]:
-        """The report as JSON has it."""
+        """Return the report as a dictionary for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "below"}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures by who says so, of each episode; steps: of the learner; seconds: of the model's adapting and scoring."""
+    """The figures of each episode."""
 
     task: TextTask
-    figures: dict[str, list[dict[str, float]]]
+    figures: dict[str, list[dict[str, float]]]  # by model or baseline
     drawn: list[Draw]
-    steps: int | None
-    seconds: float
+    steps: int | None  # of the learner
+    seconds: float  # for adapting and scoring the model
 
 
 def run(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     support: Sequence[Example],
-    asked: FewShotOptions,
+    options: FewShotOptions,
     path: Path,
     *,
     listener: Listener = silent,
 ) -> FewShot:
-    """Adapt the checkpoint to many small tasks and score the rest of each; raises as ``measured``.
+    """Adapt the checkpoint to many few-shot tasks, and score the query of each. Raises as ``measured``.
 
-    support: the fixed supports of the data's tasks, if it has such; then each is scored once, on all its examples.
+    support: fixed supports of the data's tasks, if there are any; each task is then scored once, on all its examples.
     """
-    found = measured(checkpoint, examples, support, asked, listener=listener)
-    return _report(checkpoint, found, asked, path)
+    found = measured(checkpoint, examples, support, options, listener=listener)
+    return _report(checkpoint, found, options, path)
 
 
 def measured(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     support: Sequence[Example],
-    asked: FewShotOptions,
+    options: FewShotOptions,
     *,
     alone: bool = False,
     listener: Listener = silent,
 ) -> Measured:
-    """What each episode comes to, of the model and, unless it is ``alone``, of what it must be read beside.
+    """Compute the figures of each episode, of the model and, unless ``alone``, of the baselines.
 
-    Raises:
-        ConfigError: the model does not label whole texts, or its steps lead nowhere.
-        DataError: no domain has the texts that were asked for.
+    Raises ConfigError if the model does not label whole texts or the learner's steps diverge, DataError if no domain
+    has enough texts.
     """
     check_task(checkpoint.config)
-    config = checkpoint.config.model_copy(update={"episodes": asked.shape})
-    draws_classes = asked.shape.ways is not None
+    config = checkpoint.config.model_copy(update={"episodes": options.shape})
+    draws_classes = options.shape.ways is not None
     labels = labels_of(config, examples) if draws_classes else checkpoint.vocabulary.labels
     headed = assemble.with_new_labels(
-        checkpoint, labels, examples, alone=draws_classes, free=asked.free, listener=listener
+        checkpoint, labels, examples, alone=draws_classes, free=options.free, listener=listener
     )
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     together = [*support, *examples]
-    drawn = _drawn(support, examples, asked, parts.vocabulary.labels, listener)
-    tell_learned(checkpoint, examples, listener)
-    _tell_tasks(drawn, listener)
+    drawn = _drawn(support, examples, options, parts.vocabulary.labels, listener)
+    note_learned(checkpoint, examples, listener)
+    _note_tasks(drawn, listener)
     cache = assemble.cache_of(checkpoint.config)
     full = encode(parts.vocabulary, together, cache=cache, labelled=not draws_classes, listener=listener)
-    tell_unknown(full, listener)
+    note_unknown(full, listener)
     if "shares" not in checkpoint.progress and not draws_classes:
-        listener(Noted("the checkpoint does not say the shares of its classes: they are taken for equal"))
+        listener(Noted("the checkpoint has no class priors: uniform ones are assumed"))
     begun = time.perf_counter()
-    probabilities = _of_the_model(parts, full, drawn, asked, checkpoint, listener, alone=alone)
+    probabilities = _of_the_model(parts, full, drawn, options, checkpoint, listener, alone=alone)
     seconds = time.perf_counter() - begun
     if not alone:
-        probabilities |= _of_baselines(parts, checkpoint, full, together, drawn, asked, listener)
+        probabilities |= _of_baselines(parts, checkpoint, full, together, drawn, options, listener)
     task = parts.text_task
-    figures = {who: [task.episode_figures(each, one.query_targets) for each, one in zip(said, drawn, strict=True)]
-               for who, said in probabilities.items()}  # fmt: skip
+    figures = {name: [task.episode_figures(each, draw.query_targets) for each, draw in zip(tables, drawn, strict=True)]
+               for name, tables in probabilities.items()}  # fmt: skip
     return Measured(task, figures, drawn, getattr(parts.config.learner, "steps", None), seconds)
 
 
 def _drawn(
     support: Sequence[Example],
     examples: Sequence[Example],
-    asked: FewShotOptions,
+    options: FewShotOptions,
     labels: Sequence[str],
     listener: Listener,
 ) -> list[Draw]:
-    """The episodes, by places in the supports and the examples that follow them."""
+    """Draw the episodes, as indices into the supports followed by the examples."""
     pools = episodes.pools(examples)
-    fixed = {pool.domain: pool for pool in episodes.pools(support)} if asked.shape.ways is None else {}
+    fixed = {pool.domain: pool for pool in episodes.pools(support)} if options.shape.ways is None else {}
     if not any(pool.domain in fixed for pool in pools):
-        shape = episodes.with_queries(pools, asked.shape, labels)
+        shape = episodes.with_queries(pools, options.shape, labels)
         found = episodes.usable(pools, shape, labels)
-        drawn = episodes.draws(found, shape, count=asked.episodes or EPISODES, seed=(asked.seed,))
-        return [episodes.behind(one, len(support)) for one in drawn]
-    episodes.check_apart(support, examples, asked.split)
-    its = [
-        episodes.with_support(pool, fixed[pool.domain], asked.shape.shots, offset=len(support), labels=labels)
+        drawn = episodes.draws(found, shape, count=options.episodes or EPISODES, seed=(options.seed,))
+        return [episodes.behind(draw, len(support)) for draw in drawn]
+    episodes.check_apart(support, examples, options.split)
+    tasks = [
+        episodes.with_support(pool, fixed[pool.domain], options.shape.shots, offset=len(support), labels=labels)
         for pool in pools
         if pool.domain in fixed
     ]
-    if (most := episodes.shots(its)) < asked.shape.shots:
-        listener(Noted(f"the data's own supports have {most} texts per class, {asked.shape.shots} were asked for"))
-    if asked.episodes is not None:
+    if (most := episodes.shots(tasks)) < options.shape.shots:
         listener(
-            Noted(f"each of the data's {len(its)} tasks has a support of its own and is scored once: no --episodes")
+            Noted(f"the data's own supports have {most} texts per class, fewer than --shots {options.shape.shots}")
         )
-    return its
+    if options.episodes is not None:
+        listener(
+            Noted(f"each of the data's {len(tasks)} tasks has a support of its own and is scored once: no --episodes")
+        )
+    return tasks
 
 
-def _tell_tasks(drawn: Sequence[Draw], listener: Listener) -> None:
-    """Say where intervals over the tasks tell less than one may think."""
-    scored = np.concatenate([one.query for one in drawn])
+def _note_tasks(drawn: Sequence[Draw], listener: Listener) -> None:
+    """Remark on intervals over tasks that are uninformative or too narrow."""
+    scored = np.concatenate([draw.query for draw in drawn])
     if len(drawn) == 1:
-        listener(Noted("one task alone: no interval can be told"))
-    if len(scored) > AGAIN * (texts := len(np.unique(scored))):
-        listener(Noted(f"the tasks share {texts:,} texts: intervals tell what other tasks of these would come to"))
+        listener(Noted("only one task: its intervals span all possible values"))
+    if len(scored) > OFTEN * (texts := len(np.unique(scored))):
+        listener(Noted(f"the tasks share {texts:,} texts: intervals hold for other tasks of these texts"))
 
 
 def _of_the_model(
     parts: assemble.Parts,
     full: Store,
     drawn: Sequence[Draw],
-    asked: FewShotOptions,
+    options: FewShotOptions,
     checkpoint: Checkpoint,
     listener: Listener,
     *,
     alone: bool,
 ) -> ProbabilityTables:
-    """What the model says after adaptation; unless ``alone`` what it would have said before, and after fine-tuning."""
+    """Compute the model's probabilities after adaptation; unless ``alone``, also before it and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
-    learners, draws_classes, known = {MODEL: parts}, asked.shape.ways is not None, len(checkpoint.vocabulary)
+    learners, draws_classes, known = {MODEL: parts}, options.shape.ways is not None, len(checkpoint.vocabulary)
     if parts.config.learner.name != "finetune" and not alone:
         learners["finetune"] = _fine_tuning(parts, draws_classes=draws_classes)
     trained = checkpoint.config.episodes
-    balanced = draws_classes or (trained is not None and trained.query == "balanced")  # a class by number has no share
-    trained_on = "uniform" if balanced else "source"
-    own = {"before": trained_on}
-    own |= {who: "support" if adapting.learner.uses_support_prior else trained_on for who, adapting in learners.items()}
+    balanced = draws_classes or (trained is not None and trained.query == "balanced")  # numbered classes have no priors
+    training_prior = "uniform" if balanced else "source"
+    prior_of = {"before": training_prior}
+    for name, adapting in learners.items():
+        prior_of[name] = "support" if adapting.learner.uses_support_prior else training_prior
     logits = {}
-    for who, adapting in learners.items():
-        logits[who] = outputs(adapting, store, drawn, TOGETHER, f"adapting ({who})", known=known, listener=listener)
-        check_finite(map(torch.from_numpy, logits[who]))
+    for name, adapting in learners.items():
+        logits[name] = outputs(adapting, store, drawn, TOGETHER, f"adapting ({name})", known=known, listener=listener)
+        check_finite(map(torch.from_numpy, logits[name]))
     if not draws_classes and checkpoint.headed and not alone:
-        places = np.concatenate([one.query for one in drawn])
-        before = assemble.outputs(parts, store.part(places), "scoring before adaptation", listener=listener)
-        logits["before"] = np.split(before, np.cumsum([len(one.query) for one in drawn])[:-1])
+        indices = np.concatenate([draw.query for draw in drawn])
+        before = assemble.outputs(parts, store.part(indices), "scoring before adaptation", listener=listener)
+        logits["before"] = np.split(before, np.cumsum([len(draw.query) for draw in drawn])[:-1])
     probabilities: ProbabilityTables = {}
-    for who, said in logits.items():
-        shifts = priors.shifts(checkpoint, drawn, asked.prior, own[who])
-        pairs = zip(said, shifts, strict=True)
-        probabilities[who] = [
-            priors.shifted(parts.task.probabilities(each, checkpoint.temperature), shift) for each, shift in pairs
+    for name, by_episode in logits.items():
+        shifts = priors.shifts(checkpoint, drawn, options.prior, prior_of[name])
+        probabilities[name] = [
+            priors.shifted(parts.task.probabilities(each, checkpoint.temperature), shift)
+            for each, shift in zip(by_episode, shifts, strict=True)
         ]
     return probabilities
 
 
 def _fine_tuning(parts: assemble.Parts, *, draws_classes: bool) -> assemble.Parts:
-    """The same model with the learner that needs no meta-training; a head for new classes begins at zero."""
+    """Return the parts with the fine-tuning learner; a head for drawn classes starts at zero."""
     model = copy.deepcopy(parts.model)
     if draws_classes:
         for value in model.get_submodule(HEAD).parameters():
@@ -231,70 +231,70 @@ def _fine_tuning(parts: assemble.Parts, *, draws_classes: bool) -> assemble.Part
     return assemble.adapting(parts, model, Finetune())
 
 
-def _majority(one: Draw, known: dict[str, dict[str, float]]) -> Array:
-    """The priors of the training data for each query, ``[text, label]``."""
-    return np.tile(np.exp(priors.log_probabilities(one, known, "source")), (len(one.query), 1))
+def _majority(draw: Draw, known: dict[str, dict[str, float]]) -> Array:
+    """Return the class priors of the training data for each query text, ``[text, label]``."""
+    return np.tile(np.exp(priors.log_probabilities(draw, known, "source")), (len(draw.query), 1))
 
 
 def _of_baselines(
     parts: assemble.Parts, checkpoint: Checkpoint, full: Store, texts: Sequence[Example], drawn: Sequence[Draw],
-    asked: FewShotOptions, listener: Listener,
+    options: FewShotOptions, listener: Listener,
 ) -> ProbabilityTables:  # fmt: skip
     known = checkpoint.progress.get("shares", {})
-    probabilities: ProbabilityTables = {"majority": [_majority(one, known) for one in drawn]}
+    probabilities: ProbabilityTables = {"majority": [_majority(draw, known) for draw in drawn]}
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-    if asked.shape.ways is None and "terms" in fitted:
+    if options.shape.ways is None and "terms" in fitted:
         listener(Progress("scoring the linear baseline"))
-        shifts = priors.shifts(checkpoint, drawn, asked.prior, "source")
-        queries = [full.part(one.query) for one in drawn]
-        said = [parts.task.baseline_probabilities(fitted, part.ids, part.offsets)["linear"] for part in queries]
-        probabilities["linear"] = [priors.shifted(each, shift) for each, shift in zip(said, shifts, strict=True)]
+        shifts = priors.shifts(checkpoint, drawn, options.prior, "source")
+        queries = [full.part(draw.query) for draw in drawn]
+        tables = [parts.task.baseline_probabilities(fitted, part.ids, part.offsets)["linear"] for part in queries]
+        probabilities["linear"] = [priors.shifted(table, shift) for table, shift in zip(tables, shifts, strict=True)]
     listener(Progress("counting words for the baselines"))
     features = parts.text_task.text_features([str(example.text) for example in texts])
-    shifts = priors.shifts(checkpoint, drawn, asked.prior, "support")
-    for number, (one, shift) in enumerate(zip(drawn, shifts, strict=True)):
-        its = features[one.support], one.support_targets, features[one.query]
-        by_baseline = parts.text_task.support_probabilities(*its, labels=len(one.labels))
-        for who, each in by_baseline.items():
-            probabilities.setdefault(who, []).append(priors.shifted(each, shift))
+    shifts = priors.shifts(checkpoint, drawn, options.prior, "support")
+    for number, (draw, shift) in enumerate(zip(drawn, shifts, strict=True)):
+        episode = features[draw.support], draw.support_targets, features[draw.query]
+        by_baseline = parts.text_task.support_probabilities(*episode, labels=len(draw.labels))
+        for name, table in by_baseline.items():
+            probabilities.setdefault(name, []).append(priors.shifted(table, shift))
         listener(Progress("scoring the baselines", number + 1, len(drawn)))
     return probabilities
 
 
-def _report(checkpoint: Checkpoint, found: Measured, asked: FewShotOptions, path: Path) -> FewShot:
-    task, drawn, figures = found.task, found.drawn, dict(found.figures)
+def _report(checkpoint: Checkpoint, found: Measured, options: FewShotOptions, path: Path) -> FewShot:
+    task, drawn, figures, primary = found.task, found.drawn, dict(found.figures), found.task.PRIMARY
 
-    def mean(each: Sequence[dict[str, float]], least: float = 0.0) -> Figures:
-        means = task.over_episodes(each, seed=asked.seed, least=least)
+    def mean(by_episode: Sequence[dict[str, float]], least: float = 0.0) -> Figures:
+        means = task.over_episodes(by_episode, seed=options.seed, least=least)
         return {name: asdict(measure) for name, measure in means.items()}
 
-    means = mean(ours := figures.pop(MODEL))
-    beside = {who: mean(each) for who, each in figures.items()}
+    means = mean(of_model := figures.pop(MODEL))
+    baselines = {name: mean(by_episode) for name, by_episode in figures.items()}
     gains: dict[str, Figures] = {
-        who: mean([{name: here[name] - other[name] for name in here if name in other}
-                   for here, other in zip(ours, figures[who], strict=True)], least=-1.0)
-        for who in PAIRED if who in figures
+        name: mean([{metric: model[metric] - baseline[metric] for metric in model if metric in baseline}
+                    for model, baseline in zip(of_model, figures[name], strict=True)], least=-1.0)
+        for name in PAIRED if name in figures
     }  # fmt: skip
     rows = [
-        {"name": one.domain, "examples": len(one.query), "metrics": ours[place],
-         "baselines": {who: each[place] for who, each in figures.items()}}
-        for place, one in enumerate(drawn)
-    ] if len({one.domain for one in drawn}) == len(drawn) else []  # fmt: skip
+        {"name": draw.domain, "examples": len(draw.query), "metrics": of_model[index],
+         "baselines": {name: by_episode[index] for name, by_episode in figures.items()}}
+        for index, draw in enumerate(drawn)
+    ] if len({draw.domain for draw in drawn}) == len(drawn) else []  # fmt: skip
     return FewShot(
         task=checkpoint.config.task,
-        data=asked.data,
-        split=asked.split,
-        examples=sum(len(one.query) for one in drawn),
+        data=options.data,
+        split=options.split,
+        examples=sum(len(draw.query) for draw in drawn),
         ways=len(drawn[0].labels),
         shots=episodes.shots(drawn),
         steps=found.steps,
         episodes=len(drawn),
-        prior=asked.prior,
+        prior=options.prior,
         metrics=means,
-        baselines=beside,
+        baselines=baselines,
         gains=gains,
         tasks=rows,
         seconds=found.seconds,
         checkpoint=str(path),
-        below=tuple(who for who, each in beside.items() if means[task.PRIMARY]["value"] < each[task.PRIMARY]["value"]),
+        below=tuple(name for name, figure in baselines.items() if means[primary]["value"] < figure[primary]["value"]),
     )

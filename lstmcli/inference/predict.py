@@ -1,4 +1,4 @@
-"""Labels, entities or next words for a stream of rows: one answer per row in its order, memory does not grow."""
+"""Predict labels, entities or next words for a stream of rows: one answer per row, in order, in bounded memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,24 +22,24 @@ from lstmcli.storage.text_io import Question
 from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
-NEXT = 5  # words told that may follow a text
+NEXT = 5  # next words in an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model answers to one row.
+    """The answer to one row.
 
-    said: row, text, and label, probability, probabilities; or entities; or perplexity, words, next; where columns are
-    kept, kept; where the row cannot be answered, problem, and the others are empty.
+    answer: row and text, and the task's: label, probability, probabilities; or entities; or perplexity, words, next.
+    With ``--keep`` also kept. If the row cannot be used, also problem, and the others are empty.
     """
 
-    said: Answer
+    answer: Answer
     truncated: bool
     unknown: Tally  # of the words of the text
 
 
 class Predictions:
-    """A checkpoint made ready to be asked. Raises ConfigError where its model has no head of its own."""
+    """A checkpoint loaded for prediction. Raises ConfigError if its model has no trained head."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         checkpoint.check_head()
@@ -48,7 +48,7 @@ class Predictions:
 
     @property
     def blank(self) -> Answer:
-        """The answer to a row that cannot be answered, without the row's number and reason."""
+        """The answer to a row that cannot be used, without the row's number and reason."""
         if self._parts.vocabulary.pretokenized:
             return {"text": "", "entities": []}
         if self._parts.vocabulary.is_stream:
@@ -57,22 +57,22 @@ class Predictions:
         return {"text": "", "label": "", "probability": None, "probabilities": probabilities}
 
     def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
-        """One prediction per row, in order."""
+        """Yield one prediction per row, in order. windows: rows to be predicted together."""
         predict = self._entities if self._parts.vocabulary.pretokenized else self._labels
         for window in windows:
             questions = [question for question in window if not question.problem]
             answered = predict(questions) if questions else iter(())
             for question in window:
                 found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
-                said: Answer = {"row": question.number, **found.said}
-                said |= {} if question.kept is None else {"kept": question.kept}
-                said |= {"problem": question.problem} if question.problem else {}
-                yield replace(found, said=said)
+                answer: Answer = {"row": question.number, **found.answer}
+                answer |= {} if question.kept is None else {"kept": question.kept}
+                answer |= {"problem": question.problem} if question.problem else {}
+                yield replace(found, answer=answer)
 
     def _entities(self, questions: list[Question]) -> Iterator[Prediction]:
-        """Entities with their place in the text as it was given. Each sentence is read by itself.
+        """Yield entities with their character offsets in the text. Each sentence is tagged independently.
 
-        Where the input has words, they are taken as they are, and answered with their tags.
+        If the input is pretokenized, its words are kept, and the answer has their tags.
         """
         texts = [question.text for question in questions]
         sentences = [words.laid_out(one.words) if one.words else words.sentences(one.text) for one in questions]
@@ -81,28 +81,28 @@ class Predictions:
             for text, parts in zip(texts, sentences, strict=True)
             for sentence in parts
         ]
-        described, known = self._described(examples) if examples else ([], np.zeros((0, 2), int))
-        place = 0
+        described, unknown = self._described(examples) if examples else ([], np.zeros((0, 2), int))
+        start = 0
         for question, text, parts in zip(questions, texts, sentences, strict=True):
-            own = slice(place, place + len(parts))
+            of_text = slice(start, start + len(parts))
             entities = [
                 _in_text(entity, sentence, text)
-                for sentence, found in zip(parts, described[own], strict=True)
+                for sentence, found in zip(parts, described[of_text], strict=True)
                 for entity in found["entities"]
             ]
-            said: Answer = {"text": text, "entities": entities}
+            answer: Answer = {"text": text, "entities": entities}
             if question.words:
-                said |= {"tokens": list(question.words), "tags": words.tags(chain.from_iterable(parts), entities)}
-            yield Prediction(said, truncated=False, unknown=tally(known[own].sum(axis=0, keepdims=True)))
-            place = own.stop
+                answer |= {"tokens": list(question.words), "tags": words.tags(chain.from_iterable(parts), entities)}
+            yield Prediction(answer, truncated=False, unknown=tally(unknown[of_text].sum(axis=0, keepdims=True)))
+            start = of_text.stop
 
     def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
-        """What is said of each text, and ``unknown.counts`` of them."""
+        """Return the task's answer to each text, and the counts of its words and unknown words."""
         checkpoint, parts = self._checkpoint, self._parts
         store = encode(parts.vocabulary, examples, cache=None, labelled=False)
         tagged = assemble.outputs(parts, store)
-        said = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
-        return said, counts(store)
+        answers = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
+        return answers, counts(store)
 
     def probabilities(self, texts: Sequence[str]) -> Array:
         """Return the probability of each label, ``[text, label]``, in float64."""
@@ -125,22 +125,22 @@ class Predictions:
         if parts.vocabulary.is_stream:
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
-        for text, said, cut, count in zip(texts, described, truncated, counts(full), strict=True):
-            yield Prediction({"text": text} | said, cut, tally(count[None]))
+        for text, answer, cut, count in zip(texts, described, truncated, counts(full), strict=True):
+            yield Prediction({"text": text} | answer, cut, tally(count[None]))
 
     def _next(self, store: Store) -> Iterator[dict[str, float]]:
-        """The likeliest words after each text, and their probabilities."""
+        """Yield the likeliest next words of each text, with their probabilities."""
         parts = self._parts
         for text in range(len(store)):
             batch = batching.collate(store, np.array([text])).to(parts.runtime.device)
             with torch.inference_mode(), parts.runtime.autocast():
                 probabilities = parts.stream_model.following(batch)[0].exp()[END:]  # no padding, no unknown
                 best = probabilities.topk(min(NEXT, len(probabilities)))
-            yield {parts.vocabulary.words[END + place]: round(probability, 6)
-                   for place, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)}  # fmt: skip
+            yield {parts.vocabulary.words[END + index]: round(probability, 6)
+                   for index, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)}  # fmt: skip
 
 
 def _in_text(entity: dict[str, Any], sentence: list[words.Span], text: str) -> dict[str, Any]:
-    """The entity with characters for words."""
+    """Convert the entity's word indices to character offsets, and add its text."""
     begin, end = sentence[entity["start"]][0], sentence[entity["end"] - 1][1]
     return {"text": text[begin:end]} | entity | {"start": begin, "end": end}

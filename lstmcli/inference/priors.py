@@ -1,9 +1,9 @@
-"""Class priors of a few-shot task: what a score assumes of the probabilities of the classes.
+"""Class priors of few-shot tasks.
 
-A model that was trained on texts as they are found, or meta-trained on natural queries, has the priors of its training
-data; one that was meta-trained on balanced queries has equal priors; fine-tuning, and heads made of the support, take
-over those of the support. Where others are requested, the probability of each class is multiplied by the requested
-prior over the present one, and all are normalised again (Saerens et al. 2002).
+A model trained on ordinary texts, or meta-trained on natural queries, has the priors of its training data; a model
+meta-trained on balanced queries has uniform priors; after fine-tuning, or with a head computed from the support, it has
+those of the support. To score under other priors, each probability is multiplied by the ratio of new to old prior, and
+all are normalised (Saerens et al. 2002).
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,11 @@ from lstmcli.storage.checkpoint import Checkpoint
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], prior: str, own: str) -> list[Array]:
-    """What moves the log probabilities of each episode, ``[label]``, from the prior ``own`` to the requested one."""
+def shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], prior: str, old_prior: str) -> list[Array]:
+    """Compute what to add to the log probabilities of each episode to move them from the old prior to ``prior``,
+    ``[label]`` each."""
     known = checkpoint.progress.get("shares", {})
-    return [log_probabilities(one, known, prior) - log_probabilities(one, known, own) for one in drawn]
+    return [log_probabilities(one, known, prior) - log_probabilities(one, known, old_prior) for one in drawn]
 
 
 def log_probabilities(one: Draw, known: dict[str, dict[str, float]], prior: str) -> Array:
@@ -37,7 +38,7 @@ def log_probabilities(one: Draw, known: dict[str, dict[str, float]], prior: str)
 
 
 def shifted(probabilities: Array, shift: Array) -> Array:
-    """The probabilities ``[text, label]`` under another prior."""
-    moved: Array = probabilities * np.exp(shift)
-    moved /= moved.sum(axis=1, keepdims=True)
-    return moved
+    """Compute the probabilities under another prior, ``[text, label]``. shift: ``[label]``."""
+    weighted: Array = probabilities * np.exp(shift)
+    weighted /= weighted.sum(axis=1, keepdims=True)
+    return weighted

@@ -1,4 +1,4 @@
-"""How many gradient steps an adaptation takes: as many as help texts that are left out of it most."""
+"""The number of gradient steps of an adaptation, chosen by cross-validation on the support."""
 
 from collections.abc import Sequence
 
@@ -7,45 +7,45 @@ import torch
 from lstmcli.inference.assemble import Parts
 from lstmcli.types import Batch, WordFeatures
 
-MOST_TURNS = 8  # of leaving texts out
+MOST_FOLDS = 8  # of the cross-validation
 
 
 def best_steps(parts: Parts, support: Batch, *, least: int) -> int | None:
-    """The number of steps after which texts that were left out are most likely; none where nothing can be left out.
+    """Choose the number of steps by cross-validation on the support; None if a class has only one text.
 
-    least: the fewest that come into question, one where the head would else say nothing.
+    A fold holds out one text of every class, so that the class proportions stay. All folds are tasks of one batch. Of
+    several numbers of steps with the lowest loss the smallest is taken.
 
-    Of each class the texts are left out in turn, one of every class together, so that the classes' shares stay. All
-    turns are tasks of one stack, and the fewest steps of the lowest loss are taken.
+    least: the smallest number of steps; 1 if the head is untrained.
     """
-    left_out = _turns(support)
-    if len(left_out) < 2:
+    held_out = _folds(support)
+    if len(held_out) < 2:
         return None
-    learned = [[place for place in range(len(support.tokens)) if place not in out] for out in left_out]
-    losses = parts.learner.losses(parts.model, as_tasks(support, left_out), parts.task.loss)
-    path = parts.learner.trajectory(parts.model, as_tasks(support, learned), parts.task.loss)
-    means = torch.stack([losses(weights).mean() for weights in path])
+    training = [[index for index in range(len(support.tokens)) if index not in fold] for fold in held_out]
+    losses = parts.learner.losses(parts.model, as_tasks(support, held_out), parts.task.loss)
+    trajectory = parts.learner.trajectory(parts.model, as_tasks(support, training), parts.task.loss)
+    means = torch.stack([losses(weights).mean() for weights in trajectory])
     return least + int(means[least:].nan_to_num(torch.inf).argmin())
 
 
-def _turns(support: Batch) -> list[list[int]]:
-    """The places that are left out in each turn: a text of every class; of tagged words, as many texts each time."""
+def _folds(support: Batch) -> list[list[int]]:
+    """Return the indices held out in each fold: a text of every class; of tagged texts, equally many."""
     targets = support.targets
     assert targets is not None
     if support.word_features is not None:
-        count = min(MOST_TURNS, len(targets))
-        each = len(targets) // count
-        return [list(range(turn * each, (turn + 1) * each)) for turn in range(count)]
+        count = min(MOST_FOLDS, len(targets))
+        size = len(targets) // count
+        return [list(range(fold * size, (fold + 1) * size)) for fold in range(count)]
     by_class = [torch.nonzero(targets == label)[:, 0].tolist() for label in sorted(set(targets.tolist()))]
-    return [[places[turn] for places in by_class] for turn in range(min(MOST_TURNS, *map(len, by_class)))]
+    return [[indices[fold] for indices in by_class] for fold in range(min(MOST_FOLDS, *map(len, by_class)))]
 
 
-def as_tasks(batch: Batch, places: Sequence[Sequence[int]]) -> Batch:
-    """A task for each list of places in the batch."""
-    index = torch.tensor(places, device=batch.tokens.device)
+def as_tasks(batch: Batch, indices: Sequence[Sequence[int]]) -> Batch:
+    """Stack one task for each list of indices into the batch."""
+    index = torch.tensor(indices, device=batch.tokens.device)
     targets = None if batch.targets is None else batch.targets[index]
     features = batch.word_features
     if features is not None:
-        forms, *own = vars(features).values()
-        features = WordFeatures(forms[index], *(part.expand(len(places), *part.shape) for part in own))
+        forms, *others = vars(features).values()
+        features = WordFeatures(forms[index], *(part.expand(len(indices), *part.shape) for part in others))
     return Batch(batch.tokens[index], batch.lengths[index], targets, features)

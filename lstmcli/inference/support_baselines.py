@@ -1,4 +1,4 @@
-"""What learns from the same few texts without a model, scored beside an adapted model."""
+"""Baselines fitted on the support alone, scored beside an adapted model."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,28 +10,28 @@ from lstmcli.inference.assemble import Parts
 from lstmcli.inference.evaluate import Figures
 from lstmcli.types import Example
 
-SCORED = 2000  # texts that baselines are scored on: pieces of words take long to count
+SCORED = 2000  # texts that baselines are scored on: counting character n-grams is slow
 
 
 def figures(
     parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int, *, listener: Listener = silent
 ) -> dict[str, Figures]:
-    """Figures of the baselines that learn from the support alone; only whole texts have some."""
+    """Compute the figures of the baselines fitted on the support; none for taggers."""
     if parts.vocabulary.pretokenized or not query:
         return {}
     if len(query) > SCORED:
         listener(Noted(f"baselines are scored on {SCORED:,} of the {len(query):,} others"))
     listener(Progress("scoring the baselines"))
     chosen = np.random.default_rng(seed).permutation(len(query))[:SCORED]
-    examples = [*support, *(query[place] for place in chosen)]
+    examples = [*support, *(query[index] for index in chosen)]
     features = parts.text_task.text_features([str(example.text) for example in examples])
-    place_of = {label: place for place, label in enumerate(parts.vocabulary.labels)}
-    targets = np.array([place_of[str(example.target)] for example in examples])
+    label_ids = {label: index for index, label in enumerate(parts.vocabulary.labels)}
+    targets = np.array([label_ids[str(example.target)] for example in examples])
     count = len(support)
-    said = parts.text_task.support_probabilities(
-        features[:count], targets[:count], features[count:], labels=len(place_of)
+    by_name = parts.text_task.support_probabilities(
+        features[:count], targets[:count], features[count:], labels=len(label_ids)
     )
     return {
         name: {metric: asdict(figure) for metric, figure in parts.task.measure(probabilities, targets[count:]).items()}
-        for name, probabilities in said.items()
+        for name, probabilities in by_name.items()
     }

@@ -93,7 +93,12 @@ def check_known(reading: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def as_known(
-    examples: Sequence[Example], known: Sequence[str], trained_on: Data, *, adapting: bool = False, listener: Listener = silent
+    examples: Sequence[Example],
+    known: Sequence[str],
+    trained_on: Data,
+    *,
+    adapting: bool = False,
+    listener: Listener = silent,
 ) -> list[Example]:
     """The examples, with the name that the model has for a label where that is unambiguous.
 

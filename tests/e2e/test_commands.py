@@ -296,7 +296,7 @@ def test_adapt_by_default_takes_a_domain_the_model_has_not_seen(
     shown = capsys.readouterr()
     assert "reviews:hotels" in shown.out
     assert "no --data: reviews:hotels of the bundled data is learned" in shown.err
-    assert "has only 40 different texts, 50 were asked for" in shown.err
+    assert "has only 40 different texts, fewer than --shots 50" in shown.err
     assert "no examples are left to score" in shown.err
 
 

@@ -67,7 +67,7 @@ def test_a_folder_of_columns_is_learned_and_scored(tagger: Path, run: Run, capsy
     assert report["baselines"]["majority"]["f1"]["value"] < 1.0  # Byron is a person's name, and once a place
     assert run("evaluate", "-c", tagger) == 0
     shown = capsys.readouterr().out
-    for part in ("precision", "type", "LOC", "PER", "what went wrong", "wrong boundary", "never"):
+    for part in ("precision", "type", "LOC", "PER", "error", "wrong boundary", "never"):
         assert part in shown
 
 

@@ -82,7 +82,7 @@ def test_a_language_model_is_validated_on_the_end_of_a_book_on_one_line(
     found = told(capsys)
     assert "texts to train on: 1; the last 10% of the words are held out for validation" in found
     assert run("evaluate", "-c", tmp_path / "run") == 0
-    assert "one text alone: the figures say little, and their intervals nothing" in told(capsys)
+    assert "only one text: neither the figures nor their intervals are reliable" in told(capsys)
     book.write_text("five words are too few", "utf-8")
     assert run("train", "lm", "--data", book, "--dry-run") == 2
     assert "5 words are too few for a language model" in told(capsys)
@@ -98,7 +98,7 @@ def test_many_classes_are_told_in_a_line(run: Run, trained: Path, tmp_path: Path
     assert run("adapt", "-c", trained, "--data", path, "--shots", "4", "--out", tmp_path / "a.pt") == 0
     shown = capsys.readouterr()
     found = " ".join(shown.err.split())
-    assert "40 of 40 classes have fewer different texts, 4 were asked for; all are learned from; the smallest" in found
+    assert "40 of 40 classes have fewer different texts than --shots 4; the smallest" in found
     assert "labels are now: intent0, intent1, intent10," in found
     assert "and 28 more" in found
     assert "intent39" not in found + shown.out

@@ -67,7 +67,7 @@ def test_json_names_the_row_what_is_kept_and_the_problem(
     }  # fmt: skip
     assert list(good) == ["row", "text", "label", "probability", "probabilities", "kept"]
     assert good["kept"] == {"id": "008", "label": "y"}
-    assert "each of 2 rows that cannot be used has an empty answer in its place" in shown.err
+    assert "each of 2 rows that cannot be used has an empty answer" in shown.err
 
 
 def test_skipped_rows_leave_a_gap_in_the_numbers(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -57,7 +57,7 @@ def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_l
     examples = [Example(text) for text in texts]
     where = runtime.prepare(checkpoint.config)
     said = distillation.probabilities(trained, examples, ("bad", "good"), where, cache=None)
-    model = np.array([[one.said["probabilities"][label] for label in ("bad", "good")]
+    model = np.array([[one.answer["probabilities"][label] for label in ("bad", "good")]
                       for one in Predictions(checkpoint).of([[Question(1, text) for text in texts]])])  # fmt: skip
     store = encode(checkpoint.vocabulary, examples, cache=None, labelled=False)
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}

@@ -140,8 +140,8 @@ def test_a_text_among_many_has_its_own_entities() -> None:
         optimizer.step()
     asked = Predictions(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())))
     texts = ["Nothing happened", "Ada saw Turin\n\nAda saw Turin", " \n", "Ada saw Turin"]
-    said = [prediction.said["entities"] for prediction in asked.of([[Question(1, text) for text in texts]])]
-    assert [[entity["text"] for entity in one] for one in said] == [
+    answers = [prediction.answer["entities"] for prediction in asked.of([[Question(1, text) for text in texts]])]
+    assert [[entity["text"] for entity in one] for one in answers] == [
         [], ["Ada", "Turin", "Ada", "Turin"], [], ["Ada", "Turin"]
     ]  # fmt: skip
-    assert [entity["start"] for entity in said[1]] == [0, 8, 15, 23]
+    assert [entity["start"] for entity in answers[1]] == [0, 8, 15, 23]

@@ -18,7 +18,7 @@ from lstmcli.inference.adapt import _known
 from lstmcli.inference.assemble import BAG, with_labels, with_new_labels
 from lstmcli.inference.step_count import as_tasks, best_steps
 from lstmcli.machine import runtime
-from lstmcli.models.classifier import SPELLING, bag
+from lstmcli.models.classifier import SIMILARITY, initial_bag
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.types import Example
 
@@ -63,9 +63,9 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
             torch.testing.assert_close(model[name][: len(value)], value)
     new = model["embedding.weight"][len(known) :]  # the LSTM reads them as it did before
     torch.testing.assert_close(new, model["embedding.weight"][UNKNOWN].expand(len(new), -1))
-    begun = bag(len(words), BAG)
+    begun = initial_bag(len(words), BAG)
     alike = torch.from_numpy(likeness(words, BAG))
-    wanted = (1 - SPELLING) ** 0.5 * begun["projection"].float() + SPELLING**0.5 * alike
+    wanted = (1 - SIMILARITY) ** 0.5 * begun["projection"].float() + SIMILARITY**0.5 * alike
     torch.testing.assert_close(model["projection"], wanted.half())
     torch.testing.assert_close(model["salience"], begun["salience"])
     again = with_new_labels(others, ["rain", "snow"], [Example("knäckebrot", "rain")])
