@@ -46,9 +46,9 @@ def ends_with_the_same_bytes(
     for stop, out in zip(range(1, len(events), 3), stopped, strict=True):
         killed(config, data, out, when=lambda seen, stop=stop: len(seen) == stop)
     before_resuming()
-    begun = [out for out in stopped if (out / run_folder.LAST).is_file()]
-    assert len(begun) >= 3
-    for out in begun:
+    started = [out for out in stopped if (out / run_folder.LAST).is_file()]
+    assert len(started) >= 3
+    for out in started:
         run(config, data, out, resume=True)
         for name, content in expected.items():
             assert (out / name).read_bytes() == content, (out, name)

@@ -1,5 +1,5 @@
-"""Print a table of speeds and, last, one line of JSON. All sides of a comparison run in one process, median of several;
-what is compared with comes first, since what lstmcli sets for memory would help it too.
+"""Print a table of speeds and, last, one line of JSON. Both sides of a comparison run in one process, median of several
+runs. The reference runs first, since lstmcli's memory settings would help it too.
 
 Texts are drawn from the words of the bundled reviews at IMDB's lengths (median 174 words, mean 234), so that no other
 data is needed. ``python -m tests.bench [name ...]`` runs only the benches named, each in a process of its own.
@@ -39,7 +39,7 @@ from tests.bench import languages, learning, tagging
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
-BUDGET = 8192  # tokens a batch, as the imdb recipe has it
+BUDGET = 8192  # tokens per batch, as in the imdb recipe
 LIMIT = 400
 
 

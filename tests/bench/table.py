@@ -1,11 +1,11 @@
-"""Every learner on the same small tasks, from the same encoder: ``make table``.
+"""Compare all learners on the same few-shot tasks, from the same encoder: ``make table``.
 
-Of each data set one encoder is trained, as its recipe says. Each learner goes on from it for the same number of tasks,
-and is scored on the same episodes of the test part: 600 of five classes never seen in training, and of ARSC its twelve
-target tasks, once for each of three seeds. TF-IDF learns from the same supports.
+One encoder per data set is trained by its recipe. Each learner is meta-trained from it on the same number of tasks, and
+scored on the same episodes of the test part: 600 of five classes never seen in training, and for ARSC its twelve target
+tasks, with three seeds. TF-IDF baselines are fitted on the same supports.
 
-Runs lie in runs/table/. What is there is not made again, so that an interrupted table goes on. It comes out
-as Markdown and as JSON. ``python -m tests.bench.table [data set ...]`` makes a part of it.
+Runs are written to runs/table/. Finished runs are not repeated, so that an interrupted table can be continued. The
+output is Markdown and JSON. ``python -m tests.bench.table [data set ...]`` makes a part of it.
 """
 
 import os
@@ -37,27 +37,28 @@ from lstmcli.training import train
 OUT = run_folder.RUNS / "table"
 SHOTS, EPISODES = 5, 600
 GOES_ON = ["train.epochs=1", "train.lr=0.0005", "episodes.batch=4", "episodes.validation=40"]
-Figures = dict[str, list[dict[str, float]]]  # by who says so, an episode each
+Figures = dict[str, list[dict[str, float]]]  # by learner or baseline, of each episode
 
 
 @dataclass(frozen=True)
 class Part:
-    """A data set. encoder: the recipe of where all begin; recipe: of episodes; tasks: that a learner goes on for."""
+    """A data set. encoder: the encoder's recipe; recipe: of meta-training; tasks: of meta-training."""
 
     encoder: str
     recipe: str
     tasks: int
     seeds: tuple[int, ...] = (0,)
     metric: str = "accuracy"
-    start: str = "prototypes"  # of learners that take steps, and their first rate, as in the part's recipes
+    start: str = "prototypes"  # head_init and rate of learners that take steps, as in the recipes
     lr: float = 0.01
-    own: float = 0.3  # the rate of steps from a head that knows nothing: best on validation of 0.01, 0.1, 0.3 and 1
+    untrained_lr: float = 0.3  # rate from an untrained head: the best on validation of 0.01, 0.1, 0.3 and 1
     sets: tuple[str, ...] = ()
     learner: str | None = None  # of the encoder
 
 
 PARTS = {
-    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="model", lr=0.05, own=0.05,
+    "arsc": Part("arsc", "arsc-maml", 80, seeds=(0, 1, 2), metric="balanced_accuracy", start="model", lr=0.05,
+    untrained_lr=0.05,
                  sets=("tokens.max_tokens=128",)),
     "banking77": Part("banking77-maml", "banking77-maml", 160, learner="prototypical", sets=("tokens.max_tokens=32",)),
     "clinc150": Part("clinc150-maml", "clinc150-maml", 160, learner="prototypical", sets=("tokens.max_tokens=32",)),
@@ -74,7 +75,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "prototypical": {"name": "prototypical"},
     "ridge": {"name": "ridge"},
 }
-BESIDE = {
+BASELINES = {
     "centroid": "TF-IDF centroid",
     "support linear": "TF-IDF + LR",
     "linear": "TF-IDF + LR, pooled, no adaptation",
@@ -83,58 +84,58 @@ BESIDE = {
 }
 
 
-def told(event: Event) -> None:
+def print_note(event: Event) -> None:
     """Print a note."""
     if isinstance(event, Noted):
-        tell(event.text)
+        log(event.text)
 
 
 def trained(config: RunConfig, out: Path) -> Path:
-    """The model that the recipe makes, made unless it lies there whole."""
+    """Train the model of the recipe unless it is finished already."""
     if not (out / run_folder.RECIPE).is_file():
-        tell(f"training {out}")
-        train.run(config, inputs.read(config), out, listener=told)
+        log(f"training {out}")
+        train.run(config, inputs.read(config), out, listener=print_note)
     return out / run_folder.MODEL
 
 
 def scored(path: Path, *, data: str, seed: int, alone: bool) -> Figures:
-    """The figures of a model's episodes on the test part, measured unless they lie beside it."""
+    """Return the figures of a model's episodes on the test part; measure them unless they were saved."""
     kept = path.with_name("episodes.json")
     if not kept.is_file():
-        tell(f"scoring {path.parent}")
+        log(f"scoring {path.parent}")
         begun = time.perf_counter()
         model = checkpoints.load(path)
         name, examples = inputs.to_score(model.config.data, "test", model.config)
         fixed = inputs.supports(model.config.data)
         shape = recipes.load(PARTS[data].recipe).episodes
         assert shape is not None
-        asked = FewShotOptions(data, name, shape.model_copy(update={"shots": SHOTS}), EPISODES, "support", 0)
-        found: Measured = few_shot.measured(model, examples, fixed, asked, alone=alone)
-        tell(f"{time.perf_counter() - begun:.0f} s")
+        options = FewShotOptions(data, name, shape.model_copy(update={"shots": SHOTS}), EPISODES, "support", 0)
+        found: Measured = few_shot.measured(model, examples, fixed, options, alone=alone)
+        log(f"{time.perf_counter() - begun:.0f} s")
         kept.write_text(json.dumps(found.figures))
     figures: Figures = json.loads(kept.read_text())
     return figures
 
 
 def learner_sets(name: str, part: Part) -> list[str]:
-    """The overrides that choose the learner, beginning as the part says."""
+    """Return the overrides for the learner."""
     settings = dict(LEARNERS[name])
     if settings["name"] in ("maml", "lstm-optimizer", "meta-lstm"):
         settings |= {"head_init": part.start, "lr": part.lr}
     elif "steps" in settings:
-        settings["lr"] = part.own
+        settings["lr"] = part.untrained_lr
     return [f"learner={json.dumps(settings)}"]
 
 
 def measured(data: str) -> dict[str, Figures]:
-    """By seed the figures of every learner and of what needs none."""
+    """Return the figures of every learner and baseline, by seed."""
     part = PARTS[data]
     threads = f"threads={torch.get_num_threads()}"
     base = recipes.load(part.encoder, overrides=[threads], learner=part.learner)
     encoder = trained(base, OUT / data / "encoder")
     found = {}
     for seed in part.seeds:
-        figures = {BESIDE[who]: its for who, its in beside(encoder, data).items()}
+        figures = {BASELINES[name]: rows for name, rows in baselines(encoder, data).items()}
         for name in LEARNERS:
             sets = [f"model={base.model.model_dump_json()}", f"model.init={encoder}", *part.sets, *GOES_ON, threads,
                     f"episodes.count={part.tasks}", f"seed={seed}", *learner_sets(name, part)]  # fmt: skip
@@ -145,40 +146,40 @@ def measured(data: str) -> dict[str, Figures]:
     return found
 
 
-def beside(encoder: Path, data: str) -> Figures:
-    """What the learners are to be read beside; the encoder's own learner is one of them, trained for longer."""
+def baselines(encoder: Path, data: str) -> Figures:
+    """Return the figures of the baselines."""
     figures = scored(encoder, data=data, seed=0, alone=False)
-    own = {"finetune": figures["model"]} | figures  # of an encoder of plain texts the model's own is fine-tuning
-    return {who: own[who] for who in BESIDE if who in own}
+    figures = {"finetune": figures["model"]} | figures  # the learner of an encoder that was not meta-trained
+    return {name: figures[name] for name in BASELINES if name in figures}
 
 
 def summary(found: dict[str, Figures], metric: str) -> dict[str, dict[str, Any]]:
-    """By name the mean with its interval, and the gain over the centroid, paired; of seeds the mean of each task."""
+    """Return by name the mean with its interval, and the paired gain over the centroid; seeds are averaged per task."""
 
     def each(name: str) -> list[dict[str, float]]:
         values = np.mean([[one[metric] for one in figures[name]] for figures in found.values()], axis=0)
         return [{metric: float(value)} for value in values]
 
-    others = each(BESIDE["centroid"])
+    others = each(BASELINES["centroid"])
     rows = {}
     for name in next(iter(found.values())):
-        ours = each(name)
-        gains = [{metric: one[metric] - other[metric]} for one, other in zip(ours, others, strict=True)]
+        figures = each(name)
+        gains = [{metric: one[metric] - other[metric]} for one, other in zip(figures, others, strict=True)]
         rows[name] = {
-            "value": asdict(over_episodes(ours)[metric]),
+            "value": asdict(over_episodes(figures)[metric]),
             "over centroid": asdict(over_episodes(gains, least=-1.0)[metric]),
         }
     return rows
 
 
 def markdown(tables: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """A column a data set; per cent, with half the width of the 95 % interval. The best of a column is bold.
+    """Format one column per data set, in per cent, ± half the 95 % interval. The best of a column is bold.
 
-    Without adaptation nothing can be said of new classes: cells are empty there.
+    Cells are empty where new classes cannot be predicted without adaptation.
     """
     best = {data: max(rows, key=lambda name, rows=rows: rows[name]["value"]["value"]) for data, rows in tables.items()}
     lines = ["| learner | " + " | ".join(tables) + " |", "| --- |" + " --- |" * len(tables)]
-    for name in [*BESIDE.values(), *LEARNERS]:
+    for name in [*BASELINES.values(), *LEARNERS]:
         cells = []
         for data, rows in tables.items():
             if name not in rows:
@@ -192,7 +193,7 @@ def markdown(tables: dict[str, dict[str, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
-def tell(text: str) -> None:
+def log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

@@ -127,52 +127,52 @@ def test_every_learner_has_variants() -> None:
 
 @battery
 def test_it_fits_the_support_and_leaves_the_model_untouched(name: str, config: Section) -> None:
-    its = model()
-    learner = learner_for(name, config, its)
-    before = copy.deepcopy(its.state_dict())
+    net = model()
+    learner = learner_for(name, config, net)
+    before = copy.deepcopy(net.state_dict())
     support = batch(1)
-    reached = end(learner, its, support)
-    assert all(torch.equal(value, before[name]) for name, value in its.state_dict().items())
-    assert all(value.grad is None for value in its.parameters())
+    reached = end(learner, net, support)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(value.grad is None for value in net.parameters())
     for task in range(TASKS):
         texts = one_task(support, task)
-        assert learner.losses(its, support, loss)(reached)[task] < loss(its(texts), texts).value
+        assert learner.losses(net, support, loss)(reached)[task] < loss(net(texts), texts).value
 
 
 @battery
 def test_an_adapted_model_is_the_model_at_other_weights(name: str, config: Section) -> None:
-    its = model()
-    learner, query = learner_for(name, config, its), batch(2)
-    reached = end(learner, its, batch(1))
-    said = learner.logits(its, query)(reached)
-    assert said.shape == (TASKS, WAYS * SHOTS, WAYS)
-    losses = learner.losses(its, query, loss)(reached)
+    net = model()
+    learner, query = learner_for(name, config, net), batch(2)
+    reached = end(learner, net, batch(1))
+    logits = learner.logits(net, query)(reached)
+    assert logits.shape == (TASKS, WAYS * SHOTS, WAYS)
+    losses = learner.losses(net, query, loss)(reached)
     for task in range(TASKS):
-        expected = torch.nn.functional.cross_entropy(said[task], query.targets[task])
+        expected = torch.nn.functional.cross_entropy(logits[task], query.targets[task])
         torch.testing.assert_close(losses[task], expected, rtol=0, atol=1e-12)
         own = {weight: value[task] for weight, value in reached.items()}
-        if own.keys() <= its.state_dict().keys():  # else the learner remembers the support itself
-            alone = functional_call(its, own, (one_task(query, task),)).logits
-            torch.testing.assert_close(said[task], alone, rtol=0, atol=1e-12)
+        if own.keys() <= net.state_dict().keys():  # else the learner remembers the support itself
+            alone = functional_call(net, own, (one_task(query, task),)).logits
+            torch.testing.assert_close(logits[task], alone, rtol=0, atol=1e-12)
 
 
 @battery
 def test_a_model_with_a_bag_of_words_is_adapted_too(name: str, config: Section) -> None:
     """One of its weights is a single number."""
-    its = build(Classifier(embedding=4, hidden=3, dropout=0.0, bag_of_words=5), words=WORDS, labels=WAYS).double()
-    learner = learner_for(name, config, its)
-    assert learner.meta_loss(its, episode(), loss).isfinite().all()
+    net = build(Classifier(embedding=4, hidden=3, dropout=0.0, bag_of_words=5), words=WORDS, labels=WAYS).double()
+    learner = learner_for(name, config, net)
+    assert learner.meta_loss(net, episode(), loss).isfinite().all()
 
 
 @battery
 def test_the_order_of_the_support_does_not_matter(name: str, config: Section) -> None:
     if name == "matching" and config.processing_steps:
         pytest.skip("an LSTM reads the support")
-    its, support, query = model(), batch(1), batch(2)
-    learner = learner_for(name, config, its)
+    net, support, query = model(), batch(1), batch(2)
+    learner = learner_for(name, config, net)
     order = torch.randperm(WAYS * SHOTS)
     other = Batch(support.tokens[:, order], support.lengths[:, order], support.targets[:, order])
-    one, two = (learner.logits(its, query)(end(learner, its, texts)) for texts in (support, other))
+    one, two = (learner.logits(net, query)(end(learner, net, texts)) for texts in (support, other))
     torch.testing.assert_close(one, two, rtol=0, atol=1e-9)
 
 
@@ -180,67 +180,67 @@ def test_the_order_of_the_support_does_not_matter(name: str, config: Section) ->
 def test_a_class_without_texts_is_not_answered(name: str, config: Section) -> None:
     if hasattr(config, "steps"):
         pytest.skip("steps begin with a head that may know the class")
-    its, support, query = model(), batch(1), batch(2)
-    learner = learner_for(name, config, its)
+    net, support, query = model(), batch(1), batch(2)
+    learner = learner_for(name, config, net)
     fewer = Batch(support.tokens[:, :-SHOTS], support.lengths[:, :-SHOTS], support.targets[:, :-SHOTS])
-    said = learner.logits(its, query)(end(learner, its, fewer))
-    assert said.isfinite().all()
-    assert (said.softmax(dim=-1)[..., -1] < 1e-9).all()
+    logits = learner.logits(net, query)(end(learner, net, fewer))
+    assert logits.isfinite().all()
+    assert (logits.softmax(dim=-1)[..., -1] < 1e-9).all()
 
 
 @battery
 def test_zero_steps_change_nothing(name: str, config: Section) -> None:
     if not hasattr(config, "steps") or getattr(config, "head_init", "model") != "model":
         pytest.skip("a head made of the support is a step of its own")
-    its = model()
-    weights = end(learner_for(name, config.model_copy(update={"steps": 0}), its), its, batch(1))
-    assert set(weights) == set(learner_for(name, config, its).names)
+    net = model()
+    weights = end(learner_for(name, config.model_copy(update={"steps": 0}), net), net, batch(1))
+    assert set(weights) == set(learner_for(name, config, net).names)
     for weight, value in weights.items():
-        assert torch.equal(value, its.get_parameter(weight).expand(TASKS, *its.get_parameter(weight).shape))
+        assert torch.equal(value, net.get_parameter(weight).expand(TASKS, *net.get_parameter(weight).shape))
 
 
 @battery
 def test_tasks_do_not_touch(name: str, config: Section) -> None:
-    its = model()
-    learner, support = learner_for(name, config, its), batch(1)
-    together = end(learner, its, support)
+    net = model()
+    learner, support = learner_for(name, config, net), batch(1)
+    together = end(learner, net, support)
     for task in range(TASKS):
         single = Batch(support.tokens[task, None], support.lengths[task, None], support.targets[task, None])
-        alone = end(learner, its, single)
+        alone = end(learner, net, single)
         for weight, value in together.items():
             torch.testing.assert_close(value[task], alone[weight][0], rtol=0, atol=1e-12)
 
 
 @battery
 def test_how_classes_are_numbered_does_not_matter(name: str, config: Section) -> None:
-    its, support, query = model(), batch(1), batch(2)
+    net, support, query = model(), batch(1), batch(2)
     order = torch.tensor([2, 0, 1])  # class k is now called order[k]
-    other = copy.deepcopy(its)
+    other = copy.deepcopy(net)
     with torch.no_grad():
-        for value, old in ((other.head.weight, its.head.weight), (other.head.bias, its.head.bias)):
+        for value, old in ((other.head.weight, net.head.weight), (other.head.bias, net.head.bias)):
             value[order] = old
     renamed = Batch(support.tokens, support.lengths, order[support.targets])
-    said = []
-    for each, texts in ((its, support), (other, renamed)):
+    logits = []
+    for each, texts in ((net, support), (other, renamed)):
         learner = learner_for(name, config, each)
-        said.append(learner.logits(each, query)(end(learner, each, texts)))
-    torch.testing.assert_close(said[0], said[1][..., order], rtol=0, atol=1e-9)
+        logits.append(learner.logits(each, query)(end(learner, each, texts)))
+    torch.testing.assert_close(logits[0], logits[1][..., order], rtol=0, atol=1e-9)
 
 
 @battery
 def test_it_equals_the_loop_over_tasks_steps_and_the_fused_kernel(name: str, config: Section) -> None:
     if name not in DESCENDING:
         pytest.skip("held against loops of its own")
-    its = model()
-    learner, support = learner_for(name, config, its), batch(1)
-    begin, *_, reached = learner.trajectory(its, support, loss)
+    net = model()
+    learner, support = learner_for(name, config, net), batch(1)
+    begin, *_, reached = learner.trajectory(net, support, loss)
     for task in range(TASKS):
         texts = one_task(support, task)
         weights = {weight: value[task].detach() for weight, value in begin.items()}
         start = dict(weights)
         for step in range(config.steps):
             leaves = {weight: value.clone().requires_grad_() for weight, value in weights.items()}
-            objective = loss(functional_call(its, leaves, (texts,)), texts).value
+            objective = loss(functional_call(net, leaves, (texts,)), texts).value
             for weight, value in leaves.items():
                 objective = objective + getattr(config, "anchor", 0) * (value - start[weight]).square().sum()
             gradients = torch.autograd.grad(objective, list(leaves.values()))
@@ -253,59 +253,59 @@ def test_it_equals_the_loop_over_tasks_steps_and_the_fused_kernel(name: str, con
 
 @pytest.mark.parametrize("moves", ["all", "head"])
 def test_without_steps_prototypes_are_those_of_a_prototypical_network(moves: str) -> None:
-    its, support, query = model(), batch(1), batch(2)
-    learner = learner_for("maml", Maml(head_init="prototypes", adapted_parameters=moves, steps=0), its)
-    weights = end(learner, its, support)
+    net, support, query = model(), batch(1), batch(2)
+    learner = learner_for("maml", Maml(head_init="prototypes", adapted_parameters=moves, steps=0), net)
+    weights = end(learner, net, support)
     for task in range(TASKS):
-        learned = its(one_task(support, task)).embedding
-        centres = torch.stack([learned[support.targets[task] == label].mean(dim=0) for label in range(WAYS)])
-        away = torch.cdist(its(one_task(query, task)).embedding, centres).square()  # [text, label]
+        learned = net(one_task(support, task)).embedding
+        prototypes = torch.stack([learned[support.targets[task] == label].mean(dim=0) for label in range(WAYS)])
+        away = torch.cdist(net(one_task(query, task)).embedding, prototypes).square()  # [text, label]
         expected = (-learner.scale.exp() * away).log_softmax(dim=-1)
-        ours = learner.logits(its, query)(weights)[task].log_softmax(dim=-1)
-        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
+        actual = learner.logits(net, query)(weights)[task].log_softmax(dim=-1)
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("name", "config"), META_LOSS)
 def test_the_exact_meta_gradient_equals_the_finite_difference(name: str, config: Section) -> None:
-    its = model("mean")  # no maximum, whose kinks a difference may straddle
-    exact, numeric = slope(learner_for(name, config, its), its, episode(), loss)
+    net = model("mean")  # no maximum, whose kinks a difference may straddle
+    exact, numeric = slope(learner_for(name, config, net), net, episode(), loss)
     assert exact == pytest.approx(numeric, rel=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["last", "attention"])
 def test_the_exact_meta_gradient_holds_for_other_poolings(pooling: str) -> None:
-    its = model(pooling)
-    exact, numeric = slope(learner_for("maml", EXACT[0], its), its, episode(), loss)
+    net = model(pooling)
+    exact, numeric = slope(learner_for("maml", EXACT[0], net), net, episode(), loss)
     assert exact == pytest.approx(numeric, rel=1e-6)
 
 
 @pytest.mark.parametrize("moves", ["all", "head"])
 def test_the_first_order_gradient_is_that_of_the_query_where_the_steps_lead(moves: str) -> None:
-    its = model()
-    learner = learner_for("maml", Maml(adapted_parameters=moves, steps=2, lr=0.3), its)
+    net = model()
+    learner = learner_for("maml", Maml(adapted_parameters=moves, steps=2, lr=0.3), net)
     given = episode()
-    learner.meta_loss(its, given, loss).sum().backward()
-    reached = end(learner, its, given.support)
-    expected = {name: torch.zeros_like(value) for name, value in its.named_parameters()}
+    learner.meta_loss(net, given, loss).sum().backward()
+    reached = end(learner, net, given.support)
+    expected = {name: torch.zeros_like(value) for name, value in net.named_parameters()}
     for task in range(TASKS):
         query = one_task(given.query, task)
-        at = {name: value.detach().clone().requires_grad_() for name, value in its.named_parameters()}
+        at = {name: value.detach().clone().requires_grad_() for name, value in net.named_parameters()}
         at |= {name: value[task].detach().requires_grad_() for name, value in reached.items()}
-        loss(functional_call(its, at, (query,)), query).value.backward()
+        loss(functional_call(net, at, (query,)), query).value.backward()
         for name, value in at.items():
             expected[name] += value.grad
-    for name, value in its.named_parameters():
+    for name, value in net.named_parameters():
         torch.testing.assert_close(value.grad, expected[name], rtol=0, atol=1e-9)
 
 
 def test_memory_does_not_grow_over_meta_steps() -> None:
     """No graph of one step hangs on to the next: no tensor that a step makes is alive after it."""
-    its = model()
-    learner = learner_for("maml", EXACT[0], its)
+    net = model()
+    learner = learner_for("maml", EXACT[0], net)
 
     def alive_after_a_step() -> list[Tensor]:
-        learner.meta_loss(its, episode(), loss).mean().backward()
-        its.zero_grad()
+        learner.meta_loss(net, episode(), loss).mean().backward()
+        net.zero_grad()
         learner.zero_grad()
         gc.collect()
         return [thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)]

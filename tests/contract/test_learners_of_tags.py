@@ -54,21 +54,21 @@ def one_task(batch: Batch, task: int) -> Batch:
     return Batch(batch.tokens[task], batch.lengths[task], batch.targets[task], features)
 
 
-def learner_for(name: str, config: Section, its: nn.Module) -> Any:
-    return registry.find(registry.LEARNERS, name).build(config, its).double()
+def learner_for(name: str, config: Section, net: nn.Module) -> Any:
+    return registry.find(registry.LEARNERS, name).build(config, net).double()
 
 
 @battery
 def test_tasks_together_learn_what_each_learns_in_a_plain_loop(name: str, config: Section) -> None:
-    its, support = model(), batch(1)
-    *_, reached = learner_for(name, config, its).trajectory(its, support, loss)
+    net, support = model(), batch(1)
+    *_, reached = learner_for(name, config, net).trajectory(net, support, loss)
     for task in range(TASKS):
         texts = one_task(support, task)
-        weights = {weight: its.get_parameter(weight).detach() for weight in reached}
+        weights = {weight: net.get_parameter(weight).detach() for weight in reached}
         start = dict(weights)
         for _ in range(config.steps):
             leaves = {weight: value.clone().requires_grad_() for weight, value in weights.items()}
-            objective = loss(functional_call(its, leaves, (texts,)), texts).value
+            objective = loss(functional_call(net, leaves, (texts,)), texts).value
             for weight, value in leaves.items():
                 objective = objective + getattr(config, "anchor", 0) * (value - start[weight]).square().sum()
             gradients = torch.autograd.grad(objective, list(leaves.values()))
@@ -80,8 +80,8 @@ def test_tasks_together_learn_what_each_learns_in_a_plain_loop(name: str, config
 
 @pytest.mark.parametrize(("moves", "characters"), [("all", "none"), ("head", "cnn"), ("lstm+head", "none")])
 def test_the_exact_meta_gradient_through_the_chain_equals_the_finite_difference(moves: str, characters: str) -> None:
-    its = model(characters)
-    learner = learner_for("maml", Maml(order="second", adapted_parameters=moves, steps=2, lr=0.2), its)
+    net = model(characters)
+    learner = learner_for("maml", Maml(order="second", adapted_parameters=moves, steps=2, lr=0.2), net)
     given = Episode(batch(1), batch(2), ())
-    exact, numeric = slope(learner, its, given, loss)
+    exact, numeric = slope(learner, net, given, loss)
     assert exact == pytest.approx(numeric, rel=1e-6)

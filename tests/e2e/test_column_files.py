@@ -55,8 +55,8 @@ def test_a_fault_in_columns_is_named_by_a_dry_run(run: Run, tmp_path: Path, caps
     path = tmp_path / "train.txt"
     path.write_text("Ada B-PER\nslept\n\n" + "Bob B-PER\nsang O\n\n" * 20)
     assert run("train", tmp_path, *TINY) == 2
-    told = capsys.readouterr().err
-    assert "train.txt:2: 1 columns where the file began with 2" in told.replace("\n", "")
+    message = capsys.readouterr().err
+    assert "train.txt:2: 1 columns where the file began with 2" in message.replace("\n", "")
     assert run("train", tmp_path, *TINY, "--set", "data.bad_rows=skip") == 0
 
 
@@ -64,9 +64,9 @@ def test_the_remedy_for_tags_before_words_works(run: Run, tmp_path: Path, capsys
     path = tmp_path / "train.txt"
     path.write_text("B-PER Ada\nO slept\n\n" * 20)
     assert run("train", tmp_path, *TINY) == 2
-    told = capsys.readouterr().err
-    assert "train.txt:1" in told.replace("\n", "")
-    assert "--set data.tag_column=1 --set data.word_column=2" in told
+    message = capsys.readouterr().err
+    assert "train.txt:1" in message.replace("\n", "")
+    assert "--set data.tag_column=1 --set data.word_column=2" in message
     assert run("train", tmp_path, *TINY, "--set", "data.tag_column=1", "--set", "data.word_column=2") == 0
 
 
@@ -115,11 +115,14 @@ def test_a_sentence_with_a_fault_keeps_its_place(tagger: Path, run: Run, tmp_pat
 def test_columns_come_through_a_pipe_too(
     tagger: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for options, number, told in ((["--format", "conll"], 2, "words and tags in columns"), ([], 9, "--format conll")):
+    for options, number, message in (
+        (["--format", "conll"], 2, "words and tags in columns"),
+        ([], 9, "--format conll"),
+    ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ROWS.encode())))
         assert run("predict", "-c", tagger, "--input", "-", *options, "-o", tmp_path / "out.jsonl") == 0
         assert len(answers(tmp_path / "out.jsonl")) == number
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 def test_a_classifier_reads_sentences_and_writes_no_columns(

@@ -18,7 +18,9 @@ Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
 
-def test_train_writes_the_run_and_says_what_comes_next(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_train_writes_the_run_and_shows_the_next_commands(
+    run: Run, table: Path, tmp_path: Path, capsys: Captured
+) -> None:
     out = tmp_path / "run"
     assert run(*train_arguments(table, out)) == 0
     shown = capsys.readouterr()
@@ -101,50 +103,50 @@ def test_options_reach_the_recipe(run: Run, table: Path, tmp_path: Path, capsys:
 def test_memory_is_shared_before_a_thread_can_take_a_piece_of_its_own(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[object] = []
+    calls: list[object] = []
 
     def read(_: object, *, listener: object) -> None:
-        told.append("read")
+        calls.append("read")
         raise ConfigError("that is enough")
 
-    monkeypatch.setattr(malloc, "keep", lambda *, shared: told.append(shared))
+    monkeypatch.setattr(malloc, "keep", lambda *, shared: calls.append(shared))
     monkeypatch.setattr(examples, "read", read)
     for hidden, shared in ((8, False), (2048, True)):
-        told.clear()
+        calls.clear()
         assert run("train", "reviews", "--set", f"model.hidden={hidden}", "--out", tmp_path / "run") == 2
-        assert told == [shared, "read"]
+        assert calls == [shared, "read"]
 
 
 def test_evaluate_prints_the_contract(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     data = write_table(tmp_path / "other.csv", copies=3)
     assert run("evaluate", "-c", trained, "--data", data, "--json", "--report", tmp_path / "report") == 0
     shown = capsys.readouterr()
-    said = json.loads(shown.out)
-    assert list(said) == ["task", "data", "split", "examples", "metrics", "baselines", "seconds", "checkpoint"]
-    assert (said["task"], said["examples"]) == ("classify", 24)
-    assert set(said["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1", "auc", "ece"}
-    assert set(said["baselines"]) == {"majority", "linear"}
-    for figure in said["metrics"].values():
-        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1 or figure is said["metrics"]["ece"]
-    assert json.loads((tmp_path / "report" / "report.json").read_text()) == said
+    report = json.loads(shown.out)
+    assert list(report) == ["task", "data", "split", "examples", "metrics", "baselines", "seconds", "checkpoint"]
+    assert (report["task"], report["examples"]) == ("classify", 24)
+    assert set(report["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1", "auc", "ece"}
+    assert set(report["baselines"]) == {"majority", "linear"}
+    for figure in report["metrics"].values():
+        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1 or figure is report["metrics"]["ece"]
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
     rows = [json.loads(line) for line in (tmp_path / "report" / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 24
     assert {"text", "target", "label", "probability", "probabilities"} == rows[0].keys()
     accuracy = sum(row["target"] == row["label"] for row in rows) / 24
-    assert said["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
+    assert report["metrics"]["accuracy"]["value"] == pytest.approx(accuracy)
 
 
 def test_evaluate_without_data_scores_what_was_held_out(run: Run, trained: Path, capsys: Captured) -> None:
     assert run("evaluate", "-c", trained, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["split"], said["examples"]) == ("validation", 4)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["split"], report["examples"]) == ("validation", 4)
     assert run("evaluate", "-c", trained) == 0
     shown = capsys.readouterr()
     for part in ("accuracy", "majority", "linear", "95 % interval"):
         assert part in shown.out
 
 
-def test_evaluate_says_when_a_baseline_is_better(run: Run, tmp_path: Path, capsys: Captured) -> None:
+def test_evaluate_reports_when_a_baseline_is_better(run: Run, tmp_path: Path, capsys: Captured) -> None:
     table = write_table(tmp_path / "mine.csv", copies=20)
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "1", "--set", "train.lr=1e-6")) == 0
     capsys.readouterr()
@@ -165,13 +167,13 @@ def test_adapt_learns_the_new_domain_and_its_checkpoint_is_taken_everywhere(
     )
     out = tmp_path / "adapted.pt"
     assert run("adapt", "-c", trained, "--shots", "5", "--data", swapped, "--out", out, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["support"] == {"bad": 5, "good": 5}
-    assert said["query"] == 30
-    assert said["checkpoint"] == str(out)
-    assert said["before"]["accuracy"]["value"] < 0.2
-    assert said["after"]["accuracy"]["value"] > 0.8
-    assert said["old"]["before"]["accuracy"]["value"] > said["old"]["after"]["accuracy"]["value"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["support"] == {"bad": 5, "good": 5}
+    assert report["query"] == 30
+    assert report["checkpoint"] == str(out)
+    assert report["before"]["accuracy"]["value"] < 0.2
+    assert report["after"]["accuracy"]["value"] > 0.8
+    assert report["old"]["before"]["accuracy"]["value"] > report["old"]["after"]["accuracy"]["value"]
     assert run("predict", "-c", out, "--json", GOOD[0]) == 0
     assert json.loads(capsys.readouterr().out)["label"] == "bad"
     capsys.readouterr()
@@ -193,11 +195,11 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     data.write_text("text,label\n" + "\n".join(rows) + "\n")
     assert run("adapt", "-c", trained, "--shots", "4", "--data", data, "--out", tmp_path / "a.pt", "--json") == 0
     shown = capsys.readouterr()
-    said = json.loads(shown.out)
-    assert said["labels"] == ["calm", "gloom", "joy"]
-    assert said["after"]["accuracy"]["value"] > 0.6
-    assert said["old"] == {}
-    assert said["baselines"]["centroid"]["accuracy"]["value"] > 0.6
+    report = json.loads(shown.out)
+    assert report["labels"] == ["calm", "gloom", "joy"]
+    assert report["after"]["accuracy"]["value"] > 0.6
+    assert report["old"] == {}
+    assert report["baselines"]["centroid"]["accuracy"]["value"] > 0.6
     assert "closed form (--learner ridge)" in shown.err
     kept = checkpoints.load(tmp_path / "a.pt")
     assert kept.config.learner.name == "finetune"  # what the next adaptation begins with
@@ -216,8 +218,8 @@ def topics(path: Path, words: str = "{} {}") -> Path:
     """Texts of words that tell their label, and that the model knows, none of which is in it twice."""
     rows = [
         f"{words.format(first, second)},{label}"
-        for label, its in TOPICS.items()
-        for first, second in itertools.permutations(its.split(), 2)
+        for label, topic in TOPICS.items()
+        for first, second in itertools.permutations(topic.split(), 2)
     ]
     path.write_text("text,label\n" + "\n".join(rows) + "\n")
     return path
@@ -225,7 +227,7 @@ def topics(path: Path, words: str = "{} {}") -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("learner", [[], ["--learner", "finetune"], ["--learner", "prototypical"]])
-def test_new_labels_are_told_apart_by_words_that_meant_nothing_to_the_model(
+def test_new_labels_are_distinguished_by_words_unknown_to_the_model(
     run: Run, tmp_path: Path, learner: list[str], capsys: Captured
 ) -> None:
     known = tmp_path / "known.csv"  # every word as often under either label
@@ -236,18 +238,18 @@ def test_new_labels_are_told_apart_by_words_that_meant_nothing_to_the_model(
     data = topics(tmp_path / "topics.csv")
     capsys.readouterr()
     assert run("adapt", "-c", "runs/known", "--shots", "4", "--data", data, *learner, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["after"]["accuracy"]["value"] == 1.0
+    report = json.loads(capsys.readouterr().out)
+    assert report["after"]["accuracy"]["value"] == 1.0
     assert run("evaluate", "-c", "runs/known/adapted.pt", "--data", data, "--json") == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] == 1.0
     many = ["--shots", "4", "--ways", "3", "--episodes", "3", "--data", data, *learner, "--json"]
     assert run("evaluate", "-c", "runs/known", *many) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["metrics"]["accuracy"]["value"] == 1.0
-    assert said["steps"] == (100 if "finetune" in learner else None)
+    report = json.loads(capsys.readouterr().out)
+    assert report["metrics"]["accuracy"]["value"] == 1.0
+    assert report["steps"] == (100 if "finetune" in learner else None)
 
 
-def test_a_model_below_a_baseline_says_so_after_adaptation(
+def test_a_model_below_a_baseline_is_reported_after_adaptation(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     data = topics(tmp_path / "topics.csv")  # of words that the model does not know, under labels that it does
@@ -260,7 +262,7 @@ def test_a_model_below_a_baseline_says_so_after_adaptation(
 
 
 @pytest.mark.slow
-def test_a_head_of_new_labels_takes_a_step_though_nothing_can_be_told(
+def test_a_head_of_new_labels_takes_a_step_without_a_lower_loss(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     data = tmp_path / "odd.csv"
@@ -300,7 +302,7 @@ def test_adapt_by_default_takes_a_domain_the_model_has_not_seen(
     assert "no examples are left to score" in shown.err
 
 
-def test_quiet_says_nothing_on_stderr(run: Run, trained: Path, capsys: Captured) -> None:
+def test_quiet_writes_nothing_to_stderr(run: Run, trained: Path, capsys: Captured) -> None:
     assert run("evaluate", "-c", trained, "-q", "--json") == 0
     assert capsys.readouterr().err == ""
 
@@ -323,15 +325,15 @@ def test_the_data_that_a_model_was_trained_on_is_known_again(
 ) -> None:
     assert run(*train_arguments(table, tmp_path / "run")) == 0
     model = tmp_path / "run" / "model.pt"
-    said = []
+    reports = []
     for arguments in ([], ["--data", table], ["--seed", "5"], ["--split", "validation"]):
         capsys.readouterr()
         assert run("evaluate", "-c", model, "--json", *arguments) == 0
-        said.append(json.loads(capsys.readouterr().out))
+        reports.append(json.loads(capsys.readouterr().out))
     assert {
         (one["split"], one["examples"], one["metrics"]["accuracy"]["value"], one["metrics"]["ece"]["value"])
-        for one in said
-    } == {("validation", 4, said[0]["metrics"]["accuracy"]["value"], said[0]["metrics"]["ece"]["value"])}
+        for one in reports
+    } == {("validation", 4, reports[0]["metrics"]["accuracy"]["value"], reports[0]["metrics"]["ece"]["value"])}
     assert run("evaluate", "-c", model, "--split", "train") == 0
     assert "has learned from 36 of 40 texts" in capsys.readouterr().err
     copy = tmp_path / "copy.csv"
@@ -339,12 +341,12 @@ def test_the_data_that_a_model_was_trained_on_is_known_again(
     assert run("evaluate", "-c", model, "--data", copy) == 0
     assert "has learned from 36 of 41 texts" in capsys.readouterr().err
     assert run("evaluate", "-c", model, "--split", "validation") == 0
-    told = capsys.readouterr().err
-    assert "has learned" not in told
-    assert "only 4 texts" in told
+    message = capsys.readouterr().err
+    assert "has learned" not in message
+    assert "only 4 texts" in message
 
 
-def test_a_run_that_ends_early_says_so(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_a_run_that_ends_early_reports_it(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:
     sets = ["--set", "train.patience=1", "--set", "train.lr=1e-9"]
     assert run(*train_arguments(table, tmp_path / "run", *sets, "--epochs", "9")) == 0
     assert "without a better one (train.patience)" in capsys.readouterr().err
@@ -352,7 +354,7 @@ def test_a_run_that_ends_early_says_so(run: Run, table: Path, tmp_path: Path, ca
     assert "train.patience" not in capsys.readouterr().err
 
 
-def test_what_adapt_was_told_for_once_is_not_kept(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_options_of_adapt_are_not_saved(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     other = tmp_path / "other.csv"
     other.write_text(
         "review,mood\n"
@@ -365,8 +367,8 @@ def test_what_adapt_was_told_for_once_is_not_kept(run: Run, trained: Path, tmp_p
     assert kept == checkpoints.load(trained).config
     capsys.readouterr()
     assert run("evaluate", "-c", out, "--json") == 0  # on the old data, as it was
-    said = json.loads(capsys.readouterr().out)
-    assert (said["split"], said["examples"]) == ("validation", 4)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["split"], report["examples"]) == ("validation", 4)
 
 
 def test_labels_and_paths_with_brackets_are_shown_as_they_are(run: Run, tmp_path: Path, capsys: Captured) -> None:
@@ -378,7 +380,7 @@ def test_labels_and_paths_with_brackets_are_shown_as_they_are(run: Run, tmp_path
     assert "mine[old].csv" in "".join(capsys.readouterr().out.split("\n"))
 
 
-def test_bad_rows_are_told_when_scoring_too(run: Run, tmp_path: Path, capsys: Captured) -> None:
+def test_bad_rows_are_reported_when_scoring_too(run: Run, tmp_path: Path, capsys: Captured) -> None:
     table = write_table(tmp_path / "mine.csv")
     assert run(*train_arguments(table, tmp_path / "run", "--set", "data.bad_rows=skip")) == 0
     other = tmp_path / "other.csv"
@@ -387,7 +389,7 @@ def test_bad_rows_are_told_when_scoring_too(run: Run, tmp_path: Path, capsys: Ca
     assert "other.csv:3" in capsys.readouterr().err
 
 
-def test_a_domain_that_is_not_there_is_told(run: Run, trained: Path, capsys: Captured) -> None:
+def test_an_unknown_domain_is_reported(run: Run, trained: Path, capsys: Captured) -> None:
     assert run("evaluate", "-c", trained, "--data", "reviews:hotel") == 2
     assert "did you mean 'hotels'" in capsys.readouterr().err
 

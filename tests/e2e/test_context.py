@@ -64,12 +64,12 @@ def test_a_tagger_needs_the_language_model_s_file_no_more(
     assert set(inside) == {name for name in origin if name.startswith(("embedding", "readers"))}
     assert all(torch.equal(value, origin[name]) for name, value in inside.items())  # it has not learned
     assert float(found["context.mix"].abs().max()) > 0
-    said = []
+    reports = []
     for _ in range(2):
         assert run("predict", "-c", path, "--json", "-q", "Ada Byron saw Lima .") == 0
-        said.append(capsys.readouterr().out)
+        reports.append(capsys.readouterr().out)
         language_model.unlink(missing_ok=True)
-    assert said[0] == said[1]
+    assert reports[0] == reports[1]
     assert run("evaluate", "-c", path, "--json", "-q") == 0
     assert run("adapt", "-c", path, "--shots", "2", "--data", tmp_path / "mine", "--out", tmp_path / "a.pt", "-q") == 0
     assert run("predict", "-c", tmp_path / "a.pt", "-q", "Ada") == 0
@@ -132,7 +132,7 @@ def test_new_labels_of_a_classifier_that_a_language_model_reads_with(
     assert run("evaluate", "-c", model, "--shots", "2", "--ways", "2", "--episodes", "2", "--data", other, "-q") == 0
 
 
-def test_mistakes_with_context_are_told(
+def test_mistakes_with_context_are_reported(
     language_model: Path, trained: Path, run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pieces = tmp_path / "pieces"
@@ -146,7 +146,7 @@ def test_mistakes_with_context_are_told(
         "train.epochs=1",
     )
     corpus = ["train", write(tmp_path / "mine"), "--set", "model.vectors=none"]
-    for arguments, said in (
+    for arguments, message in (
         ([*corpus, "--set", f"model.context={tmp_path / 'none.pt'}"], "there is no such checkpoint"),
         ([*corpus, "--set", f"model.context={trained}"], "not a language model"),
         ([*corpus, "--set", f"model.context={pieces / run_folder.MODEL}"], "the language model reads pieces of words"),
@@ -156,4 +156,4 @@ def test_mistakes_with_context_are_told(
           "model.embedding=8", "--set", "model.hidden=8"], "the model to begin with has context None"),
     ):  # fmt: skip
         assert run(*arguments, "--out", tmp_path / "x") == 2
-        assert said in " ".join(capsys.readouterr().err.split()), arguments
+        assert message in " ".join(capsys.readouterr().err.split()), arguments

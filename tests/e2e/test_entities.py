@@ -133,9 +133,9 @@ def test_a_tagger_adapts_to_names_of_another_place(
     (tmp_path / "new.conll").write_text("\n".join(lines * 3 + [f"in O\n{place} B-LOC\n" for place in ("Bonn", "Rome")]))
     arguments = ["-c", tagger, "--data", tmp_path / "new.conll", "--steps", "60", "--shots", "4", "--json", "-q"]
     assert run("adapt", *arguments, "--out", tmp_path / "adapted.pt") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["support"] == {"LOC": 4}
-    assert said["after"]["f1"]["value"] > said["before"]["f1"]["value"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["support"] == {"LOC": 4}
+    assert report["after"]["f1"]["value"] > report["before"]["f1"]["value"]
     assert run("predict", "-c", tmp_path / "adapted.pt", "-q", "Emmy of Bern") == 0
     assert [one["text"] for one in json.loads(capsys.readouterr().out)["entities"]] == ["Bern"]
     assert run("evaluate", "-c", tmp_path / "adapted.pt", "-q") == 0  # on what it was trained on
@@ -144,7 +144,7 @@ def test_a_tagger_adapts_to_names_of_another_place(
     assert "no entities of type DRUG" in capsys.readouterr().err
 
 
-def test_data_of_the_other_kind_is_told(tagger: Path, trained: Path, run: Run, tmp_path: Path,
+def test_data_of_another_kind_is_reported(tagger: Path, trained: Path, run: Run, tmp_path: Path,
                                         capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     assert run("evaluate", "-c", tagger, "--data", "reviews") == 2
     assert "the model tags words" in capsys.readouterr().err
@@ -189,14 +189,14 @@ def test_conll_is_another_name_of_conll2003(tmp_path: Path) -> None:
         ("w\udcff O", "bytes that are not UTF-8"),
     ],
 )
-def test_a_line_of_no_use_is_told_with_its_number(tmp_path: Path, line: str, what: str) -> None:
+def test_an_unusable_line_is_reported_with_its_number(tmp_path: Path, line: str, what: str) -> None:
     path = tmp_path / "train.txt"
     path.write_bytes(f"Ada B-PER\n. O\n\nbad O\n{line}\n\nTurin B-LOC\n".encode("utf-8", "surrogateescape"))
     found = conll_format.read(path)
     assert [example.text for example in found.examples] == [("Ada", "."), ("Turin",)]
-    ((where, told),) = found.bad
+    ((where, message),) = found.bad
     assert where == f"{path}:5"
-    assert what in told
+    assert what in message
 
 
 def test_all_schemes_and_line_ends_are_read(tmp_path: Path) -> None:
@@ -275,12 +275,12 @@ def test_white_space_of_other_kinds_may_be_in_a_word(tmp_path: Path) -> None:
     assert example.text == ("1\u00a0000", "men")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
         conll_format.read(tmp_path / "none.txt")
 
 
-def test_the_bundled_sentences_are_many_of_all_types_and_told_once() -> None:
+def test_the_bundled_sentences_are_many_of_all_types_and_unique() -> None:
     texts: list[tuple[str, ...]] = []
     for split in entities.splits(entities.BUNDLED):
         found = entities.read(entities.BUNDLED, split, Data(name="entities"))
@@ -301,7 +301,7 @@ def test_a_tagger_begins_with_another_though_its_data_has_fewer_types(tagger: Pa
     still = ["--set", f"model.init={tagger}", "--set", "train.lr=1e-12", "--set", "train.weight_decay=0"]
     sets = [part for override in [*SMALL, "model.vectors=none"] for part in ("--set", override)]
     assert run("train", folder, *sets, *still, "--epochs", "1", "--out", tmp_path / "run", "-q") == 0
-    origin, begun = checkpoints.load(tagger), checkpoints.load(tmp_path / "run" / "model.pt")
-    assert begun.vocabulary.state() == origin.vocabulary.state()
+    origin, started = checkpoints.load(tagger), checkpoints.load(tmp_path / "run" / "model.pt")
+    assert started.vocabulary.state() == origin.vocabulary.state()
     for name, value in origin.group("model").items():
-        torch.testing.assert_close(begun.group("model")[name], value, rtol=0, atol=1e-6)
+        torch.testing.assert_close(started.group("model")[name], value, rtol=0, atol=1e-6)

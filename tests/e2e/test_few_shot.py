@@ -124,35 +124,35 @@ def test_a_run_begins_with_the_weights_and_words_of_another(
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [("learner={name: finetune}", "nothing to learn from episodes"), ("train.crop=5", "no effect on episodes"),
      ("episodes.shots=500", "no domain has 500 + 2"), ("learner.name=mamml", "did you mean 'maml'"),
      ("learner.stepps=3", "did you mean 'steps'"), ("episodes.batch=0", "--set episodes.batch=0")],
 )  # fmt: skip
-def test_a_recipe_that_asks_too_much_is_told(
-    run: Run, domains: Path, tmp_path: Path, capsys: Captured, override: str, said: str
+def test_a_recipe_with_too_many_texts_per_episode_is_reported(
+    run: Run, domains: Path, tmp_path: Path, capsys: Captured, override: str, message: str
 ) -> None:
     assert run(*training(domains, tmp_path / "run", "--set", override)) == 2
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domains: Path, capsys: Captured) -> None:
     arguments = ["evaluate", "-c", learned, "--data", domains, "--shots", "2", "--episodes", "6", "--json"]
     assert run(*arguments) == 0
-    said = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     assert {"task", "data", "split", "examples", "ways", "shots", "steps", "episodes", "prior", "metrics", "baselines",
-            "gains", "tasks", "seconds", "checkpoint"} == said.keys()  # fmt: skip
-    assert (said["ways"], said["shots"], said["episodes"], said["prior"]) == (2, 2, 6, "support")
-    assert set(said["baselines"]) == {"finetune", "before", "majority", "linear", "centroid", "support linear"}
-    for figures in (said["metrics"], *said["baselines"].values()):
+            "gains", "tasks", "seconds", "checkpoint"} == report.keys()  # fmt: skip
+    assert (report["ways"], report["shots"], report["episodes"], report["prior"]) == (2, 2, 6, "support")
+    assert set(report["baselines"]) == {"finetune", "before", "majority", "linear", "centroid", "support linear"}
+    for figures in (report["metrics"], *report["baselines"].values()):
         for figure in figures.values():
             assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
-    gain = said["gains"]["finetune"]["accuracy"]["value"]
-    both = said["metrics"]["accuracy"]["value"] - said["baselines"]["finetune"]["accuracy"]["value"]
+    gain = report["gains"]["finetune"]["accuracy"]["value"]
+    both = report["metrics"]["accuracy"]["value"] - report["baselines"]["finetune"]["accuracy"]["value"]
     assert gain == pytest.approx(both)
     assert run(*arguments) == 0
     again = json.loads(capsys.readouterr().out)
-    assert again["metrics"] == said["metrics"]
+    assert again["metrics"] == report["metrics"]
     assert run(*arguments[:-1]) == 0
     shown = capsys.readouterr().out
     assert "paired" in shown
@@ -169,13 +169,13 @@ def test_evaluate_over_tasks_prints_the_contract(run: Run, learned: Path, domain
 def test_the_model_alone_is_scored_on_the_same_episodes(learned: Path) -> None:
     kept = checkpoints.load(learned)
     name, examples = inputs.to_score(kept.config.data, None, kept.config)
-    asked = FewShotOptions("mine", name, Episodes(shots=2, queries=2), 4, "support", 0)
-    whole, alone = (measured(kept, examples, [], asked, alone=alone) for alone in (False, True))
+    options = FewShotOptions("mine", name, Episodes(shots=2, queries=2), 4, "support", 0)
+    whole, alone = (measured(kept, examples, [], options, alone=alone) for alone in (False, True))
     assert set(whole.figures) == {"model", "finetune", "before", "majority", "linear", "centroid", "support linear"}
     assert alone.figures == {"model": whole.figures["model"]}
 
 
-def test_texts_that_a_model_has_learned_from_are_told(
+def test_texts_that_a_model_was_trained_on_are_reported(
     run: Run, learned: Path, domains: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     (tmp_path / "predictions.jsonl").write_text("of another evaluation")
@@ -194,21 +194,21 @@ def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     _, examples = inputs.to_score(kept.config.data, "train", kept.config)
     one = [example for example in examples if example.domain == "one"]
     support = [next(example for example in one if example.target == label) for label in ("good", "bad")]
-    rest = [example for example in one if example.text not in {its.text for its in support}]
-    notes, asked = [], FewShotOptions("mine", "test", Episodes(shots=5), 7, "support", 0)
+    rest = [example for example in one if example.text not in {shot.text for shot in support}]
+    notes, options = [], FewShotOptions("mine", "test", Episodes(shots=5), 7, "support", 0)
     report = run_few_shot(
-        kept, rest, support, asked, Path("m.pt"), listener=lambda event: notes.append(getattr(event, "text", ""))
+        kept, rest, support, options, Path("m.pt"), listener=lambda event: notes.append(getattr(event, "text", ""))
     )
     assert (report.shots, report.episodes) == (1, 1)
     assert [report.metrics["accuracy"][end] for end in ("low", "high")] == [0, 1]
     assert [report.gains["before"]["accuracy"][end] for end in ("low", "high")] == [-1, 1]
-    told = "\n".join(notes)
+    message = "\n".join(notes)
     for part in ("have 1 texts per class, fewer than --shots 5", "no --episodes", "span all possible values"):
-        assert part in told
+        assert part in message
     draws_classes = FewShotOptions("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
     assert len(measured(kept, rest, support, draws_classes).drawn) == 3
     with pytest.raises(DataError, match="those that are learned from"):
-        measured(kept, one, support, asked)
+        measured(kept, one, support, options)
 
 
 def test_classes_by_number_have_no_shares_of_their_own(learned: Path) -> None:
@@ -216,10 +216,10 @@ def test_classes_by_number_have_no_shares_of_their_own(learned: Path) -> None:
     uneven = replace(kept, progress=kept.progress | {"shares": {"": {"good": 0.95, "bad": 0.05}}})
     plain = replace(uneven, config=kept.config.model_copy(update={"episodes": None}))
     name, examples = inputs.to_score(kept.config.data, "train", kept.config)
-    asked = FewShotOptions("mine", name, Episodes(shots=2, queries=2, ways=2), 3, "uniform", 0)
+    options = FewShotOptions("mine", name, Episodes(shots=2, queries=2, ways=2), 3, "uniform", 0)
     assert (
-        measured(plain, examples, [], asked).figures["model"]
-        == measured(replace(plain, progress={}), examples, [], asked).figures["model"]
+        measured(plain, examples, [], options).figures["model"]
+        == measured(replace(plain, progress={}), examples, [], options).figures["model"]
     )
 
 
@@ -235,8 +235,8 @@ def test_a_model_that_learned_to_adapt_takes_new_classes_and_its_own_learner(
 ) -> None:
     data, out = three_classes(tmp_path / "three.csv"), tmp_path / "adapted.pt"
     assert run("adapt", "-c", learned, "--shots", "4", "--data", data, "--out", out, "--steps", "2", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["labels"], said["steps"]) == (["calm", "gloom", "joy"], 2)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["labels"], report["steps"]) == (["calm", "gloom", "joy"], 2)
     kept = checkpoints.load(out)
     assert kept.config.learner.name == "maml"
     assert kept.group("learner").keys() == checkpoints.load(learned).group("learner").keys()
@@ -260,7 +260,7 @@ def test_the_number_of_steps_is_found_by_leaving_texts_out(
 
 
 @pytest.mark.parametrize(
-    ("rows", "code", "said"),
+    ("rows", "code", "message"),
     [
         ([(f"fine film {n}", "good") for n in range(9)], 2, "only one class: good"),
         ([("fine", "good"), ("", "bad"), ("dull", "bad"), ("dreary", "bad")], 0, "1 rows skipped"),
@@ -268,12 +268,12 @@ def test_the_number_of_steps_is_found_by_leaving_texts_out(
         ([("fine", "good"), ("kind", "good"), ("dull", "bad")], 0, "class 'bad' has only 1 different texts, 5 were"),
     ],
 )  # fmt: skip
-def test_what_is_odd_about_the_examples_is_told(
-    run: Run, trained: Path, tmp_path: Path, capsys: Captured, rows: list[tuple[str, str]], code: int, said: str
+def test_odd_examples_are_reported(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, rows: list[tuple[str, str]], code: int, message: str
 ) -> None:
     data = three_classes(tmp_path / "mine.csv", rows)
     assert run("adapt", "-c", trained, "--shots", "5", "--data", data, "--out", tmp_path / "a.pt") == code
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_what_is_odd_about_the_examples_is_told(
         (["adapt", "--data", "entities", "--learner", "matching"], "the learner needs a model that labels whole texts"),
     ],
 )
-def test_a_model_of_another_task_is_told(
+def test_a_model_of_another_task_is_reported(
     run: Run, tmp_path: Path, capsys: Captured, command: list[str], what: str
 ) -> None:
     config = recipes.load("entities", overrides=["model.hidden=4", "model.embedding=4"])
@@ -305,8 +305,8 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     data, out = three_classes(tmp_path / "three.csv"), tmp_path / "adapted.pt"
     adapt = ["adapt", "--shots", "4", "--data", data, "--learner", name]
     assert run(*adapt, "-c", trained, "--out", out, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["after"]["accuracy"]["value"] > 0.6  # by chance: a third
+    report = json.loads(capsys.readouterr().out)
+    assert report["after"]["accuracy"]["value"] > 0.6  # by chance: a third
     assert run("evaluate", "-c", out, "--data", data, "--json") == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] > 0.6
     assert run("predict", "-c", out, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
@@ -363,9 +363,9 @@ def test_a_head_that_was_never_learned_is_not_used(run: Run, domains: Path, tmp_
         assert run(command[0], "-c", out, *command[1:]) == 2
         assert "no trained head" in capsys.readouterr().err
     assert run("evaluate", "-c", out, "--shots", "2", "--episodes", "3", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert "before" not in said["baselines"]
-    assert "before" not in said["gains"]
+    report = json.loads(capsys.readouterr().out)
+    assert "before" not in report["baselines"]
+    assert "before" not in report["gains"]
     assert run("adapt", "-c", out, "--data", domains, "--shots", "2", "--out", tmp_path / "a.pt") == 0
     assert "before: by chance" in capsys.readouterr().err
     assert run("predict", "-c", tmp_path / "a.pt", "fine") == 0

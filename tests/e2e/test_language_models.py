@@ -84,18 +84,18 @@ def test_texts_in_the_wrong_order_are_less_likely(model: Path, run: Run, capsys:
     assert right["perplexity"] * 5 < wrong["perplexity"]
 
 
-def test_the_words_that_may_follow_are_told(
+def test_the_likeliest_next_words_are_in_the_answer(
     model: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("predict", "the cat sat on a", "the old", "unheard", "-c", model) == 0
-    told = capsys.readouterr()
-    words = [json.loads(line)["next"] for line in told.out.splitlines()]
-    assert [next(iter(its)) for its in words[:2]] == ["mat", "hen"]
-    for its in words:
-        assert list(its.values()) == sorted(its.values(), reverse=True)
-        assert sum(its.values()) <= 1.00001
-        assert not {"<pad>", "<unk>"} & set(its)
-    assert "1 of 3 texts hold no word that the model knows" in told.err
+    message = capsys.readouterr()
+    words = [json.loads(line)["next"] for line in message.out.splitlines()]
+    assert [next(iter(source)) for source in words[:2]] == ["mat", "hen"]
+    for source in words:
+        assert list(source.values()) == sorted(source.values(), reverse=True)
+        assert sum(source.values()) <= 1.00001
+        assert not {"<pad>", "<unk>"} & set(source)
+    assert "1 of 3 texts hold no word that the model knows" in message.err
     (tmp_path / "in.txt").write_text("\nthe old\n", "utf-8")
     for kind in ("csv", "parquet"):
         assert run("predict", "-i", tmp_path / "in.txt", "-c", model, "-q", "-o", tmp_path / f"out.{kind}") == 0
@@ -166,16 +166,16 @@ def test_a_classifier_begins_with_a_language_model(model: Path, table: Path, tmp
     config = recipes.load(str(table), overrides=[*sets, "train.epochs=1", "train.lr=1e-9"])
     data = inputs.read(config)
     train(config, data, tmp_path / "run")
-    origin, begun = checkpoints.load(model), checkpoints.load(tmp_path / "run" / "model.pt")
-    assert begun.vocabulary.words == origin.vocabulary.words
-    assert begun.vocabulary.labels == ("bad", "good")
-    read, learned = (its.group("learned")["texts"].tolist() for its in (origin, begun))
+    origin, started = checkpoints.load(model), checkpoints.load(tmp_path / "run" / "model.pt")
+    assert started.vocabulary.words == origin.vocabulary.words
+    assert started.vocabulary.labels == ("bad", "good")
+    read, learned = (source.group("learned")["texts"].tolist() for source in (origin, started))
     assert set(read) < set(learned)
-    its, ours = origin.group("model"), begun.group("model")
-    torch.testing.assert_close(ours["embedding.weight"], its["embedding.weight"])
+    source, actual = origin.group("model"), started.group("model")
+    torch.testing.assert_close(actual["embedding.weight"], source["embedding.weight"])
     for direction, suffix in enumerate(("", "_reverse")):
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            torch.testing.assert_close(ours[f"lstm.{kind}_l0{suffix}"], its[f"readers.{direction}.0.{kind}_l0"])
+            torch.testing.assert_close(actual[f"lstm.{kind}_l0{suffix}"], source[f"readers.{direction}.0.{kind}_l0"])
 
 
 def test_the_body_learns_at_its_share_of_the_rate(model: Path, table: Path, tmp_path: Path) -> None:
@@ -185,16 +185,16 @@ def test_the_body_learns_at_its_share_of_the_rate(model: Path, table: Path, tmp_
                 f"train.encoder_lr_scale={share}", "train.epochs=1", "train.weight_decay=0"]  # fmt: skip
         config = recipes.load(str(table), overrides=sets)
         train(config, inputs.read(config), tmp_path / str(share))
-        begun = checkpoints.load(tmp_path / str(share) / "model.pt").group("model")
+        started = checkpoints.load(tmp_path / str(share) / "model.pt").group("model")
         origin = checkpoints.load(model).group("model")
-        moved[share] = float((begun["embedding.weight"] - origin["embedding.weight"]).abs().max())
+        moved[share] = float((started["embedding.weight"] - origin["embedding.weight"]).abs().max())
     assert moved[1.0] > 20 * moved[0.01] > 0
 
 
-def test_mistakes_with_language_models_are_told(
+def test_mistakes_with_language_models_are_reported(
     model: Path, run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments, said in (
+    for arguments, message in (
         (("adapt", "-c", model, "--data", "reviews"), "a language model has no labels to adapt to"),
         (("evaluate", "-c", model, "--shots", "5", "--data", "reviews"), "episodes are drawn of whole texts"),
         (("evaluate", "--dynamic", "--data", "reviews"), "--dynamic"),
@@ -206,7 +206,7 @@ def test_mistakes_with_language_models_are_told(
           "--set", "tokens.kind=pretokenized"), "does not fit the task"),
     ):  # fmt: skip
         assert run(*arguments) == 2
-        assert said in " ".join(capsys.readouterr().err.split()), arguments
+        assert message in " ".join(capsys.readouterr().err.split()), arguments
 
 
 def test_unlabelled_reviews_are_read_once_and_none_that_is_scored(tmp_path: Path) -> None:
@@ -250,13 +250,13 @@ def test_a_language_model_goes_on_from_one_of_its_kind(
         begun(texts, tmp_path / "no", f"model.init={model}", "model.embedding=9", "model.layers=2")
     assert caught.value.fix.split() == ["--set", "model.embedding=16", "--set", "model.layers=1", "--set",
                                         "model.bidirectional=True"]  # fmt: skip
-    for init, more, told in (
+    for init, more, message in (
         (model, ["model.bidirectional=true", "model.softmax=adaptive"], "has softmax sampled (the recipe: adaptive)"),
         (trained, [], "a language-model cannot begin with a classifier"),
     ):
         sets = [f"--set={one}" for one in (*SMALL, *more, f"model.init={init}")]
         assert run("train", "lm", "--data", texts, "--out", tmp_path / "no", "-q", *sets) == 2
-        assert told in " ".join(capsys.readouterr().err.split())
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_how_long_training_s_windows_are_does_not_move_the_score(model: Path) -> None:
@@ -325,9 +325,9 @@ def test_a_long_text_is_read_whole_and_learning_on_twice_is_refused(
     model: Path, trained: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("predict", "-c", model, "the cat sat . " * 300, "--json") == 0
-    told = capsys.readouterr()
-    assert json.loads(told.out)["words"] == 1201
-    assert "longer than" not in told.err
+    message = capsys.readouterr()
+    assert json.loads(message.out)["words"] == 1201
+    assert "longer than" not in message.err
     assert run("evaluate", "-c", trained, "--dynamic") == 2
     assert run("evaluate", "-c", trained, "--dynamic", "--shots", "2") == 2
     assert "exclude each other" in capsys.readouterr().err

@@ -35,7 +35,7 @@ MISTAKES = [  # file content, options of train, what the message must name
 
 
 @pytest.mark.parametrize(("content", "options", "named"), MISTAKES)
-def test_a_mistake_in_training_is_told(
+def test_a_mistake_in_training_is_reported(
     run: Run, tmp_path: Path, capsys: Captured, content: bytes | None, options: list[str], named: list[str]
 ) -> None:
     path = tmp_path / "mine.csv"
@@ -45,28 +45,26 @@ def test_a_mistake_in_training_is_told(
         path.write_bytes(content)
     assert run(*train_arguments(path, tmp_path / "run", *options)) == 2
     shown = capsys.readouterr()
-    told = " ".join(shown.err.split())
+    message = " ".join(shown.err.split())
     for part in named:
-        assert part in told
-    assert "Traceback" not in told
+        assert part in message
+    assert "Traceback" not in message
     assert not (tmp_path / "run" / "model.pt").exists()
 
 
-def test_an_unknown_label_in_another_file_is_told_with_its_line(
+def test_an_unknown_label_in_another_file_is_reported_with_its_line(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     data = tmp_path / "other.csv"
     data.write_text("text,label\nfine,good\nodd,goood\n")
     assert run("evaluate", "-c", trained, "--data", data) == 2
-    told = capsys.readouterr().err
-    assert "unknown label 'goood'" in told
-    assert "other.csv:3" in told
-    assert "did you mean 'good'" in told
+    message = capsys.readouterr().err
+    assert "unknown label 'goood'" in message
+    assert "other.csv:3" in message
+    assert "did you mean 'good'" in message
 
 
-def test_folders_and_files_in_the_wrong_place_are_told(
-    run: Run, trained: Path, tmp_path: Path, capsys: Captured
-) -> None:
+def test_misplaced_folders_and_files_are_reported(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").write_text("x")
     table = write_table(tmp_path / "mine.csv")
@@ -85,9 +83,9 @@ def test_folders_and_files_in_the_wrong_place_are_told(
         (train_arguments(table, tmp_path / "file"), "cannot be written"),
     ):
         assert run(*arguments) == 2, arguments
-        told = capsys.readouterr().err
-        assert part in " ".join(told.split()), arguments
-        assert "Traceback" not in told
+        message = capsys.readouterr().err
+        assert part in " ".join(message.split()), arguments
+        assert "Traceback" not in message
 
 
 def test_a_run_is_not_written_over_unasked(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -102,12 +100,12 @@ def test_a_run_is_not_written_over_unasked(run: Run, trained: Path, tmp_path: Pa
 
 def test_imdb_without_data_and_network_names_every_place_within_seconds(run: Run, capsys: Captured) -> None:
     assert run("train", "imdb") == 2
-    told = " ".join(capsys.readouterr().err.split())
+    message = " ".join(capsys.readouterr().err.split())
     for part in ("--data", "$LSTMCLI_DATA", "stanfordnlp/imdb", "lstmcli train reviews"):
-        assert part in told
+        assert part in message
 
 
-def test_an_unreachable_hub_is_told() -> None:
+def test_an_unreachable_hub_is_reported() -> None:
     # The hub's address leads to a port of this machine at which nobody listens.
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-m", "lstmcli", "train", "imdb"], capture_output=True, text=True,
@@ -124,7 +122,7 @@ def test_usage_mistakes_exit_with_2(run: Run, capsys: Captured) -> None:
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_other_things_is_told(run: Run, tmp_path: Path, capsys: Captured) -> None:
+def test_a_file_that_is_no_checkpoint_is_reported(run: Run, tmp_path: Path, capsys: Captured) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
     for command in (["predict", "fine"], ["evaluate"], ["adapt"]):
         assert run(*command, "-c", tmp_path / "other.pt") == 2
@@ -137,13 +135,13 @@ def test_odd_texts_are_answered(run: Run, trained: Path, capsys: Captured) -> No
     assert len(capsys.readouterr().out.splitlines()) == len(odd)
 
 
-def test_labels_of_other_kinds_are_told(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_labels_of_other_kinds_are_reported(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     rows = "".join(f"text {label} {number},{label}\n" for label in ("login", "refund") for number in range(9))
     (tmp_path / "other.csv").write_text(f"text,label\n{rows}", "utf-8")
     assert run("evaluate", "-c", trained, "--data", tmp_path / "other.csv", "--shots", "2") == 2
-    told = capsys.readouterr().err
-    assert "login, refund" in told
-    assert "--ways 2" in told
+    message = capsys.readouterr().err
+    assert "login, refund" in message
+    assert "--ways 2" in message
     (tmp_path / "ptb").mkdir()
     for split in ("train", "valid", "test"):
         (tmp_path / "ptb" / f"ptb.{split}.txt").write_text(" a text \n", "utf-8")
@@ -153,9 +151,7 @@ def test_labels_of_other_kinds_are_told(run: Run, trained: Path, tmp_path: Path,
     assert "without labels" in capsys.readouterr().err
 
 
-def test_texts_are_not_written_over_by_what_is_said_of_them(
-    run: Run, trained: Path, tmp_path: Path, capsys: Captured
-) -> None:
+def test_the_input_is_not_overwritten_by_the_answers(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     table = write_table(tmp_path / "mine.csv")
     before = table.read_bytes()
     assert run("predict", "-c", trained, "-i", table, "-o", tmp_path / "." / "mine.csv") == 2
@@ -164,7 +160,7 @@ def test_texts_are_not_written_over_by_what_is_said_of_them(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.jsonl", '{"body": "fine"}\n' * 3, "no column 'text'"),
         ("a.jsonl", '{"text": 3}\n' * 3, "none of the 3 rows can be used"),
@@ -172,12 +168,12 @@ def test_texts_are_not_written_over_by_what_is_said_of_them(
     ],
 )
 def test_where_no_text_can_be_used_the_old_answers_stay(
-    run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str, content: str, told: str
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str, content: str, message: str
 ) -> None:
     (tmp_path / name).write_text(content)
     (tmp_path / "said.jsonl").write_text("of before")
     assert run("predict", "-c", trained, "-i", tmp_path / name, "-o", tmp_path / "said.jsonl") == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert (tmp_path / "said.jsonl").read_text() == "of before"
 
 
@@ -188,6 +184,6 @@ def test_an_adapted_model_is_not_scored_on_labels_that_it_has_no_more(
     data.write_text("text,label\n" + "".join(f"film {n},{'odd' if n % 2 else 'even'}\n" for n in range(30)))
     assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "-q") == 0
     assert run("evaluate", "-c", tmp_path / "a.pt") == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert "the model was adapted to other labels" in told
-    assert "--data FILE" in told
+    message = " ".join(capsys.readouterr().err.split())
+    assert "the model was adapted to other labels" in message
+    assert "--data FILE" in message

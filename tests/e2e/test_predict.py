@@ -19,18 +19,18 @@ Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
 
-def test_predict_from_arguments_files_and_pipes_says_the_same(
+def test_predictions_from_arguments_files_and_pipes_are_the_same(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [GOOD[0], BAD[1], GOOD[2]]
     assert run("predict", "-c", trained, "--json", *texts) == 0
     expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [said["text"] for said in expected] == texts
-    assert [said["label"] for said in expected] == ["good", "bad", "good"]
-    for said in expected:
-        assert list(said) == ["row", "text", "label", "probability", "probabilities"]
-        assert sum(said["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-        assert said["probability"] == max(said["probabilities"].values())
+    assert [answer["text"] for answer in expected] == texts
+    assert [answer["label"] for answer in expected] == ["good", "bad", "good"]
+    for answer in expected:
+        assert list(answer) == ["row", "text", "label", "probability", "probabilities"]
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert answer["probability"] == max(answer["probabilities"].values())
 
     (tmp_path / "a.txt").write_text("\n".join(texts) + "\n")
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
@@ -82,7 +82,7 @@ def test_predict_reports_broken_rows_and_goes_on(run: Run, trained: Path, tmp_pa
     assert "a.csv:3" in capsys.readouterr().err
 
 
-def test_predict_tells_what_it_could_not_read(run: Run, trained: Path, capsys: Captured) -> None:
+def test_predict_reports_what_it_could_not_read(run: Run, trained: Path, capsys: Captured) -> None:
     assert run("predict", "-c", trained, "🙂 \0", "warm " * 50_000) == 0
     shown = capsys.readouterr()
     assert "1 of 2 texts hold no word that the model knows" in shown.err

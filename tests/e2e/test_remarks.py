@@ -12,7 +12,7 @@ Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 
 
-def told(capsys: Captured) -> str:
+def notes_of(capsys: Captured) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
@@ -30,33 +30,33 @@ def test_unknown_words_are_remarked_on_wherever_a_model_reads_texts(
     words = [word for text, _ in foreign for word in text.lower().split()]
     share = f"{sum(word not in known for word in words) / len(words):.1%} of the tokens are unknown words"
     assert run("evaluate", "-c", trained, "--data", path) == 0
-    assert share in told(capsys)
+    assert share in notes_of(capsys)
     assert run("predict", "-c", trained, "-i", path) == 0
-    assert share in told(capsys)
+    assert share in notes_of(capsys)
     assert run("adapt", "-c", trained, "--data", path, "--out", tmp_path / "a.pt", "--steps", "0") == 0
-    assert "of the tokens are unknown words" in told(capsys)
+    assert "of the tokens are unknown words" in notes_of(capsys)
     assert run("evaluate", "-c", trained, "--data", path, "--shots", "2", "--episodes", "2") == 0
-    assert share in told(capsys)
+    assert share in notes_of(capsys)
     assert (
         run("evaluate", "-c", trained, "--data", table(tmp_path / "no.csv", [("很好", "good"), ("okapi", "bad")])) == 0
     )
-    assert "2 of 2 texts hold no word that the model knows: the prediction is a guess" in told(capsys)
+    assert "2 of 2 texts hold no word that the model knows: the prediction is a guess" in notes_of(capsys)
     assert run("predict", "-c", trained, "a warm film") == 0
-    assert "unknown words" not in told(capsys)
+    assert "unknown words" not in notes_of(capsys)
 
 
 def test_training_remarks_on_unknown_words_and_characters(run: Run, tmp_path: Path, capsys: Captured) -> None:
     once = table(tmp_path / "once.csv", [(f"w{number}", "ab"[number % 2]) for number in range(40)])
     plain = ["--dry-run", "--set", "tokens.min_count=2"]  # the last of an option counts
     assert run(*train_arguments(once, tmp_path / "x", *plain)) == 0
-    assert "100.0% of the tokens of train are unknown words; rare words: --set tokens.min_count=1;" in told(capsys)
+    assert "100.0% of the tokens of train are unknown words; rare words: --set tokens.min_count=1;" in notes_of(capsys)
     assert run(*train_arguments(once, tmp_path / "x", "--dry-run", "--set", "tokens.kind=bpe")) == 0
-    assert "unknown" not in told(capsys)
+    assert "unknown" not in notes_of(capsys)
     chinese = table(
         tmp_path / "zh.csv", [("这椅子" + "好差"[number % 2] * 2, "ab"[number % 2]) for number in range(40)]
     )
     assert run(*train_arguments(chinese, tmp_path / "x", *plain)) == 0
-    assert "characters of scripts without spaces, each read as a word; to read pieces" in told(capsys)
+    assert "characters of scripts without spaces, each read as a word; to read pieces" in notes_of(capsys)
 
 
 def test_labels_that_are_no_classes_are_refused_before_anything_is_held_out(
@@ -65,11 +65,11 @@ def test_labels_that_are_no_classes_are_refused_before_anything_is_held_out(
     scores = table(tmp_path / "scores.csv", [(f"text {number}", f"{number / 7:.4f}") for number in range(48)])
     for share in (0.05, 0.5):
         assert run("train", scores, "--dry-run", "--set", f"data.validation={share}") == 2
-        found = told(capsys)
+        found = notes_of(capsys)
         assert "48 labels for 48 examples: 'label' looks like a number to predict or an id" in found
         assert "name another column: --label-column NAME" in found
     assert run("train", scores, "--dry-run", "--label-column", "text") == 2
-    assert "'text' looks like an id or a text" in told(capsys)
+    assert "'text' looks like an id or a text" in notes_of(capsys)
 
 
 def test_a_language_model_is_validated_on_the_end_of_a_book_on_one_line(
@@ -79,20 +79,20 @@ def test_a_language_model_is_validated_on_the_end_of_a_book_on_one_line(
     book.write_text("the kettle sings before it boils . " * 60, "utf-8")
     small = ["--set", "model.embedding=4", "--set", "model.hidden=4", "--epochs", "1"]
     assert run("train", "lm", "--data", book, *small, "--out", tmp_path / "run") == 0
-    found = told(capsys)
+    found = notes_of(capsys)
     assert "texts to train on: 1; the last 10% of the words are held out for validation" in found
     assert run("evaluate", "-c", tmp_path / "run") == 0
-    assert "only one text: neither the figures nor their intervals are reliable" in told(capsys)
+    assert "only one text: neither the figures nor their intervals are reliable" in notes_of(capsys)
     book.write_text("five words are too few", "utf-8")
     assert run("train", "lm", "--data", book, "--dry-run") == 2
-    assert "5 words are too few for a language model" in told(capsys)
+    assert "5 words are too few for a language model" in notes_of(capsys)
 
 
-def test_many_classes_are_told_in_a_line(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_many_classes_are_reported_in_one_line(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
     names = [f"intent{number}" for number in range(40)]
     path = table(tmp_path / "many.csv", [(f"{name} {word}", name) for name in names for word in ("one", "two", "ten")])
     assert run(*train_arguments(path, tmp_path / "x", "--dry-run", "--set", "data.validation=0.4")) == 0
-    found = told(capsys)
+    found = notes_of(capsys)
     assert "40 of 40 classes have fewer than 10 training examples, the smallest 'intent" in found
     assert found.count("training examples") == 1
     assert run("adapt", "-c", trained, "--data", path, "--shots", "4", "--out", tmp_path / "a.pt") == 0
@@ -108,8 +108,8 @@ def test_labels_that_may_be_one_are_remarked_on(run: Run, tmp_path: Path, capsys
     rows = [(f"text {number}", ("pos", "Pos", "neg", "NEG")[number % 4]) for number in range(80)]
     path = table(tmp_path / "case.csv", rows)
     assert run(*train_arguments(path, tmp_path / "run", "--epochs", "1")) == 0
-    assert "labels 'Pos' (18), 'pos' (18) differ in capitals alone" in told(capsys)
+    assert "labels 'Pos' (18), 'pos' (18) differ in capitals alone" in notes_of(capsys)
     assert run("evaluate", "-c", tmp_path / "run", "--data", path) == 0
-    assert "labels 'Pos' (2), 'pos' (2) differ in capitals alone" in told(capsys)
+    assert "labels 'Pos' (2), 'pos' (2) differ in capitals alone" in notes_of(capsys)
     assert run("evaluate", "-c", tmp_path / "run", "--data", path, "--map", "Pos=pos", "--map", "NEG=neg") == 0
-    assert "capitals" not in told(capsys)
+    assert "capitals" not in notes_of(capsys)

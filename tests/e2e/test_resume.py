@@ -104,7 +104,7 @@ def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_been_planned_so(tabl
         run(short, data, tmp_path / "longer", resume=True, chosen=["train.epochs"])
 
 
-def test_a_finished_one_cycle_run_goes_on_and_says_what_differs(
+def test_a_finished_one_cycle_run_is_resumed_and_reports_what_differs(
     run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "1")) == 0
@@ -151,8 +151,8 @@ def test_ctrl_c_saves_names_the_file_and_exits_with_130(
 
     monkeypatch.setattr(Trainer, "save_last", interrupted)
     assert run(*train_arguments(table, tmp_path / "run")) == 130
-    told = capsys.readouterr().err
-    assert f"saved in {last}; go on: the same command with --resume" in " ".join(told.split())
+    message = capsys.readouterr().err
+    assert f"saved in {last}; go on: the same command with --resume" in " ".join(message.split())
     assert 0 < saved[0] <= saved[1] == checkpoints.load(last).progress["step"]
     assert not (tmp_path / "run" / run_folder.RECIPE).exists()  # it is not at its end
     assert run(*train_arguments(table, tmp_path / "run"), "--resume") == 0
@@ -189,7 +189,7 @@ def test_a_kill_at_any_moment_leaves_a_checkpoint_that_loads(table: Path, tmp_pa
                 checkpoints.load(out / name)
 
 
-def test_the_trainer_tells_its_plan_truly(table: Path, tmp_path: Path) -> None:
+def test_the_plan_of_the_trainer_is_right(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=NOISY)
     events: list[Event] = []
     run(config, examples.read(config), tmp_path, listener=events.append)
@@ -210,12 +210,12 @@ def test_texts_are_let_go_once_they_are_encoded(
         seen.append(weakref.ref(found))
         return found
 
-    def told(trainer: Trainer) -> Planned:
+    def planned(trainer: Trainer) -> Planned:
         assert seen[-1]() is None
         return plan(trainer)
 
     monkeypatch.setattr(examples, "read", watched)
-    monkeypatch.setattr(Trainer, "plan", told)
+    monkeypatch.setattr(Trainer, "plan", planned)
     assert run(*train_arguments(table, tmp_path / "run")) == 0
     assert seen
 

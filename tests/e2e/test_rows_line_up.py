@@ -133,9 +133,9 @@ def test_few_of_many_bad_rows_are_reported_one_by_one(
 ) -> None:
     piped(monkeypatch, "\n" * 9 + GOOD[0])
     assert run("predict", "-c", trained) == 0
-    told = capsys.readouterr().err
-    assert told.count("standard input:") == 5
-    assert "each of 9 rows" in told
+    message = capsys.readouterr().err
+    assert message.count("standard input:") == 5
+    assert "each of 9 rows" in message
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_a_table_piped_in_unnamed_is_remarked_on(
     ):  # fmt: skip
         piped(monkeypatch, content)
         assert run("predict", "-c", trained) == 0
-        told = capsys.readouterr().err
-        assert told.partition("--format ")[2].partition("\n")[0] == kind
+        message = capsys.readouterr().err
+        assert message.partition("--format ")[2].partition("\n")[0] == kind
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ def test_an_option_of_tables_is_not_passed_over(
     Path("lines.txt").write_text("fine film\n")
     piped(monkeypatch, "fine film\n")
     assert run("predict", *arguments) == 2
-    told = " ".join(capsys.readouterr().err.split())
+    message = " ".join(capsys.readouterr().err.split())
     for part in (named, where, "--input FILE"):
-        assert part in told
+        assert part in message
 
 
 def test_a_column_to_keep_that_is_not_there_is_reported(
@@ -204,9 +204,9 @@ def test_a_column_to_keep_that_is_not_there_is_reported(
     piped(monkeypatch, TABLE)
     for source in (["-i", tmp_path / "ids.csv"], ["--format", "csv"]):
         assert run("predict", "-c", trained, *source, "--keep", "id,lable") == 2
-        told = " ".join(capsys.readouterr().err.split())
-        assert "no column 'lable' to keep" in told
-        assert "did you mean 'label'" in told
+        message = " ".join(capsys.readouterr().err.split())
+        assert "no column 'lable' to keep" in message
+        assert "did you mean 'label'" in message
 
 
 @pytest.fixture
@@ -263,15 +263,15 @@ def test_every_command_takes_the_dialect(run: Run, trained: Path, tmp_path: Path
 def test_only_how_data_is_read_can_be_set(run: Run, capsys: Captured, override: str, parts: list[str]) -> None:
     for command in ("evaluate", "adapt"):
         assert run(command, "--set", override) == 2
-        told = " ".join(capsys.readouterr().err.split())
+        message = " ".join(capsys.readouterr().err.split())
         for part in parts:
-            assert part in told
+            assert part in message
 
 
 def test_a_mapping_of_the_own_data_does_not_change_what_is_scored(run: Run, trained: Path, capsys: Captured) -> None:
     assert run("evaluate", "-c", trained, "--map", "Bad=bad", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["split"], said["examples"]) == ("validation", 4)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["split"], report["examples"]) == ("validation", 4)
 
 
 def relabelled(path: Path, **names: str) -> Path:
@@ -305,8 +305,8 @@ def test_labels_by_number_are_refused_with_the_mapping_that_works(
     data = relabelled(tmp_path / "new.csv", good="1", bad="0")
     command = ["evaluate", "-c", trained, "--data", data]
     assert run(*command) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    option = told[told.index("--map") :].split()
+    message = " ".join(capsys.readouterr().err.split())
+    option = message[message.index("--map") :].split()
     assert option == ["--map", "0=bad,1=good"]
     assert run(*command, *option, "--json") == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] == 1
@@ -334,6 +334,6 @@ def test_a_name_in_a_mapping_that_is_not_there_is_reported(
     data = relabelled(tmp_path / "new.csv", good="excellent")
     for command in ("evaluate", "adapt"):
         assert run(command, "-c", trained, "--data", data, "--map", mapping) == 2
-        told = " ".join(capsys.readouterr().err.split())
+        message = " ".join(capsys.readouterr().err.split())
         for part in parts:
-            assert part in told
+            assert part in message

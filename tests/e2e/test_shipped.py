@@ -56,18 +56,18 @@ def test_predict_works_the_second_after_the_install(run: Run, capsys: pytest.Cap
 
 def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("evaluate", "--data", "reviews", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["examples"] == 96
-    assert set(said["baselines"]) == {"majority"}  # the linear one was fitted on films and did not travel
+    report = json.loads(capsys.readouterr().out)
+    assert report["examples"] == 96
+    assert set(report["baselines"]) == {"majority"}  # the linear one was fitted on films and did not travel
     assert run("adapt", "--shots", "5", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["query"] == 70
-    assert said["checkpoint"] == "runs/adapted.pt"
+    report = json.loads(capsys.readouterr().out)
+    assert report["query"] == 70
+    assert report["checkpoint"] == "runs/adapted.pt"
     assert run("predict", "-c", "runs/adapted.pt", "fine") == 0
 
 
 @pytest.mark.slow
-def test_its_score_on_imdb_is_what_the_model_card_says(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_score_on_imdb_is_that_of_the_model_card(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTMCLI_DATA", str(real_data))
     config = shipped().config
     _, examples = inputs.to_score(config.data, "test", config)
@@ -96,11 +96,11 @@ def test_compacting_keeps_the_predictions(
 ) -> None:
     whole = checkpoints.load(trained)
     checkpoints.save(compacted(whole), tmp_path / "small.pt")
-    said = []
+    reports = []
     for path in (trained, tmp_path / "small.pt"):
         assert run("predict", "-c", path, "--json", "--precision", "float32", "a warm and kind film", "dull") == 0
-        said.append([json.loads(line)["probability"] for line in capsys.readouterr().out.splitlines()])
-    assert said[0] == pytest.approx(said[1], abs=2e-3)
+        reports.append([json.loads(line)["probability"] for line in capsys.readouterr().out.splitlines()])
+    assert reports[0] == pytest.approx(reports[1], abs=2e-3)
     fewer = compacted(whole, words=5)
     assert len(fewer.vocabulary) == 5
     assert fewer.vocabulary.words == whole.vocabulary.words[:5]

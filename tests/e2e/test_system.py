@@ -105,10 +105,12 @@ def test_a_path_that_may_not_be_entered_is_named_with_the_remedy(
     closed = tmp_path / "closed" / "in"
     refuse_paths_in(tmp_path / "closed", monkeypatch)
     assert run(*(argument.format(closed) for argument in arguments)) == 2
-    told = "".join(capsys.readouterr().err.splitlines())
-    assert any(what in told for what in ("cannot be read: Permission denied", "cannot be written: Permission denied"))
-    assert str(closed) in told
-    assert "check its permissions" in told
+    message = "".join(capsys.readouterr().err.splitlines())
+    assert any(
+        what in message for what in ("cannot be read: Permission denied", "cannot be written: Permission denied")
+    )
+    assert str(closed) in message
+    assert "check its permissions" in message
 
 
 def test_a_file_of_another_user_is_named_with_the_remedy(tmp_path: Path) -> None:
@@ -146,14 +148,16 @@ def test_a_fault_of_the_program_keeps_its_traceback(run: Run, table: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("x" * 300 + ".csv", "File name too long"), ("loop.csv", "there is no such")]
+    ("name", "message"), [("x" * 300 + ".csv", "File name too long"), ("loop.csv", "there is no such")]
 )
-def test_odd_paths_are_told(run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str, told: str) -> None:
+def test_odd_paths_are_reported(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured, name: str, message: str
+) -> None:
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     for command in (["train"], ["train", "reviews", "--data"], ["predict", "-c", trained, "-i"],
                     ["evaluate", "-c", trained, "--data"], ["predict", "fine", "-c"]):  # fmt: skip
         assert run(*command, tmp_path / name) == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert run("train", "reviews", "--out", tmp_path / name) == 2
     assert "cannot be written: File" in capsys.readouterr().err
     assert run("train", "reviews", "--set", 'data.path="a\\0b.csv"') == 2
@@ -186,7 +190,7 @@ def test_control_characters_of_a_name_do_not_reach_the_terminal(run: Run, capsys
     assert capsys.readouterr().err.splitlines()[1] == r"a\x1b]0;title\x07\x0d\x9b.csv"
 
 
-def test_a_folder_that_was_deleted_is_told(run: Run, tmp_path: Path, capsys: Captured) -> None:
+def test_a_deleted_folder_is_reported(run: Run, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "gone").mkdir()
     os.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -207,11 +211,11 @@ def shell(command: str, **environment: str) -> tuple[int, str, str]:
 @needs_full
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", ["--help", "train --json"])
-def test_a_full_standard_output_is_told(arguments: str, unbuffered: str) -> None:
-    told = (
+def test_a_full_standard_output_is_reported(arguments: str, unbuffered: str) -> None:
+    message = (
         "error: standard output cannot be written: No space left on device\n→ make room, or send it elsewhere: > FILE\n"
     )
-    assert shell(f"{LSTMCLI} {arguments} > {FULL}", PYTHONUNBUFFERED=unbuffered) == (2, "", told)
+    assert shell(f"{LSTMCLI} {arguments} > {FULL}", PYTHONUNBUFFERED=unbuffered) == (2, "", message)
 
 
 @pytest.mark.slow
@@ -307,9 +311,9 @@ def test_a_second_run_in_the_same_folder_is_refused(
         (out / run_folder.LAST).write_text("of the first run")
         assert run(*train_arguments(table, out, option)) == 2
         assert sorted(os.listdir(out)) == [lock.NAME, run_folder.LAST]
-    told = " ".join(capsys.readouterr().err.split())
-    assert f"a run is being written there {out} (process {os.getpid()} on" in told
-    assert "--out DIR" in told
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"a run is being written there {out} (process {os.getpid()} on" in message
+    assert "--out DIR" in message
 
 
 @pytest.mark.parametrize(
@@ -363,7 +367,7 @@ def test_a_bare_name_is_the_recipe_or_data_set_and_a_note_names_the_folder(
 
 
 @pytest.mark.parametrize(
-    ("given", "told", "fix"),
+    ("given", "message", "fix"),
     [
         ("data/nofile.csv", "there is no such file or folder data/nofile.csv", "did you mean 'data/my-file.csv'?"),
         ("daat/my-file.csv", "daat/my-file.csv: there is no folder daat", "did you mean 'data'?"),
@@ -373,13 +377,13 @@ def test_a_bare_name_is_the_recipe_or_data_set_and_a_note_names_the_folder(
         ("qqqqqq", "there is no recipe, recipe file or data at 'qqqqqq'", "the recipes: lstmcli train"),
     ],
 )
-def test_a_mistyped_path_or_name_is_told_with_the_nearest(
-    run: Run, capsys: Captured, given: str, told: str, fix: str
+def test_a_mistyped_path_or_name_is_reported_with_the_nearest(
+    run: Run, capsys: Captured, given: str, message: str, fix: str
 ) -> None:
     Path("data").mkdir()
     Path("data/my-file.csv").write_text("text,label\n")
     assert run("train", given) == 2
     shown = " ".join(capsys.readouterr().err.split())
-    assert told in shown
+    assert message in shown
     assert fix in shown
     assert len(shown) < 300

@@ -51,24 +51,24 @@ def taught(trained: Path, more: Path) -> list[str]:
     return [f"train.teacher={trained}", f"data.unlabelled={more}"]
 
 
-def test_a_teacher_s_word_is_the_mean_of_its_model_s_and_its_linear_baseline_s_logs(trained: Path) -> None:
+def test_soft_labels_are_the_mean_log_probabilities_of_model_and_linear_baseline(trained: Path) -> None:
     checkpoint = checkpoints.load(trained)
     texts = ["a warm film", "dull and cold", "film"]
     examples = [Example(text) for text in texts]
     where = runtime.prepare(checkpoint.config)
-    said = distillation.probabilities(trained, examples, ("bad", "good"), where, cache=None)
+    soft_labels = distillation.probabilities(trained, examples, ("bad", "good"), where, cache=None)
     model = np.array([[one.answer["probabilities"][label] for label in ("bad", "good")]
                       for one in Predictions(checkpoint).of([[Question(1, text) for text in texts]])])  # fmt: skip
     store = encode(checkpoint.vocabulary, examples, cache=None, labelled=False)
     fitted = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
     linear = classify.baseline_probabilities(fitted, store.ids, store.offsets)["linear"]
     together = np.sqrt(model * linear)
-    np.testing.assert_allclose(said, together / together.sum(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(soft_labels, together / together.sum(axis=1, keepdims=True), atol=1e-4)
     turned = distillation.probabilities(trained, examples, ("good", "bad"), where, cache=None)
-    np.testing.assert_array_equal(turned, said[:, ::-1])
+    np.testing.assert_array_equal(turned, soft_labels[:, ::-1])
 
 
-def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: Path, tmp_path: Path) -> None:
+def test_the_linear_baseline_can_be_the_teacher(table: Path, more: Path, tmp_path: Path) -> None:
     """Fitted on the labelled texts before the first step, and kept as the run's baseline."""
     sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}"]
     config = recipes.load(str(table), overrides=sets)
@@ -87,7 +87,7 @@ def test_the_linear_baseline_teaches_what_it_says_by_itself(table: Path, more: P
     np.testing.assert_array_equal(kept["weight"].numpy(), expected["weight"])
 
 
-def test_the_linear_baseline_of_texts_without_a_known_word_tells_the_majority(table: Path, more: Path) -> None:
+def test_without_a_known_word_the_linear_baseline_predicts_the_majority(table: Path, more: Path) -> None:
     sets = [*SMALL, "train.teacher=linear", f"data.unlabelled={more}", "tokens.min_count=100"]
     config = recipes.load(str(table), overrides=sets)
     found = setup.prepare(config, inputs.read(config), None)
@@ -113,18 +113,20 @@ def test_a_label_that_only_the_model_to_begin_with_has_is_not_taught(
     config = recipes.load(str(other), overrides=[*SMALL, *taught])
     found = setup.prepare(config, inputs.read(config), None)
     assert found.parts.vocabulary.labels == ("bad", "good", "poor")
-    said = found.texts[inputs.UNLABELLED].known_targets
-    assert not said[:, 0].any()
+    soft_labels = found.texts[inputs.UNLABELLED].known_targets
+    assert not soft_labels[:, 0].any()
     texts = [str(example.text) for example in inputs.read(config).unlabelled]
-    assert all((said[place].argmax() == 1) == ("splendid" in text) for place, text in enumerate(texts))
+    assert all((soft_labels[index].argmax() == 1) == ("splendid" in text) for index, text in enumerate(texts))
     alone = checkpoints.load(begun(other, tmp_path / "alone", *sets))
     assert [figures["linear"]["accuracy"]["value"] for figures in alone.metrics.values()] == [1.0]
 
 
 def test_the_loss_on_probabilities_is_the_cross_entropy_with_them() -> None:
     labelled = Store(np.array([2, 3, 4], np.int32), np.array([0, 1, 3]), np.array([1, 0]))
-    said = Store(np.array([5, 6, 7], np.int32), np.array([0, 2, 3]), np.array([[0.3, 0.7], [0.9, 0.1]], np.float32))
-    both = labelled.with_soft_labels(said)
+    soft_labels = Store(
+        np.array([5, 6, 7], np.int32), np.array([0, 2, 3]), np.array([[0.3, 0.7], [0.9, 0.1]], np.float32)
+    )
+    both = labelled.with_soft_labels(soft_labels)
     assert [both.ids[begin:end].tolist() for begin, end in zip(both.offsets, both.offsets[1:], strict=False)] == [
         [2], [3, 4], [5, 6], [7]]  # fmt: skip
     batch = collate(both, np.array([3, 0]))
@@ -218,13 +220,13 @@ def test_a_rehearsal_leaves_nothing_in_the_cache(table: Path, taught: list[str],
     assert {path for path in inputs.cache_folder().rglob("*") if path.is_file()} == before
 
 
-def test_mistakes_with_teachers_are_told(
+def test_mistakes_with_teachers_are_reported(
     table: Path, more: Path, trained: Path, run: Run, tmp_path: Path, capsys: Captured
 ) -> None:
     other = write_table(tmp_path / "other.csv")
     other.write_text(other.read_text("utf-8").replace(",bad", ",poor"), "utf-8")
     language = begun_language(more, tmp_path / "lm")
-    told = {
+    cases = {
         ("train.teacher=missing.pt", f"data.unlabelled={more}"): "no such checkpoint",
         (f"train.teacher={trained}",): "no unlabelled texts",
         (f"train.teacher={trained}", f"data.unlabelled={tmp_path / 'none.txt'}"): "none.txt",
@@ -234,9 +236,9 @@ def test_mistakes_with_teachers_are_told(
     }
     (tmp_path / "blank.txt").write_text("\n\n", "utf-8")
     (tmp_path / "known.txt").write_text("a warm and quiet film 0\n", "utf-8")
-    told |= {(f"train.teacher={trained}", f"data.unlabelled={tmp_path / name}.txt"): words
+    cases |= {(f"train.teacher={trained}", f"data.unlabelled={tmp_path / name}.txt"): words
              for name, words in (("blank", "none found"), ("known", "all 1 found have a label too"))}  # fmt: skip
-    for sets, words in told.items():
+    for sets, words in cases.items():
         assert run("train", table, "--out", tmp_path / "run", "-q", *(f"--set={one}" for one in sets)) == 2
         error = " ".join(capsys.readouterr().err.split())
         assert words.replace("good, poor", "bad, good") in error, (sets, error)

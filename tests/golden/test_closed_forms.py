@@ -41,7 +41,7 @@ def rows(model: Given, texts: Batch, task: int) -> np.ndarray:
     return model.table[texts.tokens[task, :, 0]].numpy()
 
 
-def said(learner: nn.Module, model: Given) -> np.ndarray:
+def probabilities_of(learner: nn.Module, model: Given) -> np.ndarray:
     *_, weights = learner.trajectory(model, SUPPORT, loss)
     return learner.logits(model, QUERY)(weights).softmax(dim=-1).detach().numpy()
 
@@ -55,25 +55,25 @@ def test_a_text_belongs_to_the_nearest_mean() -> None:
     model = Given()
     learner = prototypical.build(Prototypical(), model).double()
     learner.scale.data.fill_(np.log(0.7))
-    ours = said(learner, model)
+    actual = probabilities_of(learner, model)
     for task in range(TASKS):
         e, t = rows(model, SUPPORT, task), TARGETS[task]
         means = np.stack([e[t == label].mean(axis=0) for label in range(LABELS)])
-        for place, q in enumerate(rows(model, QUERY, task)):
+        for index, q in enumerate(rows(model, QUERY, task)):
             expected = softmax(-0.7 * ((q - means) ** 2).sum(axis=1))
-            np.testing.assert_allclose(ours[task, place], expected, atol=1e-12)
+            np.testing.assert_allclose(actual[task, index], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("strength", [0.01, 2.0])
 def test_ridge_solves_the_normal_equations(strength: float) -> None:
     model = Given()
-    ours = said(ridge.build(Ridge(l2=strength, logit_scale=3.0), model).double(), model)
+    actual = probabilities_of(ridge.build(Ridge(l2=strength, logit_scale=3.0), model).double(), model)
     for task in range(TASKS):
         x = np.hstack([rows(model, SUPPORT, task), np.ones((TARGETS.shape[1], 1))])
         held = strength * (x**2).sum(axis=1).mean()
         w = np.linalg.solve(x.T @ x + held * np.eye(FEATURES + 1), x.T @ np.eye(LABELS)[TARGETS[task]])
-        for place, q in enumerate(rows(model, QUERY, task)):
-            np.testing.assert_allclose(ours[task, place], softmax(3.0 * np.append(q, 1) @ w), atol=1e-10)
+        for index, q in enumerate(rows(model, QUERY, task)):
+            np.testing.assert_allclose(actual[task, index], softmax(3.0 * np.append(q, 1) @ w), atol=1e-10)
 
 
 def near(distance: str, one: np.ndarray, other: np.ndarray) -> float:
@@ -90,12 +90,14 @@ def answer(attention: np.ndarray, targets: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("distance", ["cosine", "squared"])
 def test_matching_begins_as_plain_attention(distance: str, reads: int) -> None:
     model = Given()
-    ours = said(matching.build(Matching(distance=distance, processing_steps=reads, logit_scale=1.5), model), model)
+    actual = probabilities_of(
+        matching.build(Matching(distance=distance, processing_steps=reads, logit_scale=1.5), model), model
+    )
     for task in range(TASKS):
         e = rows(model, SUPPORT, task)
-        for place, q in enumerate(rows(model, QUERY, task)):
+        for index, q in enumerate(rows(model, QUERY, task)):
             attention = softmax(1.5 * np.array([near(distance, q, each) for each in e]))
-            np.testing.assert_allclose(ours[task, place], answer(attention, TARGETS[task]), atol=1e-12)
+            np.testing.assert_allclose(actual[task, index], answer(attention, TARGETS[task]), atol=1e-12)
 
 
 def cell(x: np.ndarray, state: tuple[np.ndarray, np.ndarray], weights: list[Tensor]) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +116,7 @@ def test_matching_reads_in_context_as_its_equations_say(distance: str) -> None:
     for part in (learner.to_support, learner.to_query):
         nn.init.normal_(part.weight)
     u, v = (part.weight.detach().numpy() for part in (learner.to_support, learner.to_query))
-    ours = said(learner.eval(), model.eval())
+    actual = probabilities_of(learner.eval(), model.eval())
     zero = (np.zeros(hidden), np.zeros(hidden))
     for task in range(TASKS):
         e = rows(model, SUPPORT, task)
@@ -123,26 +125,26 @@ def test_matching_reads_in_context_as_its_equations_say(distance: str) -> None:
             weights = [getattr(learner.over_support, f"{name}_l0{suffix}")
                        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]  # fmt: skip
             state, found = zero, {}
-            for place in order:
-                state = cell(e[place], state, weights)
-                found[place] = state[0]
-            sides.append(np.stack([found[place] for place in range(len(e))]))
+            for index in order:
+                state = cell(e[index], state, weights)
+                found[index] = state[0]
+            sides.append(np.stack([found[index] for index in range(len(e))]))
         g = e + np.hstack(sides) @ u.T
-        for place, q in enumerate(rows(model, QUERY, task)):
+        for index, q in enumerate(rows(model, QUERY, task)):
             f, state = q, zero
             for _ in range(reads):
                 attention = softmax(1.5 * np.array([near(distance, f, each) for each in g]))
                 state = cell(np.append(q, attention @ g), state, list(learner.over_query.parameters()))
                 f = q + v @ state[0]
             attention = softmax(1.5 * np.array([near(distance, f, each) for each in g]))
-            np.testing.assert_allclose(ours[task, place], answer(attention, TARGETS[task]), atol=1e-10)
+            np.testing.assert_allclose(actual[task, index], answer(attention, TARGETS[task]), atol=1e-10)
 
 
 def test_training_reads_the_support_in_an_order_draws_classes() -> None:
     model = Given()
     learner = matching.build(Matching(processing_steps=1), model)
     nn.init.normal_(learner.to_support.weight)
-    one, two = (said(learner, model.train()) for _ in range(2))
+    one, two = (probabilities_of(learner, model.train()) for _ in range(2))
     assert not np.allclose(one, two)
-    one, two = (said(learner, model.eval()) for _ in range(2))
+    one, two = (probabilities_of(learner, model.eval()) for _ in range(2))
     np.testing.assert_array_equal(one, two)

@@ -77,8 +77,8 @@ def test_gradients_equal_those_of_the_enumeration(labels: int, lengths: list[int
          for text, length in enumerate(lengths)]
     ).sum()  # fmt: skip
     torch.testing.assert_close(loss, plain, rtol=0, atol=1e-9)
-    for ours, theirs in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(plain, inputs), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+    for actual, reference in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(plain, inputs), strict=True):
+        torch.testing.assert_close(actual, reference, rtol=0, atol=1e-9)
 
 
 @given(st.data())

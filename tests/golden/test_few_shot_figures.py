@@ -37,15 +37,15 @@ def test_the_nearest_centroid_is_the_class_with_the_larger_cosine() -> None:
              "rate of exchange", "???"]  # fmt: skip
     features = text_features(texts)
     targets = np.array([0, 0, 1, 1])
-    said = support_probabilities(features[:4], targets, features[4:], labels=2)
+    result = support_probabilities(features[:4], targets, features[4:], labels=2)
     dense = features.toarray()
-    centres = np.stack([dense[:4][targets == label].sum(axis=0) for label in (0, 1)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    prototypes = np.stack([dense[:4][targets == label].sum(axis=0) for label in (0, 1)])
+    prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
     lengths = np.maximum(np.linalg.norm(dense[4:], axis=1, keepdims=True), 1e-9)
-    logits = 10 * (dense[4:] / lengths) @ centres.T
+    logits = 10 * (dense[4:] / lengths) @ prototypes.T
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(said["centroid"], expected, atol=1e-6)
-    assert said["centroid"].argmax(axis=1)[:2].tolist() == [0, 1]
+    np.testing.assert_allclose(result["centroid"], expected, atol=1e-6)
+    assert result["centroid"].argmax(axis=1)[:2].tolist() == [0, 1]
 
 
 def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
@@ -53,9 +53,9 @@ def test_a_fit_on_the_terms_of_the_support_is_that_on_all_terms() -> None:
 
     texts = [f"{word} {number}" for number in range(5) for word in ("good film", "bad film")]
     features, targets = text_features([*texts, "a good one", "one bad day"]), np.arange(10) % 2
-    said = support_probabilities(features[:10], targets, features[10:], labels=2)
+    result = support_probabilities(features[:10], targets, features[10:], labels=2)
     whole = LogisticRegression(C=10, max_iter=300).fit(features[:10], targets).predict_proba(features[10:])
-    np.testing.assert_allclose(said["support linear"], whole, atol=1e-3)
+    np.testing.assert_allclose(result["support linear"], whole, atol=1e-3)
 
 
 def test_a_prior_is_what_it_says() -> None:
@@ -68,7 +68,7 @@ def test_a_prior_is_what_it_says() -> None:
     assert np.exp(log_probabilities(other, known, "source")) == pytest.approx([0.5, 0.5])
 
 
-def test_a_prior_moves_the_probabilities_from_what_they_were_to_what_is_asked() -> None:
+def test_probabilities_are_moved_from_the_old_prior_to_the_new() -> None:
     one = Draw("books.t4", ("bad", "good"), np.arange(4), np.array([0, 0, 1, 1]), np.arange(2), np.arange(2))
     checkpoint = SimpleNamespace(progress={"shares": {"": {"bad": 0.5, "good": 0.5}, "t4": {"bad": 0.2, "good": 0.8}}})
     probabilities = {"uniform": np.array([[0.6, 0.4]]), "source": np.array([[0.6 * 0.2, 0.4 * 0.8]]) / (0.12 + 0.32)}
@@ -80,10 +80,10 @@ def test_a_prior_moves_the_probabilities_from_what_they_were_to_what_is_asked() 
 def test_a_class_that_the_support_lacks_has_no_chance() -> None:
     texts = ["good film", "a good one", "bad film", "so bad", "good", "bad"]
     features, targets = text_features(texts), np.array([0, 0, 2, 2])
-    said = support_probabilities(features[:4], targets, features[4:], labels=4)
-    assert said["support linear"].shape == said["centroid"].shape == (2, 4)
-    assert said["support linear"].argmax(axis=1).tolist() == [0, 2]
-    assert said["support linear"][:, [1, 3]].tolist() == [[0, 0], [0, 0]]
+    result = support_probabilities(features[:4], targets, features[4:], labels=4)
+    assert result["support linear"].shape == result["centroid"].shape == (2, 4)
+    assert result["support linear"].argmax(axis=1).tolist() == [0, 2]
+    assert result["support linear"][:, [1, 3]].tolist() == [[0, 0], [0, 0]]
 
 
 def test_texts_of_signs_alone_have_features() -> None:

@@ -44,8 +44,8 @@ def test_each_word_is_scored_from_those_before_it_by_an_lstm_and_a_softmax() -> 
     batch = batch_of([[2, 5, 6, 7, 2], [2, 9, 10]])
     hidden, _ = reference(model.embedding(batch.tokens))
     logits = model.maps[0](hidden) @ model.embedding.weight.T + model.softmax.bias
-    wanted = -F.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none") * batch.mask
-    torch.testing.assert_close(model(batch).logs[0], wanted)
+    expected = -F.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none") * batch.mask
+    torch.testing.assert_close(model(batch).logs[0], expected)
 
 
 @pytest.mark.parametrize("settings", [{}, {"softmax": "adaptive"}, {"bidirectional": True, "layers": 2}])
@@ -104,7 +104,7 @@ def test_contexts_are_the_hidden_states_of_both_directions_between_two_ends() ->
         assert not found[:, row, length:].any()
 
 
-def test_contexts_are_mixed_as_the_equation_says_and_the_language_model_stays_as_it_is() -> None:
+def test_contexts_are_mixed_as_in_the_equation_and_the_language_model_is_not_changed() -> None:
     model = model_of(bidirectional=True, layers=2)
     batch = Batch(torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]]), torch.tensor([4, 2]))
     layers = model.contexts(batch).detach()
@@ -144,7 +144,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Tensor], list[Tenso
     return seen
 
 
-def test_large_and_changing_states_cost_what_the_paper_says(read: list[tuple[list[Tensor], list[Tensor]]]) -> None:
+def test_ar_and_tar_are_those_of_the_paper(read: list[tuple[list[Tensor], list[Tensor]]]) -> None:
     batch = batch_of([[2, 5, 6, 7, 2], [2, 9, 10]])
     plain = model_of(bidirectional=True)
     costly = model_of(bidirectional=True, ar_weight=2.0, tar_weight=3.0)

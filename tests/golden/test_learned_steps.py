@@ -71,8 +71,8 @@ def sigmoid(value: float) -> float:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0, 1e-4, -1e-5, 1e-9, 4.6e-5, 1e30])
 def test_a_gradient_is_seen_by_size_and_sign(value: float) -> None:
-    ours = lstm_optimizer.gradient_features(torch.tensor(value, dtype=torch.float64))
-    np.testing.assert_allclose([part.item() for part in ours], seen(value), rtol=1e-12)
+    actual = lstm_optimizer.gradient_features(torch.tensor(value, dtype=torch.float64))
+    np.testing.assert_allclose([part.item() for part in actual], seen(value), rtol=1e-12)
 
 
 def test_a_gradient_of_zero_can_be_differentiated() -> None:
@@ -83,24 +83,24 @@ def test_a_gradient_of_zero_can_be_differentiated() -> None:
 
 def test_an_untrained_meta_lstm_is_gradient_descent() -> None:
     model = Least()
-    ours = path(meta_lstm.build(MetaLstm(steps=STEPS, lr=RATE), model), model)
+    actual = path(meta_lstm.build(MetaLstm(steps=STEPS, lr=RATE), model), model)
     for task in range(TASKS):
         at = start(model)
         for step in range(STEPS + 1):
-            np.testing.assert_allclose(ours[step, task], at, rtol=1e-5, atol=1e-7)  # gates begin in float32
+            np.testing.assert_allclose(actual[step, task], at, rtol=1e-5, atol=1e-7)  # gates begin in float32
             at = meta_lstm.KEPT * at - RATE * slope(task, at)[1]
 
 
 def test_an_untrained_lstm_optimiser_is_gradient_descent_with_momentum() -> None:
     model = Least()
-    ours = path(lstm_optimizer.build(LstmOptimizer(steps=STEPS, lr=RATE, momentum=0.7), model), model)
+    actual = path(lstm_optimizer.build(LstmOptimizer(steps=STEPS, lr=RATE, momentum=0.7), model), model)
     for task in range(TASKS):
         at = torch.from_numpy(start(model)).requires_grad_()
-        theirs = torch.optim.SGD([at], RATE, momentum=0.7)
+        reference = torch.optim.SGD([at], RATE, momentum=0.7)
         for step in range(STEPS + 1):
-            np.testing.assert_allclose(ours[step, task], at.detach().numpy(), rtol=1e-9)
+            np.testing.assert_allclose(actual[step, task], at.detach().numpy(), rtol=1e-9)
             at.grad = torch.from_numpy(slope(task, at.detach().numpy())[1])
-            theirs.step()
+            reference.step()
 
 
 @pytest.mark.parametrize("sees_weights", [False, True])
@@ -108,7 +108,7 @@ def test_the_lstm_optimiser_is_a_loop_over_coordinates(sees_weights: bool) -> No
     model = Least()
     config = LstmOptimizer(steps=STEPS, lr=RATE, hidden=5, sees_weights=sees_weights)
     learner = shaken(lstm_optimizer.build(config, model))
-    ours = path(learner, model)
+    actual = path(learner, model)
     cells = [nn.LSTMCell(3 if sees_weights else 2, 5).double(), nn.LSTMCell(5, 5).double()]
     for layer, cell in enumerate(cells):
         for name, value in cell.named_parameters():
@@ -119,19 +119,19 @@ def test_the_lstm_optimiser_is_a_loop_over_coordinates(sees_weights: bool) -> No
         moved = np.zeros(SIZE)
         for step in range(STEPS):
             gradient = slope(task, at)[1]
-            for place in range(SIZE):
-                below = torch.tensor([seen(gradient[place]) + [at[place]] * sees_weights], dtype=torch.float64)
+            for index in range(SIZE):
+                below = torch.tensor([seen(gradient[index]) + [at[index]] * sees_weights], dtype=torch.float64)
                 for layer, cell in enumerate(cells):
-                    states[place][layer] = cell(below, states[place][layer])
-                    below = states[place][layer][0]
+                    states[index][layer] = cell(below, states[index][layer])
+                    below = states[index][layer][0]
                 faster, longer = (learner.to_step.weight @ below[0]).tolist()
                 kept = sigmoid(learner.kept.item() + longer)
-                moved[place] = kept * moved[place] - math.exp(learner.rate.item() + faster) * gradient[place]
+                moved[index] = kept * moved[index] - math.exp(learner.rate.item() + faster) * gradient[index]
             at = at + moved
-            np.testing.assert_allclose(ours[step + 1, task], at, rtol=1e-9)
+            np.testing.assert_allclose(actual[step + 1, task], at, rtol=1e-9)
 
 
-def test_columns_read_some_at_a_time_are_torch_s_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_in_parts_are_torch_s_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lstm_optimizer, "COLUMNS", 4)
     torch.manual_seed(6)
     columns = lstm_optimizer.ColumnLSTM(3, 5, 2).double()
@@ -139,36 +139,38 @@ def test_columns_read_some_at_a_time_are_torch_s_lstm(monkeypatch: pytest.Monkey
     rows.load_state_dict(columns.state_dict())
     inputs, hidden, cell = (torch.randn(*shape, dtype=torch.float64) for shape in ((10, 3), (2, 10, 5), (2, 10, 5)))
     _, expected = rows(inputs[None], (hidden, cell))
-    ours = columns(inputs.T, (hidden.mT, cell.mT))
-    for mine, theirs in zip(ours, expected, strict=True):
-        torch.testing.assert_close(mine, theirs.mT)
+    actual = columns(inputs.T, (hidden.mT, cell.mT))
+    for value, reference in zip(actual, expected, strict=True):
+        torch.testing.assert_close(value, reference.mT)
     slopes = [torch.autograd.grad(sum(part.square().sum() for part in parts), list(module.parameters()))
-              for parts, module in ((ours, columns), (expected, rows))]  # fmt: skip
-    for mine, theirs in zip(*slopes, strict=True):
-        torch.testing.assert_close(mine, theirs)
+              for parts, module in ((actual, columns), (expected, rows))]  # fmt: skip
+    for value, reference in zip(*slopes, strict=True):
+        torch.testing.assert_close(value, reference)
 
 
 def test_the_meta_lstm_is_its_equations() -> None:
     model = Least()
     learner = shaken(meta_lstm.build(MetaLstm(steps=STEPS, lr=RATE), model))
-    ours = path(learner, model)
+    actual = path(learner, model)
     gates = [(gate.weight[0].detach().numpy(), gate.bias.item()) for gate in (learner.input_gate, learner.forget_gate)]
     for task in range(TASKS):
         cell = start(model)
         before = [[sigmoid(bias)] * SIZE for _, bias in gates]
         for step in range(STEPS):
-            lost, gradient = slope(task, cell)
+            loss_value, gradient = slope(task, cell)
             for gate, (weight, bias) in enumerate(gates):
                 before[gate] = [
-                    sigmoid(weight @ [*seen(gradient[place]), *seen(lost), cell[place], before[gate][place]] + bias)
-                    for place in range(SIZE)
+                    sigmoid(
+                        weight @ [*seen(gradient[index]), *seen(loss_value), cell[index], before[gate][index]] + bias
+                    )
+                    for index in range(SIZE)
                 ]
             cell = np.array(before[1]) * cell - np.array(before[0]) * gradient
-            np.testing.assert_allclose(ours[step + 1, task], cell, rtol=1e-9)
+            np.testing.assert_allclose(actual[step + 1, task], cell, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("truncate", "reaches"), [(2, False), (3, True)])
-def test_a_derivative_goes_back_as_far_as_it_is_told(truncate: int, reaches: bool) -> None:
+def test_the_meta_gradient_is_truncated_after_unroll_steps(truncate: int, reaches: bool) -> None:
     model = Least()
     config = LstmOptimizer(steps=3, lr=RATE, hidden=5, unroll=truncate, order="second")
     *_, last = shaken(lstm_optimizer.build(config, model)).trajectory(model, problems(), loss)
@@ -176,14 +178,14 @@ def test_a_derivative_goes_back_as_far_as_it_is_told(truncate: int, reaches: boo
     assert (gradient is not None) == reaches
 
 
-def test_what_is_seen_of_a_task_is_its_gradient_its_angle_and_its_curvature() -> None:
+def test_task_features_are_gradient_norm_cosine_and_curvature() -> None:
     """On a quadratic with Hessian H the gradient changes by HΔ: both curvatures lie among the eigenvalues."""
     torch.manual_seed(5)
     half = torch.randn(4, 4, dtype=torch.float64)
     hessian = half @ half.T
     before, moved = torch.randn(2, 3, 4, dtype=torch.float64).unbind()  # three tasks
     gradients = before + moved @ hessian
-    ours = lstm_optimizer.task_features(gradients, moved, before).numpy()
+    actual = lstm_optimizer.task_features(gradients, moved, before).numpy()
     low, *_, high = np.linalg.eigvalsh(hessian.numpy())
     for task in range(3):
         g, step = gradients[task].numpy(), moved[task].numpy()
@@ -192,10 +194,10 @@ def test_what_is_seen_of_a_task_is_its_gradient_its_angle_and_its_curvature() ->
         assert low <= along <= steepest <= high
         angle = g @ step / np.linalg.norm(g) / np.linalg.norm(step)
         expected = [math.log(np.linalg.norm(g)) / 10, angle, math.log(along) / 10, math.log(steepest) / 10]
-        np.testing.assert_allclose(ours[task], expected, rtol=1e-9)
+        np.testing.assert_allclose(actual[task], expected, rtol=1e-9)
 
 
-def test_before_the_first_step_a_task_is_seen_too_and_can_be_differentiated() -> None:
+def test_task_features_before_the_first_step_are_finite_and_differentiable() -> None:
     still = torch.zeros(2, 3, requires_grad=True)
     seen = lstm_optimizer.task_features(still, still, still)
     assert seen.isfinite().all()
@@ -203,21 +205,21 @@ def test_before_the_first_step_a_task_is_seen_too_and_can_be_differentiated() ->
     assert slope.isfinite().all()
 
 
-def test_how_far_it_has_come_is_seen_beside_the_task() -> None:
+def test_the_fraction_of_steps_done_is_a_feature() -> None:
     learner = shaken(lstm_optimizer.build(LstmOptimizer(steps=STEPS, hidden=4, sees_task=True), Least())).double()
-    told: list[torch.Tensor] = []
-    learner.over_steps.register_forward_pre_hook(lambda _, inputs: told.append(inputs[0].detach()))
+    calls: list[torch.Tensor] = []
+    learner.over_steps.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0].detach()))
     path(learner, Least())
-    assert [float(each[-1, 0]) for each in told] == [step / STEPS for step in range(STEPS)]
-    assert all(each.shape == (lstm_optimizer.OWN + lstm_optimizer.TASK, TASKS * SIZE) for each in told)
-    for each in told:  # all coordinates of a task see the same of it
+    assert [float(each[-1, 0]) for each in calls] == [step / STEPS for step in range(STEPS)]
+    assert all(each.shape == (lstm_optimizer.OWN + lstm_optimizer.TASK, TASKS * SIZE) for each in calls)
+    for each in calls:  # all coordinates of a task see the same of it
         whole = each[lstm_optimizer.OWN :].view(-1, TASKS, SIZE)
         torch.testing.assert_close(whole, whole[..., :1].expand_as(whole))
 
 
-def test_untrained_and_seeing_the_task_it_is_momentum_at_a_rate_over_the_largest_curvature() -> None:
+def test_untrained_with_task_features_it_is_momentum_at_a_rate_over_the_largest_curvature() -> None:
     config = LstmOptimizer(steps=STEPS, hidden=4, sees_task=True, lr=RATE, momentum=0.9)
-    ours = path(lstm_optimizer.build(config, Least()).double(), Least())
+    actual = path(lstm_optimizer.build(config, Least()).double(), Least())
     for task in range(TASKS):
         at, step, before, curvature = start(Least()), np.zeros(SIZE), np.zeros(SIZE), 0.0
         for number in range(STEPS):
@@ -228,4 +230,4 @@ def test_untrained_and_seeing_the_task_it_is_momentum_at_a_rate_over_the_largest
                 rate = lstm_optimizer.REACH / curvature
             step, before = 0.9 * step - rate * gradient, gradient
             at = at + step
-            np.testing.assert_allclose(ours[number + 1, task], at, rtol=1e-6)
+            np.testing.assert_allclose(actual[number + 1, task], at, rtol=1e-6)

@@ -60,9 +60,9 @@ def test_fine_tuning_equals_the_closed_form(steps: int, moves: str) -> None:
     model = Line(moved=moves == "all")
     learner = finetune.build(Finetune(steps=steps, lr=a, anchor=c, adapted_parameters=moves), model)
     reached = end(learner.trajectory(model, batch(SUPPORT), loss))
-    for s, ours in zip(SUPPORT, reached, strict=True):
+    for s, actual in zip(SUPPORT, reached, strict=True):
         least = (s + 2 * c * W) / (1 + 2 * c)
-        assert ours.item() == pytest.approx(least + (1 - a * (1 + 2 * c)) ** steps * (W - least), rel=1e-9)
+        assert actual.item() == pytest.approx(least + (1 - a * (1 + 2 * c)) ** steps * (W - least), rel=1e-9)
 
 
 @pytest.mark.parametrize("moves", ["head", "all"])
@@ -94,14 +94,14 @@ def test_the_gradient_of_a_learned_rate_equals_the_closed_form(order: str) -> No
         assert rate.grad.sum().item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_multi_step_loss_is_the_mean_it_says() -> None:
+def test_multi_step_loss_is_the_weighted_mean() -> None:
     model = Line(moved=True)
     share = 0.4
     learner = maml.build(Maml(steps=3, lr=RATE, adapted_parameters="all", multi_step_loss_weight=share), model)
-    ours = learner.meta_loss(model, episode(), loss)
-    for place, (s, q) in enumerate(zip(SUPPORT, QUERY, strict=True)):
+    actual = learner.meta_loss(model, episode(), loss)
+    for index, (s, q) in enumerate(zip(SUPPORT, QUERY, strict=True)):
         after = [(s + (1 - RATE) ** k * (W - s) - q) ** 2 / 2 for k in (1, 2, 3)]
-        assert ours[place].item() == pytest.approx(share * (after[0] + after[1]) / 2 + (1 - share) * after[2])
+        assert actual[index].item() == pytest.approx(share * (after[0] + after[1]) / 2 + (1 - share) * after[2])
 
 
 def test_the_gradient_of_reptile_is_the_way_to_where_the_steps_lead() -> None:

@@ -28,29 +28,29 @@ def test_equals_torch_over_packed_sequences_in_values_and_gradients(
     layers: int, bidirectional: bool, with_state: bool
 ) -> None:
     torch.manual_seed(0)
-    ours = LSTM(INPUTS, HIDDEN, layers=layers, bidirectional=bidirectional).double()
-    theirs = nn.LSTM(INPUTS, HIDDEN, layers, batch_first=True, bidirectional=bidirectional).double()
-    for parameter in ours.parameters():  # biases are zero at the start: a fault in their use would not show
+    actual = LSTM(INPUTS, HIDDEN, layers=layers, bidirectional=bidirectional).double()
+    reference = nn.LSTM(INPUTS, HIDDEN, layers, batch_first=True, bidirectional=bidirectional).double()
+    for parameter in actual.parameters():  # biases are zero at the start: a fault in their use would not show
         nn.init.normal_(parameter)
-    theirs.load_state_dict(ours.state_dict())  # same names, same gate order
+    reference.load_state_dict(actual.state_dict())  # same names, same gate order
     state = start(layers, 1 + bidirectional) if with_state else None
     x = sequences()
 
-    our_hidden, our_state = ours(x, LENGTHS, state, carry=True)
+    our_hidden, our_state = actual(x, LENGTHS, state, carry=True)
     packed = pack_padded_sequence(x, LENGTHS, batch_first=True, enforce_sorted=False)
-    their_packed, their_state = theirs(packed, state)
+    their_packed, their_state = reference(packed, state)
     their_hidden, _ = pad_packed_sequence(their_packed, batch_first=True, total_length=TIME)
 
     torch.testing.assert_close(our_hidden, their_hidden, **CLOSE)
     assert our_state is not None
-    for mine, yours in zip(our_state, their_state, strict=True):
-        torch.testing.assert_close(mine, yours, **CLOSE)
+    for value, yours in zip(our_state, their_state, strict=True):
+        torch.testing.assert_close(value, yours, **CLOSE)
 
     (our_hidden.pow(2).sum() + our_state[1].pow(3).sum()).backward()
     (their_hidden.pow(2).sum() + their_state[1].pow(3).sum()).backward()
-    for (name, mine), (other, yours) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+    for (name, value), (other, yours) in zip(actual.named_parameters(), reference.named_parameters(), strict=True):
         assert name == other
-        torch.testing.assert_close(mine.grad, yours.grad, **CLOSE, msg=name)
+        torch.testing.assert_close(value.grad, yours.grad, **CLOSE, msg=name)
 
 
 def test_equals_the_equations_written_out() -> None:

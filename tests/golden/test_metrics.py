@@ -27,29 +27,29 @@ def data(labels: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_equals_scikit_learn_also_when_weighted(labels: int, seed: int) -> None:
     probabilities, targets = data(labels, 200, seed)
     weights = np.vstack([np.ones(200), np.random.default_rng(seed).integers(1, 4, 200)])
-    ours = weighted(probabilities, targets, weights)
+    actual = weighted(probabilities, targets, weights)
     predicted = probabilities.argmax(axis=1)
     for row, weight in enumerate(weights):
         options = {"sample_weight": weight}
-        assert ours["accuracy"][row] == pytest.approx(reference.accuracy_score(targets, predicted, **options))
+        assert actual["accuracy"][row] == pytest.approx(reference.accuracy_score(targets, predicted, **options))
         expected = reference.balanced_accuracy_score(targets, predicted, **options)
-        assert ours["balanced_accuracy"][row] == pytest.approx(expected)
+        assert actual["balanced_accuracy"][row] == pytest.approx(expected)
         expected = reference.f1_score(targets, predicted, average="macro", **options)
-        assert ours["macro_f1"][row] == pytest.approx(expected)
+        assert actual["macro_f1"][row] == pytest.approx(expected)
         if labels == 2:
-            assert ours["auc"][row] == pytest.approx(reference.roc_auc_score(targets, probabilities[:, 1], **options))
-    assert ("auc" in ours) == (labels == 2)
+            assert actual["auc"][row] == pytest.approx(reference.roc_auc_score(targets, probabilities[:, 1], **options))
+    assert ("auc" in actual) == (labels == 2)
 
 
 def test_calibration_error_by_hand() -> None:
     # Four answers at 0.9, three of them right: |0.75 - 0.9|. Two at 0.6, both right: |1 - 0.6|. Weighted 4 : 2.
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 2)
     targets = np.array([0, 0, 0, 1, 0, 0])
-    ours = weighted(probabilities, targets, np.ones((1, 6)))["ece"][0]
-    assert ours == pytest.approx((4 * 0.15 + 2 * 0.4) / 6)
+    actual = weighted(probabilities, targets, np.ones((1, 6)))["ece"][0]
+    assert actual == pytest.approx((4 * 0.15 + 2 * 0.4) / 6)
 
 
-def test_the_interval_is_as_wide_as_theory_says() -> None:
+def test_the_interval_has_the_width_of_theory() -> None:
     random = np.random.default_rng(0)
     targets = np.zeros(2000, int)
     probabilities = np.where(random.random(2000) < 0.8, 0.9, 0.1)[:, None] * [1, -1] + [0, 1]
@@ -89,8 +89,8 @@ def test_probabilities_are_the_softmax_of_the_cooled_logits() -> None:
     # exp(ln 16 / 2) : exp(0) = 4 : 1
     logits = np.array([[np.log(16), 0.0]])
     np.testing.assert_allclose(classify.probabilities(logits, 2.0), [[0.8, 0.2]])
-    (said,) = classify.describe(logits, ["a", "b"], 2.0)
-    assert said == {"label": "a", "probability": 0.8, "probabilities": {"a": 0.8, "b": 0.2}}
+    (answer,) = classify.describe(logits, ["a", "b"], 2.0)
+    assert answer == {"label": "a", "probability": 0.8, "probabilities": {"a": 0.8, "b": 0.2}}
 
 
 def test_a_few_answers_all_right_do_not_make_the_model_certain() -> None:
@@ -123,7 +123,7 @@ def test_the_linear_baseline_equals_the_pipeline_of_scikit_learn() -> None:
     from sklearn.pipeline import make_pipeline
 
     texts = ["good film", "very good very good", "bad film", "so bad", "fine", "not fine at all"] * 3
-    asked = ["good", "bad idea film", "film idea film"]  # idea is unknown: no pair reaches across it
+    queries = ["good", "bad idea film", "film idea film"]  # idea is unknown: no pair reaches across it
     vocabulary = Vocabulary.build(texts, [], Tokens(min_count=1, size=100))
 
     def encoded(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -132,13 +132,13 @@ def test_the_linear_baseline_equals_the_pipeline_of_scikit_learn() -> None:
 
     for targets in (np.array([1, 1, 0, 0, 1, 0] * 3), np.array([1, 1, 0, 0, 2, 2] * 3)):
         fitted = classify.fit_baselines(*encoded(texts), targets, labels=len(set(targets.tolist())))
-        ours = classify.baseline_probabilities(fitted, *encoded(asked))
-        theirs = make_pipeline(
+        actual = classify.baseline_probabilities(fitted, *encoded(queries))
+        expected = make_pipeline(
             TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),
             LogisticRegression(C=10, max_iter=300),
         ).fit(texts, targets)
-        np.testing.assert_allclose(ours["linear"], theirs.predict_proba(asked), atol=1e-4)
-        np.testing.assert_allclose(ours["majority"][0], np.bincount(targets) / len(targets))
+        np.testing.assert_allclose(actual["linear"], expected.predict_proba(queries), atol=1e-4)
+        np.testing.assert_allclose(actual["majority"][0], np.bincount(targets) / len(targets))
 
 
 def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

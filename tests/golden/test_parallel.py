@@ -47,13 +47,13 @@ def leaves(given: list[Tensors]) -> list[Tensor]:
 def test_values_and_gradients_are_those_of_one_after_the_other() -> None:
     given = parts()
     together, apart = at_once(function, given), [function(*part) for part in given]
-    for mine, theirs in zip(together, apart, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
-    ours, theirs = (
+    for value, reference in zip(together, apart, strict=True):
+        torch.testing.assert_close(value, reference, rtol=0, atol=0)
+    actual, reference = (
         torch.autograd.grad(costs(results) + results[1][1].exp(), leaves(given)) for results in (together, apart)
     )
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, other)
+    for value, other in zip(actual, reference, strict=True):
+        torch.testing.assert_close(value, other)
 
 
 def test_second_derivatives_equal_the_finite_difference() -> None:
@@ -72,8 +72,8 @@ def test_a_graph_that_is_kept_can_be_gone_back_through_again() -> None:
     cost = costs(at_once(function, given))
     once = torch.autograd.grad(cost, leaves(given), retain_graph=True)
     twice = torch.autograd.grad(cost, leaves(given))
-    for mine, other in zip(once, twice, strict=True):
-        torch.testing.assert_close(mine, other, rtol=0, atol=0)
+    for value, other in zip(once, twice, strict=True):
+        torch.testing.assert_close(value, other, rtol=0, atol=0)
     with pytest.raises(RuntimeError, match="second time"):
         torch.autograd.grad(cost, leaves(given))
 
@@ -119,19 +119,19 @@ def test_nothing_is_recorded_where_no_gradient_is_wanted(mode: type[torch.no_gra
     given = parts()
     with mode():
         together, apart = at_once(function, given), [function(*part) for part in given]
-    for mine, theirs in zip(together, apart, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
-        assert not mine[0].requires_grad
+    for value, reference in zip(together, apart, strict=True):
+        torch.testing.assert_close(value, reference, rtol=0, atol=0)
+        assert not value[0].requires_grad
 
 
 def test_an_error_of_any_part_comes_out_and_the_threads_stay_as_they_were() -> None:
     def fails(x: Tensor) -> Tensors:
         raise ValueError(f"part {x.item():.0f}")
 
-    for place in (0, 1):
+    for index in (0, 1):
         some: list[Tensors] = [(torch.tensor(0.0),), (torch.tensor(1.0),)]
-        with pytest.raises(ValueError, match=f"part {place}"):
-            at_once(lambda x, place=place: fails(x) if x == place else (x,), some)
+        with pytest.raises(ValueError, match=f"part {index}"):
+            at_once(lambda x, index=index: fails(x) if x == index else (x,), some)
         assert torch.get_num_threads() == 2
 
 

@@ -49,59 +49,59 @@ def test_classifiers_read_reviews_of_their_part_alone_and_as_many_of_each_label(
         np.testing.assert_allclose(np.square(rows).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_gradient_descent_by_hand_is_gradient_descent() -> None:
+def test_gradient_descent_is_its_equation() -> None:
     problems = quadratics.draw(3, "test", 7)
-    ours = problems_of("learner.steps=20").hand_designed_losses("sgd", 0.005, problems)
-    assert ours.shape == (21, 3)
-    for place in range(3):
-        w, y = problems.tokens[place].double().numpy(), problems.targets[place].double().numpy()
+    actual = problems_of("learner.steps=20").hand_designed_losses("sgd", 0.005, problems)
+    assert actual.shape == (21, 3)
+    for index in range(3):
+        w, y = problems.tokens[index].double().numpy(), problems.targets[index].double().numpy()
         at = np.zeros(quadratics.SIZES[0])
         for step in range(21):
-            assert ours[step, place] == pytest.approx(np.square(w @ at - y).sum(), rel=1e-4)
+            assert actual[step, index] == pytest.approx(np.square(w @ at - y).sum(), rel=1e-4)
             at -= 0.005 * 2 * w.T @ (w @ at - y)
 
 
 @pytest.mark.parametrize("name", HAND_DESIGNED)
-def test_one_optimiser_by_hand_for_all_problems_is_one_for_each(name: str) -> None:
+def test_one_optimiser_for_all_problems_is_one_for_each(name: str) -> None:
     """Of a network too, whose weights have several shapes."""
     sets = ["data.name=classifiers", "learner.steps=5", "threads=1"]
     race = Problems(recipes.load("quadratics-lstm-optimizer", overrides=sets))
     drawn = classifiers.draw(2, "test", 0)
-    ours = race.hand_designed_losses(name, 0.01, drawn)
-    for place in range(2):
-        its = copy.deepcopy(race.net)
-        optimizer = HAND_DESIGNED[name](list(its.parameters()), 0.01)
+    actual = race.hand_designed_losses(name, 0.01, drawn)
+    for index in range(2):
+        net = copy.deepcopy(race.net)
+        optimizer = HAND_DESIGNED[name](list(net.parameters()), 0.01)
         for step in range(6):
             optimizer.zero_grad()
-            reached = torch.nn.functional.cross_entropy(its(one(drawn, place)).logits, drawn.targets[place])
-            assert ours[step, place] == pytest.approx(reached.item(), rel=1e-4)
+            reached = torch.nn.functional.cross_entropy(net(one(drawn, index)).logits, drawn.targets[index])
+            assert actual[step, index] == pytest.approx(reached.item(), rel=1e-4)
             reached.backward()
             optimizer.step()
 
 
-def one(drawn: Batch, place: int) -> Batch:
-    return Batch(drawn.tokens[place], drawn.lengths[place], drawn.targets[place])
+def one(drawn: Batch, index: int) -> Batch:
+    return Batch(drawn.tokens[index], drawn.lengths[index], drawn.targets[index])
 
 
 def test_an_untrained_optimiser_is_momentum() -> None:
     race = problems_of("learner.lr=0.005", "learner.momentum=0.9", "learner.sees_task=false")
     problems = quadratics.draw(20, "test", 7)
-    ours, theirs = race.learned_losses(problems), race.hand_designed_losses("momentum", 0.005, problems)
-    np.testing.assert_allclose(ours[:20], theirs[:20], rtol=1e-3)
+    actual, reference = race.learned_losses(problems), race.hand_designed_losses("momentum", 0.005, problems)
+    np.testing.assert_allclose(actual[:20], reference[:20], rtol=1e-3)
 
 
-def test_a_loss_that_is_none_or_beyond_all_bounds_can_be_compared() -> None:
+def test_losses_are_clamped_to_finite_bounds() -> None:
     assert _bounded(torch.tensor([0.0, 1.0, float("inf"), float("nan")])).tolist() == [LEAST, 1, WORST, WORST]
 
 
-def test_a_gradient_that_is_not_a_number_moves_nothing() -> None:
+def test_a_gradient_that_is_not_finite_is_ignored() -> None:
     value = next(problems_of(*SMALL).learner.parameters())
     (value * float("nan")).sum().backward()
     assert not value.grad.any()
 
 
 @pytest.mark.parametrize(("scores", "kept"), [((0.0, -1.0, -2.0), 0), ((0.0, 2.0, 1.0), 1), ((0.0, 1.0, 2.0), 2)])
-def test_a_learner_is_left_as_it_was_at_its_best_and_that_may_be_the_beginning(
+def test_the_learner_ends_at_its_best_state_which_may_be_the_first(
     scores: tuple[float, ...], kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     race = problems_of(*SMALL)
@@ -116,7 +116,7 @@ def test_a_learner_is_left_as_it_was_at_its_best_and_that_may_be_the_beginning(
     assert len(seen) == 3
     now = race.learner.state_dict()
     same = [all(torch.equal(state[name], now[name]) for name in now) for state in seen]
-    assert same == [place == kept for place in range(3)]
+    assert same == [index == kept for index in range(3)]
 
 
 def test_the_best_rate_is_the_best_of_the_grid() -> None:
@@ -144,12 +144,12 @@ def test_a_race_is_run_and_written(
     assert json.loads(capsys.readouterr().out)["steps"] == 4
     assert not (tmp_path / "race").exists()
     assert run(*arguments, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert set(said["medians"]) == {"learned", *HAND_DESIGNED}
-    assert all(len(curve) == 13 for curve in said["curves"].values())
-    for factor in said["factors"].values():
+    result = json.loads(capsys.readouterr().out)
+    assert set(result["medians"]) == {"learned", *HAND_DESIGNED}
+    assert all(len(curve) == 13 for curve in result["curves"].values())
+    for factor in result["factors"].values():
         assert 0 < factor["low"] <= factor["value"] <= factor["high"]
-    assert json.loads((tmp_path / "race" / "race.json").read_text())["medians"] == said["medians"]
+    assert json.loads((tmp_path / "race" / "race.json").read_text())["medians"] == result["medians"]
     assert {name.split("/")[0] for name in torch.load(tmp_path / "race" / run_folder.OPTIMIZER)["tensors"]} == {
         "learner"
     }
@@ -198,7 +198,7 @@ def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "told"),
+    ("sets", "message"),
     [
         (["episodes=none"], "not one meta-batch"),
         (["episodes.batch=9"], "not one meta-batch"),
@@ -214,18 +214,18 @@ def test_an_interrupted_race_keeps_what_was_learned(tmp_path: Path) -> None:
         (["episodes.shots=9"], "--set episodes.shots=5"),
     ],
 )
-def test_what_a_race_cannot_do_is_told(sets: list[str], told: str) -> None:
+def test_what_the_benchmark_cannot_do_is_reported(sets: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         problems_of(*SMALL, *sets)
-    assert told in f"{caught.value.what} {caught.value.fix}"
+    assert message in f"{caught.value.what} {caught.value.fix}"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("ridge", "no steps"), ("reptile", "nothing to learn"), ("finetune", "nothing to learn")]
+    ("name", "message"), [("ridge", "no steps"), ("reptile", "nothing to learn"), ("finetune", "nothing to learn")]
 )
-def test_a_learner_that_learns_nothing_of_problems_is_told(name: str, told: str, tmp_path: Path) -> None:
+def test_a_learner_without_parameters_is_refused(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "race.yaml").write_text(f"{{data: {{name: quadratics}}, episodes: {{}}, learner: {{name: {name}}}}}")
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         Problems(recipes.load(str(tmp_path / "race.yaml")))
 
 

@@ -30,13 +30,13 @@ def test_equals_the_equations_written_out() -> None:
     inputs, weight, hidden, cell = arguments()
     states, cells = recurrence(reordered(inputs.mT).mT, reordered(weight), hidden, cell)
     still = torch.zeros(4 * HIDDEN, dtype=torch.float64)
-    for place in range(STACK):
-        state = (hidden[place], cell[place])
+    for index in range(STACK):
+        state = (hidden[index], cell[index])
         for time in range(TIME):
             eye = torch.eye(4 * HIDDEN, dtype=torch.float64)
-            state = step(inputs[place, time], state, [eye, weight[place], still, still])
-            torch.testing.assert_close(states[place, time], state[0], **CLOSE)
-            torch.testing.assert_close(cells[place, time], state[1], **CLOSE)
+            state = step(inputs[index, time], state, [eye, weight[index], still, still])
+            torch.testing.assert_close(states[index, time], state[0], **CLOSE)
+            torch.testing.assert_close(cells[index, time], state[1], **CLOSE)
 
 
 def test_first_and_second_derivatives_equal_finite_differences() -> None:
@@ -68,8 +68,8 @@ def test_under_vmap_it_equals_the_fused_kernel_task_by_task(layers: int, bidirec
         read({name: value[task] for name, value in weights.items()}, inputs[task], lengths[task], start[:, task])
         for task in range(tasks)
     ]
-    for ours, theirs in zip(together, map(torch.stack, zip(*alone, strict=True)), strict=True):
-        torch.testing.assert_close(ours, theirs, **CLOSE)
+    for actual, reference in zip(together, map(torch.stack, zip(*alone, strict=True)), strict=True):
+        torch.testing.assert_close(actual, reference, **CLOSE)
 
     def derivatives(hidden: Tensor, cell: Tensor) -> list[Tensor]:
         values = list(weights.values())
@@ -77,9 +77,9 @@ def test_under_vmap_it_equals_the_fused_kernel_task_by_task(layers: int, bidirec
         second = torch.autograd.grad(torch.stack([part.sin().sum() for part in first]).sum(), values)
         return [*first, *second]
 
-    theirs = derivatives(torch.stack([one[0] for one in alone]), torch.stack([one[2] for one in alone]))
-    for ours, other in zip(derivatives(together[0], together[2]), theirs, strict=True):
-        torch.testing.assert_close(ours, other, **CLOSE)
+    reference = derivatives(torch.stack([one[0] for one in alone]), torch.stack([one[2] for one in alone]))
+    for actual, other in zip(derivatives(together[0], together[2]), reference, strict=True):
+        torch.testing.assert_close(actual, other, **CLOSE)
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "max-mean", "attention"])

@@ -29,7 +29,7 @@ def stream(texts: list[str]) -> Store:
 
 def test_texts_stand_end_to_end_with_a_mark_between() -> None:
     store = stream(["b a", "a", "?? a b"])
-    a, b, query = (int(store.ids[place]) for place in (2, 1, 6))
+    a, b, query = (int(store.ids[index]) for index in (2, 1, 6))
     assert store.ids.tolist() == [END, b, a, END, a, END, query, query, a, b]
     assert store.known_targets.tolist() == [b, a, END, a, END, query, query, a, b, END]
     assert store.lengths.tolist() == [3, 2, 5]
@@ -53,7 +53,7 @@ def test_every_word_is_read_once_and_columns_go_on(total: int, columns: int, win
             assert not batch.tokens[row, length:].any()
     flat = [word for row in read for word in row]
     assert sorted(flat) == list(range(total))
-    assert flat == [(offset + place) % total for place in range(total)]
+    assert flat == [(offset + index) % total for index in range(total)]
 
 
 def test_training_reads_on_from_window_to_window() -> None:
@@ -72,8 +72,8 @@ def test_training_reads_on_from_window_to_window() -> None:
         found = [work.loss(item)[0] for item in items]
         cut = bptt.drawn(store, batch_tokens=6, window=3, seed=(config.seed, epoch))
         whole = bptt.windows(store, columns=2, window=100, offset=cut.offset).batch(0)
-        wanted = -parts.model(whole).logs.sum()
-        torch.testing.assert_close(sum(mean.value * mean.count for mean in found), wanted)
+        expected = -parts.model(whole).logs.sum()
+        torch.testing.assert_close(sum(mean.value * mean.count for mean in found), expected)
         assert sum(int(mean.count) for mean in found) == work.tokens(epoch) == len(store.ids)
 
 
@@ -85,8 +85,8 @@ def test_perplexity_is_of_all_words_and_their_ends() -> None:
     assert model_language.summary(both, both)["loss"] == pytest.approx(9 / 6)
     alone = model_language.measure(both[:1], both[:1])["perplexity"]
     assert alone.low == alone.high == alone.value == pytest.approx(math.exp(3.5 / 2))
-    said = model_language.describe(both, (), 1.0)
-    assert said[1] == {"perplexity": round(math.exp(5.5 / 4), 4), "words": 4}
+    result = model_language.describe(both, (), 1.0)
+    assert result[1] == {"perplexity": round(math.exp(5.5 / 4), 4), "words": 4}
 
 
 def test_pairs_are_scored_as_kneser_and_ney_would() -> None:
@@ -99,14 +99,14 @@ def test_pairs_are_scored_as_kneser_and_ney_would() -> None:
     discount = min(max(once / (once + 2 * twice), 0.1), 0.9)
     words = Counter(store.known_targets.tolist())
     total = sum(words.values()) + size
-    for place, (first, second) in enumerate(zip(store.ids.tolist(), store.known_targets.tolist(), strict=True)):
+    for index, (first, second) in enumerate(zip(store.ids.tolist(), store.known_targets.tolist(), strict=True)):
         singly = (words[second] + 1) / total
         lower = 0.99 * sum(pair[1] == second for pair in pairs) / len(pairs) + 0.01 * singly
         after = {pair: count for pair, count in pairs.items() if pair[0] == first}
         share = max(pairs[first, second] - discount, 0) / sum(after.values())
         probability = share + discount * len(after) / sum(after.values()) * lower
-        assert found["bigram"][place] == pytest.approx(math.log(probability))
-        assert found["unigram"][place] == pytest.approx(math.log(singly))
+        assert found["bigram"][index] == pytest.approx(math.log(probability))
+        assert found["unigram"][index] == pytest.approx(math.log(singly))
 
 
 def test_the_probabilities_of_all_words_sum_to_one() -> None:

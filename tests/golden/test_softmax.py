@@ -18,7 +18,7 @@ def test_a_drawn_softmax_tends_to_the_full_one() -> None:
     likely = (features @ vectors.T + full.bias).argmax(dim=2)  # what is both drawn and the target counts once
     targets = torch.where(torch.arange(rows) < rows // 2, likely, targets)
     exact = full(features, targets, vectors)
-    (wanted,) = torch.autograd.grad(exact.sum(), features)
+    (expected,) = torch.autograd.grad(exact.sum(), features)
     drawn = TiedSoftmax(10_000, 5000)
     drawn.words = words  # more draws than words: a test alone asks for that
     drawn.bias = full.bias
@@ -28,10 +28,10 @@ def test_a_drawn_softmax_tends_to_the_full_one() -> None:
         values.append(found.detach())
         gradients.append(torch.autograd.grad(found.sum(), features)[0])
     torch.testing.assert_close(torch.stack(values).mean(0), exact.detach(), atol=0.02, rtol=0.02)
-    torch.testing.assert_close(torch.stack(gradients).mean(0), wanted, atol=0.02, rtol=0.05)
+    torch.testing.assert_close(torch.stack(gradients).mean(0), expected, atol=0.02, rtol=0.05)
 
 
-def test_drawn_words_are_as_frequent_as_their_correction_expects() -> None:
+def test_sampled_words_have_their_expected_counts() -> None:
     softmax = TiedSoftmax(20, 10)
     expected = softmax._log_expected_counts(torch.arange(20)).exp() / 10
     assert float(expected.sum()) == pytest.approx(1, abs=1e-6)
@@ -46,9 +46,9 @@ def test_out_of_training_all_words_are_scored_whatever_the_softmax() -> None:
     targets = torch.randint(0, 60, (2, 1050))
     drawn = TiedSoftmax(60, 7).eval()
     with torch.no_grad():
-        wanted = (features @ vectors.T).log_softmax(dim=2).gather(2, targets[:, :, None])[:, :, 0]
-        torch.testing.assert_close(drawn(features, targets, vectors), wanted)
-        torch.testing.assert_close(drawn.all(features[0], vectors).gather(1, targets[0, :, None])[:, 0], wanted[0])
+        expected = (features @ vectors.T).log_softmax(dim=2).gather(2, targets[:, :, None])[:, :, 0]
+        torch.testing.assert_close(drawn(features, targets, vectors), expected)
+        torch.testing.assert_close(drawn.all(features[0], vectors).gather(1, targets[0, :, None])[:, 0], expected[0])
     adaptive, few = AdaptiveSoftmax(60, 5), features[:, :3]
     probabilities = adaptive.groups.log_prob(few.flatten(0, 1)).exp().view(2, 3, 60)
     torch.testing.assert_close(probabilities.sum(dim=2), torch.ones(2, 3))

@@ -38,8 +38,8 @@ def tagger(**model: object) -> tuple[assemble.Parts, object]:
 def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("saw 1 2\nlima 3 4\nturin 5 6\noslo 7 8\n")
     parts, store = tagger(vectors=str(tmp_path / "v.txt"), frozen_vectors=3)
-    told = assemble.place_vectors(parts, store.ids)
-    assert "and 1 words that training does not have" in told  # of the file's first three, two are known already
+    message = assemble.place_vectors(parts, store.ids)
+    assert "and 1 words that training does not have" in message  # of the file's first three, two are known already
     assert parts.vocabulary.words[-1] == "lima"
     ids = torch.tensor([parts.vocabulary.ids_of(["saw", "lima", "Turin", "oslo"])])
     found = parts.model._vectors(ids)[0]
@@ -101,8 +101,8 @@ def test_the_convolution_equals_conv1d_and_a_maximum_over_the_characters() -> No
         weights = (model.letters.weight, model.convolution.weight, bias)
         gradients = (torch.autograd.grad(found.square().sum(), weights, retain_graph=True)
                      for found in (model._convolve(characters)[form], expected))  # fmt: skip
-        for ours, plain in zip(*gradients, strict=True):
-            torch.testing.assert_close(ours, plain)
+        for actual, plain in zip(*gradients, strict=True):
+            torch.testing.assert_close(actual, plain)
 
 
 def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
@@ -138,9 +138,9 @@ def test_a_text_among_many_has_its_own_entities() -> None:
         optimizer.zero_grad()
         parts.task.loss(parts.model(batch), batch).value.backward()
         optimizer.step()
-    asked = Predictions(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())))
+    predictions = Predictions(Checkpoint(parts.config, parts.vocabulary, grouped("model", parts.model.state_dict())))
     texts = ["Nothing happened", "Ada saw Turin\n\nAda saw Turin", " \n", "Ada saw Turin"]
-    answers = [prediction.answer["entities"] for prediction in asked.of([[Question(1, text) for text in texts]])]
+    answers = [prediction.answer["entities"] for prediction in predictions.of([[Question(1, text) for text in texts]])]
     assert [[entity["text"] for entity in one] for one in answers] == [
         [], ["Ada", "Turin", "Ada", "Turin"], [], ["Ada", "Turin"]
     ]  # fmt: skip

@@ -53,26 +53,26 @@ def test_an_entitys_chance_is_that_of_all_paths_in_which_it_stands(seed: int) ->
     for text, one in enumerate(tag.outputs(found)):
         probabilities = probabilities_of(found, text)
         assert probabilities[tuple(one.tags.tolist())] == pytest.approx(max(probabilities.values()))
-        for place, (begin, end, kind) in enumerate(one.entities.tolist()):
+        for index, (begin, end, kind) in enumerate(one.entities.tolist()):
             standing = sum(
                 probability
                 for path, probability in probabilities.items()
                 if [begin, end, kind] in tags.spans(np.array(path), np.array([len(path)])).tolist()
                 and probability > 1e-300
             )
-            assert one.probabilities[place] == pytest.approx(standing, rel=1e-6)
+            assert one.probabilities[index] == pytest.approx(standing, rel=1e-6)
 
 
-def said(*probabilities: float) -> np.ndarray:
+def tagged_with(*probabilities: float) -> np.ndarray:
     """Texts of one word, each called S-LOC with that probability."""
     texts = np.empty(len(probabilities), object)
-    for place, probability in enumerate(probabilities):
-        texts[place] = tag.Tagged(np.array([4]), np.zeros((1, 9)), np.array([[0, 1, 0]]), np.array([probability]))
+    for index, probability in enumerate(probabilities):
+        texts[index] = tag.Tagged(np.array([4]), np.zeros((1, 9)), np.array([[0, 1, 0]]), np.array([probability]))
     return texts
 
 
 def test_calibration_brings_probabilities_to_how_often_they_are_right() -> None:
-    tagged, targets = said(*[0.99] * 1000), np.array([4] * 700 + [0] * 300)
+    tagged, targets = tagged_with(*[0.99] * 1000), np.array([4] * 700 + [0] * 300)
     temperature = tag.calibrate(tagged, targets)
     assert tag.probabilities(tagged, temperature)[0].probabilities == pytest.approx([0.7], abs=0.005)
     before, after = (tag.summary(tagged, targets, value)["ece"] for value in (1.0, temperature))
@@ -92,8 +92,8 @@ def test_the_figures_of_training_by_hand() -> None:
         for step, true in enumerate(path):
             surprise -= np.log(sum(probability for other, probability in probabilities.items() if other[step] == true))
     assert summary["loss"] == pytest.approx(surprise / 5, rel=1e-5)
-    right, said, true = tag.compared(tag._tags(tagged), TARGETS, np.array([3, 2])).counts.sum(axis=(0, 1))
-    assert summary["score"] == summary["f1"] == pytest.approx(2 * right / (said + true))
+    right, predicted, true = tag.compared(tag._tags(tagged), TARGETS, np.array([3, 2])).counts.sum(axis=(0, 1))
+    assert summary["score"] == summary["f1"] == pytest.approx(2 * right / (predicted + true))
 
 
 def test_baselines_by_hand() -> None:

@@ -90,7 +90,7 @@ def test_texts_end_to_end_are_read_each_by_itself(many: list[tuple[int, list[Ent
 
 
 @pytest.mark.parametrize("tag", ["", "B", "B-", "X-PER", "PER", "-PER", "o"])
-def test_what_is_no_tag_is_told(tag: str) -> None:
+def test_an_invalid_tag_is_reported(tag: str) -> None:
     with pytest.raises(ValueError, match="is not a tag"):
         tags.iobes(["O", tag])
 

@@ -23,7 +23,7 @@ def test_every_version_has_its_checkpoint() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SAID))
-def test_an_old_checkpoint_says_what_it_said(
+def test_an_old_checkpoint_predicts_as_before(
     name: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = SAID[name]

@@ -63,17 +63,17 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
             torch.testing.assert_close(model[name][: len(value)], value)
     new = model["embedding.weight"][len(known) :]  # the LSTM reads them as it did before
     torch.testing.assert_close(new, model["embedding.weight"][UNKNOWN].expand(len(new), -1))
-    begun = initial_bag(len(words), BAG)
+    started = initial_bag(len(words), BAG)
     alike = torch.from_numpy(likeness(words, BAG))
-    wanted = (1 - SIMILARITY) ** 0.5 * begun["projection"].float() + SIMILARITY**0.5 * alike
-    torch.testing.assert_close(model["projection"], wanted.half())
-    torch.testing.assert_close(model["salience"], begun["salience"])
+    expected = (1 - SIMILARITY) ** 0.5 * started["projection"].float() + SIMILARITY**0.5 * alike
+    torch.testing.assert_close(model["projection"], expected.half())
+    torch.testing.assert_close(model["salience"], started["salience"])
     again = with_new_labels(others, ["rain", "snow"], [Example("knäckebrot", "rain")])
     assert again.tensors["model/head.weight"].shape == (2, features + BAG)
     assert again.vocabulary.words == words
 
 
-def test_a_learner_is_chosen_for_new_labels_where_none_was_asked_for(trained: Path) -> None:
+def test_a_learner_is_chosen_for_new_labels_unless_one_was_named(trained: Path) -> None:
     origin = checkpoints.load(trained)
     assert with_new_labels(origin, ["calm", "joy"], []).config.learner == origin.config.learner
     assert with_new_labels(origin, ["calm", "joy"], [], free=True).config.learner.name == "ridge"
@@ -113,7 +113,7 @@ def test_the_number_of_steps_is_that_of_leaving_out_one_of_each_class_in_turn(se
     support = batching.collate(store, np.arange(len(texts)))
     losses = torch.zeros(13)
     for out in ([0, 1], [2, 3], [4, 5]):  # y has three texts: as many turns
-        rest = as_tasks(support, [[place for place in range(len(texts)) if place not in out]])
+        rest = as_tasks(support, [[index for index in range(len(texts)) if index not in out]])
         left = batching.collate(store, np.array(out))
         for step, weights in enumerate(parts.learner.trajectory(parts.model, rest, parts.task.loss)):
             own = {name: value[0] for name, value in weights.items()}

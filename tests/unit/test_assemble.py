@@ -29,17 +29,17 @@ def test_vectors_fill_the_first_dimensions_of_the_words_they_cover(small_config:
     words = parts.vocabulary.words
     ids = np.array([words.index(word) for word in ("film", "film", "the", "oddword")])
     before = parts.model.embedding.weight.detach().clone()
-    told = assemble.place_vectors(parts, ids)
+    message = assemble.place_vectors(parts, ids)
     after = parts.model.embedding.weight.detach()
     assert after[words.index("film")][:2].tolist() == [1, 2]
     assert after[words.index("the")][:2].tolist() == [3, 4]
     assert not after[0].any()
     ratio = after[words.index("oddword")] / before[words.index("oddword")]
     torch.testing.assert_close(ratio, ratio[:1].expand(3))  # random as before, scaled to the others
-    assert "75.0% of the tokens" in told
+    assert "75.0% of the tokens" in message
 
 
-def test_an_array_without_its_words_is_told(tmp_path: Path) -> None:
+def test_an_array_without_its_words_is_reported(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.zeros((2, 3), np.float32))
     with pytest.raises(DataError, match="the words of the vectors are missing"):
         vectors.words_of(str(tmp_path / "v.npy"), 5)
@@ -49,13 +49,13 @@ def test_vectors_of_a_checkpoint_are_those_of_its_words(small_config: RunConfig,
     origin = checkpoints.load(trained)
     parts = parts_with(small_config, str(trained), 8)
     assemble.place_vectors(parts, np.array([2]))
-    theirs = origin.group("model")["embedding.weight"][origin.vocabulary.words.index("film")]
-    assert torch.equal(parts.model.embedding.weight[parts.vocabulary.words.index("film")].detach(), theirs)
+    reference = origin.group("model")["embedding.weight"][origin.vocabulary.words.index("film")]
+    assert torch.equal(parts.model.embedding.weight[parts.vocabulary.words.index("film")].detach(), reference)
 
 
 def test_the_shipped_vectors_need_no_file(small_config: RunConfig) -> None:
-    told = assemble.place_vectors(parts_with(small_config, "shipped", 50), np.array([2]))
-    assert told.startswith("vectors (shipped)")
+    message = assemble.place_vectors(parts_with(small_config, "shipped", 50), np.array([2]))
+    assert message.startswith("vectors (shipped)")
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1)])

@@ -23,13 +23,13 @@ ONE_CYCLE = Train(epochs=1, lr=1.0, warmup=0.25)
 def job(scores: list[float], factor: float = 1.0) -> Job[int]:
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
-    wanted = iter(scores)
+    expected = iter(scores)
 
     def loss_of(item: int) -> tuple[Mean, int]:
         return Mean((model.weight * item * factor).square().sum(), item), item
 
     def evaluate() -> dict[str, float]:
-        return {"score": next(wanted), "loss": 0.0}
+        return {"score": next(expected), "loss": 0.0}
 
     return Job(model, optimizer_for(model, Train(lr=0.1)), lambda _: [1, 2, 3], loss_of, evaluate)
 
@@ -68,8 +68,8 @@ def test_gradients_of_some_batches_make_one_step() -> None:
     events = list(fit(summed, config, Position()))
     assert [event.tokens for event in events if isinstance(event, Stepped)] == [3, 3]
     after = 1 - 0.01 * 5
-    told = [event.loss for event in events if isinstance(event, Stepped)]
-    assert told == pytest.approx([(1 + 4) / 2, 9 * after**2])
+    losses = [event.loss for event in events if isinstance(event, Stepped)]
+    assert losses == pytest.approx([(1 + 4) / 2, 9 * after**2])
     assert next(one.model.parameters()).item() == pytest.approx(after - 0.01 * 18 * after)
 
 
@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_from_its_position_ends_where_it_would_have(optimizer
     assert torch.equal(straight.model.weight, cut.model.weight)
 
 
-def test_a_loss_that_is_no_number_says_what_to_do() -> None:
+def test_a_loss_that_is_not_a_number_proposes_a_fix() -> None:
     with pytest.raises(ConfigError, match="the loss is inf") as caught:
         list(fit(job([0.1], factor=1e30), Train(epochs=1, lr=0.4), Position()))
     assert "--set train.lr=0.1" in caught.value.fix

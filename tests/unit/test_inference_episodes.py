@@ -39,13 +39,13 @@ def test_the_logits_are_those_of_each_text_at_its_tasks_weights(moves: str, monk
     pools = episodes.pools(EXAMPLES)
     shapes = [Episodes(shots=2, queries=queries) for queries in (3, 3, 5, 3)]  # of two shapes, not in their order
     drawn = [next(episodes.draws(pools, shape, count=1, seed=(number,))) for number, shape in enumerate(shapes)]
-    ours = course.outputs(parts, store, drawn, 2, "scoring")
-    assert [len(each) for each in ours] == [6, 6, 10, 6]
+    actual = course.outputs(parts, store, drawn, 2, "scoring")
+    assert [len(each) for each in actual] == [6, 6, 10, 6]
     parts.model.eval()
-    for one, said in zip(drawn, ours, strict=True):
+    for one, logits_of_query in zip(drawn, actual, strict=True):
         episode = episodes.collate(store, [one])
         *_, weights = parts.learner.trajectory(parts.model, episode.support, parts.task.loss)
         own = {name: value[0].detach() for name, value in weights.items()}
-        for place, logits in zip(one.query, said, strict=True):
-            alone = functional_call(parts.model, own, (batching.collate(store, np.array([place])),)).logits[0]
+        for index, logits in zip(one.query, logits_of_query, strict=True):
+            alone = functional_call(parts.model, own, (batching.collate(store, np.array([index])),)).logits[0]
             np.testing.assert_allclose(logits, alone.detach().numpy(), atol=1e-5)

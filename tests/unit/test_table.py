@@ -3,7 +3,7 @@
 import pytest
 
 from lstmcli import recipes, registry
-from tests.bench.table import BESIDE, GOES_ON, LEARNERS, PARTS, learner_sets, markdown, summary
+from tests.bench.table import BASELINES, GOES_ON, LEARNERS, PARTS, learner_sets, markdown, summary
 
 
 @pytest.mark.parametrize("data", PARTS)
@@ -28,7 +28,7 @@ def figures(*values: float) -> list[dict[str, float]]:
 
 
 def test_figures_are_means_over_seeds_of_each_task_and_gains_are_paired() -> None:
-    centroid = BESIDE["centroid"]
+    centroid = BASELINES["centroid"]
     found = {
         "0": {"ours": figures(0.5, 0.7), centroid: figures(0.4, 0.6)},
         "1": {"ours": figures(0.7, 0.9), centroid: figures(0.4, 0.6)},
