@@ -101,7 +101,7 @@ def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
 
 
 def with_frozen_words(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
-    """The vocabulary with the first words of the pretrained vectors too, as many as the recipe says."""
+    """Add the first words of the pretrained vectors to the vocabulary, as many as ``model.frozen_vectors``."""
     source, count = config.model.vectors, getattr(config.model, "frozen_vectors", 0)
     if source is None or count == 0:
         return vocabulary

@@ -181,7 +181,7 @@ def _baselines(
 
 
 def _below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
-    """The baselines that the model does not reach."""
+    """Return the baselines that the model does not reach."""
     sign = -1 if hooks(TaskHooks, task).LESS_IS_BETTER else 1
     own = sign * metrics[task.PRIMARY]["value"]
     return tuple(name for name, figures in baselines.items() if own < sign * figures[task.PRIMARY]["value"])

@@ -105,7 +105,7 @@ class Problems:
         return Mean((losses + SOLVED).log().mean(), self._batch), 0
 
     def evaluate(self, *, listener: Listener = silent) -> dict[str, float]:
-        """Of the loss after the last step the median logarithm, lower is better."""
+        """Compute the median log loss after the last step, lower is better."""
         listener(Progress("validating"))
         log = float(np.median(np.log(self.learned_losses(self.validation)[-1])))
         return {"score": -log, "loss": log}

@@ -56,7 +56,7 @@ class Race:
 
 
 def rehearse(config: RunConfig, *, listener: Listener = silent) -> None:
-    """How long ``run`` would learn; writes nothing."""
+    """Estimate the training time of ``run``; write nothing."""
     runtime.prepare(config)
     work = Problems(config)
     planned = _plan(work)
@@ -67,9 +67,9 @@ def rehearse(config: RunConfig, *, listener: Listener = silent) -> None:
 
 
 def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
-    """Train the optimiser, race it on fresh problems, and write optimizer.pt, race.json and race.svg.
+    """Train the optimiser, run the benchmark on test problems, and write optimizer.pt, race.json and race.svg.
 
-    Ctrl-C saves the optimiser as it was at its best, says so, and raises KeyboardInterrupt.
+    Ctrl-C saves the best state of the optimiser, reports it, and raises KeyboardInterrupt.
     """
     runtime.prepare(config)
     work = Problems(config)
@@ -135,7 +135,7 @@ def _plan(work: Problems) -> Planned:
 
 
 def _learned(work: Problems, listener: Listener) -> None:
-    """Train the learner, and leave it at its best on validation problems; its beginning counts too."""
+    """Train the learner, and restore its best state on validation problems; the initial one counts too."""
     total = _plan(work).steps
     at = Position(best=(work.evaluate(listener=listener)["score"], -math.inf))
     for event in fit(_job(work, listener), work.config.train, at):
