@@ -27,6 +27,7 @@ from lstmcli.storage import atomic
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import run_folder as folder
 from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.tasks import intervals
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
 
 RACE, PICTURE = "race.json", "race.svg"
@@ -154,6 +155,9 @@ def _factor(losses: Losses, learned: Losses, seed: int) -> dict[str, float]:
     losses, learned: ``[problem]``.
     """
     ratios = losses / learned
-    drawn = np.random.default_rng(seed).integers(len(ratios), size=(1000, len(ratios)))
-    low, high = np.percentile(np.median(ratios[drawn], axis=1), (2.5, 97.5))
-    return {"value": float(np.median(ratios)), "low": float(low), "high": float(high)}
+
+    def medians(drawn: Losses) -> Losses:
+        return np.asarray(np.median(ratios[drawn], axis=1))
+
+    low, high = intervals.covering(intervals.by_index(medians, len(ratios), intervals.generator(seed)))
+    return {"value": float(np.median(ratios)), "low": low, "high": high}

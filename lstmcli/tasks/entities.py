@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli.tags import spans
-from lstmcli.tasks.metrics import COVERED, DRAWS, wilson
+from lstmcli.tasks import intervals
 from lstmcli.types import Measure, Metrics
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -93,22 +93,23 @@ def resampled(counts: Array, *, seed: int = 0) -> Metrics:
     Where all resamples agree they tell nothing of entities not seen: the interval is then that of a share of so many
     entities, and from 0 to 1 where there are none.
     """
-    random = np.random.default_rng(seed)
     texts = len(counts)
     held = counts[counts.any(axis=1)]  # texts without any entity change nothing but how often the others are drawn
     shares = np.append(np.full(len(held), 1 / texts), 1 - len(held) / texts)
-    draws = random.multinomial(texts, shares, size=DRAWS)[:, :-1] @ held
-    if len(held):
-        draws = draws[draws.any(axis=1)]  # one without any entity tells nothing
+
+    def statistic(weights: Array) -> dict[str, Array]:
+        draws = weights[:, :-1] @ held
+        return _figures(draws[draws.any(axis=1)] if len(held) else draws)  # a draw without any entity does not count
+
     total = held.sum(axis=0)
-    values, sampled = _figures(total[None]), _figures(draws)
+    values, sampled = _figures(total[None]), intervals.by_weight(statistic, texts, shares, intervals.generator(seed))
     of = {"precision": total[FOUND], "recall": total[TRUE], "f1": (total[FOUND] + total[TRUE]) / 2}
     metrics = {}
     for name, value in values.items():
-        low, high = np.percentile(sampled[name], COVERED)
+        low, high = intervals.covering(sampled[name])
         if low == high:
-            low, high = wilson(float(value[0]), of[name]) if of[name] else (0.0, 1.0)
-        metrics[name] = Measure(float(value[0]), float(low), float(high))
+            low, high = intervals.wilson(float(value[0]), of[name]) if of[name] else (0.0, 1.0)
+        metrics[name] = Measure(float(value[0]), low, high)
     return metrics
 
 

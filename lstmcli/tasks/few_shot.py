@@ -5,11 +5,13 @@ spelling is most of the signal.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lstmcli.tasks.metrics import COVERED, DRAWS, weighted
+from lstmcli.tasks import intervals
+from lstmcli.tasks.metrics import weighted
 from lstmcli.types import Measure, Metrics
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -27,26 +29,25 @@ def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0, least: 
     """The mean of each metric over the episodes that have it (AUC needs texts of both classes). They lie between
     ``least`` and 1.
 
-    The 95 % interval is that of drawing the episodes again (Efron 1979), widened as Student's is over the normal one,
+    The 95 % interval is that of drawing the episodes again, widened as Student's is over the normal one,
     since resampling a few episodes shows too little of their spread. Of one episode it is all that there could be.
     """
-    random = np.random.default_rng(seed)
+    random = intervals.generator(seed)
     metrics = {}
     for name in dict.fromkeys(name for one in figures for name in one):
         values = np.array([one[name] for one in figures if name in one])
-        drawn = random.integers(len(values), size=(DRAWS, len(values)))
+        means = intervals.by_index(partial(_means, values), len(values), random)
         mean = values.mean()
-        spread = np.percentile(values[drawn].mean(axis=1), COVERED) - mean
-        low, high = (least, 1.0) if len(values) == 1 else np.clip(mean + _widening(len(values)) * spread, least, 1)
+        spread = np.array(intervals.covering(means)) - mean
+        wider = mean + intervals.widening(len(values)) * spread if len(values) > 1 else (least, 1.0)
+        low, high = np.clip(wider, least, 1)
         metrics[name] = Measure(float(mean), float(low), float(high))
     return metrics
 
 
-def _widening(count: int) -> float:
-    """By how much more Student's interval spans than the resampled one, which has the spread without n - 1."""
-    from scipy.stats import norm, t
-
-    return float(t.ppf(0.975, count - 1) / norm.ppf(0.975) * np.sqrt(count / (count - 1)))
+def _means(values: Array, drawn: Array) -> Array:
+    means: Array = values[drawn].mean(axis=1)
+    return means
 
 
 def text_features(texts: Sequence[str]) -> Any:

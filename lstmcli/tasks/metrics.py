@@ -1,53 +1,37 @@
 """Metrics of classification with bootstrap intervals, vectorised over resamples.
 
 A resample of the examples is a row of weights, how often each was drawn. Every metric is defined on weights
-``[draw, example]``, and the figure itself is the row of ones. Efron (1979), "Bootstrap Methods".
+``[draw, example]``, and the figure itself is the row of ones.
 """
 
-import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from lstmcli.tasks import intervals
 from lstmcli.types import Measure, Metrics
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BINS = 15  # of confidence, for the calibration error (Guo et al. 2017)
-CELLS = 2_000_000  # weights held at once
-COVERED = (2.5, 97.5)
-DRAWS = 1000
 
 
-def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0, draws: int = DRAWS) -> Metrics:
+def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0) -> Metrics:
     """Each metric with its percentile interval. probabilities: ``[example, label]``; targets: ``[example]``."""
     count = len(targets)
-    random = np.random.default_rng(seed)
-    values = weighted(probabilities, targets, np.ones((1, count)))
-    rows = max(1, CELLS // count)
-    sampled = [
-        weighted(
-            probabilities, targets, random.multinomial(count, np.full(count, 1 / count), size=min(rows, draws - done))
-        )
-        for done in range(0, draws, rows)
-    ]
+    statistic = partial(weighted, probabilities, targets)
+    values = statistic(np.ones((1, count)))
+    sampled = intervals.by_weight(statistic, count, np.full(count, 1 / count), intervals.generator(seed))
     metrics = {}
     for name, value in values.items():
-        drawn = np.concatenate([part[name] for part in sampled])
+        drawn = sampled[name]
         if name == "ece":  # a sum of absolute values: resampling raises it, by as much as is taken off here
             drawn = np.maximum(drawn - (drawn.mean() - value[0]), 0)
-        low, high = np.nanpercentile(drawn, COVERED)
+        low, high = intervals.covering(drawn)
         if low == high and name != "ece":  # all answers alike: resampling tells nothing of those not seen
-            low, high = wilson(float(value[0]), count)
-        metrics[name] = Measure(float(value[0]), float(low), float(high))
+            low, high = intervals.wilson(float(value[0]), count)
+        metrics[name] = Measure(float(value[0]), low, high)
     return metrics
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """The 95 % interval of a share of so many. Wilson (1927), "Probable Inference, the Law of Succession"."""
-    z = 1.96
-    middle, width = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    low, high = ((middle + sign * width) / (1 + z * z / count) for sign in (-1, 1))
-    return max(low, 0.0), min(high, 1.0)
 
 
 def weighted(probabilities: Array, targets: Array, weights: Array) -> dict[str, Array]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmcli.tasks import intervals
 from lstmcli.tasks.ngrams import baseline_log_probs, fit_baselines
 from lstmcli.tasks.spelling import spelling_costs
 from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
@@ -17,7 +18,6 @@ from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
 Array = np.ndarray[Any, np.dtype[Any]]
 PRIMARY = "perplexity"
 LESS_IS_BETTER = True  # of the primary figure
-DRAWS = 1000  # resamples of the texts for an interval
 
 __all__ = [
     "LESS_IS_BETTER",
@@ -105,10 +105,13 @@ def _totals(outputs: Array) -> Array:
 
 def _resampled(totals: Array, counts: Array, seed: int) -> tuple[float, float, float]:
     """The sum of the totals over that of the counts, and its 95 % interval over resampled texts."""
-    random = np.random.default_rng(seed)
-    draws = (random.integers(0, len(totals), len(totals)) for _ in range(DRAWS))
-    low, high = np.quantile([totals[draw].sum() / counts[draw].sum() for draw in draws], (0.025, 0.975))
-    return float(totals.sum() / counts.sum()), float(low), float(high)
+
+    def rates(drawn: Array) -> Array:
+        found: Array = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+        return found
+
+    low, high = intervals.covering(intervals.by_index(rates, len(totals), intervals.generator(seed)))
+    return float(totals.sum() / counts.sum()), low, high
 
 
 def summary(outputs: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:  # noqa: ARG001

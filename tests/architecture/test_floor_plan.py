@@ -47,7 +47,10 @@ MAY_IMPORT["api"] |= {"recipes"}
 MAY_IMPORT["sklearn"] = {"api"}
 MAY_IMPORT["cli"] |= {"__init__", "recipes"}
 MAY_IMPORT["cli"] -= {"data", "sklearn"}
-LEAVES = {"models/crf": {"tasks"}}  # functions of tensors that import nothing of ours: who else may import them
+LEAVES = {  # functions of arrays that import nothing of ours: who else may import them
+    "models/crf": {"tasks"},
+    "tasks/intervals": {"race"},
+}
 HEAVY = {"torch", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "transformers", "matplotlib"}
 WATCHED = HEAVY | {"rich", "yaml"}
 
@@ -95,6 +98,21 @@ def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
     assert "sys.exit" not in attributes or path == PROGRAM / "cli" / "app.py"
     assert "torch.load" not in attributes or path == PROGRAM / "storage" / "checkpoint.py"
     assert not names & {"pickle", "joblib", "shelve", "dill"}
+
+
+def test_one_file_draws_resamples_and_takes_quantiles() -> None:
+    anywhere = {"quantile", "nanquantile", "percentile", "nanpercentile", "ppf", "bootstrap"}
+    of_tasks = {"default_rng", "multinomial", "integers", "choice"}  # elsewhere texts and episodes are drawn
+    found = {
+        f"{room(path)}/{path.name}: {node.attr}"
+        for path in FILES
+        for node in source.nodes(path)
+        if isinstance(node, ast.Attribute) and node.attr in anywhere | (of_tasks if room(path) == "tasks" else set())
+    }
+    assert {one for one in found if not one.startswith("tasks/intervals.py")} == set()
+    assert found  # the names are those in use
+    assert not [path for path in FILES if path.parent.name in ("tasks", "race", "inference")
+                and {"random", "statistics"} & {name.split(".")[0] for name in source.imported(path)}]  # fmt: skip
 
 
 def test_files_and_functions_are_small() -> None:

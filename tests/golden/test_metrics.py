@@ -11,7 +11,8 @@ from sklearn import metrics as reference
 from lstmcli.config import Tokens
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.tasks import classify
-from lstmcli.tasks.metrics import bootstrapped, weighted, wilson
+from lstmcli.tasks.intervals import wilson
+from lstmcli.tasks.metrics import bootstrapped, weighted
 
 
 def data(labels: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

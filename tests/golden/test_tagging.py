@@ -9,7 +9,7 @@ import torch
 from lstmcli import tags
 from lstmcli.tasks import tag, tag_baselines
 from lstmcli.tasks.entities import resampled
-from lstmcli.tasks.metrics import wilson
+from lstmcli.tasks.intervals import wilson
 from lstmcli.types import CASINGS, Batch, TagScores
 
 LABELS = tags.layout(["LOC", "PER"])
