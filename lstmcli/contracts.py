@@ -110,10 +110,10 @@ class Task(Protocol):
 class TaskHooks:
     """Optional members of a task's module.
 
-    LESS_IS_BETTER: of ``PRIMARY``. details(probabilities, targets, labels): more for the report of ``evaluate``.
+    LOWER_IS_BETTER: of ``PRIMARY``. details(probabilities, targets, labels): more for the report of ``evaluate``.
     """
 
-    LESS_IS_BETTER: bool = False
+    LOWER_IS_BETTER: bool = False
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
 
 

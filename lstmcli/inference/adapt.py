@@ -20,7 +20,7 @@ from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import assemble, support_baselines
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
-from lstmcli.inference.evaluate import Figures, note_learned, note_unknown
+from lstmcli.inference.evaluate import Figures, below, note_learned, note_unknown
 from lstmcli.inference.step_count import as_tasks, best_steps
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
@@ -93,7 +93,6 @@ def run(
     after = _figures(parts, query, temperature, listener)
     kept = _figures(parts, known, temperature, listener)
     baselines = support_baselines.figures(parts, support, query, options.seed, listener=listener)
-    primary = parts.task.PRIMARY
     return Adaptation(
         support=dict(sorted(drawn.items())),
         labels=parts.vocabulary.labels,
@@ -105,7 +104,7 @@ def run(
         steps=steps,
         seconds=seconds,
         checkpoint=str(out),
-        below=tuple(name for name, figures in baselines.items() if after[primary]["value"] < figures[primary]["value"]),
+        below=below(parts.task, after, baselines),
     )
 
 

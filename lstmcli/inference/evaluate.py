@@ -100,7 +100,7 @@ def run(
         checkpoint=str(path),
         details=details,
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
-        below=_below(parts.task, metrics, baselines),
+        below=below(parts.task, metrics, baselines),
     )
 
 
@@ -180,11 +180,14 @@ def _baselines(
     return baseline_figures(parts.task, arrays, full) if arrays else {}
 
 
-def _below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
-    """Return the baselines that the model does not reach."""
-    sign = -1 if hooks(TaskHooks, task).LESS_IS_BETTER else 1
-    own = sign * metrics[task.PRIMARY]["value"]
-    return tuple(name for name, figures in baselines.items() if own < sign * figures[task.PRIMARY]["value"])
+def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
+    """Return the baselines whose primary figure is better than the model's."""
+    sign = -1 if hooks(TaskHooks, task).LOWER_IS_BETTER else 1
+    return tuple(
+        name
+        for name, figures in baselines.items()
+        if sign * metrics[task.PRIMARY]["value"] < sign * figures[task.PRIMARY]["value"]
+    )
 
 
 def _predictions(

@@ -20,7 +20,7 @@ from lstmcli.data.batches.episodes import Draw
 from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble, priors
 from lstmcli.inference.episodes import check_finite, check_task, labels_of, outputs
-from lstmcli.inference.evaluate import Array, Figures, note_learned, note_unknown
+from lstmcli.inference.evaluate import Array, Figures, below, note_learned, note_unknown
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example
@@ -262,7 +262,7 @@ def _of_baselines(
 
 
 def _report(checkpoint: Checkpoint, found: Measured, options: FewShotOptions, path: Path) -> FewShot:
-    task, drawn, figures, primary = found.task, found.drawn, dict(found.figures), found.task.PRIMARY
+    task, drawn, figures = found.task, found.drawn, dict(found.figures)
 
     def mean(by_episode: Sequence[dict[str, float]], least: float = 0.0) -> Figures:
         means = task.over_episodes(by_episode, seed=options.seed, least=least)
@@ -296,5 +296,5 @@ def _report(checkpoint: Checkpoint, found: Measured, options: FewShotOptions, pa
         tasks=rows,
         seconds=found.seconds,
         checkpoint=str(path),
-        below=tuple(name for name, figure in baselines.items() if means[primary]["value"] < figure[primary]["value"]),
+        below=below(task, means, baselines),
     )

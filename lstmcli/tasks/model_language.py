@@ -17,10 +17,10 @@ from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PRIMARY = "perplexity"
-LESS_IS_BETTER = True  # of the primary figure
+LOWER_IS_BETTER = True  # of the primary figure
 
 __all__ = [
-    "LESS_IS_BETTER",
+    "LOWER_IS_BETTER",
     "PRIMARY",
     "baseline_probabilities",
     "by_character",
