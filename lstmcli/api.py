@@ -76,7 +76,7 @@ class Model:
             ConfigError: the model is a language model, or its head is untrained.
             DataError: a text is empty or not a string.
         """
-        if not self._vocabulary.pretokenized:
+        if self._checkpoint.task.READS != "words":
             return self.classes_[self.predict_proba(texts).argmax(axis=1)]
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
@@ -87,7 +87,7 @@ class Model:
 
     def predict_proba(self, texts: Texts) -> Array:
         """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""
-        if self._vocabulary.pretokenized:
+        if self._checkpoint.task.READS == "words":
             fix = "use predict(texts): each entity has its probability"
             raise ConfigError("a tagger has no probabilities of whole texts", where="predict_proba", fix=fix)
         self._check_labels("predict")
@@ -100,7 +100,7 @@ class Model:
 
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""
-        primary = registry.find(registry.TASKS, self._checkpoint.config.task).PRIMARY
+        primary = self._checkpoint.task.PRIMARY
         return self.evaluate(texts, labels).metrics[primary]["value"]
 
     def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener = silent) -> Report:
@@ -115,7 +115,7 @@ class Model:
             DataError: as ``predict``; or the lengths differ, or the model does not know a label.
         """
         self._check_labels("evaluate")
-        examples, _ = examples_of(texts, labels, words=self._vocabulary.pretokenized)
+        examples, _ = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
             return evaluation.run(
@@ -148,7 +148,7 @@ class Model:
             DataError: as ``evaluate``, but for labels that the model does not know.
         """
         self._check_labels("adapt", headed=False)
-        examples, kind = examples_of(texts, labels, words=self._vocabulary.pretokenized)
+        examples, kind = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
         chosen = [] if learner is None else [Option("learner", "learner=", {"name": learner})]
         chosen += [] if steps is None else [Option("learner.steps", "steps=", steps)]
         options = adapting.AdaptOptions(
@@ -177,7 +177,7 @@ class Model:
 
     def _check_labels(self, where: str, *, headed: bool = True) -> None:
         """Raise ConfigError where the model has no labels. headed: also where its head is untrained."""
-        if self._vocabulary.is_stream:
+        if self._checkpoint.task.READS == "stream":
             fix = "use the commands: lstmcli predict and lstmcli evaluate; or load a model that was trained with labels"
             raise ConfigError("a language model has no labels", where=where, fix=fix)
         if headed and not self._checkpoint.headed:
@@ -252,7 +252,7 @@ def fit(
     """
     with for_python():
         config = _configured(recipe, overrides, seed)
-        tagger = config.task == "tag"
+        tagger = registry.task(config.task).READS == "words"
         examples, kind = examples_of(texts, labels, words=tagger)
         if validation is None:
             rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
@@ -287,9 +287,10 @@ def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
             fix = "leave it out; of section data, data__validation alone has an effect here"
             raise ConfigError("the texts are given, not read from files", where=option.flag[:-1], fix=fix)
     config = recipes.load(recipe, options=[Option("seed", "seed=", seed), *options])
-    if config.task == "model_language" or config.data.name in registry.PROBLEMS:
+    reads = registry.task(config.task).READS
+    if reads == "stream" or config.data.name in registry.PROBLEMS:
         fix = f"use the command: lstmcli train {recipe}; or another recipe: recipe='table'"
         raise ConfigError("the recipe is not for texts with labels", where=f"recipe={recipe!r}", fix=fix)
     # A tagger's data set determines how the commands read files; the data of any other recipe is not these texts.
-    name = config.data.name if config.task == "tag" else "table"
+    name = config.data.name if reads == "words" else "table"
     return config.model_copy(update={"data": Data(name=name, validation=config.data.validation)})

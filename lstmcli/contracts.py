@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EMBEDDING = "embedding"  # of every model: its torch.nn.Embedding of words, a row per word of the vocabulary
 HEAD = "head"  # of a model with labels: its last torch.nn.Linear, a row per label; maps scores.embedding to logits
 
+Reads = Literal["text", "words", "stream"]
 H = TypeVar("H")
 
 
@@ -69,13 +70,17 @@ class ReaderHooks:
 
 
 class Task(Protocol):
-    """What a model is for: a module in ``tasks``, registered in ``registry.TASKS``.
+    """What a model is for: a module in ``tasks``, registered in ``registry.TASKS``; imports no torch at its top, since
+    recipes and data are checked before torch is loaded.
 
     The outputs are what evaluation keeps of a model's scores: an array with one entry per text.
 
-    PRIMARY: the metric of ``measure`` that is compared with the baselines.
+    READS: ``text``: texts with one label each, and it is a ``TextTask``; ``words``: lists of words with one tag per
+    word; ``stream``: token streams without labels, and it is a ``StreamTask``. Which tokens, options and commands fit a
+    model follows from it. PRIMARY: the metric of ``measure`` that is compared with the baselines.
     """
 
+    READS: Reads
     PRIMARY: str
 
     def loss(self, scores: Any, batch: Batch, /) -> Mean:
@@ -99,6 +104,9 @@ class Task(Protocol):
     def describe(self, outputs: Array, labels: Sequence[str], temperature: float, /) -> list[dict[str, Any]]:
         """The prediction for each text."""
 
+    def blank(self, labels: Sequence[str], /) -> dict[str, Any]:
+        """The answer of ``predict`` to a row that cannot be used: the same keys without values."""
+
     def fit_baselines(self, codes: Array, offsets: Array, targets: Array, /, *, labels: int) -> dict[str, Array]:
         """Baselines on the training texts, as arrays by name; text ``i`` has codes ``offsets[i]`` to ``[i + 1]``."""
 
@@ -110,15 +118,17 @@ class Task(Protocol):
 class TaskHooks:
     """Optional members of a task's module.
 
-    LOWER_IS_BETTER: of ``PRIMARY``. details(probabilities, targets, labels): more for the report of ``evaluate``.
+    LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
+    targets, labels): more for the report of ``evaluate``.
     """
 
     LOWER_IS_BETTER: bool = False
+    HEADING: str = "other tasks"
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
 
 
 class TextTask(Task, Protocol):
-    """A task of labels of whole texts (``classify``): regularisers, and figures of few-shot episodes."""
+    """A task of labels of whole texts: regularisers, and figures of few-shot episodes."""
 
     def entropy(self, scores: Any, /) -> Tensor:
         """The entropy of the scores in nats, a mean over texts."""
@@ -140,7 +150,7 @@ class TextTask(Task, Protocol):
 
 
 class StreamTask(Task, Protocol):
-    """A task of token streams (``model_language``)."""
+    """A task of token streams."""
 
     def kept(self, losses: Array, counts: Array, /) -> Array:
         """The outputs of texts. losses: ``[direction, text]``; counts: words, ``[text]``."""
@@ -225,7 +235,8 @@ class StreamModel(Protocol):
 
 class LearnerKind(Protocol):
     """A few-shot learner: a module in ``meta``, registered in ``registry.LEARNERS``; its section in
-    ``config/learners.py``. Sections with ``steps`` take gradient steps, whose number ``adapt`` can choose."""
+    ``config/learners.py`` is a ``LearnerSection``. Sections with ``steps`` take gradient steps, whose number ``adapt``
+    can choose. ``meta_trained`` (True): the learner has something to learn from episodes."""
 
     def build(self, config: Any, model: nn.Module, /) -> Learner:
         """A learner for models of this kind. config: the learner's section."""

@@ -17,17 +17,15 @@ import yaml
 from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.config.fields import kinds
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.errors import ConfigError, did_you_mean, near_path, of_system
 from lstmcli.types import Option
 from lstmcli.validation import validated
 
 BASE = "base"
 TIME = "# time: "
-GROUPS = {  # headings of the list, by what a recipe is for
+GROUPS = {  # headings of the list beside those of the tasks, by what a recipe is for
     "own": "your own data",
-    "classify": "sentiment",
-    "tag": "entities",
-    "model_language": "language models",
     "episodes": "few-shot",
     "benchmark": "optimiser benchmark",
 }
@@ -62,22 +60,25 @@ class Shipped:
 
 def groups() -> dict[str, list[Shipped]]:
     """Every shipped recipe by the heading under which it is listed."""
-    found: dict[str, list[Shipped]] = {heading: [] for heading in GROUPS.values()}
+    of_tasks = [hooks(TaskHooks, registry.task(name)).HEADING for name in registry.TASKS]
+    found: dict[str, list[Shipped]] = {heading: [] for heading in (GROUPS["own"], *of_tasks, *GROUPS.values())}
     for name, line in listed().items():
         path = CONFIGS / f"{name}.yaml"
         times = [row for row in path.read_text("utf-8").splitlines() if row.startswith(TIME)]
         time = times[0].removeprefix(TIME).partition(" on ")[0] if times else ""
-        found[GROUPS[_group(_read(path))]].append(Shipped(name, line, time))
-    return found
+        found[_heading(_read(path))].append(Shipped(name, line, time))
+    return {heading: group for heading, group in found.items() if group}
 
 
-def _group(values: dict[str, Any]) -> str:
+def _heading(values: dict[str, Any]) -> str:
     data = values["data"]["name"]
     if data in registry.LAYOUTS:
-        return "own"
+        return GROUPS["own"]
     if data in registry.PROBLEMS:
-        return "benchmark"
-    return "episodes" if "episodes" in values else _task(values)
+        return GROUPS["benchmark"]
+    if "episodes" in values:
+        return GROUPS["episodes"]
+    return hooks(TaskHooks, registry.task(_task(values))).HEADING
 
 
 def _task(values: dict[str, Any]) -> str:
@@ -159,9 +160,10 @@ def _set_learner(values: dict[str, Any], learner: str) -> None:
     section = values.get("learner", {})
     if not isinstance(section, dict) or section.get("name", DEFAULTS["learner"]) != learner:
         values["learner"] = {"name": learner}
-    if learner == DEFAULTS["learner"] or values.get("episodes") is not None:
+    known = kinds(RunConfig.model_fields["learner"].annotation)
+    if not getattr(known.get(learner), "meta_trained", True) or values.get("episodes") is not None:
         return
-    if _task(values) not in ("classify", ""):
+    if (task := _task(values)) and registry.task(task).READS != "text":
         what = "few-shot tasks are drawn of whole texts with labels, which the recipe's model does not learn from"
         raise ConfigError(what, where=f"--learner {learner}", fix="leave out --learner, or choose a recipe of texts")
     values["episodes"] = {}

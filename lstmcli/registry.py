@@ -31,10 +31,10 @@ PROBLEMS = {  # drawn, not read: problems of the benchmark of optimisers
     "classifiers": "lstmcli.race.classifiers",
     "quadratics": "lstmcli.race.quadratics",
 }
-TASKS = {
+TASKS = {  # in the order in which their recipes are listed
     "classify": "lstmcli.tasks.classify",
-    "model_language": "lstmcli.tasks.model_language",
     "tag": "lstmcli.tasks.tag",
+    "model_language": "lstmcli.tasks.model_language",
 }
 MODELS = {
     "classifier": "lstmcli.models.classifier",

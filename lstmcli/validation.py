@@ -6,13 +6,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lstmcli import registry
 from lstmcli.config import RunConfig, renamed
 from lstmcli.config.fields import bounds, kinds
 from lstmcli.errors import ConfigError, did_you_mean
 
 SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-UNFIT = {  # by task: keys that have no effect on it
-    "tag": {
+UNFIT = {  # by what a task reads: keys that have no effect on it
+    "words": {
         "train.crop": "is for texts with labels: a tag belongs to its word",
         "train.teacher": "is for texts with labels",
         "train.vat_epsilon": "is for labels of whole texts",
@@ -20,7 +21,7 @@ UNFIT = {  # by task: keys that have no effect on it
         "data.unlabelled": "are texts for a classifier or a language model",
         "episodes": "are drawn of whole texts with labels",
     },
-    "model_language": {
+    "stream": {
         "train.crop": "is for texts with labels: a language model reads a token stream in pieces of train.bptt",
         "train.adversarial_epsilon": "is for texts with labels",
         "train.teacher": "is for texts with labels",
@@ -51,14 +52,15 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
 
 def _fitting(config: RunConfig, where: str) -> RunConfig:
     """The config, if its model, tokens and training belong together; of taggers the tokens are pretokenized."""
-    if config.task == "tag" and "kind" not in config.tokens.model_fields_set:
+    reads = registry.task(config.task).READS
+    if reads == "words" and "kind" not in config.tokens.model_fields_set:
         tokens = config.tokens.model_copy(update={"kind": "pretokenized"})
         config = config.model_copy(update={"tokens": tokens})
-    for key, why in UNFIT.get(config.task, {}).items():
+    for key, why in UNFIT.get(reads, {}).items():
         section, _, name = key.rpartition(".")
         if getattr(getattr(config, section) if section else config, name) is not None:
             raise ConfigError(f"{key} {why}", where=where, fix=f"leave it out: --set {key}=none")
-    if config.data.unlabelled is not None and config.task == "classify" and not config.train.unlabelled:
+    if config.data.unlabelled is not None and reads == "text" and not config.train.unlabelled:
         what = "data.unlabelled: nothing in the recipe learns from texts without labels"
         fix = "--set train.teacher=linear, or a model.pt; or leave them out: --set data.unlabelled=none"
         raise ConfigError(what, where=where, fix=fix)
@@ -66,7 +68,7 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
     if config.tokens.kind == "bpe" and softmax != "full":
         what = f"model.softmax '{softmax}' goes by words' ranks, which pieces of words (tokens.kind 'bpe') do not have"
         raise ConfigError(what, where=where, fix="--set model.softmax=full")
-    fitting = ["pretokenized"] if config.task == "tag" else ["words", "bpe", "whitespace"]
+    fitting = ["pretokenized"] if reads == "words" else ["words", "bpe", "whitespace"]
     if config.tokens.kind not in fitting:
         what = f"tokens.kind is '{config.tokens.kind}', which does not fit the task '{config.task}'"
         raise ConfigError(what, where=where, fix=f"--set tokens.kind={fitting[0]}")

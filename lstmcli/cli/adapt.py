@@ -60,7 +60,7 @@ def adapt(
     loaded, path = screen.checkpoint(checkpoint, given)
     target = run_folder.beside(path, out)
     if data is None:
-        source = data_option.with_reading(data_option.unseen_domain(loaded.config.data), reading)
+        source = data_option.with_reading(data_option.unseen_domain(loaded.config), reading)
         screen.note(f"no --data: {data_option.title(source)} of the bundled data is learned")
     else:
         if note := recipes.same_name(data, "--data"):

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from lstmcli import registry
 from lstmcli.cli.figures import NAMES
 from lstmcli.cli.render import Screen
 
 if TYPE_CHECKING:
-    from lstmcli.inference.evaluate import Figures
     from lstmcli.inference.few_shot import FewShot
     from lstmcli.race.race import Race
 
 BASELINES = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}
-SHOWN = ("accuracy", "balanced_accuracy", "auc")  # of each task
+SHOWN = ("balanced_accuracy", "auc")  # of each task, beside the primary figure
 
 
 def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
@@ -31,13 +31,15 @@ def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
     shape += "" if report.steps is None else f" in {report.steps} steps"
     screen.out.print(f"{report.data} ({report.split}): {shape}")
     screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")
-    table = Table("", *(NAMES.get(name, name) for name in SHOWN), box=None, pad_edge=False, header_style="bold")
+    primary = registry.task(report.task).PRIMARY
+    metrics = (primary, *SHOWN)
+    table = Table("", *(NAMES.get(name, name) for name in metrics), box=None, pad_edge=False, header_style="bold")
     for name, figures in {"model": report.metrics, **report.baselines}.items():
-        table.add_row(name, *(_with_interval(figures[metric]) if metric in figures else "" for metric in SHOWN))
+        table.add_row(name, *(_with_interval(figures[metric]) if metric in figures else "" for metric in metrics))
     screen.out.print(table)
-    _tasks(screen, report)
+    _tasks(screen, report, primary)
     for name, gains in report.gains.items():
-        _gain(screen, name, gains)
+        _gain(screen, primary, name, gains[primary])
     for name in report.below:
         baseline = BASELINES.get(name, f"the {name} baseline")
         screen.note(f"the model is worse than {baseline} here: use it only if something else speaks for it")
@@ -59,25 +61,26 @@ def show_race(screen: Screen, race: "Race") -> None:
     screen.out.print(f"{race.folder}/race.svg", style="bold", soft_wrap=True)
 
 
-def _tasks(screen: Screen, report: "FewShot") -> None:
+def _tasks(screen: Screen, report: "FewShot", primary: str) -> None:
     if not report.tasks:
         return
-    table = Table("task", "scored", *(NAMES.get(name, name) for name in SHOWN), "accuracy before", "majority",
+    names = (primary, *SHOWN)
+    before = f"{NAMES.get(primary, primary)} before"
+    table = Table("task", "scored", *(NAMES.get(name, name) for name in names), before, "majority",
                   box=None, pad_edge=False, header_style="bold")  # fmt: skip
     for task in report.tasks:
-        others = [task["baselines"].get(name, {}).get("accuracy") for name in ("before", "majority")]
-        figures = [task["metrics"].get(name) for name in SHOWN] + others
+        others = [task["baselines"].get(name, {}).get(primary) for name in ("before", "majority")]
+        figures = [task["metrics"].get(name) for name in names] + others
         shown = ["" if figure is None else f"{figure:.1%}" for figure in figures]
         table.add_row(task["name"] or "all", f"{task['examples']:,}", *shown)
     screen.out.print(table)
 
 
-def _gain(screen: Screen, name: str, gains: "Figures") -> None:
-    figure = gains["accuracy"]
+def _gain(screen: Screen, primary: str, name: str, figure: dict[str, float]) -> None:
     significant = figure["low"] > 0 or figure["high"] < 0
     verdict = "" if significant else ": not significant"
     screen.out.print(
-        f"accuracy against {BASELINES[name]}, paired: {100 * figure['value']:+.1f} points "
+        f"{NAMES.get(primary, primary)} against {BASELINES[name]}, paired: {100 * figure['value']:+.1f} points "
         f"({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f}){verdict}"
     )
 

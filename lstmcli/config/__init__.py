@@ -14,6 +14,7 @@ from lstmcli.config.learners import (
     Adapted,
     Finetune,
     Learner,
+    LearnerSection,
     LstmOptimizer,
     Maml,
     Matching,
@@ -35,6 +36,7 @@ __all__ = [
     "HeadedReader",
     "LanguageModel",
     "Learner",
+    "LearnerSection",
     "LstmOptimizer",
     "Maml",
     "Matching",
@@ -73,6 +75,6 @@ class RunConfig(Section):
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none: all that the process may use.")
 
     @property
-    def task(self) -> Literal["classify", "tag", "model_language"]:
-        """What the model is trained for, by its kind."""
+    def task(self) -> str:
+        """What the model is trained for, by its name in ``registry.TASKS``."""
         return self.model.task

@@ -1,6 +1,6 @@
 """Section ``learner``: one class per registered learner."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, Tag
 
@@ -9,9 +9,16 @@ from lstmcli.config.base import Section, named
 Adapted = Literal["all", "lstm+head", "biases+head", "head"]  # lstm+head: all but the embedding
 
 
-class Finetune(Section):
+class LearnerSection(Section):
+    """What all learners share. meta_trained: whether there is something to learn from episodes."""
+
+    meta_trained: ClassVar[bool] = True
+
+
+class Finetune(LearnerSection):
     """Fine-tuning on the support set alone; needs no meta-training."""
 
+    meta_trained = False
     name: Literal["finetune"] = "finetune"
     adapted_parameters: Adapted = Field("head", description="Parameters that adaptation changes.")
     steps: int = Field(100, ge=0, le=100_000, description="Gradient steps.")
@@ -21,7 +28,7 @@ class Finetune(Section):
     )
 
 
-class Stepping(Section):
+class Stepping(LearnerSection):
     """What learners share that are trained through their own inner steps."""
 
     order: Literal["first", "second"] = Field(
@@ -47,7 +54,7 @@ class Maml(Stepping):
     )
 
 
-class Reptile(Section):
+class Reptile(LearnerSection):
     """Reptile (Nichol et al. 2018): move towards the weights that many steps on each task reach."""
 
     name: Literal["reptile"] = "reptile"
@@ -78,7 +85,7 @@ class MetaLstm(Stepping):
     lr: float = Field(0.1, gt=0, lt=1, description="Initial value of the input gate, which acts as learning rate.")
 
 
-class Matching(Section):
+class Matching(LearnerSection):
     """Matching network (Vinyals et al. 2016): attention over the support, embedded in its context."""
 
     name: Literal["matching"] = "matching"
@@ -90,13 +97,13 @@ class Matching(Section):
     hidden: int = Field(64, ge=1, le=8192, description="Cells of the LSTMs that embed support and query in context.")
 
 
-class Prototypical(Section):
+class Prototypical(LearnerSection):
     """Prototypical network (Snell et al. 2017): the class with the nearest mean."""
 
     name: Literal["prototypical"] = "prototypical"
 
 
-class Ridge(Section):
+class Ridge(LearnerSection):
     """Ridge regression of the head on the support, in closed form (Bertinetto et al. 2019)."""
 
     name: Literal["ridge"] = "ridge"

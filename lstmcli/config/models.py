@@ -9,9 +9,9 @@ from lstmcli.config.base import Section, named
 
 
 class ModelSection(Section):
-    """What all models share."""
+    """What all models share. task: what the model is trained for, by its name in ``registry.TASKS``."""
 
-    task: ClassVar[Literal["classify", "tag", "model_language"]]
+    task: ClassVar[str]
     vectors: str | None = Field(
         None, description="Pretrained word vectors: glove, shipped, or a text, bin, zip, npy or .pt file; none: random."
     )

@@ -122,7 +122,7 @@ def adapted(
 def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
     """Raise ConfigError or DataError where the model cannot be adapted to such examples."""
     check_kind(checkpoint.vocabulary, examples)
-    if checkpoint.vocabulary.is_stream:
+    if checkpoint.task.READS == "stream":
         fix = "go on training with texts of yours: lstmcli train lm --data TEXTS --set model.init=MODEL.pt"
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
 
@@ -219,7 +219,7 @@ def _prepare(
     where = runtime.prepare(checkpoint.config)
     headed = assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
     parts = assemble.restored(headed, where)
-    if parts.learner.whole_texts and parts.vocabulary.pretokenized:
+    if parts.learner.whole_texts and parts.task.READS != "text":
         fix = "choose another: --learner finetune"
         raise ConfigError(
             "the learner needs a model that labels whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix

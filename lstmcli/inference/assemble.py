@@ -125,7 +125,7 @@ def with_labels(checkpoint: Checkpoint, labels: Sequence[str], *, alone: bool = 
         ConfigError: A tagger does not know the type.
     """
     known = checkpoint.vocabulary.labels
-    if checkpoint.vocabulary.pretokenized:
+    if checkpoint.task.READS == "words":
         types = checkpoint.vocabulary.classes
         if foreign := [label for label in labels if label not in types]:
             where = f"it knows {', '.join(types)}"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.data.batches import encoded as store
 from lstmcli.data.batches import episodes
@@ -24,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def check_task(config: RunConfig) -> None:
     """Raise ConfigError if the model does not label whole texts, the only task with episodes."""
-    if config.task != "classify":
+    if registry.task(config.task).READS != "text":
         fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
         raise ConfigError("episodes are drawn of whole texts with labels", where=f"model: {config.model.name}", fix=fix)
 

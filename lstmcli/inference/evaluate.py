@@ -79,12 +79,13 @@ def run(
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full, store = _encoded(parts, examples, listener)
-    logits = (stream.outputs if parts.vocabulary.is_stream else assemble.outputs)(parts, store, listener=listener)
+    of_stream = parts.task.READS == "stream"
+    logits = (stream.outputs if of_stream else assemble.outputs)(parts, store, listener=listener)
     seconds = time.perf_counter() - begun
     listener(Progress("resampling for the intervals"))
     probabilities = parts.task.probabilities(logits, checkpoint.temperature)
     metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
-    if parts.vocabulary.is_stream:
+    if of_stream:
         metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
     baselines = _baselines(checkpoint, parts, examples, full, listener)
     of_task = hooks(TaskHooks, parts.task).details
@@ -106,7 +107,7 @@ def run(
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
     """Remark on texts that the model was trained on, and on too few texts. Raises as ``run``."""
-    if dynamic and not checkpoint.vocabulary.is_stream:
+    if dynamic and checkpoint.task.READS != "stream":
         fix = "leave out --dynamic; to learn from a few examples first: --shots 5"
         raise ConfigError("dynamic evaluation is for language models", where="--dynamic", fix=fix)
     checkpoint.check_head()

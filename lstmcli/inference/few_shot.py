@@ -196,7 +196,7 @@ def _of_the_model(
     """Compute the model's probabilities after adaptation; unless ``alone``, also before it and after fine-tuning."""
     store = full.truncated(parts.config.tokens)
     learners, draws_classes, known = {MODEL: parts}, options.shape.ways is not None, len(checkpoint.vocabulary)
-    if parts.config.learner.name != "finetune" and not alone:
+    if parts.config.learner.meta_trained and not alone:
         learners["finetune"] = _fine_tuning(parts, draws_classes=draws_classes)
     trained = checkpoint.config.episodes
     balanced = draws_classes or (trained is not None and trained.query == "balanced")  # numbered classes have no priors

@@ -49,16 +49,11 @@ class Predictions:
     @property
     def blank(self) -> Answer:
         """The answer to a row that cannot be used, without the row's number and reason."""
-        if self._parts.vocabulary.pretokenized:
-            return {"text": "", "entities": []}
-        if self._parts.vocabulary.is_stream:
-            return {"text": "", "perplexity": None, "words": None, "next": {}}
-        probabilities = dict.fromkeys(self._parts.vocabulary.labels)
-        return {"text": "", "label": "", "probability": None, "probabilities": probabilities}
+        return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels)}
 
     def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
         """Yield one prediction per row, in order. windows: rows to be predicted together."""
-        predict = self._entities if self._parts.vocabulary.pretokenized else self._labels
+        predict = self._entities if self._parts.task.READS == "words" else self._labels
         for window in windows:
             questions = [question for question in window if not question.problem]
             answered = predict(questions) if questions else iter(())
@@ -122,7 +117,7 @@ class Predictions:
         texts = [question.text for question in questions]
         full, store, logits = self._outputs(texts)
         described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
-        if parts.vocabulary.is_stream:
+        if parts.task.READS == "stream":
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
         for text, answer, cut, count in zip(texts, described, truncated, counts(full), strict=True):

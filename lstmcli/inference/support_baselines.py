@@ -17,7 +17,7 @@ def figures(
     parts: Parts, support: Sequence[Example], query: Sequence[Example], seed: int, *, listener: Listener = silent
 ) -> dict[str, Figures]:
     """Compute the figures of the baselines fitted on the support; none for taggers."""
-    if parts.vocabulary.pretokenized or not query:
+    if parts.task.READS != "text" or not query:
         return {}
     if len(query) > SCORED:
         listener(Noted(f"baselines are scored on {SCORED:,} of the {len(query):,} others"))

@@ -10,6 +10,7 @@ from threading import RLock
 
 import torch
 
+from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
 
@@ -91,7 +92,9 @@ def step_threads(config: RunConfig) -> int | None:
 
     A step of a language model, which scores thousands of words for each, is never so small.
     """
-    small = config.task != "model_language" and config.episodes is None and config.train.batch_tokens < SHARED
+    small = (
+        registry.task(config.task).READS != "stream" and config.episodes is None and config.train.batch_tokens < SHARED
+    )
     return 1 if small else None
 
 

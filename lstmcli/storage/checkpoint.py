@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
+from lstmcli.contracts import Task
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
 from lstmcli.storage import atomic, run_folder
@@ -39,6 +41,11 @@ class Checkpoint:
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
     context: LanguageModel | None = None  # section of the language model that reads with the model
+
+    @property
+    def task(self) -> Task:
+        """What the model is trained for."""
+        return registry.task(self.config.task)
 
     @property
     def language_model(self) -> LanguageModel:

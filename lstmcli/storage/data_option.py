@@ -40,7 +40,7 @@ def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Da
                 raise ConfigError(f"'{name}' has no domain '{domain}'", where=f"--data {text}", fix=fix)
             data = Data(name=name, domains=(domain,) if colon else ())
         elif Path(text).absolute() != data.path:
-            other = "texts" if config.task == "model_language" else "table"
+            other = "texts" if registry.task(config.task).READS == "stream" else "table"
             fits = data.name != other and registry.reader(data.name).splits(Path(text))
             data = Data(name=data.name if fits else other, path=Path(text))
             data = data.model_copy(update=_remembered_in(Path(text), data, config.data, reading))
@@ -125,10 +125,11 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
 
 
-def unseen_domain(data: Data) -> Data:
-    """A domain of the bundled reviews that a model of this data has not learned from; of names, the bundled ones."""
-    if data.name in ("conll2003", "entities"):
+def unseen_domain(config: RunConfig) -> Data:
+    """A domain of the bundled reviews that the model has not learned from; for a tagger, the bundled names."""
+    if registry.task(config.task).READS == "words":
         return Data(name="entities")
+    data = config.data
     reviews = registry.find(registry.DATASETS, "reviews")
     seen = {"imdb": ("films",), "reviews": data.domains or reviews.DOMAINS}.get(data.name, ())
     domain = next((domain for domain in reversed(reviews.DOMAINS) if domain not in seen), reviews.DOMAINS[-1])

@@ -157,12 +157,13 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
 def _check_model(config: RunConfig, train: list[Example]) -> None:
     """Raise ConfigError where the model does not learn from such examples; a language model does from all."""
     target = train[0].target
-    needed = ("tag" if isinstance(target, tuple) else "classify") if target else "model_language"
-    if config.task in (needed, "model_language"):
+    needed = ("words" if isinstance(target, tuple) else "text") if target else "stream"
+    if registry.task(config.task).READS in (needed, "stream"):
         return
-    what = {"tag": "a tag for each word", "classify": "labels of whole texts", "model_language": "no labels"}[needed]
+    what = {"words": "a tag for each word", "text": "labels of whole texts", "stream": "no labels"}[needed]
     models = kinds(RunConfig.model_fields["model"].annotation)
-    fix = " or ".join(f"--set model.name={name}" for name, model in models.items() if vars(model)["task"] == needed)
+    read = {name: registry.task(getattr(model, "task", "")).READS for name, model in models.items()}
+    fix = " or ".join(f"--set model.name={name}" for name, reads in read.items() if reads == needed)
     where = f"model.name={config.model.name}, data.name={config.data.name}"
     raise ConfigError(f"the data has {what}, which the model does not learn from", where=where, fix=fix)
 
@@ -172,7 +173,7 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], lis
     found = splits(config.data)
     train = split(config.data, "train", listener=listener)
     _check_model(config, train)
-    if config.task == "model_language":
+    if registry.task(config.task).READS == "stream":
         train = _for_stream(config.data, train, found, listener)
     where = str(root_of(config.data))
     if "validation" not in found:

@@ -29,7 +29,8 @@ def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: L
         DataError: too few examples, or labels that are no classes.
     """
     fraction, count = config.data.validation, round(config.data.validation * len(train))
-    if config.task == "model_language" and count < 2 and all(isinstance(example.text, str) for example in train):
+    reads = registry.task(config.task).READS
+    if reads == "stream" and count < 2 and all(isinstance(example.text, str) for example in train):
         texts, held = _without_end(train, fraction, where)
         listener(
             Noted(f"texts to train on: {len(train)}; the last {fraction:.0%} of the words are held out for validation")
@@ -41,7 +42,7 @@ def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: L
         what = f"{len(train)} examples are too few to hold {fraction:.0%} out for validation"
         raise DataError(what, where=where, fix=_larger(len(train)))
     grouped = hooks(ReaderHooks, registry.reader(config.data.name)).TOGETHER
-    draw = sampling.consecutive if grouped and config.task == "classify" else sampling.stratified
+    draw = sampling.consecutive if grouped and reads == "text" else sampling.stratified
     validation, rest = draw(train, count, seed=config.seed)
     if not validation:  # of tagged sentences
         what = "each type of entity is in one sentence alone: none can be held out for validation"
@@ -54,7 +55,7 @@ def check_classes(config: RunConfig, train: Sequence[Example], validation: Seque
     counts = Counter(label for example in train for label in sampling.labels(example))
     once = sum(count == 1 for count in counts.values())
     known = bool(validation) and all(label in counts for example in validation for label in sampling.labels(example))
-    if config.task != "classify" or once < ONCE * len(train) or known:
+    if registry.task(config.task).READS != "text" or once < ONCE * len(train) or known:
         return
     numbers = all(label_names.number(label) is not None for label in counts)
     looks = "a number to predict or an id" if numbers else "an id or a text"

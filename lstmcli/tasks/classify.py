@@ -1,24 +1,35 @@
 """Classification: one label per text."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
-from lstmcli.types import Batch, ClassScores, Mean
+from lstmcli.types import Mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from lstmcli.contracts import Reads
+    from lstmcli.types import Batch, ClassScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
+READS: Reads = "text"
+HEADING = "sentiment"
 PRIMARY = "accuracy"  # the metric by which the best checkpoint is chosen and baselines are compared
 
 __all__ = [
+    "HEADING",
     "PRIMARY",
+    "READS",
     "baseline_probabilities",
+    "blank",
     "calibrate",
     "describe",
     "divergence",
@@ -39,6 +50,8 @@ __all__ = [
 def loss(scores: ClassScores, batch: Batch) -> Mean:
     """Compute the cross-entropy with the true labels or with probabilities of each label; a text whose probabilities
     are all zero does not count."""
+    from torch.nn import functional as F
+
     assert batch.targets is not None  # set in every training batch
     if batch.targets.is_floating_point():
         known = batch.targets.any(dim=1).sum().clamp_min(1)
@@ -55,6 +68,8 @@ def entropy(scores: ClassScores) -> Tensor:
 
 def divergence(scores: ClassScores, before: ClassScores) -> Tensor:
     """Compute the KL divergence Σ p log (p / q) of the scores q from those before, p; a mean over texts in nats."""
+    from torch.nn import functional as F
+
     log_q, log_p = scores.logits.log_softmax(dim=1), before.logits.log_softmax(dim=1)
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
@@ -66,6 +81,8 @@ def outputs(scores: ClassScores) -> Array:
 
 def probabilities(logits: Array, temperature: float) -> Array:
     """Compute softmax(logits / temperature), ``[text, label]``."""
+    import torch
+
     return torch.from_numpy(logits).double().div(temperature).softmax(dim=-1).numpy()
 
 
@@ -77,6 +94,8 @@ def calibrate(logits: Array, targets: Array) -> float:
     (2 / K) / (N + 2), so that a few texts, all classified correctly, do not make the model certain. 1/T is found by
     Newton's method, since the cross-entropy is convex in it; T is kept within [0.05, 20].
     """
+    import torch
+
     scores = torch.from_numpy(logits).double()
     count, labels = scores.shape
     smoothed = torch.from_numpy((np.eye(labels)[targets] * count + 2 / labels) / (count + 2))
@@ -113,11 +132,19 @@ def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[d
     ]
 
 
+def blank(labels: Sequence[str]) -> dict[str, Any]:
+    """What ``predict`` says of a row without a text."""
+    return {"label": "", "probability": None, "probabilities": dict.fromkeys(labels)}
+
+
 measure = bootstrapped  # accuracy, balanced accuracy, macro F1, AUC (two classes), calibration error
 
 
 def summary(logits: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:
     """Return the figures for the training loop: ``score`` (higher is better), loss, accuracy, calibration error."""
+    import torch
+    from torch.nn import functional as F
+
     rows = probabilities(logits, temperature)
     accuracy = float((rows.argmax(axis=1) == targets).mean())
     nll = float(F.cross_entropy(torch.from_numpy(logits).double() / temperature, torch.from_numpy(targets)))

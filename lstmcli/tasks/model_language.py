@@ -10,19 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from lstmcli.contracts import Reads
 from lstmcli.tasks import intervals
 from lstmcli.tasks.ngrams import baseline_log_probs, fit_baselines
 from lstmcli.tasks.spelling import spelling_costs
 from lstmcli.types import Batch, Mean, Measure, Metrics, TokenScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
+READS: Reads = "stream"
+HEADING = "language models"
 PRIMARY = "perplexity"
 LOWER_IS_BETTER = True  # of the primary figure
 
 __all__ = [
+    "HEADING",
     "LOWER_IS_BETTER",
     "PRIMARY",
+    "READS",
     "baseline_probabilities",
+    "blank",
     "by_character",
     "calibrate",
     "describe",
@@ -69,6 +75,11 @@ def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[
     perplexities = np.exp(_totals(outputs) / outputs[:, -1])
     return [{"perplexity": round(float(value), 4), "words": int(row[-1])}
             for value, row in zip(perplexities, outputs, strict=True)]  # fmt: skip
+
+
+def blank(labels: Sequence[str]) -> dict[str, Any]:  # noqa: ARG001 (one signature)
+    """What ``predict`` says of a row without a text."""
+    return {"perplexity": None, "words": None, "next": {}}
 
 
 def measure(outputs: Array, targets: Array, *, seed: int = 0) -> Metrics:  # noqa: ARG001 (one signature)

@@ -3,28 +3,41 @@
 The output of a text is a ``Tagged``; the targets are the true tags of all words, texts concatenated.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from lstmcli.models import crf
 from lstmcli.tags import spans, types_of
 from lstmcli.tasks import classify
 from lstmcli.tasks.entities import compared, resampled
 from lstmcli.tasks.metrics import calibration_error
 from lstmcli.tasks.tag_baselines import baseline_tags, fit_baselines
-from lstmcli.types import Batch, Mean, Metrics, TagScores
+from lstmcli.types import Mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from lstmcli.contracts import Reads
+    from lstmcli.models import crf
+    from lstmcli.types import Batch, Metrics, TagScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
+READS: Reads = "words"
+HEADING = "entities"
 PRIMARY = "f1"
 RAREST = 1e-30  # lower bound of a tag's probability
 
 __all__ = [
+    "HEADING",
     "PRIMARY",
+    "READS",
     "baseline_probabilities",
+    "blank",
     "calibrate",
     "describe",
     "details",
@@ -49,6 +62,8 @@ class Tagged:
 
 def loss(scores: TagScores, batch: Batch) -> Mean:
     """Compute the negative log-likelihood of the true path, per word."""
+    from lstmcli.models import crf
+
     assert batch.targets is not None  # set in every training batch
     chain = _chain(scores)
     path = crf.score(chain, scores.emissions, scores.lengths, batch.targets)
@@ -59,6 +74,10 @@ def loss(scores: TagScores, batch: Batch) -> Mean:
 
 def outputs(scores: TagScores) -> Array:
     """Return one ``Tagged`` per text."""
+    import torch
+
+    from lstmcli.models import crf
+
     # Probabilities are differences of sums over the text, which lose precision in float32 if the text is long.
     chain, emissions, lengths = _chain(scores, torch.float64), scores.emissions.double(), scores.lengths
     tags = crf.best(chain, emissions, lengths)
@@ -99,6 +118,11 @@ def describe(tagged: Array, labels: Sequence[str], temperature: float) -> list[d
         }
         for text in probabilities(tagged, temperature)
     ]
+
+
+def blank(labels: Sequence[str]) -> dict[str, Any]:  # noqa: ARG001 (one signature)
+    """What ``predict`` says of a row without a text."""
+    return {"entities": []}
 
 
 def measure(tagged: Array, targets: Array, *, seed: int = 0) -> Metrics:
@@ -150,6 +174,8 @@ def _by_text(tags: Array, log_probs: Array, entities: Array, probabilities: Arra
 
 
 def _chain(scores: TagScores, dtype: torch.dtype | None = None) -> crf.Chain:
+    from lstmcli.models import crf
+
     return crf.Chain(*(part.to(dtype) for part in (scores.transitions, scores.start, scores.end)))
 
 

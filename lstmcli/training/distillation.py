@@ -77,7 +77,7 @@ def _sure(teacher: object, found: Array) -> str:
 
 def _teacher(path: Path, labels: tuple[str, ...]) -> Checkpoint:
     found = checkpoints.load(path)
-    if found.config.task != "classify":
+    if found.task.READS != "text":
         fix = "train one: lstmcli train FILE"
         raise ConfigError("the teacher does not label whole texts", where=f"train.teacher: {path}", fix=fix)
     if set(found.vocabulary.labels) != set(labels):

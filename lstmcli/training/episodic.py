@@ -27,9 +27,10 @@ def check(config: RunConfig) -> None:
     if config.episodes is None:
         return
     check_task(config)
-    if config.learner.name == "finetune":
+    if not config.learner.meta_trained:
         fix = "choose one that is meta-trained: --learner maml; or leave episodes out: --set episodes=none"
-        raise ConfigError("fine-tuning has nothing to learn from episodes", where="learner.name=finetune", fix=fix)
+        what, where = "fine-tuning has nothing to learn from episodes", f"learner.name={config.learner.name}"
+        raise ConfigError(what, where=where, fix=fix)
     for key in ("adversarial_epsilon", "crop", "teacher", "vat_epsilon", "entropy_weight"):
         if getattr(config.train, key) is not None:
             raise ConfigError(f"train.{key} has no effect on episodes", where=f"train.{key}", fix="leave it out")

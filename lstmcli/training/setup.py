@@ -66,7 +66,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
     listener(Checked(checked))
-    own_words = initial is None and not (language_model is not None and config.task == "classify")
+    own_words = initial is None and not (language_model is not None and registry.task(config.task).READS == "text")
     for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own_words=own_words)):
         listener(Noted(remark))
     baseline: dict[str, Array] = {}
@@ -111,7 +111,7 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
     remarks = [
         remark for name, tally in tallies.items() for remark in tally.remark(name, fix=fix if name == "train" else "")
     ]
-    if vocabulary.is_stream and tallies["validation"].unknown:
+    if registry.task(config.task).READS == "stream" and tallies["validation"].unknown:
         fraction = f"{tallies['validation'].fraction:.1%} of the words of validation"
         remarks.append(
             f"perplexity counts unknown words, {fraction}, as one word: compare it within one vocabulary alone"
@@ -166,9 +166,10 @@ def fitted(train: Store, config: RunConfig, *, labels: int, listener: Listener =
 def _words(config: RunConfig, inputs: Inputs, language_model: Checkpoint | None, listener: Listener) -> Vocabulary:
     """Build the vocabulary of the training texts. With a language model (``model.context``) a tagger has its vocabulary
     too, and a classifier has only that."""
-    if language_model is not None and config.task == "classify":
+    reads = registry.task(config.task).READS
+    if language_model is not None and reads == "text":
         return language_model.vocabulary
-    stream = config.task == "model_language"
+    stream = reads == "stream"
     texts = [*inputs.train, *inputs.unlabelled]
     vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), stream=stream, listener=listener)
     vocabulary = assemble.with_frozen_words(vocabulary, config)
@@ -187,9 +188,9 @@ def _language_model(config: RunConfig) -> Checkpoint | None:
         return None
     found = checkpoints.load(path)
     fix = "train one: lstmcli train lm --data TEXTS --set model.bidirectional=true"
-    if found.config.task != "model_language":
+    if found.task.READS != "stream":
         raise ConfigError("not a language model", where=f"model.context: {path}", fix=fix)
-    if config.task == "tag" and found.config.tokens.kind == "bpe":
+    if registry.task(config.task).READS == "words" and found.config.tokens.kind == "bpe":
         what = "the language model reads pieces of words, a tagger whole ones"
         raise ConfigError(what, where=f"model.context: {path}", fix=f"{fix} --set tokens.kind=whitespace")
     return found

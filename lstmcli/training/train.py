@@ -126,7 +126,7 @@ class Trainer:
         self.at = Position()
         self.saved = time.perf_counter()
         self.work: SupervisedObjective | EpisodicObjective | LanguageObjective
-        if parts.vocabulary.is_stream:
+        if parts.task.READS == "stream":
             self.work = LanguageObjective(parts, stores)
         elif parts.config.episodes is None:
             self.work = SupervisedObjective(parts, whole, stores)

@@ -34,15 +34,15 @@ MAY_IMPORT = {
     "events": {"types"},
     "registry": {"errors"},
     "contracts": set(),
-    "validation": {"config", "errors"},
+    "validation": {"config", "errors", "registry"},
     "tags": set(),
     "config": {"errors"},
-    "recipes": {"config", "errors", "registry", "types", "validation"},
+    "recipes": {"config", "contracts", "errors", "registry", "types", "validation"},
     **{kind: {"config", "contracts", "errors", "tags", "types"} for kind in KINDS},
     **{layer: {*PLUMBING, "data", *LAYERS[:index]} for index, layer in enumerate(LAYERS)},
 }
 MAY_IMPORT["data"] |= {"events"}  # reading and encoding report their progress
-MAY_IMPORT["machine"] = {"config", "errors"}
+MAY_IMPORT["machine"] = {"config", "errors", "registry"}
 MAY_IMPORT["api"] |= {"recipes"}
 MAY_IMPORT["sklearn"] = {"api"}
 MAY_IMPORT["cli"] |= {"__init__", "recipes"}
@@ -115,6 +115,32 @@ def test_one_file_draws_resamples_and_takes_quantiles() -> None:
                 and {"random", "statistics"} & {name.split(".")[0] for name in source.imported(path)}]  # fmt: skip
 
 
+def named(node: ast.AST) -> set[str]:
+    """The strings that a comparison, a match or the keys of a dict name, alone or in a tuple, list or set."""
+    parts: list[ast.expr | None] = []
+    if isinstance(node, ast.Compare):
+        parts = [node.left, *node.comparators]
+    elif isinstance(node, ast.MatchValue):
+        parts = [node.value]
+    elif isinstance(node, ast.Dict):
+        parts = list(node.keys)
+    parts += [inner for part in parts if isinstance(part, ast.Tuple | ast.List | ast.Set) for inner in part.elts]
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def test_what_is_registered_is_asked_for_its_properties_not_for_its_name() -> None:
+    """A task, model or learner that nobody has written yet has to work everywhere."""
+    compared = registry.TASKS.keys() | registry.MODELS.keys() | registry.LEARNERS.keys()
+    found = [
+        (f"{room(path)}/{path.name}:{getattr(node, 'lineno', 0)}", name)
+        for path in FILES
+        if room(path) not in ("registry", "tasks")
+        for node in source.nodes(path)
+        for name in named(node) & (registry.TASKS.keys() if isinstance(node, ast.Dict) else compared)
+    ]
+    assert found == []
+
+
 def test_files_and_functions_are_small() -> None:
     assert [str(path) for path in FILES if path.read_text("utf-8").count("\n") > 300] == []
     functions = [(path, node) for path in FILES for node in source.nodes(path) if isinstance(node, ast.FunctionDef)]
@@ -180,7 +206,7 @@ def test_help_loads_nothing_heavy() -> None:
         assert (code, loaded) == (0, set()), command
 
 
-def test_readers_and_mistakes_need_no_torch() -> None:
+def test_readers_tasks_and_mistakes_need_no_torch() -> None:
     """Whatever a command does before it is sure of its input: all of it runs here, and is caught if it loads torch."""
     Path("bad.csv").write_text("text,label\n" + "fine,good\n,bad\n" * 20)
     Path("two.csv").write_text("text,label\n" + "fine,good\ndull,bad\n" * 20)
@@ -202,7 +228,7 @@ def test_readers_and_mistakes_need_no_torch() -> None:
         ["predict", "--input", "two.csv", "--output", "two.csv"],
         ["predict", "--input", "two.csv", "--output", "out.docx"],
     ]
-    for command, code, loaded in loaded_by(mistakes, tuple(registry.DATASETS.values())):
+    for command, code, loaded in loaded_by(mistakes, (*registry.DATASETS.values(), *registry.TASKS.values())):
         assert (code, loaded & HEAVY) == (2, set()), command
 
 

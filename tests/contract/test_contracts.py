@@ -11,7 +11,7 @@ import pytest
 
 from lstmcli import contracts, registry
 from tests.conftest import ROOT
-from tests.contract.extension import learner, model, reader
+from tests.contract.extension import learner, model, reader, task
 
 TABLES = {
     contracts.Reader: registry.DATASETS,
@@ -19,15 +19,17 @@ TABLES = {
     contracts.Model: registry.MODELS,
     contracts.LearnerKind: registry.LEARNERS,
 }
+KINDS = {"text": contracts.TextTask, "words": contracts.Task, "stream": contracts.StreamTask}
 MODULES = [pytest.param(protocol, registry.find(table, name), id=f"{protocol.__name__}-{name}")
            for protocol, table in TABLES.items() for name in table]  # fmt: skip
 MODULES += [
     pytest.param(contracts.Reader, reader, id="Reader-example"),
     pytest.param(contracts.Model, model, id="Model-example"),
     pytest.param(contracts.LearnerKind, learner, id="LearnerKind-example"),
-    pytest.param(contracts.TextTask, registry.task("classify"), id="TextTask-classify"),
-    pytest.param(contracts.StreamTask, registry.task("model_language"), id="StreamTask-model_language"),
+    pytest.param(contracts.TextTask, task, id="TextTask-example"),
 ]
+MODULES += [pytest.param(KINDS[module.READS], module, id=f"{module.READS}-{name}")
+            for name in registry.TASKS for module in [registry.task(name)]]  # fmt: skip
 
 
 def lacking(protocol: Any, module: Any) -> list[str]:

@@ -1,11 +1,12 @@
-"""A new data set, model and learner, added as a contributor would: files of their own, a line in the registry each, and
-a section in the config. No other file of the program knows them."""
+"""A new data set, task, model and learner, added as a contributor would: files of their own, a line in the registry
+each, and a section in the config. No other file of the program knows them."""
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,30 +17,31 @@ from lstmcli.config import RunConfig, Section
 from lstmcli.tasks.classify import loss
 from lstmcli.types import Batch
 from tests.conftest import BAD, GOOD
-from tests.contract.extension import learner, model, sections
+from tests.contract.extension import learner, model, sections, task
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
 HERE = "tests.contract.extension"
 
 
-def widen(field: str, section: type[Section]) -> Any:
-    """Add the section to those that the field may hold; returns what it held before."""
+def widen(field: str, *sections: type[Section]) -> Any:
+    """Add the sections to those that the field may hold; returns what it held before."""
     info = RunConfig.model_fields[field]
     before = info.annotation
-    name = section.model_fields["name"].default
-    info.annotation = Union[(*get_args(before), Annotated[section, Tag(name)])]
+    tagged = (Annotated[section, Tag(section.model_fields["name"].default)] for section in sections)
+    info.annotation = Union[(*get_args(before), *tagged)]
     return before
 
 
 @pytest.fixture
 def extended(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The registry and the config with three entries more."""
+    """The registry and the config with more entries."""
     monkeypatch.setitem(registry.DATASETS, "stars", f"{HERE}.reader")
+    monkeypatch.setitem(registry.TASKS, "rate", f"{HERE}.task")
     monkeypatch.setitem(registry.MODELS, "cnn", f"{HERE}.model")
+    monkeypatch.setitem(registry.MODELS, "rater", f"{HERE}.model")
     monkeypatch.setitem(registry.LEARNERS, "gaussian", f"{HERE}.learner")
-    before = {field: widen(field, section) for field, section in
-              {"model": sections.Cnn, "learner": sections.Gaussian}.items()}  # fmt: skip
+    before = {"model": widen("model", sections.Cnn, sections.Rater), "learner": widen("learner", sections.Gaussian)}
     RunConfig.model_rebuild(force=True)
     yield
     for field, annotation in before.items():
@@ -59,7 +61,7 @@ def stars(tmp_path: Path) -> Path:
     return folder
 
 
-def recipe(folder: Path, data: Path, **more: Any) -> Path:
+def recipe(folder: Path, data: Path, /, **more: Any) -> Path:
     values = {
         "data": {"name": "stars", "path": str(data)},
         "tokens": {"min_count": 1},
@@ -110,6 +112,57 @@ def test_a_new_learner_is_meta_trained(run: Run, stars: Path, tmp_path: Path, ca
     episodes = ("--shots", "2", "--episodes", "5", "--json")
     report = said(run, capsys, "evaluate", "-c", out / "model.pt", "--data", stars, *episodes)
     assert report["metrics"]["accuracy"]["value"] > 0.9
+
+
+@pytest.fixture
+def rated(tmp_path: Path) -> Path:
+    """A table of texts rated from 1 to 3."""
+    texts = {1: ("It leaks.", "Dull and loud."), 2: ("It boils water.", "Plain and usual."),
+             3: ("A joy.", "Quick and quiet.")}  # fmt: skip
+    rows = [f"{text} {number},{rating}" for number in range(12) for rating in texts for text in texts[rating]]
+    (tmp_path / "rated.csv").write_text("\n".join(["text,label", *rows]), "utf-8")
+    return tmp_path / "rated.csv"
+
+
+@pytest.mark.usefixtures("extended")
+def test_a_new_task_goes_through_every_command(run: Run, rated: Path, tmp_path: Path, capsys: Captured) -> None:
+    out = tmp_path / "run"
+    model = {"name": "rater", "embedding": 8, "channels": 16, "width": 2, "dropout": 0.0}
+    assert run("train", recipe(tmp_path, rated, data={"path": str(rated)}, model=model), "--out", out, "-q") == 0
+    of_model = ("-c", out / "model.pt", "--data", rated)
+    capsys.readouterr()
+    assert run("predict", "-c", out / "model.pt", "It leaks. 3", "A joy. 3", "--json") == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["label"] for answer in answers] == ["1", "3"]
+    few = (*of_model, "--shots", "2")
+    for command in (
+        ("evaluate", *of_model, "--report", tmp_path),
+        ("evaluate", *few, "--episodes", "2", "--split", "train"),
+        ("adapt", *few, "--out", tmp_path / "adapted.pt"),
+    ):
+        assert run(*command) == 0
+        shown = capsys.readouterr()
+        assert "distance" in shown.out
+        assert "accuracy" not in shown.out.replace("balanced accuracy", "")
+        assert "worse than" not in shown.err  # the baselines have the higher figure: they are worse
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert (report["task"], report["metrics"]) == ("rate", {"distance": {"value": 0.0, "low": 0.0, "high": 0.0}})
+    assert report["baselines"]["majority"]["distance"]["value"] > 0
+
+
+@pytest.mark.usefixtures("extended")
+def test_a_model_of_an_unknown_task_is_an_error(
+    run: Run, rated: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(registry.TASKS, "rate")
+    assert run("train", recipe(tmp_path, rated, data={"path": str(rated)}, model={"name": "rater"}), "--dry-run") == 2
+    assert "'rate' is not known here" in capsys.readouterr().err
+
+
+def test_the_new_task_predicts_the_median_and_scores_its_distance() -> None:
+    probabilities = np.array([[0.5, 0.1, 0.4], [0.4, 0.2, 0.4], [0.3, 0.1, 0.6], [0.0, 0.0, 1.0]])
+    assert task.medians(probabilities).tolist() == [0, 1, 2, 2]
+    assert task.measure(probabilities, np.array([0, 0, 0, 1]))["distance"].value == (0 + 0.5 + 1 + 0.5) / 4
 
 
 def test_the_new_model_equals_a_loop_over_words() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lstmcli.types import Batch, ClassScores
-from tests.contract.extension.sections import Cnn as Config
+from tests.contract.extension.sections import Convolution as Config
 
 ENCODER = ("embedding", "convolution")  # trains at the encoder's share of the learning rate
 

@@ -1,25 +1,37 @@
-"""Sections of a new model and a new learner: the first goes into ``config/models.py``, the other into
+"""Sections of new models and a new learner: the first go into ``config/models.py``, the other into
 ``config/learners.py``, each with a line in the union at the file's end."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from lstmcli.config import ModelSection, Section
+from lstmcli.config import LearnerSection, ModelSection
 
 
-class Cnn(ModelSection):
+class Convolution(ModelSection):
     """A convolution over word vectors, a maximum over time, and a linear layer."""
 
-    task = "classify"
-    name: Literal["cnn"] = "cnn"
     embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
     channels: int = Field(100, ge=1, le=4096, description="Features of the convolution.")
     width: int = Field(3, ge=1, le=9, description="Words that a feature spans.")
     dropout: float = Field(0.5, ge=0, lt=1, description="On the features.")
 
 
-class Gaussian(Section):
+class Cnn(Convolution):
+    """The model for the task of classification."""
+
+    task = "classify"
+    name: Literal["cnn"] = "cnn"
+
+
+class Rater(Convolution):
+    """The same model for a task of its own."""
+
+    task = "rate"
+    name: Literal["rater"] = "rater"
+
+
+class Gaussian(LearnerSection):
     """Each class a normal distribution with a variance per feature that all classes share."""
 
     name: Literal["gaussian"] = "gaussian"
