@@ -156,7 +156,7 @@ def test_a_model_of_an_unknown_task_is_an_error(
 ) -> None:
     monkeypatch.delitem(registry.TASKS, "rate")
     assert run("train", recipe(tmp_path, rated, data={"path": str(rated)}, model={"name": "rater"}), "--dry-run") == 2
-    assert "'rate' is not known here" in capsys.readouterr().err
+    assert "'rate' is not registered" in capsys.readouterr().err
 
 
 def test_the_new_task_predicts_the_median_and_scores_its_distance() -> None:
