@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lstmcli import recipes
-from lstmcli.events import Event, Stepped
+from lstmcli.events import Evaluated, Event, Stepped
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples, run_folder
 from lstmcli.training.train import run as train
@@ -18,14 +18,19 @@ TINY = ["model.embedding=4", "model.vectors=none", "model.hidden=4", "tokens.min
 SETS = [part for override in TINY for part in ("--set", override)]
 
 
-def test_a_run_on_few_texts_has_the_steps_and_ends_alike_where_it_was_stopped(table: Path, tmp_path: Path) -> None:
+def test_a_run_on_few_texts_has_the_steps(table: Path, tmp_path: Path) -> None:
     config = recipes.load(str(table), overrides=[*TINY, "train.min_steps=60", "train.patience=none"])
-    data = examples.read(config)
     seen: list[Event] = []
-    train(config, data, tmp_path / "straight", listener=seen.append)
+    train(config, examples.read(config), tmp_path, listener=seen.append)
     steps = sum(isinstance(event, Stepped) for event in seen)
     assert 60 <= steps < 60 + 8  # an epoch at most beyond
-    killed(config, data, tmp_path / "stopped", when=lambda seen: len(seen) >= 40)
+
+
+def test_a_run_that_was_stopped_goes_on_in_the_same_batches(table: Path, tmp_path: Path) -> None:
+    config = recipes.load(str(table), overrides=[*TINY, "train.epochs=2"])
+    data = examples.read(config)
+    train(config, data, tmp_path / "straight")
+    killed(config, data, tmp_path / "stopped", when=lambda seen: isinstance(seen[-1], Evaluated))
     train(config, data, tmp_path / "stopped", resume=True)
     for name in (run_folder.MODEL, run_folder.LAST, run_folder.METRICS):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
