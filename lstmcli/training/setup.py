@@ -70,8 +70,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     own_words = initial is None and not (language_model is not None and config.task == "classify")
     for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own_words=own_words)):
         listener(Noted(remark))
-    amount = _amount(config, lengths)
-    config = _paced(config, amount, listener)
+    config, amount = _paced(config, lengths, listener)
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
         if last is not None:
@@ -79,10 +78,8 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
         else:
             soft_labels, baseline = _soft_labels(config, inputs, full, vocabulary.labels, where, listener)
         full[UNLABELLED] = replace(full[UNLABELLED], targets=soft_labels)
-    if initial is not None:
-        context = initial.context
-    else:
-        context = None if language_model is None else language_model.language_model
+    own_context = None if language_model is None else language_model.language_model
+    context = own_context if initial is None else initial.context
     parts = assemble.fresh(config, vocabulary, where, context)
     if language_model is not None:
         submodule = _hooks(config).CONTEXT
@@ -98,15 +95,17 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
 
 
-def _amount(config: RunConfig, lengths: dict[str, tuple[Ints, Ints]]) -> dict[str, int]:
-    """Return tokens and texts of an epoch. lengths: of the texts of each part, whole and as the model reads them."""
+def _paced(
+    config: RunConfig, lengths: dict[str, tuple[Ints, Ints]], listener: Listener
+) -> tuple[RunConfig, dict[str, int]]:
+    """Return the config with what follows from the amount of data, which is reported, and that amount.
+
+    Args:
+        lengths: Of the texts of each part, whole and as the model reads them.
+    """
     read = np.concatenate([lengths[name][1] for name in ("train", UNLABELLED) if name in lengths])
     tokens = read if config.train.crop is None else np.minimum(read, config.train.crop)
-    return {"tokens": int(tokens.sum()), "texts": len(tokens)}
-
-
-def _paced(config: RunConfig, amount: dict[str, int], listener: Listener) -> RunConfig:
-    """Return the config with what follows from the amount of data, and report it."""
+    amount = {"tokens": int(tokens.sum()), "texts": len(tokens)}
     found = pace.paced(config, **amount)
     if found.train != config.train:
         train = found.train
@@ -114,7 +113,7 @@ def _paced(config: RunConfig, amount: dict[str, int], listener: Listener) -> Run
         patience = "" if train.patience is None else f", patience {train.patience}"
         what = f"by the amount of data (train.min_steps={train.min_steps})"
         listener(Noted(f"{what}: {batches}up to {train.epochs} epochs{patience}"))
-    return found
+    return found, amount
 
 
 def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig, *, own_words: bool) -> list[str]:
