@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lstmcli.types import SplitCheck
 
@@ -32,7 +33,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Planned:
-    """The size of the training. seconds: none where the time was not measured."""
+    """The size of the training.
+
+    seconds: none where the time was not measured; train: section train of the recipe with what follows from the amount
+    of data, none where nothing does.
+    """
 
     steps: int
     tokens: int
@@ -40,6 +45,7 @@ class Planned:
     device: str
     precision: str
     seconds: float | None = None
+    train: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ UNFIT = {  # by what a task reads: keys that have no effect on it
         "episodes": "are drawn of whole texts with labels",
     },
     "stream": {
+        "train.min_steps": "is for texts with labels: a language model takes as many steps as train.epochs says",
         "train.crop": "is for texts with labels: a language model reads a token stream in pieces of train.bptt",
         "train.adversarial_epsilon": "is for texts with labels",
         "train.teacher": "is for texts with labels",

@@ -113,11 +113,13 @@ class Screen:
     def rehearsal(self, config: RunConfig) -> "Iterator[Listener]":
         """Show the recipe, then what a run of it would do, as the listener hears it; with JSON both as one object."""
         recipe = config.model_dump(mode="json")
-        if not self.json:
-            self.out.print(yaml.safe_dump(recipe, sort_keys=False), end="")
         with self.listening() as listener:
             yield listener
-        if self.json and self._plan is not None:
+        if self._plan is not None and self._plan.train is not None:
+            recipe["train"] = self._plan.train
+        if not self.json:
+            self.out.print(yaml.safe_dump(recipe, sort_keys=False), end="")
+        elif self._plan is not None:
             plan = {"steps": self._plan.steps, "tokens": self._plan.tokens, "seconds": self._plan.seconds}
             self.print_json({"recipe": recipe} | plan)
 

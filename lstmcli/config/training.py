@@ -13,6 +13,12 @@ class Train(Section):
 
     epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training data.")
     batch_tokens: int = Field(16_384, ge=1, le=10_000_000, description="Tokens per batch, including padding.")
+    min_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Take at least this many steps: epochs, batch_tokens and patience, where the recipe does not give "
+        "them, follow from the amount of data; none: off.",
+    )
     accumulate: int = Field(1, ge=1, le=10_000, description="Batches whose gradients are accumulated per step.")
     bptt: int = Field(64, ge=1, le=100_000, description="Of language models: tokens per truncated backpropagation.")
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adamw", description="Gradient-based optimiser.")

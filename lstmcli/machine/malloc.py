@@ -4,6 +4,7 @@ import ctypes
 import os
 
 from lstmcli.config import RunConfig
+from lstmcli.config.pace import LARGEST
 
 KEPT = 2**30  # bytes of freed memory that the process keeps; larger pieces go back at once
 PIECE = 2**26  # bytes of glibc's largest piece for a thread other than the first
@@ -30,4 +31,6 @@ def keep(*, shared: bool) -> None:
 
 def large(config: RunConfig) -> bool:
     """True where training batches are so large that threads should share the memory that is kept."""
-    return config.train.batch_tokens * getattr(config.model, "hidden", 0) * STATE > PIECE
+    train = config.train
+    follows = train.min_steps is not None and "batch_tokens" not in train.model_fields_set  # from data not yet read
+    return (LARGEST if follows else train.batch_tokens) * getattr(config.model, "hidden", 0) * STATE > PIECE

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli import registry
-from lstmcli.config import RunConfig
+from lstmcli.config import RunConfig, pace
 from lstmcli.contracts import ModelHooks, hooks
 from lstmcli.data.batches import check
 from lstmcli.data.batches.encoded import Store, built, encode, text_hashes
@@ -34,13 +34,14 @@ class RunSetup:
     """The parts before the first step, and the encoded texts by part.
 
     baseline: if it was fitted already, as the teacher; learned: hashes of all texts that the run and the models that it
-    starts from are trained on.
+    starts from are trained on; amount: tokens and texts of an epoch.
     """
 
     parts: Parts
     texts: dict[str, Store]
     baseline: dict[str, Array]
     learned: Ints
+    amount: dict[str, int]
 
 
 def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, listener: Listener = silent) -> RunSetup:
@@ -69,6 +70,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     own_words = initial is None and not (language_model is not None and registry.task(config.task).READS == "text")
     for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own_words=own_words)):
         listener(Noted(remark))
+    config, amount = _paced(config, lengths, listener)
     baseline: dict[str, Array] = {}
     if UNLABELLED in full:
         if last is not None:
@@ -76,10 +78,8 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
         else:
             soft_labels, baseline = _soft_labels(config, inputs, full, vocabulary.labels, where, listener)
         full[UNLABELLED] = replace(full[UNLABELLED], targets=soft_labels)
-    if initial is not None:
-        context = initial.context
-    else:
-        context = None if language_model is None else language_model.language_model
+    own_context = None if language_model is None else language_model.language_model
+    context = own_context if initial is None else initial.context
     parts = assemble.fresh(config, vocabulary, where, context)
     if language_model is not None:
         submodule = _hooks(config).CONTEXT
@@ -92,7 +92,28 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     elif config.model.vectors is not None and last is None:
         listener(Progress("reading vectors"))
         listener(Noted(assemble.place_vectors(parts, full["train"].ids)))
-    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model))
+    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
+
+
+def _paced(
+    config: RunConfig, lengths: dict[str, tuple[Ints, Ints]], listener: Listener
+) -> tuple[RunConfig, dict[str, int]]:
+    """Return the config with what follows from the amount of data, which is reported, and that amount.
+
+    Args:
+        lengths: Of the texts of each part, whole and as the model reads them.
+    """
+    read = np.concatenate([lengths[name][1] for name in ("train", UNLABELLED) if name in lengths])
+    tokens = read if config.train.crop is None else np.minimum(read, config.train.crop)
+    amount = {"tokens": int(tokens.sum()), "texts": len(tokens)}
+    found = pace.paced(config, **amount)
+    if found.train != config.train:
+        train = found.train
+        batches = f"batches of {train.batch_tokens:,} tokens, " if config.episodes is None else ""
+        patience = "" if train.patience is None else f", patience {train.patience}"
+        what = f"by the amount of data (train.min_steps={train.min_steps})"
+        listener(Noted(f"{what}: {batches}up to {train.epochs} epochs{patience}"))
+    return found, amount
 
 
 def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig, *, own_words: bool) -> list[str]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lstmcli import registry
-from lstmcli.config import RunConfig
+from lstmcli.config import RunConfig, pace
 from lstmcli.contracts import Learner, ModelHooks, hooks
 from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.data.batches.episodes import class_priors
@@ -59,6 +59,8 @@ def run(
     started = time.perf_counter()
     last = checkpoints.load(out / run_folder.LAST) if resume else None
     if last is not None:
+        if "amount" in last.progress:
+            config = pace.paced(config, **last.progress["amount"])
         resuming.check(last, config, inputs, chosen)
     trainer = Trainer(setup.prepare(config, inputs, last, listener=listener), out, inputs)
     del inputs  # the encoded texts are enough; free the memory
@@ -107,6 +109,7 @@ class Trainer:
         self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
         self.text_hashes = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
         self.class_priors = class_priors(inputs.train)
+        self.amount = begun.amount
         whole = begun.texts
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
         self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # for the baselines
@@ -142,6 +145,7 @@ class Trainer:
             parameters=sum(parameter.numel() for parameter in self.learned.parameters()),
             device=self.parts.runtime.device,
             precision=self.work.precision,
+            train=config.train.model_dump(mode="json"),
         )
 
     def events(self, *, listener: Listener = silent) -> Iterator[Event]:
@@ -174,6 +178,7 @@ class Trainer:
         progress = asdict(self.at) | {
             "data": self.dataset_hash,
             "shares": self.class_priors,
+            "amount": self.amount,
             "headed": learns_head(self.parts),
         }
         return Checkpoint(

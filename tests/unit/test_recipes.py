@@ -37,7 +37,7 @@ DIGESTS = {
     "quadratics-lstm-optimizer": "615f3971",
     "reviews": "bbeb3107",
     "reviews-maml": "1deb2cf4",
-    "table": "3900ab4b",
+    "table": "afaafeb1",
 }
 
 
