@@ -68,7 +68,7 @@ class Filler:
     def __init__(self, seed: str, template: str, lexica: dict[str, list[str]], exchange: dict[str, list[str]]) -> None:
         self.random = random.Random(seed)
         self.template, self.exchange = template, exchange
-        used = sorted({slot for _, slot in SLOT.findall(template)} - exchange.keys())
+        used = {slot for _, slot in SLOT.findall(template)} - exchange.keys()
         self.words = {slot: self._shuffled(lexica[slot]) for slot in used}
 
     def _shuffled(self, words: list[str]) -> Iterator[str]:
