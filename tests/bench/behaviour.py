@@ -34,7 +34,7 @@ from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.tasks import classify
 from lstmcli.tasks.metrics import wilson
-from lstmcli.types import Example, finish
+from lstmcli.types import Example
 from tests.bench import labelled, sentences
 from tests.bench.sentences import Case
 
@@ -137,7 +137,7 @@ def _linear(path: Path, checkpoint: Checkpoint) -> dict[str, Array]:
         return own
     kept = FITTED / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.npz"
     if not kept.is_file():
-        train = _encoded(checkpoint, finish(inputs.split(checkpoint.config.data, "train")), labelled=True)
+        train = _encoded(checkpoint, inputs.split(checkpoint.config.data, "train"), labelled=True)
         labels = len(checkpoint.vocabulary.classes)
         fitted = classify.fit_baselines(train.ids, train.offsets, train.known_targets, labels=labels)
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def _linear(path: Path, checkpoint: Checkpoint) -> dict[str, Array]:
 
 
 def _encoded(checkpoint: Checkpoint, examples: list[Example], *, labelled: bool = False) -> Store:
-    return finish(encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled))
+    return encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled)
 
 
 def _range(values: Sequence[float]) -> float:
