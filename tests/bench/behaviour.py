@@ -28,9 +28,9 @@ import torch
 import lstmcli
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.errors import LstmcliError
+from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
-from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.tasks import classify
 from lstmcli.tasks.metrics import wilson
@@ -141,7 +141,8 @@ def _linear(path: Path, checkpoint: Checkpoint) -> dict[str, Array]:
         labels = len(checkpoint.vocabulary.classes)
         fitted = classify.fit_baselines(train.ids, train.offsets, train.known_targets, labels=labels)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, **fitted)
+        with atomic.whole(kept) as file:
+            np.savez(file, **fitted)
     with np.load(kept) as arrays:
         return dict(arrays)
 
@@ -165,6 +166,7 @@ def scored(paths: Sequence[Path], cases: Sequence[Case], texts: dict[str, labell
     found = {}
     for path in paths:
         name = path.parent.name if path.name == "model.pt" else path.stem
+        name = str(path) if name in found else name
         for column, answer in answers.items():
             probabilities = answer(path, distinct)
             if probabilities is None:
