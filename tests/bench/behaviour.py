@@ -132,9 +132,9 @@ def linear_probabilities(path: Path, texts: Sequence[str]) -> Array | None:
 
 def _linear(path: Path, checkpoint: Checkpoint) -> dict[str, Array]:
     """Return the baseline in the checkpoint, or one fitted on its training texts and kept for the next time."""
-    own = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-    if "terms" in own:
-        return own
+    stored = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
+    if "terms" in stored:
+        return stored
     kept = FITTED / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.npz"
     if not kept.is_file():
         train = _encoded(checkpoint, inputs.split(checkpoint.config.data, "train"), labelled=True)

@@ -102,19 +102,18 @@ def article(word: str) -> str:
 
 
 def mistyped(text: str, generator: random.Random) -> str:
-    """Return the text with one slip in a word of five letters or more: two letters swapped, one lost or one doubled.
+    """Return the text with one slip in a word of five characters or more: two characters swapped, one lost or doubled.
 
-    The first and the last letter of a word stay, so that it can still be read.
+    The first and the last character of a word stay, so that it can still be read.
     """
-    words = list(re.finditer(r"[A-Za-z]{5,}", text))
-    place = generator.choice(words)
-    letters, at = place[0], generator.randrange(1, len(place[0]) - 2)
+    place = generator.choice(list(re.finditer(r"[A-Za-z]{5,}", text)))
+    word, at = place[0], generator.randrange(1, len(place[0]) - 2)
     slips = [
-        letters[:at] + letters[at + 1] + letters[at] + letters[at + 2 :],
-        letters[:at] + letters[at + 1 :],
-        letters[: at + 1] + letters[at:],
+        word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+        word[:at] + word[at + 1 :],
+        word[: at + 1] + word[at:],
     ]
-    slip = generator.choice([slip for slip in slips if slip != letters])
+    slip = generator.choice([slip for slip in slips if slip != word])
     return text[: place.start()] + slip + text[place.end() :]
 
 
