@@ -6,7 +6,7 @@ BIN := .venv/bin
 LEAST := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1
 KERNELS := tests/golden tests/contract tests/unit/test_runtime.py tests/unit/test_assemble.py tests/e2e/test_predict.py
 
-.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons bench table pretrained check clean
+.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons bench table behaviour pretrained check clean
 
 setup: .venv/.done
 
@@ -59,6 +59,9 @@ bench: setup
 
 table: setup
 	$(BIN)/python -m tests.bench.table
+
+behaviour: setup
+	$(BIN)/python -m tests.bench.behaviour $(MODELS)
 
 check: lint types test test-least test-slow test-pythons
 
