@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def check_task(config: RunConfig) -> None:
     """Raise ConfigError if the model does not label whole texts, the only task with episodes."""
     if config.task != "classify":
-        fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
+        fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train opinions"
         raise ConfigError("episodes are drawn of whole texts with labels", where=f"model: {config.model.name}", fix=fix)
 
 
