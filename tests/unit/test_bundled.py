@@ -99,7 +99,7 @@ def test_a_model_of_some_products_is_scored_on_what_was_held_out_of_them() -> No
 
 def test_a_split_without_the_chosen_products_names_those_that_it_has() -> None:
     with pytest.raises(DataError, match="no examples of zen-xtra") as caught:
-        finish(inputs.split(Data(name="opinions", domains=("zen-xtra",)), "test"))
+        inputs.split(Data(name="opinions", domains=("zen-xtra",)), "test")
     assert caught.value.fix == "choose among the domains of this split: canon-s100, diaper-champ, ipod, norton"
 
 
