@@ -242,7 +242,7 @@ def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Examp
 def to_score(
     data: Data, requested: str | None, config: RunConfig, *, listener: Listener = silent
 ) -> tuple[str, list[Example]]:
-    """The split to score a model on, by name: the one requested, else test, else the last.
+    """The split to score a model on, by name: the one requested, else the first of test, validation and train.
 
     config: the model's; of its own training data, the part held out of train counts as validation.
 
