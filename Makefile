@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# The model that ships, the default one first.
+SHIPPED := $(firstword $(sort $(wildcard lstmcli/pretrained/*.pt)))
+
 # Other processors, as far as this one can play them. LEAST runs where oneDNN and ATen know no vectors wider than SSE.
 LEAST := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1
 KERNELS := tests/golden tests/contract tests/unit/test_runtime.py tests/unit/test_assemble.py tests/e2e/test_predict.py
@@ -16,12 +19,13 @@ setup: .venv/.done
 	touch $@
 
 demo: setup
-	$(BIN)/lstmcli train reviews --out runs/demo --force
+	$(BIN)/lstmcli predict -c $(SHIPPED) "A warm, sharp film that is over far too soon." "It stopped working after two days." "Best kettle I ever had."
+	$(BIN)/lstmcli evaluate -c $(SHIPPED) --data opinions
+	$(BIN)/lstmcli train opinions --out runs/demo --force
 	$(BIN)/lstmcli evaluate -c runs/demo/model.pt
-	$(BIN)/lstmcli adapt --shots 5 -c runs/demo/model.pt
-	$(BIN)/lstmcli train reviews-maml --set model.init=runs/demo/model.pt --out runs/demo-maml --force
-	$(BIN)/lstmcli evaluate --shots 5 --episodes 50 -c runs/demo-maml/model.pt
-	$(BIN)/lstmcli predict -c lstmcli/pretrained/imdb.pt "A warm, sharp film that is over far too soon." "Two dull hours that I want back."
+	$(BIN)/lstmcli adapt --shots 5 --data hwu64:transport -c runs/demo/model.pt
+	$(BIN)/lstmcli train hwu64-maml --learner ridge --out runs/demo-intents --force
+	$(BIN)/lstmcli evaluate --shots 5 --ways 5 --episodes 50 -c runs/demo-intents/model.pt
 	@echo "Next: source $(BIN)/activate, then  lstmcli predict 'your own text'  or  lstmcli train your.csv"
 
 format:

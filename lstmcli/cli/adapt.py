@@ -17,8 +17,8 @@ def adapt(
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="Labelled texts: a data set (imdb), or a file or folder (./imdb); default: bundled reviews of a "
-            "domain that the model has not seen.",
+            help="Labelled texts: a data set (imdb), or a file or folder (./imdb); default: bundled opinions on a "
+            "product that the model has not seen.",
         ),
     ] = None,
     learner: Annotated[

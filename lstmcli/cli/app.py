@@ -22,7 +22,7 @@ READER_GONE = 141  # the exit code that a shell reports after SIGPIPE
 
 app = typer.Typer(
     help="Small private text models from the shell: LSTMs that label texts, find names, model language, and adapt.",
-    epilog="First steps: lstmcli predict 'a fine film'  ·  lstmcli train reviews  ·  lstmcli adapt --shots 5",
+    epilog="First steps: lstmcli predict 'a fine film'  ·  lstmcli train opinions  ·  lstmcli adapt --shots 5",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -24,9 +24,7 @@ Checkpoint = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(
-        "--data", metavar="NAME|PATH", help="A data set (imdb, reviews:hotels), or a file or folder (./imdb)."
-    ),
+    typer.Option("--data", metavar="NAME|PATH", help="A data set (imdb, opinions:ipod), or a file or folder (./imdb)."),
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", metavar="NAME", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="Column that holds the label.")]

@@ -93,7 +93,7 @@ class Screen:
                 table.add_row(f" {one.name}", one.time, one.line)
         self.out.print(table)
         self.err.print("\ntimes: on one or two processors; each recipe names its machine")
-        self.err.print("start one: lstmcli train reviews    look first: lstmcli train reviews --dry-run")
+        self.err.print("start one: lstmcli train opinions    look first: lstmcli train opinions --dry-run")
 
     def fields(self, rows: "list[Row]") -> None:
         """List keys of recipes."""

@@ -14,7 +14,7 @@ Label = Annotated[str, Field(coerce_numbers_to_str=True)]  # 1 in YAML is the la
 class Data(Section):
     """What to read."""
 
-    name: str = Field("table", description="Data set: imdb, reviews, ...; table or texts: your own files.")
+    name: str = Field("table", description="Data set: imdb, opinions, ...; table or texts: your own files.")
     path: Path | None = Field(
         None, description="File or folder to read; none: where the data set is found or downloaded."
     )

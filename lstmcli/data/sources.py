@@ -10,7 +10,7 @@ from pathlib import Path
 from lstmcli.errors import DataError, near_path
 
 VARIABLE = "LSTMCLI_DATA"
-HELP = "or use bundled data, which needs no network: lstmcli train reviews, lstmcli train entities"
+HELP = "or use bundled data, which needs no network: lstmcli train opinions, lstmcli train entities"
 HUB_SECONDS = 5.0  # time limit of the first request
 
 

@@ -26,7 +26,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def check_task(config: RunConfig) -> None:
     """Raise ConfigError if the model does not label whole texts, the only task with episodes."""
     if registry.task(config.task).READS != "text":
-        fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train reviews"
+        fix = "give a model that labels whole texts: -c FILE, or train one: lstmcli train opinions"
         raise ConfigError("episodes are drawn of whole texts with labels", where=f"model: {config.model.name}", fix=fix)
 
 

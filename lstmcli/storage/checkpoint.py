@@ -114,7 +114,7 @@ def load(path: Path) -> Checkpoint:
     """
     path = run_folder.model_at(path)
     if not path.is_file():
-        fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train reviews"
+        fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train opinions"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
     return read(path, where=str(path))
 

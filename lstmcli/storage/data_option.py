@@ -8,7 +8,7 @@ from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data import folders, labels, rows
-from lstmcli.errors import ConfigError, did_you_mean
+from lstmcli.errors import ConfigError, DataError, did_you_mean
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.types import Example
 
@@ -125,15 +125,22 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
 
 
+def no_examples(data: Data, split: str, root: Path) -> DataError:
+    """The error for a split without examples; where domains were chosen it names those that the split has."""
+    where = f"{root} ({split})"
+    if not data.domains:
+        return DataError("no examples", where=where, fix="give a file with at least one row that can be used")
+    found = registry.reader(data.name).read(root, split, data.model_copy(update={"domains": ()})).examples
+    known = ", ".join(sorted({example.domain for example in found if example.domain})) or "none"
+    what = f"no examples of {', '.join(data.domains)}"
+    return DataError(what, where=where, fix=f"choose among the domains of this split: {known}")
+
+
 def unseen_domain(config: RunConfig) -> Data:
-    """A domain of the bundled reviews that the model has not learned from; for a tagger, the bundled names."""
+    """A product of the bundled opinions that no model learns from by default; for a tagger, the bundled names."""
     if registry.task(config.task).READS == "words":
         return Data(name="entities")
-    data = config.data
-    reviews = registry.find(registry.DATASETS, "reviews")
-    seen = {"imdb": ("films",), "reviews": data.domains or reviews.DOMAINS}.get(data.name, ())
-    domain = next((domain for domain in reversed(reviews.DOMAINS) if domain not in seen), reviews.DOMAINS[-1])
-    return Data(name="reviews", domains=(domain,))
+    return Data(name="opinions", domains=registry.find(registry.DATASETS, "opinions").HELD_OUT[:1])
 
 
 def title(data: Data) -> str:

@@ -16,7 +16,7 @@ from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.storage import run_folder, validation_split
+from lstmcli.storage import data_option, run_folder, validation_split
 from lstmcli.types import Example, Rows
 
 SHOWN = 5  # bad rows listed one by one
@@ -74,16 +74,15 @@ def splits(data: Data) -> tuple[str, ...]:
     return registry.reader(data.name).splits(root_of(data))
 
 
-def split(data: Data, name: str, *, listener: Listener = silent) -> list[Example]:
-    """The examples of one split; rows that were skipped are noted.
+def split(data: Data, name: str, *, optional: bool = False, listener: Listener = silent) -> list[Example]:
+    """The examples of one split; rows that were skipped are noted. optional: the split may lack the chosen domains.
 
     Raises:
         DataError: nothing usable, or bad rows where the recipe has ``bad_rows: stop``.
     """
     examples = _usable(data, name, listener)
-    if not examples:
-        where = f"{root_of(data)} ({name})" + (f", domains {', '.join(data.domains)}" if data.domains else "")
-        raise DataError("no examples", where=where, fix="give a file with at least one row that can be used")
+    if not examples and not (optional and data.domains):
+        raise data_option.no_examples(data, name, root_of(data))
     return examples
 
 
@@ -145,7 +144,7 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     train, validation = _held_out(config, listener)
     test: list[Example] = []
     if "test" in splits(config.data):
-        test = split(config.data, "test", listener=listener)
+        test = split(config.data, "test", optional=True, listener=listener)
     more: list[Example] = []
     if config.train.unlabelled:
         more = _unlabelled(config, [*train, *validation, *test], listener)
@@ -176,9 +175,11 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], lis
     if registry.task(config.task).READS == "stream":
         train = _for_stream(config.data, train, found, listener)
     where = str(root_of(config.data))
-    if "validation" not in found:
+    validation: list[Example] = []
+    if "validation" in found:
+        validation = split(config.data, "validation", optional=True, listener=listener)
+    if not validation:
         return validation_split.hold_out(config, train, where, listener=listener)
-    validation = split(config.data, "validation", listener=listener)
     validation_split.check_classes(config, train, validation, where)
     return train, validation
 
@@ -242,7 +243,7 @@ def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Examp
 def to_score(
     data: Data, requested: str | None, config: RunConfig, *, listener: Listener = silent
 ) -> tuple[str, list[Example]]:
-    """The split to score a model on, by name: the one requested, else test, else the last.
+    """The split to score a model on, by name: the one requested, else the first of test, validation and train.
 
     config: the model's; of its own training data, the part held out of train counts as validation.
 
@@ -251,16 +252,17 @@ def to_score(
     """
     found = splits(data)
     same = all(getattr(data, key) == getattr(config.data, key) for key in ("name", "path", "domains"))
-    if (
-        same
-        and "validation" not in found
-        and (requested == "validation" or (requested is None and "test" not in found))
-    ):
-        _, held_out = _held_out(config.model_copy(update={"data": data}), listener)
-        return "validation", held_out
-    name = requested or ("test" if "test" in found else found[-1] if found else "test")
-    examples = split(data, name, listener=listener)
-    return name, examples
+    held_out = same and "validation" not in found
+    known = (*found, "validation") if held_out else found
+    names = [name for name in ("test", "validation", "train") if name in known] or ["test"]
+    for name in [requested] if requested else names:
+        if name == "validation" and held_out:
+            _, examples = _held_out(config.model_copy(update={"data": data}), listener)
+        else:
+            examples = split(data, name, optional=requested is None, listener=listener)
+        if examples:
+            return name, examples
+    raise data_option.no_examples(data, names[-1], root_of(data))
 
 
 def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
@@ -281,8 +283,8 @@ def everything(data: Data, *, listener: Listener = silent) -> list[Example]:
     """The examples of all splits together."""
     examples = []
     for name in splits(data):
-        examples += split(data, name, listener=listener)
-    return examples
+        examples += split(data, name, optional=True, listener=listener)
+    return examples or split(data, "train", listener=listener)
 
 
 def old(config: RunConfig, *, listener: Listener = silent) -> list[Example]:

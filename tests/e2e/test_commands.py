@@ -294,11 +294,11 @@ def test_adapt_by_default_takes_a_domain_the_model_has_not_seen(
     run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     out = tmp_path / "adapted.pt"
-    assert run("adapt", "-c", trained, "--shots", "50", "--out", out) == 0
+    assert run("adapt", "-c", trained, "--shots", "200", "--out", out) == 0
     shown = capsys.readouterr()
-    assert "reviews:hotels" in shown.out
-    assert "no --data: reviews:hotels of the bundled data is learned" in shown.err
-    assert "has only 40 different texts, fewer than --shots 50" in shown.err
+    assert "opinions:ipod" in shown.out
+    assert "no --data: opinions:ipod of the bundled data is learned" in shown.err
+    assert "has only 58 different texts, fewer than --shots 200" in shown.err
     assert "no examples are left to score" in shown.err
 
 

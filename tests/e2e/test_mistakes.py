@@ -30,7 +30,7 @@ MISTAKES = [  # file content, options of train, what the message must name
     (None, ["--device", "gpu"], ["'gpu' is not allowed", "--device gpu", "auto, cpu, cuda or cuda:N"]),
     (None, ["--set", "model.vectors=missing.txt"], ["no such file of vectors", "model.vectors=none"]),
     (None, ["--resume"], ["no run to resume", "without --resume"]),
-    (None, ["--data", "missing.csv"], ["no such file or folder", "lstmcli train reviews"]),
+    (None, ["--data", "missing.csv"], ["no such file or folder", "lstmcli train opinions"]),
 ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_a_run_is_not_written_over_unasked(run: Run, trained: Path, tmp_path: Pa
 def test_imdb_without_data_and_network_names_every_place_within_seconds(run: Run, capsys: Captured) -> None:
     assert run("train", "imdb") == 2
     message = " ".join(capsys.readouterr().err.split())
-    for part in ("--data", "$LSTMCLI_DATA", "stanfordnlp/imdb", "lstmcli train reviews"):
+    for part in ("--data", "$LSTMCLI_DATA", "stanfordnlp/imdb", "lstmcli train opinions"):
         assert part in message
 
 

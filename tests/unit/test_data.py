@@ -133,7 +133,7 @@ def test_without_network_all_places_are_named(tmp_path: Path) -> None:
         sources.locate("imdb", path=None, bundled=None, hub="stanfordnlp/imdb", cache=tmp_path)
     for part in ("--data", "$LSTMCLI_DATA", "stanfordnlp/imdb", "HF_HUB_OFFLINE"):
         assert part in caught.value.where
-    assert "reviews" in caught.value.fix
+    assert "opinions" in caught.value.fix
 
 
 def test_an_unreachable_hub_is_told_and_code_on_the_hub_is_never_run(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lstmcli.config import Data
+from lstmcli.data.readers import by_label
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
@@ -36,8 +37,7 @@ def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], roo
     """
     if split not in sizes:
         raise DataError(f"no split '{split}'", where=str(root), fix=f"it has: {', '.join(sizes)}")
-    if options.domains:
-        raise DataError("this data set has no domains", where=f"data.domains: {options.domains}", fix="leave them out")
+    by_label.check_no_domains(options)
     classes = split_classes((str(example.target) for example in found.examples), sizes)
     counts = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
     examples = [example for example in _once(found.examples) if example.target in classes[split]]

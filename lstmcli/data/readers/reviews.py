@@ -1,6 +1,6 @@
 """The bundled reviews: 480 short reviews in six domains, written for this project.
 
-Small and original: for first looks, tests and few-shot domains. Scores on them show that the program works, no more.
+Original and hard: rich in irony and understatement, so that words alone say little.
 """
 
 from pathlib import Path
