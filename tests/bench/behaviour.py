@@ -33,7 +33,7 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.tasks import classify
-from lstmcli.tasks.metrics import wilson
+from lstmcli.tasks.intervals import wilson
 from lstmcli.types import Example
 from tests.bench import labelled, sentences
 from tests.bench.sentences import Case
