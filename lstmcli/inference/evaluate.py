@@ -183,8 +183,8 @@ def _baselines(
 def _below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
     """Return the baselines that the model does not reach."""
     sign = -1 if hooks(TaskHooks, task).LESS_IS_BETTER else 1
-    own = sign * metrics[task.PRIMARY]["value"]
-    return tuple(name for name, figures in baselines.items() if own < sign * figures[task.PRIMARY]["value"])
+    reached = sign * metrics[task.PRIMARY]["value"]
+    return tuple(name for name, figures in baselines.items() if reached < sign * figures[task.PRIMARY]["value"])
 
 
 def _predictions(
