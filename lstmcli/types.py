@@ -170,11 +170,11 @@ class TagScores:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """logs: ``[direction, batch, time]``, log probability of each target, forwards given the tokens up to it, backwards
-    given those after it, 0 at padding; lengths: ``[batch]``; penalty: what training adds to the loss; state: hidden
-    and cell of the forward direction after the last token, ``[layer, batch, hidden]``, for the next batch."""
+    """log_probs: ``[direction, batch, time]``, log probability of each target, forwards given the tokens up to it,
+    backwards given those after it, 0 at padding; lengths: ``[batch]``; penalty: what training adds to the loss; state:
+    hidden and cell of the forward direction after the last token, ``[layer, batch, hidden]``, for the next batch."""
 
-    logs: Tensor
+    log_probs: Tensor
     lengths: Tensor
     penalty: Tensor
     state: tuple[Tensor, Tensor] | None

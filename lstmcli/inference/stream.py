@@ -47,7 +47,7 @@ def _log_probs(parts: Parts, windows: Windows) -> Iterator[tuple[Array, Array]]:
         state = scores.state
         positions, lengths = windows.positions(number)
         mask = np.arange(positions.shape[1]) < lengths[:, None]
-        yield positions[mask], scores.logs.double().cpu().numpy()[:, mask]
+        yield positions[mask], scores.log_probs.double().cpu().numpy()[:, mask]
 
 
 def _dynamic_log_probs(parts: Parts, windows: Windows) -> Iterator[tuple[Array, Array]]:
@@ -80,7 +80,7 @@ def _dynamic_log_probs(parts: Parts, windows: Windows) -> Iterator[tuple[Array, 
                 torch._foreach_addcdiv_(weights, gradients, scales, -RATE)
             positions, lengths = windows.positions(number)
             mask = np.arange(positions.shape[1]) < lengths[:, None]
-            yield positions[mask], scores.logs.detach().double().cpu().numpy()[:, mask]
+            yield positions[mask], scores.log_probs.detach().double().cpu().numpy()[:, mask]
     finally:
         with torch.no_grad():
             torch._foreach_copy_(weights, initial)

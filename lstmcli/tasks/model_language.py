@@ -47,12 +47,12 @@ __all__ = [
 def loss(scores: TokenScores, batch: Batch) -> Mean:  # noqa: ARG001 (the scores are those of the targets)
     """Compute minus the log probability per word, plus the model's regularisation."""
     count = scores.lengths.sum()
-    return Mean(-scores.logs.sum() / (count * len(scores.logs)) + scores.penalty, count)
+    return Mean(-scores.log_probs.sum() / (count * len(scores.log_probs)) + scores.penalty, count)
 
 
 def outputs(scores: TokenScores) -> Array:
     """Return the outputs of each text, ``[text, direction + 1]``."""
-    return kept(-scores.logs.double().sum(dim=2).cpu().numpy(), scores.lengths.cpu().numpy())
+    return kept(-scores.log_probs.double().sum(dim=2).cpu().numpy(), scores.lengths.cpu().numpy())
 
 
 def kept(losses: Array, counts: Array) -> Array:

@@ -130,7 +130,9 @@ def flat(found: Scores) -> torch.Tensor:
     if isinstance(found, ClassScores):
         return found.logits
     if isinstance(found, TokenScores):
-        return torch.cat([row[:, :length].T for row, length in zip(found.logs.unbind(1), found.lengths, strict=True)])
+        return torch.cat(
+            [row[:, :length].T for row, length in zip(found.log_probs.unbind(1), found.lengths, strict=True)]
+        )
     chain = crf.Chain(found.transitions, found.start, found.end)
     probabilities = crf.marginals(chain, found.emissions, found.lengths)
     return torch.cat([row[:length] for row, length in zip(probabilities, found.lengths, strict=True)])

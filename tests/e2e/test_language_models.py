@@ -139,7 +139,7 @@ def test_a_stream_is_scored_with_what_came_before(model: Path, tmp_path: Path) -
 
     whole = windows.windows(store, columns=1, window=len(store.ids)).batch(0)
     with torch.inference_mode():
-        forward = -parts.model(whole).logs[0, 0].double().numpy()
+        forward = -parts.model(whole).log_probs[0, 0].double().numpy()
     np.testing.assert_allclose(found[:, 0], np.add.reduceat(forward, store.offsets[:-1]), rtol=1e-4)
     apart = assemble.outputs(parts, store)
     assert not np.allclose(found[1:, 0], apart[1:, 0], rtol=1e-3)

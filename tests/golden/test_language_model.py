@@ -45,7 +45,7 @@ def test_each_word_is_scored_from_those_before_it_by_an_lstm_and_a_softmax() -> 
     hidden, _ = reference(model.embedding(batch.tokens))
     logits = model.maps[0](hidden) @ model.embedding.weight.T + model.softmax.bias
     expected = -F.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none") * batch.mask
-    torch.testing.assert_close(model(batch).logs[0], expected)
+    torch.testing.assert_close(model(batch).log_probs[0], expected)
 
 
 @pytest.mark.parametrize("settings", [{}, {"softmax": "adaptive"}, {"bidirectional": True, "layers": 2}])
@@ -55,7 +55,7 @@ def test_the_next_word_s_probabilities_are_those_of_each_word_in_its_place(setti
     probabilities = model.following(batch_of([[*row, 0] for row in rows])).exp()  # whatever the target
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2, dtype=probabilities.dtype))
     for word in range(WORDS):
-        logs = model(batch_of([[*row, word] for row in rows])).logs[0]
+        logs = model(batch_of([[*row, word] for row in rows])).log_probs[0]
         torch.testing.assert_close(
             probabilities[:, word], torch.stack([logs[0, 3], logs[1, 1]]).exp().to(probabilities.dtype)
         )
@@ -67,8 +67,8 @@ def test_backwards_it_reads_what_follows_from_its_end() -> None:
     one_way.load_state_dict({name: dict(model.state_dict())[name.replace(".0.", ".1.", 1) if name.startswith(
         ("readers", "maps")) else name] for name in one_way.state_dict()})  # fmt: skip
     rows = [[2, 5, 6, 7, 2], [2, 9, 10]]
-    backwards = one_way(batch_of([row[::-1] for row in rows])).logs[0]
-    logs = model(batch_of(rows)).logs
+    backwards = one_way(batch_of([row[::-1] for row in rows])).log_probs[0]
+    logs = model(batch_of(rows)).log_probs
     for row, words in enumerate(rows):
         count = len(words) - 1
         torch.testing.assert_close(logs[1, row, :count].flip(0), backwards[row, :count])
@@ -78,10 +78,10 @@ def test_backwards_it_reads_what_follows_from_its_end() -> None:
 def test_a_text_cut_in_two_scores_as_it_does_whole() -> None:
     model = model_of(layers=2)
     rows = torch.randint(3, WORDS, (3, 9)).tolist()
-    whole = model(batch_of(rows)).logs[0]
+    whole = model(batch_of(rows)).log_probs[0]
     first = model(batch_of([row[:5] for row in rows]), model.begin(3))
     second = model(batch_of([row[4:] for row in rows]), first.state)
-    torch.testing.assert_close(torch.cat((first.logs[0], second.logs[0]), dim=1), whole)
+    torch.testing.assert_close(torch.cat((first.log_probs[0], second.log_probs[0]), dim=1), whole)
 
 
 def test_contexts_are_the_hidden_states_of_both_directions_between_two_ends() -> None:
