@@ -58,13 +58,15 @@ class ReaderHooks:
 
     BUNDLED: the folder of the data, where it is part of the package. DOMAINS: the domains that ``--data NAME:DOMAIN``
     and ``data.domains`` select. TOGETHER: rows that belong together (reviews of one film) are neighbours, and
-    validation is held out as consecutive rows. UNLABELLED: the name of a split of texts without labels. fits: whether a
-    path is data of this kind; only those of ``table`` and ``conll2003`` are called, for ``lstmcli train PATH``.
+    validation is held out as consecutive rows. SPANS: it reads the folders of several data sets; its root is the folder
+    that holds them, ``$LSTMCLI_DATA``. UNLABELLED: the name of a split of texts without labels. fits: whether a path is
+    data of this kind; only those of ``table`` and ``conll2003`` are called, for ``lstmcli train PATH``.
     """
 
     BUNDLED: Path | None = None
     DOMAINS: tuple[str, ...] = ()
     TOGETHER: bool = False
+    SPANS: bool = False
     UNLABELLED: str | None = None
     fits: Callable[[Path], bool] | None = None
 

@@ -33,7 +33,6 @@ MERGED = {  # by data set: settings of former recipes such as banking77-lstm-opt
     "arsc": "--set learner.lr=0.05",
     "banking77": "--set learner.head_init=prototypes --set learner.steps=3 --set learner.lr=0.01",
     "clinc150": "--set learner.head_init=prototypes --set learner.steps=3 --set learner.lr=0.01",
-    "reviews": "--set learner.lr=0.05",
 }
 STEPPING = ("lstm-optimizer", "meta-lstm")
 DEFAULTS = {  # names of sections that have one

@@ -27,6 +27,7 @@ DATASETS = {
     "opinions": "lstmcli.data.readers.opinions",
     "ptb": "lstmcli.data.readers.ptb",
     "reviews": "lstmcli.data.readers.reviews",
+    "sentiment": "lstmcli.data.readers.sentiment",
     "snips": "lstmcli.data.readers.snips",
     "table": "lstmcli.data.readers.table",
     "texts": "lstmcli.data.readers.plain_text",

@@ -116,7 +116,7 @@ def train(
         few_shot.show_race(screen, raced)
         return
     if not resume:
-        inputs.check_models(config, target)
+        run_folder.check_models(config, target)
     with screen.listening() as listener:
         examples = [inputs.read(config, listener=listener)]
 

@@ -54,6 +54,9 @@ class Classifier(HeadedReader):
     film: bool = Field(
         False, description="The first word conditions the pooled features by scale and shift (FiLM, Perez et al. 2018)."
     )
+    sentence_embedding: int = Field(
+        0, ge=0, le=8192, description="Dimensions of a sentence embedding, a linear map of the pooled states; 0: none."
+    )
     bag_of_words: int = Field(
         0, ge=0, le=8192, description="Dimensions of a bag-of-words feature (random projection); 0: none."
     )

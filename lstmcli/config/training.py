@@ -48,6 +48,10 @@ class Train(Section):
     teacher: Literal["linear"] | Path | None = Field(
         None, description="Teacher for distillation on unlabelled texts: a model.pt; linear: the run's own baseline."
     )
+    embeddings: Path | None = Field(
+        None,
+        description="Parquet file of texts and a teacher's embeddings for model.sentence_embedding; none: off.",
+    )
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay of the exponential moving average of weights, which is kept; none: off."
     )

@@ -14,11 +14,21 @@ HELP = "or use bundled data, which needs no network: lstmcli train opinions, lst
 HUB_SECONDS = 5.0  # time limit of the first request
 
 
-def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cache: Path, fetch: bool = True) -> Path:
+def locate(
+    name: str,
+    *,
+    path: Path | None,
+    bundled: Path | None,
+    hub: str,
+    cache: Path,
+    fetch: bool = True,
+    spans: bool = False,
+) -> Path:
     """The file or folder that holds the data set.
 
     path: named by the user; bundled: the folder in the package; hub: the parquet repository on the hub, or "";
-    cache: where files from the hub are kept; fetch: download what is not found elsewhere.
+    cache: where files from the hub are kept; fetch: download what is not found elsewhere;
+    spans: it reads the folders of several data sets.
 
     Raises:
         DataError: it is not found, or ambiguous; the message names every place that was searched.
@@ -29,6 +39,8 @@ def locate(name: str, *, path: Path | None, bundled: Path | None, hub: str, cach
             raise DataError("there is no such file or folder", where=f"--data {path}", fix=fix)
         return path
     root = os.environ.get(VARIABLE)
+    if root and spans and Path(root).is_dir():
+        return Path(root)
     if root and (Path(root) / name).exists():
         return Path(root) / name
     if bundled is not None:

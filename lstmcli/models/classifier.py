@@ -10,6 +10,10 @@ model reads the same tokens.
 ``film``: the embedding of a text's first token scales each pooled feature (Perez et al. 2018, equation 2 without its
 shift). Where the first token names the task, as in ``t5 A fine book.``, each task weights the features its own way.
 
+``sentence_embedding``: a linear map of the pooled states, scaled to one length, is concatenated to them. It learns the
+embeddings of a teacher (Reimers & Gurevych 2019), in which texts of similar meaning are close: features for classes
+never seen in training.
+
 ``bag_of_words``: a bag of words is concatenated to the pooled states. It is the weighted sum of a fixed random vector
 per word, scaled to one length. Such a random projection nearly keeps the inner products of the word counts (Achlioptas
 2003). The weight per word is learned. It starts at the inverse document frequency that Zipf's law gives for the word's
@@ -60,7 +64,10 @@ class Classifier(nn.Module):
             self.register_buffer("projection", initial["projection"])
             self.salience = nn.Parameter(initial["salience"])  # weight per word
             self.gain = nn.Parameter(initial["gain"])
-        self.head = nn.Linear(features + config.bag_of_words, labels)
+        if config.sentence_embedding:
+            self.sentence = nn.Linear(features, config.sentence_embedding, bias=False)
+            self.register_buffer("sentence_gain", torch.tensor(1.0))
+        self.head = nn.Linear(features + config.sentence_embedding + config.bag_of_words, labels)
 
     def forward(self, batch: Batch) -> ClassScores:
         tokens = batch.tokens
@@ -75,11 +82,20 @@ class Classifier(nn.Module):
         pooled = dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
         if self.config.film:
             pooled = pooled * (1 + at_least_float32(self.film(first)))
+        if self.config.sentence_embedding:
+            sentence = self.get_buffer("sentence_gain") * F.normalize(at_least_float32(self.sentence(pooled)), dim=-1)
+            pooled = torch.cat((at_least_float32(pooled), sentence), dim=-1)
         if self.config.bag_of_words:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
             summed = (weights * F.embedding(tokens, self.get_buffer("projection"))).sum(dim=1)
             pooled = torch.cat((at_least_float32(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)
         return ClassScores(logits=at_least_float32(self.head(pooled)), embedding=pooled)
+
+    def sentence_of(self, scores: ClassScores) -> Tensor:
+        """The sentence embeddings in the scores, of length 1: ``[batch, dimension]``."""
+        end = scores.embedding.shape[-1] - self.config.bag_of_words
+        columns = scores.embedding[..., end - self.config.sentence_embedding : end]
+        return columns / self.get_buffer("sentence_gain")
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
         mask = batch.mask[:, :, None]  # [batch, time, 1]
@@ -118,8 +134,8 @@ def build(config: Config, *, words: int, labels: int, context: LanguageModel | N
 
 def shape(config: Config) -> dict[str, object]:
     """Return the options that decide the shape of the weights."""
-    keys = ("embedding", "hidden", "layers", "bidirectional", "pooling", "film", "bag_of_words", "context")
-    return {key: getattr(config, key) for key in keys}
+    keys = ("embedding", "hidden", "layers", "bidirectional", "pooling", "film", "context")
+    return {key: getattr(config, key) for key in (*keys, "sentence_embedding", "bag_of_words")}
 
 
 def inherited(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -146,10 +162,15 @@ def with_bag(weights: dict[str, Tensor], likeness: Tensor) -> dict[str, Tensor]:
     added = initial_bag(size, dimensions)
     mixed = (1 - SIMILARITY) ** 0.5 * added["projection"].float() + SIMILARITY**0.5 * likeness
     embedding, head = weights["embedding.weight"], weights["head.weight"]
-    return weights | {
-        "projection": mixed.half(),
-        "salience": added["salience"],
-        "gain": torch.tensor(ADDED_GAIN),
-        "embedding.weight": torch.cat((embedding, embedding[UNKNOWN].expand(size - len(embedding), -1))),
-        "head.weight": torch.cat((head, head.new_zeros(len(head), dimensions)), dim=1),
-    }
+    gains = {"sentence_gain": torch.tensor(ADDED_GAIN)} if "sentence_gain" in weights else {}  # as long as the bag
+    return (
+        weights
+        | gains
+        | {
+            "projection": mixed.half(),
+            "salience": added["salience"],
+            "gain": torch.tensor(ADDED_GAIN),
+            "embedding.weight": torch.cat((embedding, embedding[UNKNOWN].expand(size - len(embedding), -1))),
+            "head.weight": torch.cat((head, head.new_zeros(len(head), dimensions)), dim=1),
+        }
+    )

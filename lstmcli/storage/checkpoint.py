@@ -27,7 +27,7 @@ from lstmcli.storage import atomic, run_folder
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
-PRETRAINED = Path(__file__).parent.parent / "pretrained" / "imdb.pt"
+PRETRAINED = run_folder.SHIPPED / "imdb.pt"
 
 
 @dataclass(frozen=True)

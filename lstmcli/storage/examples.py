@@ -11,16 +11,18 @@ from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.config.fields import kinds
 from lstmcli.contracts import ReaderHooks, hooks
-from lstmcli.data import labels, sources
+from lstmcli.data import embeddings, labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
+from lstmcli.data.embeddings import Sentences
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.storage import data_option, run_folder, validation_split
+from lstmcli.storage import data_option, validation_split
 from lstmcli.types import Example, Rows
 
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
+SENTENCES = "sentences"  # the part with a teacher's embeddings
 NOWHERE = (
     Path(os.devnull) / "cache"
 )  # used where there is no cache folder: nothing exists in it, nothing can be written
@@ -35,6 +37,7 @@ class Inputs:
     validation: list[Example]
     test: list[Example]
     unlabelled: list[Example] = field(default_factory=list)  # to learn from too
+    sentences: Sentences = field(default_factory=Sentences)
 
     @property
     def parts(self) -> dict[str, list[Example]]:
@@ -64,9 +67,11 @@ def root_of(data: Data) -> Path:
 
 def _located(data: Data, *, fetch: bool) -> Path:
     reader = registry.reader(data.name)
-    bundled = hooks(ReaderHooks, reader).BUNDLED
+    has = hooks(ReaderHooks, reader)
     cache = cache_folder() or NOWHERE
-    return sources.locate(data.name, path=data.path, bundled=bundled, hub=reader.HUB, cache=cache, fetch=fetch)
+    return sources.locate(
+        data.name, path=data.path, bundled=has.BUNDLED, hub=reader.HUB, cache=cache, fetch=fetch, spans=has.SPANS
+    )
 
 
 def splits(data: Data) -> tuple[str, ...]:
@@ -118,23 +123,6 @@ def _mapped(examples: list[Example], data: Data, name: str, listener: Listener) 
     return labels.renamed(examples, data.label_map)
 
 
-def check_models(config: RunConfig, target: Path) -> None:
-    """Raise ConfigError where a model that the recipe begins with, reads with or learns from is missing, or is in the
-    folder of the run."""
-    for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
-        path = getattr(getattr(config, section), key, None)
-        where = f"{section}.{key}: {path}"
-        if not isinstance(path, Path):
-            continue
-        if not run_folder.model_at(path).is_file():
-            known = path.parent.name if path.parent.parent == run_folder.RUNS else ""
-            fix = f"train it first: lstmcli train {known or 'RECIPE'}; or name another: --set {section}.{key}=FILE"
-            raise ConfigError("there is no such checkpoint", where=where, fix=fix)
-        if run_folder.within(run_folder.model_at(path), target):
-            what = "the run would write over a model that it needs"
-            raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
-
-
 def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     """All parts that training looks at; validation is held out of train where the data set has none.
 
@@ -150,7 +138,11 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
         more = _unlabelled(config, [*train, *validation, *test], listener)
     if config.data.limit is not None and config.data.limit < len(train):
         _, train = sampling.stratified(train, len(train) - config.data.limit, seed=config.seed)
-    return Inputs(train, validation, test, more)
+    sentences = Sentences()
+    if config.train.embeddings is not None:
+        listener(Progress("reading the teacher's embeddings"))
+        sentences = embeddings.read(config.train.embeddings)
+    return Inputs(train, validation, test, more, sentences)
 
 
 def _check_model(config: RunConfig, train: list[Example]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lstmcli import registry
-from lstmcli.config import Data
+from lstmcli.config import Data, RunConfig
 from lstmcli.data.rows import COMPRESSED
 from lstmcli.errors import ConfigError
 from lstmcli.storage import atomic, lock
@@ -21,6 +21,7 @@ MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.y
 OPTIMIZER = "optimizer.pt"  # of a race; not model.pt: no command should take it for a model of texts
 WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER)
 ADAPTED = "adapted.pt"
+SHIPPED = Path(__file__).parent.parent / "pretrained"  # models by name
 RUNS = Path("runs")
 COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labels", "labelled", "labeled", "corpus"}
 
@@ -97,8 +98,28 @@ def begin(folder: Path) -> None:
 
 
 def model_at(path: Path) -> Path:
-    """The model that is meant by a file, or by the folder of its run."""
+    """The model that is meant by a file, by the folder of its run, or by the name of one that ships."""
+    shipped = SHIPPED / f"{path}.pt"
+    if len(path.parts) == 1 and not path.suffix and not path.exists() and shipped.is_file():
+        return shipped
     return path / MODEL if path.is_dir() else path
+
+
+def check_models(config: RunConfig, target: Path) -> None:
+    """Raise ConfigError where a model that the recipe begins with, reads with or learns from is missing, or is in the
+    folder of the run."""
+    for section, key in (("model", "init"), ("model", "context"), ("train", "teacher")):
+        path = getattr(getattr(config, section), key, None)
+        where = f"{section}.{key}: {path}"
+        if not isinstance(path, Path):
+            continue
+        if not model_at(path).is_file():
+            known = path.parent.name if path.parent.parent == RUNS else ""
+            fix = f"train it first: lstmcli train {known or 'RECIPE'}; or name another: --set {section}.{key}=FILE"
+            raise ConfigError("there is no such checkpoint", where=where, fix=fix)
+        if within(model_at(path), target):
+            what = "the run would write over a model that it needs"
+            raise ConfigError(what, where=where, fix="choose another folder: --out DIR")
 
 
 def newest() -> Path | None:

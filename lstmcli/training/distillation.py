@@ -3,10 +3,11 @@
     log q(y | x)  =  (log p(y | x) + log b(y | x)) / 2  +  constant
 
 where p are the probabilities of the teacher, a trained classifier, and b those of the linear baseline in its
-checkpoint. The two err on different texts, and their ensemble is more accurate than either. The student minimises the
-cross-entropy with q, besides that of the labelled texts. ``train.teacher: linear`` uses the linear baseline of the run
-alone. Hinton, Vinyals & Dean (2015), "Distilling the Knowledge in a Neural Network", equation 1, with unlabelled texts;
-Xie et al. (2020), "Self-training with Noisy Student", for a student of the same size that is trained with noise.
+checkpoint, or of the run's own where that holds none. The two err on different texts, and their ensemble is more
+accurate than either. The student minimises the cross-entropy with q, besides that of the labelled texts.
+``train.teacher: linear`` uses the linear baseline of the run alone. Hinton, Vinyals & Dean (2015), "Distilling the
+Knowledge in a Neural Network", equation 1, with unlabelled texts; Xie et al. (2020), "Self-training with Noisy
+Student", for a student of the same size that is trained with noise.
 """
 
 from pathlib import Path
@@ -36,9 +37,12 @@ def probabilities(
     where: runtime.Runtime,
     *,
     cache: Path | None,
+    linear: Array | None,
     listener: Listener = silent,
 ) -> Array:
     """Compute the teacher's probabilities, ``[text, label]``, in the order of the labels. cache: of encoded texts.
+
+    linear: the probabilities of the run's own linear baseline, used where the teacher's checkpoint holds none.
 
     Raises:
         CheckpointError: There is no such teacher.
@@ -52,13 +56,16 @@ def probabilities(
     fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}
     if "terms" in fitted:
         members.append(parts.task.baseline_probabilities(fitted, store.ids, store.offsets)["linear"])
+    order = [teacher.vocabulary.labels.index(label) for label in labels]
+    members = [rows[:, order] for rows in members]
+    if len(members) == 1 and linear is not None:
+        members.append(linear)
     log_probs = np.log(np.maximum(members, 1e-12)).mean(axis=0)  # [text, label]
     ensemble = torch.from_numpy(log_probs).softmax(dim=1).numpy()
     agreement = (members[0].argmax(axis=1) == members[-1].argmax(axis=1)).mean()
-    note = f", its linear baseline agrees on {agreement:.1%}" if len(members) > 1 else ""
+    note = f", the linear baseline agrees on {agreement:.1%}" if len(members) > 1 else ""
     listener(Noted(_sure(path, ensemble) + note))
-    order = [teacher.vocabulary.labels.index(label) for label in labels]
-    return np.asarray(ensemble[:, order], np.float32)
+    return np.asarray(ensemble, np.float32)
 
 
 def linear_probabilities(

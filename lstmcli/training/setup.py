@@ -22,8 +22,8 @@ from lstmcli.inference.episodes import draws_classes, labels_of
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.storage.examples import UNLABELLED, Inputs
-from lstmcli.training import distillation, episodic
+from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
+from lstmcli.training import distillation, episodic, sentences
 from lstmcli.training.supervised import SOFT_LABELS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -78,6 +78,8 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
         else:
             soft_labels, baseline = _soft_labels(config, inputs, full, vocabulary.labels, where, listener)
         full[UNLABELLED] = replace(full[UNLABELLED], targets=soft_labels)
+    if inputs.sentences.examples:
+        full[SENTENCES] = sentences.encoded(config, inputs.sentences, vocabulary, listener)
     own_context = None if language_model is None else language_model.language_model
     context = own_context if initial is None else initial.context
     parts = assemble.fresh(config, vocabulary, where, context)
@@ -168,8 +170,15 @@ def _soft_labels(
     if teacher is None:
         return np.zeros((len(unlabelled), len(labels)), np.float32), {}
     if isinstance(teacher, Path):
-        cache = assemble.cache_of(config)
-        return distillation.probabilities(teacher, unlabelled, labels, where, cache=cache, listener=listener), {}
+        cache, linear, baseline = assemble.cache_of(config), None, {}
+        if "terms" not in checkpoints.load(teacher).group("baseline"):
+            baseline = fitted(full["train"], config, labels=len(labels), listener=listener)
+            task = registry.task(config.task)
+            linear = distillation.linear_probabilities(task, baseline, full[UNLABELLED], listener=listener)
+        found = distillation.probabilities(
+            teacher, unlabelled, labels, where, cache=cache, linear=linear, listener=listener
+        )
+        return found, baseline
     baseline = fitted(full["train"], config, labels=len(labels), listener=listener)
     task = registry.task(config.task)
     return distillation.linear_probabilities(task, baseline, full[UNLABELLED], listener=listener), baseline
@@ -191,7 +200,7 @@ def _words(config: RunConfig, inputs: Inputs, language_model: Checkpoint | None,
     if language_model is not None and reads == "text":
         return language_model.vocabulary
     stream = reads == "stream"
-    texts = [*inputs.train, *inputs.unlabelled]
+    texts = [*inputs.train, *inputs.unlabelled, *inputs.sentences.examples]
     vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), stream=stream, listener=listener)
     vocabulary = assemble.with_frozen_words(vocabulary, config)
     return vocabulary if language_model is None else vocabulary.with_context(language_model.vocabulary)

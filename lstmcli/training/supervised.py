@@ -1,5 +1,6 @@
 """The objective of supervised training: its items are batches of texts."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,26 @@ from torch import nn
 from lstmcli.contracts import EMBEDDING
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
+from lstmcli.data.batches.ragged import Ints
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
-from lstmcli.storage.examples import UNLABELLED
+from lstmcli.storage.examples import SENTENCES, UNLABELLED
+from lstmcli.training import sentences
 from lstmcli.training.adversarial import Adversary
 from lstmcli.training.objective import Objective
 from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SOFT_LABELS = "taught"  # key of a run's state: the teacher's probabilities for the unlabelled texts, if it has one
+
+
+@dataclass(frozen=True)
+class Item:
+    """The indices of a batch: of the texts of an epoch, or of the sentences."""
+
+    epoch: int
+    indices: Ints
+    sentences: bool = False
 
 
 class SupervisedObjective(Objective):
@@ -29,26 +41,35 @@ class SupervisedObjective(Objective):
         self._cropped = (-1, self._learned)  # epoch and texts
         if UNLABELLED in whole:
             self.state[SOFT_LABELS] = torch.from_numpy(whole[UNLABELLED].known_targets)
+        self._sentences = stores.get(SENTENCES)
         embedding = parts.model.get_submodule(EMBEDDING)
         assert isinstance(embedding, nn.Embedding)
         self._adversary = Adversary(embedding)
 
-    def items(self, epoch: int) -> list[tuple[int, Any]]:
-        """Return the epoch and the text indices of each batch."""
+    def items(self, epoch: int) -> list[Item]:
+        """Return the batches of an epoch: of texts, and interleaved those of sentences with a teacher's embeddings."""
         config = self._parts.config
-        lengths = self._texts(epoch).lengths
-        batches = batching.shuffled(lengths, batch_tokens=config.train.batch_tokens, seed=(config.seed, epoch))
-        return [(epoch, indices) for indices in batches]
+        seed, size = (config.seed, epoch), config.train.batch_tokens
+        batches = batching.shuffled(self._texts(epoch).lengths, batch_tokens=size, seed=seed)
+        items = [Item(epoch, indices) for indices in batches]
+        if self._sentences is None:
+            return items
+        batches = batching.shuffled(self._sentences.lengths, batch_tokens=size // 2, seed=(*seed, 1))
+        items += [Item(epoch, indices, sentences=True) for indices in batches]
+        return [items[index] for index in np.random.default_rng((*seed, 2)).permutation(len(items))]
 
     def tokens(self, epoch: int) -> int:
         """Count the tokens of an epoch."""
-        return int(self._texts(epoch).offsets[-1])
+        of_sentences = 0 if self._sentences is None else int(self._sentences.offsets[-1])
+        return int(self._texts(epoch).offsets[-1]) + of_sentences
 
-    def loss(self, item: tuple[int, Any]) -> tuple[Mean, int]:
+    def loss(self, item: Item) -> tuple[Mean, int]:
         """Compute the loss of a batch and its number of tokens."""
-        epoch, indices = item
         parts, train = self._parts, self._parts.config.train
-        batch = batching.collate(self._texts(epoch), indices).to(parts.runtime.device)
+        if item.sentences:
+            assert self._sentences is not None
+            return sentences.loss(parts, self._sentences, item.indices)
+        batch = batching.collate(self._texts(item.epoch), item.indices).to(parts.runtime.device)
 
         def scores_of() -> Any:
             with parts.runtime.autocast():

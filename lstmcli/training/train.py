@@ -28,7 +28,7 @@ from lstmcli.machine.interrupt import Stop
 from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
-from lstmcli.storage.examples import UNLABELLED, Inputs
+from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
 from lstmcli.training import resuming, setup
 from lstmcli.training.episodic import EpisodicObjective, learns_head
 from lstmcli.training.language import LanguageObjective
@@ -105,14 +105,14 @@ class Trainer:
 
     def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs) -> None:
         self.parts = parts = begun.parts
-        self.dataset_hash = dataset_hash([*inputs.train, *inputs.unlabelled])
+        self.dataset_hash = dataset_hash([*inputs.train, *inputs.unlabelled, *inputs.sentences.examples])
         self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
         self.text_hashes = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
         self.class_priors = class_priors(inputs.train)
         self.amount = begun.amount
         whole = begun.texts
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
-        self.whole = {name: store for name, store in whole.items() if name != UNLABELLED}  # for the baselines
+        self.whole = {name: whole[name] for name in whole if name not in (UNLABELLED, SENTENCES)}  # for the baselines
         self.baseline = begun.baseline
         self.out = out
         self.learned = nn.ModuleList((parts.model, cast(nn.Module, parts.learner)))

@@ -74,8 +74,8 @@ def test_a_learner_is_chosen_by_name(run: Run, capsys: Captured) -> None:
     plan = json.loads(capsys.readouterr().out)
     assert plan["recipe"]["learner"] == {"name": "ridge", "l2": 0.5, "logit_scale": 10.0}
     assert plan["steps"] == 15  # as many epochs, of one meta-batch each
-    assert run("train", "reviews-ridge") == 2
-    assert "now: lstmcli train reviews-maml --learner ridge" in capsys.readouterr().err
+    assert run("train", "banking77-ridge") == 2
+    assert "now: lstmcli train banking77-maml --learner ridge" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing(run: Run, table: Path, tmp_path: Path, capsys: Captured) -> None:

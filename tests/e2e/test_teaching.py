@@ -248,7 +248,7 @@ def test_mistakes_with_teachers_are_reported(
     assert "a model that it needs" in capsys.readouterr().err
     assert run("train", table, "--dry-run", "-q", *sets) == 0
     capsys.readouterr()
-    assert run("train", "reviews-maml", "--out", tmp_path / "run", "-q", "--set=model.init=none", *sets) == 2
+    assert run("train", "hwu64-maml", "--out", tmp_path / "run", "-q", *sets) == 2
     assert "no effect on episodes" in capsys.readouterr().err
 
 

@@ -163,9 +163,7 @@ def test_a_step_has_the_processors_that_the_job_gives_it_and_an_evaluation_all()
     assert seen == [1, 1, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("recipe", "expected"), [("conll2003", 1), ("imdb", None), ("lm", None), ("reviews-maml", None)]
-)
+@pytest.mark.parametrize(("recipe", "expected"), [("conll2003", 1), ("imdb", None), ("lm", None), ("hwu64-maml", None)])
 def test_small_steps_are_not_shared(recipe: str, expected: int | None) -> None:
     tokens = 8192 if recipe == "imdb" else 512
     config = recipes.load(recipe, overrides=[f"train.batch_tokens={tokens}"])

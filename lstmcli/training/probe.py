@@ -1,0 +1,102 @@
+"""A linear probe: logistic regression on the embeddings of a model whose encoder stands still.
+
+A run that begins with another model's encoder fits its head so before the first step, and fine-tunes from there: a
+random head would distort the encoder before it learns (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features
+and Underperform Out-of-Distribution", LP-FT).
+
+Features are centred and brought to a mean squared length of ``LENGTH``²; the penalty is the one of ``PENALTIES`` under
+which texts left out of the fit are most likely.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli.contracts import HEAD
+from lstmcli.data.batches import batching
+from lstmcli.data.batches.encoded import Store
+from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
+
+Array = np.ndarray[Any, np.dtype[Any]]
+LENGTH = 3.0
+PENALTIES = (0.1, 1.0, 10.0)  # inverse: scikit-learn's C
+FOLDS = 3
+TRIED = 2_000  # texts that the penalty is chosen on
+FITTED = 10_000  # texts that the head is fitted on
+
+
+def fit_head(parts: Parts, store: Store, *, seed: int) -> float:
+    """Fit the model's head on the texts and return the inverse penalty. A label without a text gets no probability."""
+    random = np.random.default_rng(seed)
+    chosen = np.sort(random.permutation(len(store))[:FITTED])
+    part = store.part(chosen)
+    features, targets = embeddings(parts, part), part.known_targets
+    centre = features.mean(axis=0)
+    scale = LENGTH / max(1e-9, float(np.sqrt(((features - centre) ** 2).sum(axis=1).mean())))
+    weight, bias, penalty = fitted((features - centre) * scale, targets, len(parts.vocabulary.labels), seed=seed)
+    weight *= scale
+    with torch.no_grad():
+        for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
+            parameter = parts.model.get_parameter(f"{HEAD}.{name}")
+            parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
+    return penalty
+
+
+def embeddings(parts: Parts, store: Store) -> Array:
+    """What the head sees of each text, ``[text, feature]``."""
+    found: Array | None = None
+    parts.model.eval()
+    with torch.inference_mode():
+        for indices in batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS):
+            with parts.runtime.autocast():
+                rows = parts.model(batching.collate(store, indices).to(parts.runtime.device)).embedding
+            if found is None:
+                found = np.zeros((len(store), rows.shape[1]), np.float32)
+            found[indices] = rows.float().cpu().numpy()
+    assert found is not None  # there is at least one text
+    return found
+
+
+def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[Array, Array, float]:
+    """The weights ``[label, feature]`` and biases ``[label]`` of a logistic regression, and its inverse penalty.
+
+    features: ``[text, feature]``; targets: ``[text]``, of at least two labels.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # a label with fewer texts than folds
+        penalty = _penalty(features[:TRIED], targets[:TRIED], seed)
+        model = LogisticRegression(C=penalty, max_iter=300).fit(features, targets)
+    weight, bias = np.zeros((labels, features.shape[1])), np.full(labels, -30.0)
+    if len(model.classes_) == 2:  # scikit-learn has one row, of the second label against the first
+        weight[model.classes_] = np.outer((-0.5, 0.5), model.coef_[0])
+        bias[model.classes_] = np.array((-0.5, 0.5)) * model.intercept_[0]
+    else:
+        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    return weight, bias, penalty
+
+
+def _penalty(features: Array, targets: Array, seed: int) -> float:
+    """The inverse penalty under which left-out texts are most likely; 1 where no label has two texts."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+
+    folds = min(FOLDS, int(np.unique(targets, return_counts=True)[1].max()))
+    if folds < 2:
+        return 1.0
+    losses = np.zeros(len(PENALTIES))
+    for learned, left in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, targets):
+        left = left[np.isin(targets[left], targets[learned])]
+        if len(np.unique(targets[learned])) < 2:
+            continue
+        for index, penalty in enumerate(PENALTIES):
+            model = LogisticRegression(C=penalty, max_iter=50).fit(features[learned], targets[learned])
+            rows = model.predict_log_proba(features[left])  # [text, label]
+            columns = np.searchsorted(model.classes_, targets[left])
+            losses[index] -= rows[np.arange(len(left)), columns].sum()
+    return PENALTIES[int(losses.argmin())]
