@@ -59,11 +59,12 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Metrics on the validation part after an epoch. loss: the training loss, a mean over examples."""
+    """Metrics on the validation part after an epoch, or before the first. loss: the training loss of the epoch, a mean
+    over examples."""
 
     epoch: int
     step: int
-    loss: float
+    loss: float | None
     metrics: dict[str, float]
     is_best: bool
 

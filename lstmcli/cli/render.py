@@ -166,10 +166,8 @@ class Screen:
         self.err.print(table)
 
     def _evaluated(self, event: "Evaluated") -> None:
-        line = (
-            f"epoch {event.epoch:2d}  train loss {event.loss:.3f}  validation loss {event.metrics['loss']:.3f}  "
-            f"{headline(event.metrics)}"
-        )
+        loss = "before training  " if event.loss is None else f"train loss {event.loss:.3f}"
+        line = f"epoch {event.epoch:2d}  {loss}  validation loss {event.metrics['loss']:.3f}  {headline(event.metrics)}"
         self.err.print(Text.assemble(line, ("  best so far" if event.is_best else "", "green")))
 
     # ---- evaluate, adapt

@@ -52,6 +52,10 @@ class Train(Section):
         None,
         description="Parquet file of texts and a teacher's embeddings for model.sentence_embedding; none: off.",
     )
+    probe: bool = Field(
+        False,
+        description="With model.init: first fit the head by logistic regression on the frozen encoder (LP-FT, 2022).",
+    )
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay of the exponential moving average of weights, which is kept; none: off."
     )

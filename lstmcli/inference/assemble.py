@@ -18,17 +18,17 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
-from lstmcli.data.text.word_features import likeness
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, Progress, silent
+from lstmcli.inference import new_words
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.storage import run_folder
+from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import cache_folder
 from lstmcli.types import Batch, Example
 
 SHIPPED = "shipped"  # value of model.vectors: those of the model that ships
-BAG = 1024  # dimensions of the bag of words that is added for new labels
 WORDS = f"{EMBEDDING}.weight"
 EVALUATION_TOKENS = 8_192  # per batch, with padding
 
@@ -171,24 +171,7 @@ def with_new_labels(
     if free:
         headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
         listener(Noted("all labels are new: their head is fitted in closed form (--learner ridge)"))
-    return _with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
-
-
-def _with_bag(checkpoint: Checkpoint, texts: Sequence[Example]) -> Checkpoint:
-    """Add a bag of words, in which words of similar spelling have similar vectors; the head does not use it yet.
-
-    Unknown words of the texts are added to the vocabulary, with the LSTM's vector of the unknown word. With a language
-    model that shares the vocabulary none is added.
-    """
-    new = [] if checkpoint.context else checkpoint.vocabulary.unknown(str(example.text) for example in texts)
-    vocabulary = checkpoint.vocabulary.with_words(new, frozen=False) if new else checkpoint.vocabulary
-    section = checkpoint.config.model.model_copy(update={"bag_of_words": BAG})
-    config = checkpoint.config.model_copy(update={"model": section})
-    with_bag = hooks(ModelHooks, registry.model(config.model.name)).with_bag
-    assert with_bag is not None  # every section with a bag has one
-    weights = with_bag(checkpoint.group("model"), torch.from_numpy(likeness(vocabulary.words, BAG)))
-    tensors = checkpoint.tensors | grouped("model", weights)
-    return replace(checkpoint, config=config, vocabulary=vocabulary, tensors=tensors)
+    return new_words.with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
 
 
 def _logits_from_memory(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
@@ -205,7 +188,7 @@ def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
 
 def _in_checkpoint(source: str) -> bool:
     """Return True if the vectors are those of a checkpoint."""
-    return source == SHIPPED or source.endswith(".pt")
+    return source == SHIPPED or run_folder.model_at(Path(source)).suffix == ".pt"
 
 
 def _vector_checkpoint(source: str) -> Checkpoint:

@@ -162,15 +162,16 @@ def with_bag(weights: dict[str, Tensor], likeness: Tensor) -> dict[str, Tensor]:
     added = initial_bag(size, dimensions)
     mixed = (1 - SIMILARITY) ** 0.5 * added["projection"].float() + SIMILARITY**0.5 * likeness
     embedding, head = weights["embedding.weight"], weights["head.weight"]
-    gains = {"sentence_gain": torch.tensor(ADDED_GAIN)} if "sentence_gain" in weights else {}  # as long as the bag
-    return (
-        weights
-        | gains
-        | {
-            "projection": mixed.half(),
-            "salience": added["salience"],
-            "gain": torch.tensor(ADDED_GAIN),
-            "embedding.weight": torch.cat((embedding, embedding[UNKNOWN].expand(size - len(embedding), -1))),
-            "head.weight": torch.cat((head, head.new_zeros(len(head), dimensions)), dim=1),
-        }
-    )
+    changed = {
+        "projection": mixed.half(),
+        "salience": added["salience"],
+        "gain": torch.tensor(ADDED_GAIN),
+        "embedding.weight": torch.cat((embedding, embedding[UNKNOWN].expand(size - len(embedding), -1))),
+    }
+    if "sentence_gain" in weights:  # the sentence embedding becomes as long as the bag; the logits stay the same
+        changed["sentence_gain"] = torch.tensor(ADDED_GAIN)
+        start = head.shape[1] - len(weights["sentence.weight"])
+        rescaled = head[:, start:] * weights["sentence_gain"] / ADDED_GAIN
+        head = torch.cat((head[:, :start], rescaled), dim=1)
+    changed["head.weight"] = torch.cat((head, head.new_zeros(len(head), dimensions)), dim=1)
+    return weights | changed

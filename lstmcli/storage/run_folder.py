@@ -99,10 +99,9 @@ def begin(folder: Path) -> None:
 
 def model_at(path: Path) -> Path:
     """The model that is meant by a file, by the folder of its run, or by the name of one that ships."""
+    found = path / MODEL if path.is_dir() else path
     shipped = SHIPPED / f"{path}.pt"
-    if len(path.parts) == 1 and not path.suffix and not path.exists() and shipped.is_file():
-        return shipped
-    return path / MODEL if path.is_dir() else path
+    return shipped if len(path.parts) == 1 and not found.is_file() and shipped.is_file() else found
 
 
 def check_models(config: RunConfig, target: Path) -> None:

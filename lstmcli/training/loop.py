@@ -35,7 +35,8 @@ class Job(Generic[Item]):
     """What the loop trains, and how.
 
     items: the items of an epoch; loss_of: the loss of an item and its number of tokens; evaluate: figures on held-out
-    data, among them ``score`` (higher is better) and ``loss``; threads: CPU threads of a step, None: all.
+    data, among them ``score`` (higher is better) and ``loss``; threads: CPU threads of a step, None: all; trained: the
+    initial weights are a model already, and are evaluated before the first step.
     """
 
     model: nn.Module
@@ -44,6 +45,7 @@ class Job(Generic[Item]):
     loss_of: Callable[[Item], tuple[Mean, int]]
     evaluate: Callable[[], dict[str, float]]
     threads: int | None = None
+    trained: bool = False
 
 
 def optimizer_for(
@@ -95,6 +97,8 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
     """
     total = steps_of(len(job.items(0)), config)
     available = torch.get_num_threads()
+    if job.trained and at.best[0] == -math.inf:
+        yield _evaluated(job, at, loss=None)
     while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
         job.model.train()
         torch.set_num_threads(job.threads or available)
@@ -126,11 +130,16 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
             at.step += 1
             yield Stepped(at.step, total_loss / len(accumulated), tokens)
         torch.set_num_threads(available)
-        metrics = job.evaluate()
-        rank = (metrics["score"], -metrics["loss"])
-        is_best = rank > at.best
-        evaluated = Evaluated(at.epoch + 1, at.step, at.loss_sum / max(1, at.loss_count), metrics, is_best)
-        at.best = max(at.best, rank)
-        at.stale = 0 if is_best else at.stale + 1
+        loss = at.loss_sum / max(1, at.loss_count)
         at.epoch, at.batch, at.loss_sum, at.loss_count = at.epoch + 1, 0, 0.0, 0
-        yield evaluated
+        yield _evaluated(job, at, loss=loss)
+
+
+def _evaluated(job: Job[Item], at: Position, *, loss: float | None) -> Evaluated:
+    """Evaluate the current weights, and count the evaluations since the best."""
+    metrics = job.evaluate()
+    rank = (metrics["score"], -metrics["loss"])
+    is_best = rank > at.best
+    at.best = max(at.best, rank)
+    at.stale = 0 if is_best else at.stale + 1
+    return Evaluated(at.epoch, at.step, loss, metrics, is_best)

@@ -23,7 +23,7 @@ from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
-from lstmcli.training import distillation, episodic, sentences
+from lstmcli.training import distillation, episodic, sentences, warm_start
 from lstmcli.training.supervised import SOFT_LABELS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -49,11 +49,10 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     where = runtime.prepare(config)
     cache = assemble.cache_of(config)
     episodic.check(config)
-    origin = _origin(config) if config.model.init is not None and last is None else None
     labels = labels_of(config, inputs.train)
-    if origin is not None:
-        classes = origin.vocabulary.with_labels(labels).classes
-        origin = assemble.with_labels(origin, classes, alone=draws_classes(config))
+    origin = None
+    if config.model.init is not None and last is None:
+        origin = warm_start.origin(config, labels, inputs.train)
     initial = last or origin
     language_model = _language_model(config) if initial is None else None  # an initial checkpoint contains its own
     if initial is not None:
@@ -83,18 +82,32 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     own_context = None if language_model is None else language_model.language_model
     context = own_context if initial is None else initial.context
     parts = assemble.fresh(config, vocabulary, where, context)
+    _initialise(parts, full["train"], origin, language_model, resumed=last is not None, listener=listener)
+    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
+
+
+def _initialise(
+    parts: Parts,
+    train: Store,
+    origin: Checkpoint | None,
+    language_model: Checkpoint | None,
+    *,
+    resumed: bool,
+    listener: Listener,
+) -> None:
+    """Set the initial weights that are not random: those of other models, a head fitted to the texts, word vectors."""
+    config = parts.config
     if language_model is not None:
         submodule = _hooks(config).CONTEXT
         assert submodule is not None  # every section with a context has one
         keys = parts.model.get_submodule(submodule).load_state_dict(language_model.group("model"), strict=False)
         assert not keys.missing_keys
-        listener(Noted(_covered(full["train"], config)))
+        listener(Noted(_covered(train, config)))
     if origin is not None:
-        _begin(parts, origin)
-    elif config.model.vectors is not None and last is None:
+        warm_start.begin(parts, origin, train, listener)
+    elif config.model.vectors is not None and not resumed:
         listener(Progress("reading vectors"))
-        listener(Noted(assemble.place_vectors(parts, full["train"].ids)))
-    return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
+        listener(Noted(assemble.place_vectors(parts, train.ids)))
 
 
 def _paced(
@@ -236,46 +249,6 @@ def _covered(train: Store, config: RunConfig) -> str:
     known = ids[ids != END] != UNKNOWN
     share = known.sum() / max(1, len(known))
     return f"context ({_context(config)}): {share:.1%} of the tokens are words of the language model"
-
-
-def _origin(config: RunConfig) -> Checkpoint:
-    """Load the checkpoint of ``model.init``, whose weights and vocabulary the run starts with.
-
-    Raises:
-        CheckpointError: It does not exist.
-        ConfigError: Its model has another shape.
-    """
-    assert config.model.init is not None
-    found = checkpoints.load(config.model.init)
-    kinds = found.config.model.name, config.model.name
-    shared = _hooks(config).PARENTS.get(kinds[0])
-    if shared is not None and _context(config) is not None:
-        what = "a run can start from a language model or use one as context, not both"
-        where = f"model.init: {config.model.init}, model.context: {_context(config)}"
-        raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
-    if kinds[0] != kinds[1] and shared is None:
-        what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
-        raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
-    before, after = (registry.model(one.name).shape(one) for one in (found.config.model, config.model))
-    differing = [key for key in (after if shared is None else shared) if before[key] != after[key]]
-    if differing:
-        values = {key: getattr(found.config.model, key) for key in differing}
-        listed = ", ".join(f"{key} {value} (the recipe: {getattr(config.model, key)})" for key, value in values.items())
-        fix = " ".join(f"--set model.{key}={value}" for key, value in values.items())
-        raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
-    return found
-
-
-def _begin(parts: Parts, origin: Checkpoint) -> None:
-    """Load the origin's weights into the model; of another kind of model, those that it inherits."""
-    weights = origin.group("model")
-    if origin.config.model.name != parts.config.model.name:
-        inherited = _hooks(parts.config).inherited
-        assert inherited is not None  # a model with PARENTS has one
-        state = parts.model.state_dict()
-        weights = {name: value for name, value in inherited(weights).items() if name in state}
-    unknown = parts.model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
-    assert not unknown.unexpected_keys
 
 
 def _hooks(config: RunConfig) -> ModelHooks:

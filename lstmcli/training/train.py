@@ -152,7 +152,10 @@ class Trainer:
         """Yield the events of the loop, and write files after them. listener: for the progress of evaluations."""
         evaluate = partial(self.work.evaluate, self._kept, listener=listener)
         threads = runtime.step_threads(self.parts.config)
-        job: Job[Any] = Job(self.learned, self.optimizer, self.work.items, self.work.loss, evaluate, threads)
+        probed = self.parts.config.train.probe and self.parts.config.model.init is not None
+        job: Job[Any] = Job(
+            self.learned, self.optimizer, self.work.items, self.work.loss, evaluate, threads, trained=probed
+        )
         for event in fit(job, self.parts.config.train, self.at):
             if self._mean is not None and isinstance(event, Stepped):
                 self._mean.update_parameters(self.learned)

@@ -7,7 +7,7 @@ never occur twice. Or byte-pair pieces; or pretokenized words, for tagging. Id 0
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -104,9 +104,12 @@ class Vocabulary:
 
     def unknown(self, texts: Iterable[str]) -> list[str]:
         """The words of the texts that are not among these, each once; none where texts are cut into pieces."""
-        if not isinstance(self._tokenizer.model, models.WordLevel):
-            return []
-        return list(dict.fromkeys(word for text in texts for word in self.unknown_in(text)))
+        return list(dict.fromkeys(word for words in self.unknown_words(texts) for word in words))
+
+    def unknown_words(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the unknown words of each text in their order; none where texts are cut into pieces."""
+        whole = isinstance(self._tokenizer.model, models.WordLevel)
+        yield from (self.unknown_in(text) if whole else [] for text in texts)
 
     def unknown_in(self, text: str) -> list[str]:
         """The text's unknown words in their order, or characters where it is cut into pieces; the word ``<unk>`` itself
