@@ -25,27 +25,27 @@ PENALTIES = (0.1, 1.0, 10.0)  # inverse: scikit-learn's C
 FOLDS = 3
 TRIED = 2_000  # texts that the penalty is chosen on
 FITTED = 10_000  # texts that the head is fitted on
+MASKED = -30.0  # the bias of a label without a text
 
 
-def fit_head(parts: Parts, store: Store, *, seed: int) -> float:
-    """Fit the model's head on the texts and return the inverse penalty. A label without a text gets no probability."""
+def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
+    """Fit the model's head on the texts. A label without a text gets next to no probability."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(len(store))[:FITTED])
     part = store.part(chosen)
     features, targets = embeddings(parts, part), part.known_targets
     centre = features.mean(axis=0)
     scale = LENGTH / max(1e-9, float(np.sqrt(((features - centre) ** 2).sum(axis=1).mean())))
-    weight, bias, penalty = fitted((features - centre) * scale, targets, len(parts.vocabulary.labels), seed=seed)
+    weight, bias = fitted((features - centre) * scale, targets, len(parts.vocabulary.labels), seed=seed)
     weight *= scale
     with torch.no_grad():
         for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
             parameter = parts.model.get_parameter(f"{HEAD}.{name}")
             parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
-    return penalty
 
 
 def embeddings(parts: Parts, store: Store) -> Array:
-    """What the head sees of each text, ``[text, feature]``."""
+    """Compute the input of the head for each text, ``[text, feature]``."""
     found: Array | None = None
     parts.model.eval()
     with torch.inference_mode():
@@ -59,10 +59,14 @@ def embeddings(parts: Parts, store: Store) -> Array:
     return found
 
 
-def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[Array, Array, float]:
-    """The weights ``[label, feature]`` and biases ``[label]`` of a logistic regression, and its inverse penalty.
+def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[Array, Array]:
+    """Fit a logistic regression and return its weights, ``[label, feature]``, and biases, ``[label]``.
 
-    features: ``[text, feature]``; targets: ``[text]``, of at least two labels.
+    Args:
+        features: ``[text, feature]``.
+        targets: ``[text]``, of at least two labels.
+        labels: How many labels there are, with or without texts.
+        seed: Of the folds that choose the penalty.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -72,17 +76,17 @@ def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[
         warnings.simplefilter("ignore", UserWarning)  # a label with fewer texts than folds
         penalty = _penalty(features[:TRIED], targets[:TRIED], seed)
         model = LogisticRegression(C=penalty, max_iter=300).fit(features, targets)
-    weight, bias = np.zeros((labels, features.shape[1])), np.full(labels, -30.0)
+    weight, bias = np.zeros((labels, features.shape[1])), np.full(labels, MASKED)
     if len(model.classes_) == 2:  # scikit-learn has one row, of the second label against the first
         weight[model.classes_] = np.outer((-0.5, 0.5), model.coef_[0])
         bias[model.classes_] = np.array((-0.5, 0.5)) * model.intercept_[0]
     else:
         weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return weight, bias, penalty
+    return weight, bias
 
 
 def _penalty(features: Array, targets: Array, seed: int) -> float:
-    """The inverse penalty under which left-out texts are most likely; 1 where no label has two texts."""
+    """Choose the inverse penalty under which left-out texts are most likely; 1 where no label has two texts."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
 
@@ -96,7 +100,7 @@ def _penalty(features: Array, targets: Array, seed: int) -> float:
             continue
         for index, penalty in enumerate(PENALTIES):
             model = LogisticRegression(C=penalty, max_iter=50).fit(features[learned], targets[learned])
-            rows = model.predict_log_proba(features[left])  # [text, label]
+            rows = model.predict_proba(features[left])  # [text, label]
             columns = np.searchsorted(model.classes_, targets[left])
-            losses[index] -= rows[np.arange(len(left)), columns].sum()
+            losses[index] -= np.log(rows[np.arange(len(left)), columns].clip(1e-12)).sum()
     return PENALTIES[int(losses.argmin())]

@@ -1,0 +1,135 @@
+"""The linear probe of a warm start, against scikit-learn; and what else a run takes over of its initial model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from lstmcli.config import Classifier, RunConfig, Tokens, Train
+from lstmcli.data.batches.encoded import encode
+from lstmcli.events import Evaluated
+from lstmcli.inference import assemble, new_words
+from lstmcli.machine import runtime
+from lstmcli.models.classifier import build, with_bag
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage.examples import Inputs
+from lstmcli.training import probe, setup
+from lstmcli.training.train import run as train
+from lstmcli.types import Batch, Example
+
+MODEL = Classifier(embedding=6, hidden=5, dropout=0.0, sentence_embedding=4)
+WORDS = ["warm", "bright", "kind", "quick", "cold", "dull", "cruel", "slow"]
+
+
+def labelled(count: int = 60) -> list[Example]:
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        side = int(random.integers(2))
+        words = [WORDS[4 * side + random.integers(4)], *random.choice(["film", "book", "shop", "it", "was"], 4)]
+        found.append(Example(" ".join(random.permutation(words)), ("good", "bad")[side]))
+    return found
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A model of other labels, hardly trained."""
+    examples = [Example(example.text, f"old {example.target}") for example in labelled(24)]
+    config = RunConfig(model=MODEL, tokens=Tokens(min_count=1), train=Train(epochs=1, batch_tokens=64))
+    train(config, Inputs(examples, examples[:6], []), tmp_path / "origin")
+    return tmp_path / "origin" / "model.pt"
+
+
+@pytest.mark.parametrize("labels", [2, 3, 4])
+def test_its_weights_are_those_of_a_logistic_regression(labels: int) -> None:
+    random = np.random.default_rng(labels)
+    features, targets = random.normal(size=(40, 7)), random.integers(labels, size=40)
+    weight, bias = probe.fitted(features, targets, labels + 1, seed=0)  # one label more than there are texts of
+    logits = features @ weight.T + bias
+    expected = [
+        LogisticRegression(C=penalty, max_iter=300).fit(features, targets).predict_proba(features)
+        for penalty in probe.PENALTIES
+    ]
+    found = torch.from_numpy(logits).softmax(dim=1).numpy()
+    assert found[:, labels].max() < 1e-6
+    assert min(np.abs(found[:, :labels] - rows).max() for rows in expected) < 1e-6
+
+
+def test_a_penalty_is_chosen_by_the_texts_left_out() -> None:
+    random = np.random.default_rng(0)
+    noise, targets = random.normal(size=(60, 30)), np.arange(60) % 2
+    weak, _ = probe.fitted(noise, targets, 2, seed=0)
+    clear = noise + 3 * targets[:, None]
+    strong, _ = probe.fitted(clear, targets, 2, seed=0)
+    by_hand = [np.abs(LogisticRegression(C=c, max_iter=300).fit(noise, targets).coef_ / 2).max() for c in (0.1,)]
+    assert np.abs(weak).max() == pytest.approx(by_hand[0], rel=1e-3)  # of noise the strongest penalty
+    assert np.abs(strong[1] @ np.ones(30)) > np.abs(weak[1] @ np.ones(30))
+
+
+def test_the_head_is_fitted_on_what_the_frozen_encoder_gives(origin: Path) -> None:
+    examples = labelled()
+    section = MODEL.model_copy(update={"init": origin})
+    config = RunConfig(model=section, train=Train(probe=True), tokens=Tokens(min_count=1))
+    begun = setup.prepare(config, Inputs(examples, examples[:6], []), None)
+    parts, store = begun.parts, begun.texts["train"]
+    before = checkpoints.load(origin).group("model")
+    for name, value in parts.model.state_dict().items():
+        if not name.startswith("head."):
+            torch.testing.assert_close(value, before[name])
+    features = probe.embeddings(parts, store)
+    logits = assemble.outputs(parts, store)
+    head = (
+        parts.model.get_parameter("head.weight").detach().numpy(),
+        parts.model.get_parameter("head.bias").detach().numpy(),
+    )
+    np.testing.assert_allclose(logits, features @ weight.T + bias, atol=1e-4)
+    centred = features - features.mean(axis=0)
+    scaled = centred * probe.LENGTH / np.sqrt((centred**2).sum(axis=1).mean())
+    candidates = [
+        LogisticRegression(C=penalty, max_iter=300).fit(scaled, store.known_targets).predict_proba(scaled)
+        for penalty in probe.PENALTIES
+    ]
+    found = torch.from_numpy(logits).double().softmax(dim=1).numpy()
+    assert min(np.abs(found - rows).max() for rows in candidates) < 1e-3
+
+
+def test_the_fitted_head_is_evaluated_first_and_kept_where_training_does_not_help(origin: Path, tmp_path: Path) -> None:
+    examples = labelled()
+    section = MODEL.model_copy(update={"init": origin})
+    learning = Train(probe=True, epochs=2, lr=1e-9, weight_decay=0.0, batch_tokens=64)
+    config = RunConfig(model=section, train=learning, tokens=Tokens(min_count=1))
+    events: list[object] = []
+    train(config, Inputs(examples, examples[:20], []), tmp_path / "run", listener=events.append)
+    evaluated = [event for event in events if isinstance(event, Evaluated)]
+    assert [event.epoch for event in evaluated] == [0, 1, 2]
+    assert evaluated[0].loss is None
+    assert evaluated[0].is_best
+    assert evaluated[0].metrics["loss"] == pytest.approx(evaluated[2].metrics["loss"], rel=1e-3)
+
+
+def test_words_of_the_texts_are_added_with_the_vector_of_the_unknown_word(origin: Path) -> None:
+    checkpoint = checkpoints.load(origin)
+    texts = [Example("a zither zither okapi warm"), Example("okapi okapi gnu")]
+    found = new_words.with_words(checkpoint, texts, min_count=2)
+    assert found.vocabulary.words[len(checkpoint.vocabulary) :] == ["okapi", "zither"]
+    rows, before = found.group("model")["embedding.weight"], checkpoint.group("model")["embedding.weight"]
+    torch.testing.assert_close(rows[: len(before)], before)
+    torch.testing.assert_close(rows[len(before) :], before[1].expand(2, -1))
+    read = []
+    for one in (checkpoint, found):
+        parts = assemble.restored(one, runtime.prepare(one.config))
+        read.append(assemble.outputs(parts, encode(one.vocabulary, texts, cache=None, labelled=False)))
+    np.testing.assert_allclose(read[0], read[1], atol=1e-6)
+
+
+def test_a_bag_that_is_added_leaves_the_logits_as_they_are() -> None:
+    torch.manual_seed(0)
+    model = build(MODEL, words=9, labels=2)
+    model.get_buffer("sentence_gain").fill_(0.5)
+    wider = build(MODEL.model_copy(update={"bag_of_words": 3}), words=11, labels=2)
+    wider.load_state_dict(with_bag(model.state_dict(), torch.randn(11, 3)))
+    batch = Batch(torch.tensor([[3, 5, 6], [4, 5, 0]]), torch.tensor([3, 2]))
+    torch.testing.assert_close(wider(batch).logits, model(batch).logits)
+    torch.testing.assert_close(wider.sentence_of(wider(batch)), model.sentence_of(model(batch)))
