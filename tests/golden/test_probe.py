@@ -80,10 +80,7 @@ def test_the_head_is_fitted_on_what_the_frozen_encoder_gives(origin: Path) -> No
             torch.testing.assert_close(value, before[name])
     features = probe.embeddings(parts, store)
     logits = assemble.outputs(parts, store)
-    head = (
-        parts.model.get_parameter("head.weight").detach().numpy(),
-        parts.model.get_parameter("head.bias").detach().numpy(),
-    )
+    weight, bias = (parts.model.get_parameter(f"head.{name}").detach().numpy() for name in ("weight", "bias"))
     np.testing.assert_allclose(logits, features @ weight.T + bias, atol=1e-4)
     centred = features - features.mean(axis=0)
     scaled = centred * probe.LENGTH / np.sqrt((centred**2).sum(axis=1).mean())
