@@ -99,9 +99,13 @@ def table(tmp_path: Path) -> Path:
 
 
 SMALL = [
+    "model.init=none",
+    "model.sentence_embedding=0",
     "model.embedding=8",
     "model.vectors=none",
     "model.hidden=8",
+    "model.dropout=0.5",
+    "train.encoder_lr_scale=1",
     "tokens.min_count=1",
     "train.batch_tokens=64",
     "train.lr=0.02",

@@ -42,6 +42,7 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         values = {key: getattr(found.config.model, key) for key in differing}
         listed = ", ".join(f"{key} {value} (the recipe: {getattr(config.model, key)})" for key, value in values.items())
         fix = " ".join(f"--set model.{key}={value}" for key, value in values.items())
+        fix = f"{fix}; or without it: --set model.init=none"
         raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
     classes = found.vocabulary.with_labels(labels).classes
     found = assemble.with_labels(found, classes, alone=draws_classes(config))

@@ -55,7 +55,7 @@ def test_train_alone_lists_the_recipes(run: Run, capsys: Captured) -> None:
 def test_the_keys_of_recipes_are_listed(run: Run, capsys: Captured) -> None:
     assert run("train", "--fields", "tokens", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["key"] for row in rows] == ["kind", "size", "min_count", "lowercase", "max_tokens", "head"]
+    assert [row["key"] for row in rows] == ["kind", "size", "min_count", "lowercase", "extend", "max_tokens", "head"]
     assert rows[1] == {
         "section": "tokens", "kind": "", "key": "size", "type": "int", "default": "30_000",
         "limits": ">= 10, <= 1_000_000", "meaning": "Maximum size of the vocabulary.",

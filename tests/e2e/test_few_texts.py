@@ -14,7 +14,10 @@ from lstmcli.training.train import run as train
 from tests.stopping import killed
 
 Run = Callable[..., int]
-TINY = ["model.embedding=4", "model.vectors=none", "model.hidden=4", "tokens.min_count=1", "train.min_steps=25"]
+TINY = [
+    *("model.init=none", "model.sentence_embedding=0", "model.embedding=4", "model.vectors=none", "model.hidden=4"),
+    *("tokens.min_count=1", "train.min_steps=25"),
+]
 SETS = [part for override in TINY for part in ("--set", override)]
 
 
