@@ -93,7 +93,8 @@ def evaluate(
         )
     if shots is not None:
         from lstmcli.cli import few_shot
-        from lstmcli.inference.few_shot import FewShotOptions, run
+        from lstmcli.inference.few_shot import run
+        from lstmcli.inference.few_shot_report import FewShotOptions
 
         with screen.listening() as listener:
             fixed = inputs.supports(source, listener=listener)

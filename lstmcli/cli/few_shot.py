@@ -10,7 +10,7 @@ from lstmcli.cli.figures import NAMES
 from lstmcli.cli.render import Screen
 
 if TYPE_CHECKING:
-    from lstmcli.inference.few_shot import FewShot
+    from lstmcli.inference.few_shot_report import FewShot
     from lstmcli.race.race import Race
 
 BASELINES = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}

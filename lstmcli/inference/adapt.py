@@ -17,7 +17,7 @@ from lstmcli.data.batches.check import FEW, listed
 from lstmcli.data.batches.encoded import check_kind, encode, text_hashes
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.events import Listener, Noted, silent
-from lstmcli.inference import assemble, support_baselines
+from lstmcli.inference import assemble, heads, support_baselines
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
 from lstmcli.inference.evaluate import Figures, below, note_learned, note_unknown
@@ -217,7 +217,7 @@ def _prepare(
     if not checkpoint.headed:
         listener(Noted("before: by chance, since the learner computes the head from the support"))
     where = runtime.prepare(checkpoint.config)
-    headed = assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
+    headed = heads.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.task.READS != "text":
         fix = "choose another: --learner finetune"
