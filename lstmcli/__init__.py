@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lstmcli.api import Model, fit, load
+    from lstmcli.api.fit import fit
+    from lstmcli.api.model import Model, load
 
 __all__ = ["Model", "fit", "load"]
 __version__ = "0.1.0"
@@ -13,9 +14,9 @@ def __getattr__(name: str) -> Any:
     """Import the library when one of its names is first used: torch takes a second to load."""
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from lstmcli import api
+    from lstmcli.api import fit, model
 
-    return getattr(api, name)
+    return getattr(fit if name == "fit" else model, name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from lstmcli import api
+from lstmcli.api.fit import fit
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,7 +40,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = column_or_1d(y)
         check_classification_targets(labels)
         self.classes_, indices = np.unique(labels, return_inverse=True)
-        self.model_ = api.fit(X, indices, recipe=self.recipe, seed=self.random_state, **(self.settings or {}))
+        self.model_ = fit(X, indices, recipe=self.recipe, seed=self.random_state, **(self.settings or {}))
         return self
 
     def predict(self, X: Iterable[str]) -> Array:  # noqa: N803

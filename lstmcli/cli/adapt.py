@@ -49,37 +49,24 @@ def adapt(
     quiet: options.Quiet = False,
 ) -> None:
     """Adapt a model to a new domain with a few labelled texts per class."""
-    from lstmcli import recipes
+    from lstmcli.api import adapt as api
     from lstmcli.cli import render
-    from lstmcli.storage import data_option, run_folder
-    from lstmcli.storage import examples as inputs
+    from lstmcli.machine import malloc
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.labelled(sets, maps, text_column, label_column)
-    given = [*options.learner(learner, steps), *options.runtime(device, precision, threads)]
-    loaded, path = screen.checkpoint(checkpoint, given)
-    target = run_folder.beside(path, out)
-    if data is None:
-        source = data_option.with_reading(data_option.unseen_domain(loaded.config), reading)
-        screen.note(f"no --data: {data_option.title(source)} of the bundled data is learned")
-    else:
-        if note := recipes.same_name(data, "--data"):
-            screen.note(note)
-        source = data_option.named(data, loaded.config, reading)
-    data_option.check_known(reading, loaded.vocabulary.classes)
-    if target.exists():
-        screen.note(f"{target} will be written over; to keep it: --out FILE")
-    skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported and left out
+    malloc.keep(shared=False)
     with screen.listening() as listener:
-        examples = inputs.everything(source.model_copy(update=skipping), listener=listener)
-        examples = data_option.as_known(
-            examples, loaded.vocabulary.classes, loaded.config.data, adapting=True, listener=listener
+        result = api.adapt(
+            checkpoint,
+            data,
+            shots=shots,
+            learner=learner,
+            steps=steps,
+            out=out,
+            reading=reading,
+            options=options.runtime(device, precision, threads),
+            seed=seed or 0,
+            listener=listener,
         )
-        old = inputs.old(loaded.config, listener=listener)
-
-    from lstmcli.inference import adapt as engine
-
-    adapt_options = engine.AdaptOptions(shots, seed or 0, choose=steps is None, free=learner is None and steps is None)
-    with screen.listening() as listener:
-        result = engine.run(loaded, examples, adapt_options, old=old, out=target, listener=listener)
-    screen.adaptation(result, data_option.title(source))
+    screen.adaptation(result)

@@ -14,34 +14,33 @@ from lstmcli.cli.render import Screen
 from lstmcli.events import Progress
 
 if TYPE_CHECKING:
+    from lstmcli.api.predict import Answers
     from lstmcli.inference.predict import Prediction
-    from lstmcli.storage.sinks import Answer, Put
-    from lstmcli.storage.text_io import Texts
+    from lstmcli.storage.sinks import Answer
 
 SHOWN = 200  # characters of a text on a terminal
 
 
-def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", put: "Put | None" = None) -> bool:
-    """Show answers as they come, or pass each to ``put``; return whether Ctrl-C interrupted it."""
-    texts.report = screen.note
+def show(screen: Screen, found: "Answers") -> None:
+    """Show answers as they come, or write them; then what was remarkable. Raises KeyboardInterrupt after Ctrl-C."""
+    texts = found.texts
     begun = time.perf_counter()
     count = unanswered = truncated = 0
     unknown = None
-    interrupted = False
+
+    def each(prediction: "Prediction") -> None:
+        nonlocal count, unanswered, truncated, unknown
+        count += 1
+        unanswered += "problem" in prediction.answer
+        truncated += prediction.truncated
+        unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
+        if found.output is not None:
+            listener(Progress("predicting", count))
+        else:
+            _show_answer(screen, prediction.answer, texts.columns, flush=texts.live)
+
     with screen.listening() as listener:
-        try:
-            for prediction in predictions:
-                count += 1
-                unanswered += "problem" in prediction.answer
-                truncated += prediction.truncated
-                unknown = prediction.unknown if unknown is None else unknown + prediction.unknown
-                if put is not None:
-                    put(prediction.answer)
-                    listener(Progress("predicting", count))
-                else:
-                    _show_answer(screen, prediction.answer, texts.columns, flush=texts.live)
-        except KeyboardInterrupt:
-            interrupted = True
+        interrupted = found.run(each, listener=listener)
     answered = count - unanswered
     if not count and not interrupted:
         screen.note("there were no texts")
@@ -51,12 +50,24 @@ def show(screen: Screen, predictions: "Iterable[Prediction]", texts: "Texts", pu
         screen.note(f"{truncated} of {answered} texts are longer than the model reads: head and tail were read")
     if texts.unanswered:
         what = "was skipped" if texts.skip_bad else "has an empty answer: --skip-bad leaves it out"
-        each = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
-        screen.note(f"{each} that cannot be used {what}")
+        each_row = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
+        screen.note(f"{each_row} that cannot be used {what}")
     seconds = time.perf_counter() - begun
-    if put is not None:
+    if found.output is not None:
         screen.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} per second)")
-    return interrupted
+    _show_output(screen, found, interrupted=interrupted)
+
+
+def _show_output(screen: Screen, found: "Answers", *, interrupted: bool) -> None:
+    """Report columns that were not kept, and after Ctrl-C what was; then raise KeyboardInterrupt."""
+    output = found.output
+    if found.texts.further and not screen.json and (output is None or output.suffix.lower() != ".jsonl"):
+        missed = ", ".join(found.texts.further)
+        screen.note(f"columns that come late are not kept: {missed}; name them with --keep, or keep all as JSON lines")
+    if interrupted:
+        if output is not None:
+            screen.note(f"interrupted; what was finished is in {output}")
+        raise KeyboardInterrupt
 
 
 def _show_answer(screen: Screen, answer: "Answer", columns: "Iterable[str]", *, flush: bool) -> None:

@@ -7,8 +7,6 @@ from typing import Annotated
 import typer
 
 from lstmcli.cli import options
-from lstmcli.config import Episodes
-from lstmcli.errors import ConfigError
 
 
 class Prior(StrEnum):
@@ -63,68 +61,24 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Score a model: 95 % intervals, and baselines beside every score."""
-    from lstmcli import recipes
-    from lstmcli.cli import render
-    from lstmcli.storage import atomic, data_option
-    from lstmcli.storage import examples as inputs
+    from lstmcli.api import evaluate as api
+    from lstmcli.cli import few_shot, render
+    from lstmcli.machine import malloc
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.labelled(sets, maps, text_column, label_column)
-    if report is not None:
-        atomic.claim_file(report / "report.json")
-    given = [*options.learner(learner), *options.runtime(device, precision, threads)]
-    loaded, path = screen.checkpoint(checkpoint, given)
-    if data is not None and (note := recipes.same_name(data, "--data")):
-        screen.note(note)
-    source = data_option.named(data, loaded.config, reading)
-    known = loaded.vocabulary.classes
-    data_option.check_known(reading, known)
+    malloc.keep(shared=False)
     with screen.listening() as listener:
-        name, examples = inputs.to_score(source, split, loaded.config, listener=listener)
-        examples = data_option.as_known(
-            examples, known, loaded.config.data, adapting=shots is not None, listener=listener
-        )
-    if data is None and "adapted_from" in loaded.progress:
-        inputs.check_labels(examples, known)
-
-    if shots is not None and dynamic:
-        raise ConfigError(
-            "these options exclude each other", where="--dynamic and --shots", fix="leave out one of them"
-        )
-    if shots is not None:
-        from lstmcli.cli import few_shot
-        from lstmcli.inference.few_shot import FewShotOptions, run
-
-        with screen.listening() as listener:
-            fixed = inputs.supports(source, listener=listener)
-            fixed = data_option.as_known(fixed, known, loaded.config.data, listener=listener)
-        changed = {"shots": shots} | ({} if ways is None else {"ways": ways})
-        shape = (loaded.config.episodes or Episodes()).model_copy(update=changed)
-        few_shot_options = FewShotOptions(
-            data_option.title(source), name, shape, episodes, prior or Prior.support, seed or 0, free=learner is None
-        )
-        with screen.listening() as listener:
-            found = run(loaded, examples, fixed, few_shot_options, path, listener=listener)
-        few_shot.show(screen, found, target=report)
-        return
-    few_shot_only = {"--ways": ways, "--learner": learner, "--episodes": episodes, "--prior": prior}
-    if unused := [option for option, value in few_shot_only.items() if value is not None]:
-        what = f"without --shots there is no use for {' and '.join(unused)}"
-        raise ConfigError(what, where="evaluate", fix="add --shots 5")
-
-    from lstmcli.inference import evaluate as engine
-
-    with screen.listening() as listener:
-        result = engine.run(
-            loaded,
-            examples,
-            data=data_option.title(source),
-            split=name,
-            path=path,
-            seed=seed or 0,
+        found = api.evaluate(
+            checkpoint,
+            data,
+            split=split,
+            tasks=api.Tasks(shots, ways, episodes, learner, prior),
             dynamic=dynamic,
+            report=report,
+            reading=reading,
+            options=options.runtime(device, precision, threads),
+            seed=seed or 0,
             listener=listener,
         )
-    screen.report(result)
-    if report is not None:
-        engine.write(result, report)
+    few_shot.show(screen, found)

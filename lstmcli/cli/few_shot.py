@@ -1,6 +1,5 @@
 """Show the reports of few-shot evaluation and of the optimiser benchmark."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -10,20 +9,21 @@ from lstmcli.cli.figures import NAMES
 from lstmcli.cli.render import Screen
 
 if TYPE_CHECKING:
-    from lstmcli.inference.few_shot import FewShot
+    from lstmcli.inference.evaluate import Report
+    from lstmcli.inference.few_shot_report import FewShot
     from lstmcli.race.race import Race
 
 BASELINES = {"before": "the same before adaptation", "finetune": "fine-tuning of the head"}
 SHOWN = ("balanced_accuracy", "auc")  # of each task, beside the primary figure
 
 
-def show(screen: Screen, report: "FewShot", *, target: Path | None) -> None:
-    """Print the report; with a target also write report.json in that folder."""
-    if target is not None:
-        from lstmcli.inference import evaluate
+def show(screen: Screen, report: "Report | FewShot") -> None:
+    """Print the report, of few-shot tasks or of a model as it is."""
+    from lstmcli.inference.evaluate import Report
 
-        evaluate.write_plain(report.plain(), target)
-        (target / evaluate.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
+    if isinstance(report, Report):
+        screen.report(report)
+        return
     if screen.json:
         screen.print_json(report.plain())
         return

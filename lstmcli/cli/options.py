@@ -53,6 +53,11 @@ def given(*options: tuple[str, str, object]) -> list[Option]:
     return [Option(key, flag, value) for key, flag, value in options if value is not None]
 
 
+def keys(sets: list[str] | None, options: Sequence[Option]) -> list[str]:
+    """Return the keys that the options and ``--set`` set."""
+    return [option.key for option in options] + [override.partition("=")[0].strip() for override in sets or ()]
+
+
 def reading(sets: list[str] | None, known: Sequence[str], *options: tuple[str, str, object]) -> dict[str, Any]:
     """Return the keys of section ``data`` that ``--set`` and then the options set. known: keys that may be set."""
     from lstmcli import recipes
@@ -82,12 +87,6 @@ def label_map(maps: list[str] | None) -> dict[str, str] | None:
                 f"'{old}' has two names: {mapping[old]}, {new}", where="--map", fix="leave out one of them"
             )
     return mapping or None
-
-
-def learner(name: str | None, steps: int | None = None) -> list[Option]:
-    """Return the options of ``--learner``, which has its own default settings, and ``--steps``."""
-    chosen = [] if name is None else [Option("learner", "--learner", {"name": name})]
-    return [*chosen, *given(("learner.steps", "--steps", steps))]
 
 
 def runtime(device: str | None, precision: str | None, threads: int | None) -> list[Option]:

@@ -68,35 +68,21 @@ def predict(
     Each row or line gets one answer, in order, with its number from 1 (row). A blank line, or a row that cannot be
     used, gets an empty answer with the reason (problem).
     """
+    from lstmcli.api import predict as api
     from lstmcli.cli import answers, render
-    from lstmcli.storage import sinks
-    from lstmcli.storage.text_io import TextOptions, Texts
+    from lstmcli.machine import malloc
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.reading(sets, options.UNLABELLED, ("text_column", "--text-column", text_column))
-    text_options = TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
-    stream = Texts(texts or [], text_options)
-    if output is not None:
-        sinks.check(output, source)
-    loaded, _ = screen.checkpoint(checkpoint, options.runtime(device, precision, threads))
-    stream.open(loaded.config.data)
-
-    from lstmcli.inference.predict import Predictions
-
-    model = Predictions(loaded)
-    predictions = model.of(stream.windows())
-    if output is None:
-        interrupted = answers.show(screen, predictions, stream)
-    else:
-        blank = {"row": 0} | model.blank | ({} if skip_bad else {"problem": ""})
-        with sinks.sink(
-            output, blank, stream.columns, typed=stream.typed
-        ) as put:  # after Ctrl-C it keeps what is finished
-            interrupted = answers.show(screen, predictions, stream, put)
-    if stream.further and not json and (output is None or output.suffix.lower() != ".jsonl"):
-        missed = ", ".join(stream.further)
-        screen.note(f"columns that come late are not kept: {missed}; name them with --keep, or keep all as JSON lines")
-    if interrupted:
-        if output is not None:
-            screen.note(f"interrupted; what was finished is in {output}")
-        raise KeyboardInterrupt
+    rows = api.TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
+    malloc.keep(shared=False)
+    with screen.listening() as listener:
+        found = api.predict(
+            texts or [],
+            rows,
+            model=checkpoint,
+            output=output,
+            options=options.runtime(device, precision, threads),
+            listener=listener,
+        )
+    answers.show(screen, found)

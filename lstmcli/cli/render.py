@@ -3,11 +3,10 @@
 import json as jsonlib
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,7 +20,6 @@ from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.storage.run_folder import RUNS, within
-from lstmcli.types import Option
 
 if TYPE_CHECKING:
     from lstmcli.config.fields import Row
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from lstmcli.inference.adapt import Adaptation
     from lstmcli.inference.evaluate import Figures, Report
     from lstmcli.recipes import Shipped
-    from lstmcli.storage.checkpoint import Checkpoint
     from lstmcli.types import SplitCheck
 
 
@@ -57,22 +54,6 @@ class Screen:
             yield partial(self._event, bars=bars)
         finally:
             bars.stop()
-
-    def checkpoint(self, named: Path | None, chosen: "Sequence[Option]") -> "tuple[Checkpoint, Path]":
-        """Load the checkpoint, note which one if none was named, and apply the options to its recipe."""
-        from dataclasses import replace
-
-        from lstmcli import recipes
-        from lstmcli.machine import malloc
-        from lstmcli.storage import checkpoint as checkpoints
-
-        malloc.keep(shared=False)
-        path = checkpoints.find(named)
-        loaded = checkpoints.load(path)
-        if named is None:
-            shown = "the model that ships with lstmcli" if path == checkpoints.PRETRAINED else str(path)
-            self.note(f"model: {shown}")
-        return replace(loaded, config=recipes.adjusted(loaded.config, chosen)), path
 
     def print_json(self, value: Any) -> None:
         unicode = sys.stdout.encoding.lower() == "utf-8"  # else escape in JSON: the stream's escapes are not JSON
@@ -193,13 +174,13 @@ class Screen:
                 self.out.print(details)
         self._below(report.below)
 
-    def adaptation(self, result: "Adaptation", data: str) -> None:
+    def adaptation(self, result: "Adaptation") -> None:
         if self.json:
             self.print_json(result.plain())
             return
         support = printable(with_counts(result.support))
-        self.out.print(f"learned from {support} of {data} in {result.steps} steps, {result.seconds:.2f} s")
-        self._compare(f"{result.query:,} others of {data}", result.before, result.after, result.baselines)
+        self.out.print(f"learned from {support} of {result.data} in {result.steps} steps, {result.seconds:.2f} s")
+        self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})
         self._below(result.below)

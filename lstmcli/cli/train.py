@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 
 from lstmcli.cli import options
-from lstmcli.errors import ConfigError
 
 
 def train(
-    context: typer.Context,
     recipe: Annotated[
         str | None,
         typer.Argument(
@@ -62,8 +60,8 @@ def train(
     quiet: options.Quiet = False,
 ) -> None:
     """Train a model and keep the best checkpoint."""
-    from lstmcli import recipes, registry
-    from lstmcli.cli import render
+    from lstmcli import recipes
+    from lstmcli.cli import few_shot, render
 
     screen = render.Screen(json=json, quiet=quiet)
     if fields:
@@ -92,40 +90,12 @@ def train(
         screen.note(note)
     config = recipes.load(recipe, overrides=sets or (), options=given, learner=learner)
 
+    from lstmcli.api import train as api
     from lstmcli.machine import malloc
-    from lstmcli.storage import examples as inputs
-    from lstmcli.storage import run_folder
 
-    target = out or run_folder.default(recipe, learner)
-    if resume and config.data.name in registry.PROBLEMS:
-        fix = "leave out --resume; to start again: --force"
-        raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
-    if not dry_run:
-        context.with_resource(run_folder.claimed(target, config.data, resume=resume, force=force))
-    malloc.keep(shared=config.data.name not in registry.PROBLEMS and malloc.large(config))
-    if config.data.name in registry.PROBLEMS:
-        from lstmcli.cli import few_shot
-        from lstmcli.race import race
-
-        if dry_run:
-            with screen.rehearsal(config) as listener:
-                race.rehearse(config, listener=listener)
-            return
-        with screen.listening() as listener:
-            raced = race.run(config, target, listener=listener)
+    malloc.keep(shared=malloc.large(config))
+    target, chosen = out or api.default(recipe, learner), options.keys(sets, given)
+    with screen.rehearsal(config) if dry_run else screen.listening() as listener:
+        raced = api.train(config, target, resume=resume, force=force, dry_run=dry_run, chosen=chosen, listener=listener)
+    if raced is not None:
         few_shot.show_race(screen, raced)
-        return
-    if not resume:
-        run_folder.check_models(config, target)
-    with screen.listening() as listener:
-        examples = [inputs.read(config, listener=listener)]
-
-    from lstmcli.training.train import rehearse, run  # torch starts here, after every cheap mistake is caught
-
-    chosen = [option.key for option in given] + [override.partition("=")[0].strip() for override in sets or ()]
-    if dry_run:
-        with screen.rehearsal(config) as listener:
-            rehearse(config, examples.pop(), listener=listener)
-        return
-    with screen.listening() as listener:  # the run lets the examples go once they are encoded: no name holds them here
-        run(config, examples.pop(), target, resume=resume, chosen=chosen, listener=listener)

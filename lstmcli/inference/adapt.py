@@ -17,7 +17,7 @@ from lstmcli.data.batches.check import FEW, listed
 from lstmcli.data.batches.encoded import check_kind, encode, text_hashes
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.events import Listener, Noted, silent
-from lstmcli.inference import assemble, support_baselines
+from lstmcli.inference import assemble, heads, support_baselines
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
 from lstmcli.inference.evaluate import Figures, below, note_learned, note_unknown
@@ -26,6 +26,8 @@ from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.types import Example
+
+NOT_IN_JSON = ("data", "below")  # fields of a report
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class AdaptOptions:
 class Adaptation:
     """The report of ``adapt``."""
 
+    data: str
     support: dict[str, int]  # texts per class learned from
     labels: tuple[str, ...]
     query: int  # texts scored, those not learned from
@@ -56,7 +59,7 @@ class Adaptation:
 
     def plain(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON."""
-        return {name: value for name, value in asdict(self).items() if name != "below"}
+        return {name: value for name, value in asdict(self).items() if name not in NOT_IN_JSON}
 
 
 def run(
@@ -64,13 +67,14 @@ def run(
     examples: Sequence[Example],
     options: AdaptOptions,
     *,
+    data: str,
     old: Sequence[Example],
     out: Path,
     listener: Listener = silent,
 ) -> Adaptation:
     """Learn from a few examples per class, score the rest before and after, and write the adapted checkpoint.
 
-    old: examples of the data that the model was trained on, to measure forgetting.
+    data: a name for the report; old: examples of the data that the model was trained on, to measure forgetting.
 
     Raises:
         ConfigError: A tagger does not know a type of entity, or the learner cannot adapt it.
@@ -94,6 +98,7 @@ def run(
     kept = _figures(parts, known, temperature, listener)
     baselines = support_baselines.figures(parts, support, query, options.seed, listener=listener)
     return Adaptation(
+        data=data,
         support=dict(sorted(drawn.items())),
         labels=parts.vocabulary.labels,
         query=len(query),
@@ -217,7 +222,7 @@ def _prepare(
     if not checkpoint.headed:
         listener(Noted("before: by chance, since the learner computes the head from the support"))
     where = runtime.prepare(checkpoint.config)
-    headed = assemble.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
+    headed = heads.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.task.READS != "text":
         fix = "choose another: --learner finetune"

@@ -5,82 +5,29 @@ The class priors that a score assumes are described in ``priors``.
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from lstmcli.config import Episodes, Finetune
-from lstmcli.contracts import HEAD, TextTask
+from lstmcli.config import Finetune
+from lstmcli.contracts import HEAD
 from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.episodes import Draw
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.inference import assemble, priors
+from lstmcli.inference import assemble, heads, priors
 from lstmcli.inference.episodes import check_finite, check_task, labels_of, outputs
-from lstmcli.inference.evaluate import Array, Figures, below, note_learned, note_unknown
+from lstmcli.inference.evaluate import Array, note_learned, note_unknown
+from lstmcli.inference.few_shot_report import MODEL, FewShot, FewShotOptions, Measured, report
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example
 
 ProbabilityTables = dict[str, list[Array]]  # by model or baseline: for each episode ``[text, label]``
-MODEL = "model"  # after adaptation
-PAIRED: tuple[str, ...] = ("before", "finetune")  # compared with the model by paired differences
 TOGETHER = 8  # episodes adapted in one batch
 EPISODES = 100
 OFTEN = 3  # if texts are scored more often than this on average, intervals over tasks are too narrow for new texts
-
-
-@dataclass(frozen=True)
-class FewShotOptions:
-    """Options of ``evaluate --shots``."""
-
-    data: str
-    split: str
-    shape: Episodes
-    episodes: int | None  # how many, if supports are not fixed; None: ``EPISODES``
-    prior: str  # support, uniform or source
-    seed: int
-    free: bool = False  # another learner may be chosen: the user named none
-
-
-@dataclass(frozen=True)
-class FewShot:
-    """The report of ``evaluate --shots``. gains: of the model over a baseline, paired over episodes."""
-
-    task: str
-    data: str
-    split: str
-    examples: int
-    ways: int
-    shots: int
-    steps: int | None
-    episodes: int
-    prior: str
-    metrics: Figures
-    baselines: dict[str, Figures]
-    gains: dict[str, Figures]
-    tasks: list[dict[str, Any]]
-    seconds: float
-    checkpoint: str
-    below: tuple[str, ...]
-
-    def plain(self) -> dict[str, Any]:
-        """Return the report as a dictionary for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "below"}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The figures of each episode."""
-
-    task: TextTask
-    figures: dict[str, list[dict[str, float]]]  # by model or baseline
-    drawn: list[Draw]
-    steps: int | None  # of the learner
-    seconds: float  # for adapting and scoring the model
 
 
 def run(
@@ -97,7 +44,7 @@ def run(
     support: fixed supports of the data's tasks, if there are any; each task is then scored once, on all its examples.
     """
     found = measured(checkpoint, examples, support, options, listener=listener)
-    return _report(checkpoint, found, options, path)
+    return report(checkpoint, found, options, path)
 
 
 def measured(
@@ -118,7 +65,7 @@ def measured(
     config = checkpoint.config.model_copy(update={"episodes": options.shape})
     draws_classes = options.shape.ways is not None
     labels = labels_of(config, examples) if draws_classes else checkpoint.vocabulary.labels
-    headed = assemble.with_new_labels(
+    headed = heads.with_new_labels(
         checkpoint, labels, examples, alone=draws_classes, free=options.free, listener=listener
     )
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
@@ -259,42 +206,3 @@ def _of_baselines(
             probabilities.setdefault(name, []).append(priors.shifted(table, shift))
         listener(Progress("scoring the baselines", number + 1, len(drawn)))
     return probabilities
-
-
-def _report(checkpoint: Checkpoint, found: Measured, options: FewShotOptions, path: Path) -> FewShot:
-    task, drawn, figures = found.task, found.drawn, dict(found.figures)
-
-    def mean(by_episode: Sequence[dict[str, float]], least: float = 0.0) -> Figures:
-        means = task.over_episodes(by_episode, seed=options.seed, least=least)
-        return {name: asdict(measure) for name, measure in means.items()}
-
-    means = mean(of_model := figures.pop(MODEL))
-    baselines = {name: mean(by_episode) for name, by_episode in figures.items()}
-    gains: dict[str, Figures] = {
-        name: mean([{metric: model[metric] - baseline[metric] for metric in model if metric in baseline}
-                    for model, baseline in zip(of_model, figures[name], strict=True)], least=-1.0)
-        for name in PAIRED if name in figures
-    }  # fmt: skip
-    rows = [
-        {"name": draw.domain, "examples": len(draw.query), "metrics": of_model[index],
-         "baselines": {name: by_episode[index] for name, by_episode in figures.items()}}
-        for index, draw in enumerate(drawn)
-    ] if len({draw.domain for draw in drawn}) == len(drawn) else []  # fmt: skip
-    return FewShot(
-        task=checkpoint.config.task,
-        data=options.data,
-        split=options.split,
-        examples=sum(len(draw.query) for draw in drawn),
-        ways=len(drawn[0].labels),
-        shots=episodes.shots(drawn),
-        steps=found.steps,
-        episodes=len(drawn),
-        prior=options.prior,
-        metrics=means,
-        baselines=baselines,
-        gains=gains,
-        tasks=rows,
-        seconds=found.seconds,
-        checkpoint=str(path),
-        below=below(task, means, baselines),
-    )

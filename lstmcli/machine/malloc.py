@@ -3,6 +3,7 @@
 import ctypes
 import os
 
+from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.config.pace import LARGEST
 
@@ -31,6 +32,8 @@ def keep(*, shared: bool) -> None:
 
 def large(config: RunConfig) -> bool:
     """True where training batches are so large that threads should share the memory that is kept."""
+    if config.data.name in registry.PROBLEMS:
+        return False
     train = config.train
     follows = train.min_steps is not None and "batch_tokens" not in train.model_fields_set  # from data not yet read
     return (LARGEST if follows else train.batch_tokens) * getattr(config.model, "hidden", 0) * STATE > PIECE

@@ -76,7 +76,7 @@ class Texts:
         self.columns: list[str] = []  # to copy
         self.further: dict[str, None] = {}  # other columns, which appear only after the first rows
         self.unanswered = 0
-        self.report: Callable[[str], None] = lambda _: None
+        self.report: Callable[[str], object] = lambda _: None
         self.skip_bad = options.skip_bad
         self.typed = options.path is not None and options.path.suffix.lower() == ".parquet"  # values are no text
         self._data = Data().model_copy(update=dict(options.reading))

@@ -8,7 +8,7 @@ from lstmcli.contracts import ModelHooks, hooks
 from lstmcli.data.batches.encoded import Store
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Progress
-from lstmcli.inference import assemble, new_words
+from lstmcli.inference import heads, new_words
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import draws_classes
 from lstmcli.storage import checkpoint as checkpoints
@@ -45,7 +45,7 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         fix = f"{fix}; or without it: --set model.init=none"
         raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
     classes = found.vocabulary.with_labels(labels).classes
-    found = assemble.with_labels(found, classes, alone=draws_classes(config))
+    found = heads.with_labels(found, classes, alone=draws_classes(config))
     return new_words.with_words(found, texts, min_count=config.tokens.min_count) if config.tokens.extend else found
 
 

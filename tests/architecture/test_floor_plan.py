@@ -11,6 +11,7 @@ import pytest
 
 import lstmcli
 from lstmcli import registry
+from lstmcli.cli.app import app
 from tests.architecture import source
 from tests.architecture.source import FILES, PROGRAM
 
@@ -139,6 +140,22 @@ def test_what_is_registered_is_asked_for_its_properties_not_for_its_name() -> No
         for name in named(node) & (registry.TASKS.keys() if isinstance(node, ast.Dict) else compared)
     ]
     assert found == []
+
+
+OF_COMMANDS = {"api", "cli", "config", "errors", "events", "recipes"}  # rooms: what is done is done behind api
+OF_PROCESS = "lstmcli.machine.malloc"  # a library may not decide it
+
+
+def test_a_command_is_options_and_a_call_of_the_api() -> None:
+    commands = [source.MODULES[command.callback.__module__] for command in app.registered_commands if command.callback]
+    assert len(commands) >= 4
+    for path in commands:
+        foreign = {name for name in source.imported(path) if name.startswith("lstmcli.") and name != OF_PROCESS}
+        assert {name for name in foreign if name.split(".")[1] not in OF_COMMANDS} == set(), path.name
+        assert any(name.startswith("lstmcli.api.") for name in foreign), path.name
+        function = next(node for node in source.tree(path).body if isinstance(node, ast.FunctionDef))
+        body = (function.end_lineno or 0) - function.body[0].lineno
+        assert body <= 40, f"{path.name}: {body} lines beyond the list of options"
 
 
 def test_files_and_functions_are_small() -> None:

@@ -27,7 +27,7 @@ from lstmcli import recipes
 from lstmcli.config import RunConfig
 from lstmcli.events import Event, Noted
 from lstmcli.inference import few_shot
-from lstmcli.inference.few_shot import FewShotOptions, Measured
+from lstmcli.inference.few_shot_report import FewShotOptions, Measured
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder

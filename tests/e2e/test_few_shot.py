@@ -13,8 +13,9 @@ from lstmcli.config import Episodes
 from lstmcli.data.batches.encoded import built
 from lstmcli.errors import DataError
 from lstmcli.inference import assemble
-from lstmcli.inference.few_shot import FewShotOptions, measured
+from lstmcli.inference.few_shot import measured
 from lstmcli.inference.few_shot import run as run_few_shot
+from lstmcli.inference.few_shot_report import FewShotOptions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs

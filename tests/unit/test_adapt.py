@@ -15,7 +15,7 @@ from lstmcli.data.text.vocabulary import UNKNOWN, Vocabulary
 from lstmcli.data.text.word_features import likeness
 from lstmcli.inference import assemble
 from lstmcli.inference.adapt import _known
-from lstmcli.inference.assemble import with_labels, with_new_labels
+from lstmcli.inference.heads import with_labels, with_new_labels
 from lstmcli.inference.new_words import DIMENSIONS as BAG
 from lstmcli.inference.step_count import as_tasks, best_steps
 from lstmcli.machine import runtime

@@ -15,6 +15,8 @@ import torch
 
 import lstmcli
 from lstmcli import Model, fit, load
+from lstmcli.api.evaluate import evaluate
+from lstmcli.api.predict import TextOptions, predict
 from lstmcli.errors import CheckpointError, ConfigError, DataError, LstmcliError
 from lstmcli.events import Evaluated, Finished, Stepped
 from lstmcli.storage import checkpoint as checkpoints
@@ -118,6 +120,28 @@ def test_an_evaluation_is_that_of_the_command(
         assert found[key] == expected[key], key
     assert model.score(TEXTS, LABELS) == expected["metrics"]["accuracy"]["value"]
     assert [one["label"] for one in report.predictions()] == list(model.predict(TEXTS))
+
+
+def test_on_files_it_does_what_the_commands_do(
+    run: Run, model: Model, trained: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", "-c", trained, "--data", table, "--json") == 0
+    assert run("predict", "-c", trained, "-i", table, "--json") == 0
+    scored, *answered = map(json.loads, capsys.readouterr().out.splitlines())
+    torch.manual_seed(7)
+    before = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(before[1] + 2)
+    report = evaluate(trained, table).plain()
+    assert report | {"seconds": 0} == scored | {"seconds": 0}
+    rows: list[Any] = []
+    assert not predict((), TextOptions(table), model=trained, output=tmp_path / "out.jsonl").run(
+        lambda prediction: rows.append(prediction.answer)
+    )
+    assert rows == answered == [*map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())]
+    assert [row["label"] for row in rows] == model.predict(TEXTS).tolist()
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert torch.get_num_threads() == before[1] + 2
+    torch.set_num_threads(before[1])
 
 
 def test_training_is_that_of_the_command(run: Run, table: Path, tmp_path: Path) -> None:

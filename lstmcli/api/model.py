@@ -1,4 +1,4 @@
-"""The library: load a model or fit one; predict, score, evaluate, adapt and save.
+"""A model for texts in memory: load it; predict, score, evaluate, adapt and save.
 
 No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
 """
@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 
-from lstmcli import recipes, registry
-from lstmcli.config import Data, RunConfig
+from lstmcli import recipes
+from lstmcli.api.files import learner_options
+from lstmcli.config import RunConfig
 from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, texts_of
-from lstmcli.data.labels import found as found_labels
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError, ConfigError, did_you_mean, for_python, near_path
+from lstmcli.errors import CheckpointError, ConfigError, for_python, near_path
 from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
@@ -26,16 +25,13 @@ from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import run_folder, validation_split
+from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.storage.examples import Inputs
 from lstmcli.storage.text_io import Question
-from lstmcli.training import train
 from lstmcli.types import Option
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LABEL_TYPE = "label_type"  # of a checkpoint's progress: the type of its labels before they became strings
-__all__ = ["Listener", "Model", "Report", "fit", "load"]
 
 
 class Model:
@@ -149,8 +145,7 @@ class Model:
         """
         self._check_labels("adapt", headed=False)
         examples, kind = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
-        chosen = [] if learner is None else [Option("learner", "learner=", {"name": learner})]
-        chosen += [] if steps is None else [Option("learner.steps", "steps=", steps)]
+        chosen = learner_options(learner, steps, flag="{}=")
         options = adapting.AdaptOptions(
             len(examples), seed, choose=steps is None, free=learner is None and steps is None
         )
@@ -158,7 +153,7 @@ class Model:
             found = adapting.adapted(checkpoint, examples, options, listener=listener)
         left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
         mixed = left and kind != self._checkpoint.progress.get(LABEL_TYPE, "str")
-        return _kept(found, self._checkpoint.config, "str" if mixed else kind)
+        return kept(found, self._checkpoint.config, "str" if mixed else kind)
 
     def save(self, path: str | Path) -> None:
         """Write a file that ``load`` and all commands accept. Raises RuntimeSetupError where it cannot be written."""
@@ -190,7 +185,7 @@ class Model:
         config = self._checkpoint.config
         with for_python(), runtime.unchanged(config):
             adjusted = recipes.adjusted(config, options) if options else config
-            yield replace(self._checkpoint, config=_uncached(adjusted))
+            yield replace(self._checkpoint, config=uncached(adjusted))
 
     @contextmanager
     def _ready(self) -> Iterator[Predictions]:
@@ -225,72 +220,13 @@ def load(
     return Model(replace(checkpoint, config=config), str(found))
 
 
-def fit(
-    texts: Texts,
-    labels: Labels,
-    *,
-    recipe: str = "table",
-    validation: tuple[Texts, Labels] | None = None,
-    listener: Listener = silent,
-    seed: int = 0,
-    **overrides: Any,
-) -> Model:
-    """Train a model and return the best of its epochs, calibrated.
-
-    Args:
-        texts: Strings; for the recipe of a tagger, lists of words.
-        labels: One string, int or bool per text; for a tagger, lists of one tag per word.
-        recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
-        validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
-        listener: Called with each event of ``lstmcli.events``; for example ``print``.
-        seed: Makes the run repeatable.
-        overrides: Fields of the recipe, with two underscores for the dot: ``train__epochs=5``, ``device="cpu"``.
-
-    Raises:
-        ConfigError: the recipe or an override is wrong, or the recipe is not for texts with labels.
-        DataError: the lengths differ; a text is empty; there are too few texts, or fewer than two labels.
-    """
-    with for_python():
-        config = _configured(recipe, overrides, seed)
-        tagger = registry.task(config.task).READS == "words"
-        examples, kind = examples_of(texts, labels, words=tagger)
-        if validation is None:
-            rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
-        else:
-            rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
-            check_known(held_out, found_labels(rest), "validation labels")
-        with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
-            train.run(_uncached(config), Inputs(rest, held_out, []), Path(folder), listener=listener)
-            found = checkpoints.load(Path(folder))
-    return _kept(found, config, kind)
-
-
-def _uncached(config: RunConfig) -> RunConfig:
+def uncached(config: RunConfig) -> RunConfig:
     """Return the config without a cache, and with the threads that torch has now where it names no number."""
     data = config.data.model_copy(update={"cache": False})
     return config.model_copy(update={"data": data, "threads": config.threads or torch.get_num_threads()})
 
 
-def _kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:
+def kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:
     """Return the model with the data and threads of the config in place of those of the work."""
     adjusted = checkpoint.config.model_copy(update={"data": config.data, "threads": config.threads})
     return Model(replace(checkpoint, config=adjusted, progress=checkpoint.progress | {LABEL_TYPE: label_type}))
-
-
-def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
-    """Return the recipe for texts that are passed, not read. Raise ConfigError where it does not fit them."""
-    if recipe not in recipes.listed() and Path(recipe).suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"there is no recipe '{recipe}'", where="recipe", fix=did_you_mean(recipe, recipes.listed()))
-    options = [Option(key.replace("__", "."), f"{key}=", value) for key, value in overrides.items()]
-    for option in options:
-        if option.key.startswith("data.") and option.key != "data.validation":
-            fix = "leave it out; of section data, data__validation alone has an effect here"
-            raise ConfigError("the texts are given, not read from files", where=option.flag[:-1], fix=fix)
-    config = recipes.load(recipe, options=[Option("seed", "seed=", seed), *options])
-    reads = registry.task(config.task).READS
-    if reads == "stream" or config.data.name in registry.PROBLEMS:
-        fix = f"use the command: lstmcli train {recipe}; or another recipe: recipe='table'"
-        raise ConfigError("the recipe is not for texts with labels", where=f"recipe={recipe!r}", fix=fix)
-    # A tagger's data set determines how the commands read files; the data of any other recipe is not these texts.
-    name = config.data.name if reads == "words" else "table"
-    return config.model_copy(update={"data": Data(name=name, validation=config.data.validation)})

@@ -1,0 +1,1 @@
+"""What the tool does, as functions: for texts in memory (``model``, ``fit``), and for files, as the commands do."""

@@ -1,0 +1,73 @@
+"""Adapt the model in a file to a new domain with a few labelled texts per class. Torch starts with the model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstmcli.api import files
+from lstmcli.config import Data, RunConfig
+from lstmcli.events import Listener, Noted, silent
+from lstmcli.storage import data_option, run_folder
+from lstmcli.storage import examples as inputs
+from lstmcli.types import Option
+
+if TYPE_CHECKING:
+    from lstmcli.inference.adapt import Adaptation
+
+
+def adapt(
+    model: files.Name | None = None,
+    data: files.Name | None = None,
+    *,
+    shots: int,
+    learner: str | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    reading: Mapping[str, Any] = files.AS_IT_IS,
+    options: Sequence[Option] = (),
+    seed: int = 0,
+    listener: Listener = silent,
+) -> "Adaptation":
+    """Learn from a few texts per class, score the others before and after, and write the adapted model.
+
+    Args:
+        model, reading, options: As in ``lstmcli.api.files``.
+        data: As ``--data``; none: bundled data that the model has not seen.
+        shots: Texts per class to learn from.
+        learner: By name; none: as the model was trained for, ridge where all labels are new.
+        steps: Gradient steps; none: by cross-validation.
+        out: The file to write; none: adapted.pt beside the model.
+        seed: Of the draw of the texts.
+        listener: Called with each event.
+
+    Raises:
+        CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
+        RuntimeSetupError: the file cannot be written.
+    """
+    checkpoint, path = files.opened(model, [*files.learner_options(learner, steps), *options], listener)
+    target = run_folder.beside(path, out)
+    source = _source(data, checkpoint.config, reading, listener)
+    data_option.check_known(reading, checkpoint.vocabulary.classes)
+    if target.exists():
+        listener(Noted(f"{target} will be written over; to keep it: --out FILE"))
+    skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported and left out
+    examples = inputs.everything(source.model_copy(update=skipping), listener=listener)
+    examples = files.as_known(examples, checkpoint, adapting=True, listener=listener)
+    old = inputs.old(checkpoint.config, listener=listener)
+
+    from lstmcli.inference.adapt import AdaptOptions, run
+    from lstmcli.machine import runtime
+
+    chosen = AdaptOptions(shots, seed, choose=steps is None, free=learner is None and steps is None)
+    with runtime.unchanged(checkpoint.config):
+        title = data_option.title(source)
+        return run(checkpoint, examples, chosen, data=title, old=old, out=target, listener=listener)
+
+
+def _source(data: files.Name | None, trained_on: RunConfig, reading: Mapping[str, Any], listener: Listener) -> Data:
+    """Return the data to learn from; report which one if none was named."""
+    if data is not None:
+        return files.source(data, trained_on, reading, listener)
+    source = data_option.with_reading(data_option.unseen_domain(trained_on), reading)
+    listener(Noted(f"no --data: {data_option.title(source)} of the bundled data is learned"))
+    return source

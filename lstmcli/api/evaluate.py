@@ -1,0 +1,146 @@
+"""Score the model in a file on labelled data, or its adaptation to few-shot tasks. Torch starts with the model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstmcli.api import files
+from lstmcli.config import Data, Episodes
+from lstmcli.errors import ConfigError
+from lstmcli.events import Listener, silent
+from lstmcli.storage import atomic, data_option
+from lstmcli.storage import examples as inputs
+from lstmcli.types import Example, Option
+
+if TYPE_CHECKING:
+    from lstmcli.inference.evaluate import Report
+    from lstmcli.inference.few_shot_report import FewShot
+    from lstmcli.storage.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Few-shot tasks to adapt to.
+
+    shots: texts per class, none: no tasks; ways: draw so many classes per task; episodes: how many tasks; learner: by
+    name; prior: support, uniform or source.
+    """
+
+    shots: int | None = None
+    ways: int | None = None
+    episodes: int | None = None
+    learner: str | None = None
+    prior: str | None = None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A checkpoint, and the examples that it is scored on."""
+
+    checkpoint: "Checkpoint"
+    path: Path
+    data: Data
+    split: str
+    examples: list[Example]
+
+
+def evaluate(
+    model: files.Name | None = None,
+    data: files.Name | None = None,
+    *,
+    split: str | None = None,
+    tasks: Tasks = Tasks(),
+    dynamic: bool = False,
+    report: Path | None = None,
+    reading: Mapping[str, Any] = files.AS_IT_IS,
+    options: Sequence[Option] = (),
+    seed: int = 0,
+    listener: Listener = silent,
+) -> "Report | FewShot":
+    """Return figures with 95 % intervals, beside those of baselines; of few-shot tasks, means over the tasks.
+
+    Args:
+        model, reading, options: As in ``lstmcli.api.files``.
+        data: As ``--data``; none: what the model was trained on. split: none: test, else what the data has.
+        dynamic: Of a language model, also with dynamic evaluation.
+        report: A folder for report.json and, unless tasks are scored, predictions.jsonl.
+        seed: Of the tasks, and of the resampling for the intervals.
+        listener: Called with each event.
+
+    Raises:
+        CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
+    """
+    if report is not None:
+        atomic.claim_file(report / "report.json")
+    checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
+    source = files.source(data, checkpoint.config, reading, listener)
+    known = checkpoint.vocabulary.classes
+    data_option.check_known(reading, known)
+    name, examples = inputs.to_score(source, split, checkpoint.config, listener=listener)
+    examples = files.as_known(examples, checkpoint, adapting=tasks.shots is not None, listener=listener)
+    if data is None and "adapted_from" in checkpoint.progress:
+        inputs.check_labels(examples, known)
+    _check(tasks, dynamic=dynamic)
+    return _scored(_Opened(checkpoint, path, source, name, examples), tasks, report, seed, listener, dynamic=dynamic)
+
+
+def _check(tasks: Tasks, *, dynamic: bool) -> None:
+    """Raise ConfigError where options exclude each other, or have no effect without ``shots``."""
+    if tasks.shots is not None:
+        if dynamic:
+            what, where = "these options exclude each other", "--dynamic and --shots"
+            raise ConfigError(what, where=where, fix="leave out one of them")
+        return
+    given = {"--ways": tasks.ways, "--learner": tasks.learner, "--episodes": tasks.episodes, "--prior": tasks.prior}
+    if unused := [option for option, value in given.items() if value is not None]:
+        what = f"without --shots there is no use for {' and '.join(unused)}"
+        raise ConfigError(what, where="evaluate", fix="add --shots 5")
+
+
+def _scored(
+    opened: _Opened, tasks: Tasks, report: Path | None, seed: int, listener: Listener, *, dynamic: bool
+) -> "Report | FewShot":
+    """Score the model, or its adaptation to the tasks, and write the report."""
+    from lstmcli.inference import evaluate as evaluation
+    from lstmcli.machine import runtime
+
+    with runtime.unchanged(opened.checkpoint.config):
+        if tasks.shots is not None:
+            found = _of_tasks(opened, tasks, seed, listener)
+            if report is not None:
+                evaluation.write_plain(found.plain(), report)
+                (report / evaluation.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
+            return found
+        result = evaluation.run(
+            opened.checkpoint,
+            opened.examples,
+            data=data_option.title(opened.data),
+            split=opened.split,
+            path=opened.path,
+            seed=seed,
+            dynamic=dynamic,
+            listener=listener,
+        )
+        if report is not None:
+            evaluation.write(result, report)
+    return result
+
+
+def _of_tasks(opened: _Opened, tasks: Tasks, seed: int, listener: Listener) -> "FewShot":
+    from lstmcli.inference.few_shot import run
+    from lstmcli.inference.few_shot_report import FewShotOptions
+
+    fixed = inputs.supports(opened.data, listener=listener)
+    fixed = files.as_known(fixed, opened.checkpoint, listener=listener)
+    changed = {"shots": tasks.shots} | ({} if tasks.ways is None else {"ways": tasks.ways})
+    options = FewShotOptions(
+        data=data_option.title(opened.data),
+        split=opened.split,
+        shape=(opened.checkpoint.config.episodes or Episodes()).model_copy(update=changed),
+        episodes=tasks.episodes,
+        prior=tasks.prior or "support",
+        seed=seed,
+        free=tasks.learner is None,
+    )
+    return run(opened.checkpoint, opened.examples, fixed, options, opened.path, listener=listener)

@@ -1,0 +1,78 @@
+"""Train a model on texts in memory."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from lstmcli import recipes, registry
+from lstmcli.api.model import Model, kept, uncached
+from lstmcli.config import Data, RunConfig
+from lstmcli.data.in_memory import Labels, Texts, check_known, examples_of
+from lstmcli.data.labels import found as found_labels
+from lstmcli.errors import ConfigError, did_you_mean, for_python
+from lstmcli.events import Listener, silent
+from lstmcli.machine import runtime
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import validation_split
+from lstmcli.storage.examples import Inputs
+from lstmcli.training import train
+from lstmcli.types import Option
+
+
+def fit(
+    texts: Texts,
+    labels: Labels,
+    *,
+    recipe: str = "table",
+    validation: tuple[Texts, Labels] | None = None,
+    listener: Listener = silent,
+    seed: int = 0,
+    **overrides: Any,
+) -> Model:
+    """Train a model and return the best of its epochs, calibrated.
+
+    Args:
+        texts: Strings; for the recipe of a tagger, lists of words.
+        labels: One string, int or bool per text; for a tagger, lists of one tag per word.
+        recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
+        validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
+        listener: Called with each event of ``lstmcli.events``; for example ``print``.
+        seed: Makes the run repeatable.
+        overrides: Fields of the recipe, with two underscores for the dot: ``train__epochs=5``, ``device="cpu"``.
+
+    Raises:
+        ConfigError: the recipe or an override is wrong, or the recipe is not for texts with labels.
+        DataError: the lengths differ; a text is empty; there are too few texts, or fewer than two labels.
+    """
+    with for_python():
+        config = _configured(recipe, overrides, seed)
+        tagger = registry.task(config.task).READS == "words"
+        examples, kind = examples_of(texts, labels, words=tagger)
+        if validation is None:
+            rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
+        else:
+            rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
+            check_known(held_out, found_labels(rest), "validation labels")
+        with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
+            train.run(uncached(config), Inputs(rest, held_out, []), Path(folder), listener=listener)
+            found = checkpoints.load(Path(folder))
+    return kept(found, config, kind)
+
+
+def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
+    """Return the recipe for texts that are passed, not read. Raise ConfigError where it does not fit them."""
+    if recipe not in recipes.listed() and Path(recipe).suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"there is no recipe '{recipe}'", where="recipe", fix=did_you_mean(recipe, recipes.listed()))
+    options = [Option(key.replace("__", "."), f"{key}=", value) for key, value in overrides.items()]
+    for option in options:
+        if option.key.startswith("data.") and option.key != "data.validation":
+            fix = "leave it out; of section data, data__validation alone has an effect here"
+            raise ConfigError("the texts are given, not read from files", where=option.flag[:-1], fix=fix)
+    config = recipes.load(recipe, options=[Option("seed", "seed=", seed), *options])
+    reads = registry.task(config.task).READS
+    if reads == "stream" or config.data.name in registry.PROBLEMS:
+        fix = f"use the command: lstmcli train {recipe}; or another recipe: recipe='table'"
+        raise ConfigError("the recipe is not for texts with labels", where=f"recipe={recipe!r}", fix=fix)
+    # A tagger's data set determines how the commands read files; the data of any other recipe is not these texts.
+    name = config.data.name if reads == "words" else "table"
+    return config.model_copy(update={"data": Data(name=name, validation=config.data.validation)})

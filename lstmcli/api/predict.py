@@ -1,0 +1,91 @@
+"""Predict the rows of a file, of a pipe or of arguments, and write the answers. Torch starts with the model."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmcli.api import files
+from lstmcli.events import Listener, Noted, silent
+from lstmcli.storage import sinks
+from lstmcli.storage.text_io import TextOptions, Texts
+from lstmcli.types import Option
+
+if TYPE_CHECKING:
+    from lstmcli.inference.predict import Prediction
+    from lstmcli.storage.checkpoint import Checkpoint
+
+__all__ = ["Answers", "TextOptions", "predict"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Rows whose answers are computed by ``run``. output: a file that they are written to."""
+
+    checkpoint: "Checkpoint"
+    texts: Texts
+    output: Path | None
+
+    def run(self, each: "Callable[[Prediction], object]", *, listener: Listener = silent) -> bool:
+        """Call the function with each prediction, in order; return whether Ctrl-C interrupted it.
+
+        The file then has what was finished.
+
+        Raises:
+            ConfigError: the model has no trained head, or does not write such a file.
+            DataError: a row that cannot be used, with ``strict``.
+            RuntimeSetupError: the file cannot be written.
+        """
+        from lstmcli.inference.predict import Predictions
+        from lstmcli.machine import runtime
+
+        self.texts.report = lambda text: listener(Noted(text))
+        with runtime.unchanged(self.checkpoint.config):
+            model = Predictions(self.checkpoint)
+            with self._writing(model.blank) as put:
+                try:
+                    for prediction in model.of(self.texts.windows()):
+                        put(prediction.answer)
+                        each(prediction)
+                except KeyboardInterrupt:
+                    return True
+        return False
+
+    def _writing(self, blank: sinks.Answer) -> AbstractContextManager[Callable[[sinks.Answer], object]]:
+        """Open the file. blank: the answer to a row that cannot be used."""
+        if self.output is None:
+            return nullcontext(lambda _: None)
+        columns = {"row": 0} | blank | ({} if self.texts.skip_bad else {"problem": ""})
+        return sinks.sink(self.output, columns, self.texts.columns, typed=self.texts.typed)
+
+
+def predict(
+    texts: Sequence[str] = (),
+    rows: TextOptions | None = None,
+    *,
+    model: files.Name | None = None,
+    output: Path | None = None,
+    options: Sequence[Option] = (),
+    listener: Listener = silent,
+) -> Answers:
+    """Open the rows and the model; ``run`` of what is returned predicts.
+
+    Args:
+        texts: To predict, in place of a file.
+        rows: Which file to read, and how; none: standard input, where there are no texts.
+        model, options: As in ``lstmcli.api.files``.
+        output: A .jsonl, .csv, .tsv, .parquet or, by a tagger, .conll file for the answers.
+        listener: Called with each event.
+
+    Raises:
+        CheckpointError, ConfigError, DataError: the model, an option or the input cannot be used.
+        RuntimeSetupError: the output cannot be written.
+    """
+    rows = rows or TextOptions()
+    stream = Texts(texts, rows)
+    if output is not None:
+        sinks.check(output, rows.source)
+    checkpoint, _ = files.opened(model, options, listener)
+    stream.open(checkpoint.config.data)
+    return Answers(checkpoint, stream, output)

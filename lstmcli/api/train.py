@@ -1,0 +1,78 @@
+"""Train a model, or run the benchmark of optimisers, as a recipe says. Without torch until the data has been read."""
+
+from collections.abc import Collection
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmcli import registry
+from lstmcli.config import RunConfig
+from lstmcli.errors import ConfigError
+from lstmcli.events import Listener, silent
+from lstmcli.storage import examples as inputs
+from lstmcli.storage import run_folder
+from lstmcli.storage.run_folder import default
+
+if TYPE_CHECKING:
+    from lstmcli.race.race import Race
+
+__all__ = ["default", "train"]
+
+
+def train(
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    chosen: Collection[str] = (),
+    listener: Listener = silent,
+) -> "Race | None":
+    """Read the data, train, and write the run into the folder; return the result of a benchmark of optimisers.
+
+    Ctrl-C saves the run, reports Interrupted, and raises KeyboardInterrupt.
+
+    Args:
+        config: Of ``lstmcli.recipes.load``.
+        out: The folder; ``default`` names one by the recipe.
+        resume, force: Continue an interrupted run; write over an existing one.
+        dry_run: Stop after the first steps, report Planned with the time of the rest, and write nothing.
+        chosen: Keys of the recipe that the user set: a resumed run may get another length only by these.
+        listener: Called with each event.
+
+    Raises:
+        ConfigError: the folder has a run, or none to resume; or a model that the recipe names is missing.
+        DataError: the data cannot be used.
+    """
+    benchmark = config.data.name in registry.PROBLEMS
+    if resume and benchmark:
+        fix = "leave out --resume; to start again: --force"
+        raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
+    with nullcontext() if dry_run else run_folder.claimed(out, config.data, resume=resume, force=force):
+        if benchmark:
+            return _benchmark(config, out, listener, dry_run=dry_run)
+        if not resume:
+            run_folder.check_models(config, out)
+        examples = [inputs.read(config, listener=listener)]
+
+        from lstmcli.machine import runtime  # torch starts here, after every cheap mistake is caught
+        from lstmcli.training.train import rehearse, run
+
+        with runtime.unchanged(config):  # the run lets the examples go once they are encoded: no name holds them here
+            if dry_run:
+                rehearse(config, examples.pop(), listener=listener)
+            else:
+                run(config, examples.pop(), out, resume=resume, chosen=chosen, listener=listener)
+    return None
+
+
+def _benchmark(config: RunConfig, out: Path, listener: Listener, *, dry_run: bool) -> "Race | None":
+    from lstmcli.machine import runtime
+    from lstmcli.race import race
+
+    with runtime.unchanged(config):
+        if not dry_run:
+            return race.run(config, out, listener=listener)
+        race.rehearse(config, listener=listener)
+    return None
