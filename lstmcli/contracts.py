@@ -86,7 +86,11 @@ class Task(Protocol):
     PRIMARY: str
 
     def loss(self, scores: Any, batch: Batch, /) -> Mean:
-        """The training loss, a mean over texts or words."""
+        """The training loss, a mean over texts or words.
+
+        ``batch.targets`` are the numbers of the labels; of a ``TextTask``, where a teacher labels, probabilities
+        ``[text, label]``, all zero for a text that does not count.
+        """
 
     def outputs(self, scores: Any, /) -> Array:
         """The outputs of a batch, ``[text, ...]``, on the CPU."""
