@@ -267,8 +267,10 @@ class Learner(Protocol):
     exact_gradient: bool
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss, /) -> Iterator[dict[str, Tensor]]:
-        """The weights of each task before the first and after each step; without steps, once. The model stays as it
-        is."""
+        """The weights of each task before the first and after each step; without steps, once. The model stays as it is.
+
+        Also called where gradients are off (``adapt``): ``meta.inner.descend`` and ``value_and_grad`` enable them.
+        """
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss, /) -> Tensor:
         """The loss of meta-training, ``[task]``."""

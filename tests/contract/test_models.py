@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 from lstmcli import registry
 from lstmcli.config import Classifier, LanguageModel, RunConfig, Section, Tagger, Tokens, Train
@@ -75,6 +75,7 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
 CASES = [pytest.param(name, config, id=f"{name}-{number}")
          for name in sorted(registry.MODELS) for number, config in enumerate(VARIANTS.get(name, ()))]  # fmt: skip
 battery = pytest.mark.parametrize(("name", "model_config"), CASES)
+OF_TEXTS = [case for case in CASES if registry.task(case.values[1].task).READS == "text"]
 
 
 def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
@@ -197,6 +198,23 @@ def test_neighbours_and_padding_do_not_change_a_text(name: str, model_config: Se
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-9)
     batch = batching.collate(store, np.arange(len(store)))
     torch.testing.assert_close(scores(parts.model, padded(batch, 7)), together, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "model_config"), OF_TEXTS)
+def test_weights_of_many_tasks_are_mapped(name: str, model_config: Section) -> None:
+    """As few-shot learners do that adapt all parameters."""
+    parts, store = parts_of(config_of(model_config))
+    parts.model.double().eval()
+    batch = batching.collate(store, np.arange(len(store)))
+    weights = {key: torch.stack((value, 0.9 * value)) for key, value in parts.model.named_parameters()}
+    mapped = vmap(lambda of_task: scores_of(parts.model, of_task, batch))(weights)
+    for task, found in enumerate(mapped):
+        alone = scores_of(parts.model, {key: value[task] for key, value in weights.items()}, batch)
+        torch.testing.assert_close(found, alone, rtol=0, atol=1e-9)
+
+
+def scores_of(model: nn.Module, weights: dict[str, torch.Tensor], batch: Batch) -> torch.Tensor:
+    return flat(functional_call(model, weights, (batch,)))
 
 
 @battery
