@@ -74,6 +74,11 @@ pretrained: setup
 	$(BIN)/python -m lstmcli.storage.export runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
 	$(BIN)/lstmcli evaluate -c runs/imdb-small/model.pt
 	$(BIN)/lstmcli evaluate -c lstmcli/pretrained/imdb.pt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[teacher]'
+	$(BIN)/python -m tests.bench.teacher runs/sentences.parquet
+	$(BIN)/lstmcli train english --force
+	$(BIN)/python -m lstmcli.storage.export runs/english/model.pt lstmcli/pretrained/english.pt 30000
+	$(BIN)/lstmcli evaluate -c english --data imdb
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -86,7 +86,11 @@ class Task(Protocol):
     PRIMARY: str
 
     def loss(self, scores: Any, batch: Batch, /) -> Mean:
-        """The training loss, a mean over texts or words."""
+        """The training loss, a mean over texts or words.
+
+        ``batch.targets`` are the numbers of the labels; of a ``TextTask``, where a teacher labels, probabilities
+        ``[text, label]``, all zero for a text that does not count.
+        """
 
     def outputs(self, scores: Any, /) -> Array:
         """The outputs of a batch, ``[text, ...]``, on the CPU."""
@@ -263,8 +267,10 @@ class Learner(Protocol):
     exact_gradient: bool
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss, /) -> Iterator[dict[str, Tensor]]:
-        """The weights of each task before the first and after each step; without steps, once. The model stays as it
-        is."""
+        """The weights of each task before the first and after each step; without steps, once. The model stays as it is.
+
+        Also called where gradients are off (``adapt``): ``meta.inner.descend`` and ``value_and_grad`` enable them.
+        """
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss, /) -> Tensor:
         """The loss of meta-training, ``[task]``."""

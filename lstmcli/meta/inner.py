@@ -182,7 +182,7 @@ def descend(
         rate: The learning rate of a parameter, by name, at a step.
         steps: How many.
         exact: A gradient through the result passes through the inner gradients too; False: they count as constants.
-        anchor: Weight of the squared distance to the initial weights in the loss.
+        anchor: Weight of the squared distance to the initial weights in the loss; these count as constants.
     """
     yield weights
     start = {name: value.detach() for name, value in weights.items()}
@@ -198,7 +198,9 @@ def descend(
 
 
 def value_and_grad(losses: Callable[[Weights], Tensor], weights: Weights, *, exact: bool) -> tuple[Tensor, Weights]:
-    """Compute each task's loss at the weights, ``[task]``, and the gradients; both are detached unless ``exact``."""
+    """Compute each task's loss at the weights, ``[task]``, and the gradients; both are detached unless ``exact``, or if
+    gradients are off."""
+    exact = exact and torch.is_grad_enabled()
     with torch.enable_grad():
         at = weights if exact else {name: value.detach().requires_grad_() for name, value in weights.items()}
         value = losses(at)

@@ -15,7 +15,6 @@ the same for all classes, since the numbering of classes is arbitrary.
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 
 from lstmcli.config import Maml as Config
@@ -44,7 +43,7 @@ class Maml(Stepping):
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss) -> Iterator[Weights]:
         losses = self.losses(model, support, loss)
-        exact = self.config.order == "second" and torch.is_grad_enabled()
+        exact = self.config.order == "second"
         return descend(losses, self.initial_weights(model, support), self._rate, steps=self.config.steps, exact=exact)
 
     def _rate(self, name: str, step: int) -> Tensor | float:

@@ -27,7 +27,7 @@ from lstmcli.storage import atomic, run_folder
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
-PRETRAINED = run_folder.SHIPPED / "imdb.pt"
+PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
 
 
 @dataclass(frozen=True)

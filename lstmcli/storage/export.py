@@ -1,4 +1,4 @@
-"""Make a small file of a finished run, as the model that ships is: ``python -m lstmcli.storage.export FROM TO``."""
+"""Make a small file of a finished run, as the model that ships is: ``python -m lstmcli.storage.export FROM TO [WORDS]``."""
 
 import sys
 from dataclasses import replace
@@ -44,4 +44,5 @@ def _by_word(checkpoint: Checkpoint) -> set[str]:
 
 
 if __name__ == "__main__":
-    checkpoints.save(compacted(checkpoints.load(Path(sys.argv[1]))), Path(sys.argv[2]))
+    origin, target, *words = sys.argv[1:]
+    checkpoints.save(compacted(checkpoints.load(Path(origin)), *map(int, words)), Path(target))

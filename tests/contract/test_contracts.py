@@ -1,15 +1,17 @@
-"""What is registered has what ``contracts`` asks of it."""
+"""What is registered has the members that ``contracts`` requires, and no misspelled optional one."""
 
 import inspect
 import subprocess
 import sys
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lstmcli import contracts, registry
+from lstmcli.meta.inner import Learner
 from tests.conftest import ROOT
 from tests.contract.extension import learner, model, reader, task
 
@@ -19,6 +21,12 @@ TABLES = {
     contracts.Model: registry.MODELS,
     contracts.LearnerKind: registry.LEARNERS,
 }
+HOOKS: dict[Any, Any] = {
+    contracts.Reader: contracts.ReaderHooks,
+    contracts.Task: contracts.TaskHooks,
+    contracts.Model: contracts.ModelHooks,
+}
+OF_LEARNERS = [name for name in vars(contracts.Learner)["__annotations__"] if hasattr(Learner, name)]
 KINDS = {"text": contracts.TextTask, "words": contracts.Task, "stream": contracts.StreamTask}
 MODULES = [pytest.param(protocol, registry.find(table, name), id=f"{protocol.__name__}-{name}")
            for protocol, table in TABLES.items() for name in table]  # fmt: skip
@@ -33,31 +41,73 @@ MODULES += [pytest.param(KINDS[module.READS], module, id=f"{module.READS}-{name}
 
 
 def lacking(protocol: Any, module: Any) -> list[str]:
-    """The members that the module does not have, or not with these parameters."""
+    """The members that the module does not have, or not with these parameters, as the contract states them."""
     found = []
     for kind in protocol.__mro__:
-        found += [name for name in vars(kind).get("__annotations__", {}) if not hasattr(module, name)]
+        annotations = inspect.get_annotations(kind)
+        found += [f"{name}: {of}" for name, of in annotations.items() if not hasattr(module, name)]
         for name, member in vars(kind).items():
             if name.startswith("_") or not inspect.isfunction(member):
                 continue
-            _, *parameters = inspect.signature(member).parameters.values()
+            signature = inspect.signature(member)
+            _, *parameters = signature.parameters.values()
             named = {one.name: None for one in parameters if one.kind is one.KEYWORD_ONLY}
             try:
                 inspect.signature(getattr(module, name)).bind(*parameters[: len(parameters) - len(named)], **named)
             except (AttributeError, TypeError):
-                found.append(name)
+                text = str(signature.replace(parameters=parameters)).replace("'", "")
+                found.append(f"def {name}{text}")
+    return found
+
+
+def misspelled(protocol: Any, module: Any) -> list[str]:
+    """The names that the module defines which are nearly, but not, those of optional members."""
+    kind = HOOKS.get(protocol)
+    scopes = [(vars(module), [one.name for one in fields(kind)] if kind else [])]
+    if protocol is contracts.LearnerKind:
+        scopes += [(vars(one), OF_LEARNERS) for one in vars(module).values()
+                   if inspect.isclass(one) and issubclass(one, Learner)]  # fmt: skip
+    found = []
+    for members, known in scopes:
+        folded = {name.casefold(): name for name in known}
+        for name, value in members.items():
+            own = getattr(value, "__module__", module.__name__) == module.__name__
+            near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.8)
+            if near and own and name not in known and not name.startswith("_"):
+                found.append(f"{name}: did you mean {folded[near[0]]}?")
     return found
 
 
 @pytest.mark.parametrize(("protocol", "module"), MODULES)
 def test_a_registered_module_has_all_members(protocol: Any, module: Any) -> None:
-    assert lacking(protocol, module) == []
+    found = lacking(protocol, module)
+    what = f"{module.__name__} lacks, or has with other parameters (see contracts.{protocol.__name__}):"
+    assert not found, "\n  ".join([what, *found])
+
+
+@pytest.mark.parametrize(("protocol", "module"), MODULES)
+def test_a_registered_module_has_no_misspelled_optional_member(protocol: Any, module: Any) -> None:
+    found = misspelled(protocol, module)
+    assert not found, "\n  ".join([f"{module.__name__} defines names that nothing reads:", *found])
 
 
 def test_what_is_lacking_is_found() -> None:
-    assert lacking(contracts.Model, reader) == ["build", "shape"]
-    assert lacking(contracts.Reader, model) == ["HUB", "SPECIMEN", "splits", "read"]
-    assert "support_probabilities" in lacking(contracts.TextTask, registry.task("tag"))
+    assert lacking(contracts.Model, reader) == [
+        "def build(config: Any, *, words: int, labels: int) -> nn.Module",
+        "def shape(config: Any) -> dict[str, object]",
+    ]
+    names = [line.partition("(")[0].partition(":")[0] for line in lacking(contracts.Reader, model)]
+    assert names == ["HUB", "SPECIMEN", "def splits", "def read"]
+    assert "support_probabilities" in " ".join(lacking(contracts.TextTask, registry.task("tag")))
+
+
+def test_a_misspelled_optional_member_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "BYWORD", ("embedding.weight",), raising=False)
+    assert misspelled(contracts.Model, model) == ["BYWORD: did you mean BY_WORD?"]
+    monkeypatch.setattr(reader, "domains", ("toys",), raising=False)
+    assert misspelled(contracts.Reader, reader) == ["domains: did you mean DOMAINS?"]
+    monkeypatch.setattr(learner.Gaussian, "use_support_prior", True, raising=False)
+    assert misspelled(contracts.LearnerKind, learner) == ["use_support_prior: did you mean uses_support_prior?"]
 
 
 def test_optional_members_are_read_or_have_their_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 from lstmcli import registry
 from lstmcli.config import Classifier, LanguageModel, RunConfig, Section, Tagger, Tokens, Train
@@ -32,10 +32,10 @@ TEXTS = ["a b c", "b", "c c a b a", "d e", "e", "a e d b", "c", "d d d a"]
 LABELS = ["x", "y", "y", "x", "y", "x", "y", "x"]
 WORDS = {"a": "Ada", "b": "bee", "c": "c3", "d": "--", "e": "eX"}  # of several letters, in every casing
 TAGS = ["O B-p E-p", "S-q", "S-p O S-q O S-q", "O O", "O", "O B-q E-q S-p", "S-p", "O O O S-q"]
-EXAMPLES = {  # by task
-    "classify": [Example(text, label) for text, label in zip(TEXTS, LABELS, strict=True)],
-    "model_language": [Example(text) for text in TEXTS],
-    "tag": [
+EXAMPLES = {  # by what the task reads
+    "text": [Example(text, label) for text, label in zip(TEXTS, LABELS, strict=True)],
+    "stream": [Example(text) for text in TEXTS],
+    "words": [
         Example(tuple(WORDS[word] for word in text.split()), tuple(tags.split()))
         for text, tags in zip(TEXTS, TAGS, strict=True)
     ],
@@ -73,28 +73,29 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
     ],
 }  # fmt: skip
 CASES = [pytest.param(name, config, id=f"{name}-{number}")
-         for name in sorted(registry.MODELS) for number, config in enumerate(VARIANTS[name])]  # fmt: skip
+         for name in sorted(registry.MODELS) for number, config in enumerate(VARIANTS.get(name, ()))]  # fmt: skip
 battery = pytest.mark.parametrize(("name", "model_config"), CASES)
+OF_TEXTS = [case for case in CASES if registry.task(case.values[1].task).READS == "text"]
 
 
 def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
     torch.manual_seed(seed)
-    examples = EXAMPLES[config.task]
-    vocabulary = built(examples, config.tokens, cache=None, stream=config.task == "model_language")
+    reads = registry.task(config.task).READS
+    examples = EXAMPLES[reads]
+    vocabulary = built(examples, config.tokens, cache=None, stream=reads == "stream")
     beside = None if getattr(config.model, "context", None) is None else BESIDE
     if beside is not None:
         texts = [example.text if isinstance(example.text, str) else " ".join(example.text) for example in examples]
         words = built(list(map(Example, texts)), Tokens(min_count=1, kind="whitespace"), cache=None, stream=True)
-        tagging = config.task == "tag"
-        vocabulary = vocabulary.with_context(words) if tagging else words.with_labels(vocabulary.labels)
+        vocabulary = vocabulary.with_context(words) if reads == "words" else words.with_labels(vocabulary.labels)
     parts = assemble.fresh(config, vocabulary, runtime.Runtime("cpu", torch.float32), beside)
     return parts, encode(vocabulary, examples, cache=None)
 
 
 def config_of(model: Section, **train: object) -> RunConfig:
-    task = model.task
+    reads = registry.task(model.task).READS
     return RunConfig(
-        tokens=Tokens(min_count=1, kind="pretokenized" if task == "tag" else "words"),
+        tokens=Tokens(min_count=1, kind="pretokenized" if reads == "words" else "words"),
         model=model,
         train=Train(**{"epochs": 2, "batch_tokens": 16, **train}),
         precision="float32",
@@ -148,8 +149,10 @@ def padded(batch: Batch, extra: int) -> Batch:
     return replace(batch, tokens=nn.functional.pad(batch.tokens, (0, extra)), targets=targets, word_features=features)
 
 
-def test_every_model_has_variants() -> None:
-    assert set(VARIANTS) == set(registry.MODELS)
+@pytest.mark.parametrize("name", sorted(VARIANTS.keys() | registry.MODELS.keys()))
+def test_every_model_has_variants(name: str) -> None:
+    assert name in registry.MODELS, f"'{name}' has VARIANTS, but is not in registry.MODELS"
+    assert name in VARIANTS, f"add configurations of '{name}' to VARIANTS in {__file__}: no other test here runs it"
 
 
 @pytest.mark.slow
@@ -162,7 +165,7 @@ def test_overfits_eight_examples(name: str, model_config: Section) -> None:
 
 def best(config: RunConfig) -> float:
     """The score of a model that knows the eight examples by heart."""
-    if config.task != "model_language":
+    if registry.task(config.task).READS != "stream":
         return 1.0
     sides = [[text.split() for text in TEXTS]]
     if config.model.bidirectional:
@@ -195,6 +198,23 @@ def test_neighbours_and_padding_do_not_change_a_text(name: str, model_config: Se
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-9)
     batch = batching.collate(store, np.arange(len(store)))
     torch.testing.assert_close(scores(parts.model, padded(batch, 7)), together, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "model_config"), OF_TEXTS)
+def test_weights_of_many_tasks_are_mapped(name: str, model_config: Section) -> None:
+    """As few-shot learners do that adapt all parameters."""
+    parts, store = parts_of(config_of(model_config))
+    parts.model.double().eval()
+    batch = batching.collate(store, np.arange(len(store)))
+    weights = {key: torch.stack((value, 0.9 * value)) for key, value in parts.model.named_parameters()}
+    mapped = vmap(lambda of_task: scores_of(parts.model, of_task, batch))(weights)
+    for task, found in enumerate(mapped):
+        alone = scores_of(parts.model, {key: value[task] for key, value in weights.items()}, batch)
+        torch.testing.assert_close(found, alone, rtol=0, atol=1e-9)
+
+
+def scores_of(model: nn.Module, weights: dict[str, torch.Tensor], batch: Batch) -> torch.Tensor:
+    return flat(functional_call(model, weights, (batch,)))
 
 
 @battery

@@ -20,7 +20,8 @@ def test_a_learner_goes_on_from_the_encoder_of_every_data_set(name: str, data: s
 
 
 def test_every_learner_is_in_the_table() -> None:
-    assert {settings["name"] for settings in LEARNERS.values()} | {"finetune"} == set(registry.LEARNERS)
+    found = {settings["name"] for settings in LEARNERS.values()} | {"finetune"}
+    assert found == set(registry.LEARNERS), "LEARNERS of tests/bench/table.py has one line per registered learner"
 
 
 def figures(*values: float) -> list[dict[str, float]]:
