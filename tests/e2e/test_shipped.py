@@ -15,10 +15,12 @@ import pytest
 
 from lstmcli import registry
 from lstmcli.cli.app import main
+from lstmcli.config import Data
 from lstmcli.inference import evaluate
 from lstmcli.race import classifiers, quadratics, race
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
+from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.export import compacted
 from lstmcli.training import train
@@ -35,8 +37,9 @@ def shipped() -> Checkpoint:
     return checkpoints.load(checkpoints.PRETRAINED)
 
 
-def test_it_is_small() -> None:
-    assert checkpoints.PRETRAINED.stat().st_size <= 8_000_000
+@pytest.mark.parametrize(("name", "size"), [("english", 12_000_000), ("imdb", 8_000_000)])
+def test_it_is_small(name: str, size: int) -> None:
+    assert run_folder.model_at(Path(name)).stat().st_size <= size
 
 
 SENTENCES = [
@@ -67,14 +70,19 @@ def test_evaluate_and_adapt_work_on_the_bundled_reviews(run: Run, capsys: pytest
 
 
 @pytest.mark.slow
-def test_its_score_on_imdb_is_that_of_the_model_card(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["english", "imdb"])
+def test_its_score_on_imdb_is_that_of_the_model_card(
+    name: str, real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LSTMCLI_DATA", str(real_data))
-    config = shipped().config
-    _, examples = inputs.to_score(config.data, "test", config)
-    report = evaluate.run(shipped(), examples, data="imdb", split="test", path=checkpoints.PRETRAINED)
-    (stated,) = re.findall(r"Test accuracy \| ([\d.]+) %", PAGES["lstmcli/pretrained"])
-    assert 100 * report.metrics["accuracy"]["value"] == pytest.approx(float(stated), abs=0.1)
-    assert report.metrics["ece"]["value"] <= 0.02
+    path = run_folder.model_at(Path(name))
+    checkpoint = checkpoints.load(path)
+    _, examples = inputs.to_score(Data(name="imdb"), "test", checkpoint.config)
+    report = evaluate.run(checkpoint, examples, data="imdb", split="test", path=path)
+    card = PAGES["lstmcli/pretrained"].partition(f"# Model card: `{name}.pt`")[2]
+    accuracy, error = re.findall(r"IMDB test accuracy, calibration error \| ([\d.]+) %[^|]*, ([\d.]+) %", card)[0]
+    assert 100 * report.metrics["accuracy"]["value"] == pytest.approx(float(accuracy), abs=0.1)
+    assert 100 * report.metrics["ece"]["value"] == pytest.approx(float(error), abs=0.1)
 
 
 @pytest.mark.slow
@@ -84,7 +92,7 @@ def test_bfloat16_costs_at_most_0_2_points(real_data: Path, monkeypatch: pytest.
     skip_unless_run("bfloat16")
     for precision in ("float32", "bfloat16"):
         config = shipped().config.model_copy(update={"precision": precision})
-        _, examples = inputs.to_score(config.data, "test", config)
+        _, examples = inputs.to_score(Data(name="imdb"), "test", config)
         checkpoint = replace(shipped(), config=config)
         report = evaluate.run(checkpoint, examples, data="imdb", split="test", path=checkpoints.PRETRAINED)
         scores.append(report.metrics["accuracy"]["value"])

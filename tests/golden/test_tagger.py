@@ -59,7 +59,7 @@ def test_what_could_never_be_looked_up_is_not_carried(tmp_path: Path) -> None:
 
 
 def test_vectors_of_a_model_are_carried_too() -> None:
-    parts, store = tagger(vectors="shipped", frozen_vectors=50, embedding=50)
+    parts, store = tagger(vectors="imdb", frozen_vectors=50, embedding=50)
     assert 40 < parts.vocabulary.frozen_words <= 50
     assemble.place_vectors(parts, store.ids)
     assert parts.model.carried.any(dim=1).all()
@@ -112,7 +112,7 @@ def test_what_is_kept_is_the_running_mean_of_the_weights() -> None:
     vocabulary = built(data.train, config.tokens, cache=None)
     parts = assemble.fresh(config, vocabulary, runtime.prepare(config))
     stores = {name: encode(vocabulary, part, cache=None) for name, part in data.parts.items()}
-    trainer = Trainer(RunSetup(parts, stores, {}, text_hashes(data.train)), None, data)
+    trainer = Trainer(RunSetup(parts, stores, {}, text_hashes(data.train), {}), None, data)
     mean, steps = torch.zeros(()), 0
     for event in trainer.events():
         if isinstance(event, Stepped):

@@ -210,5 +210,5 @@ def test_without_the_data_of_a_model_its_linear_baseline_is_left_out(
     monkeypatch.setattr(behaviour, "model_probabilities", lambda path, texts: np.array([0.9 for _ in texts]))
     cases = [Case("r", "positive", ("fine",)), Case("r", "negative", ("bad",))]
     found = behaviour.scored([behaviour.checkpoints.PRETRAINED], cases, {})
-    assert [(name, one["rates"]["r"]["rate"]) for name, one in found.items()] == [("imdb", 0.5)]
+    assert [(name, one["rates"]["r"]["rate"]) for name, one in found.items()] == [("english", 0.5)]
     assert "no linear baseline of" in capsys.readouterr().err

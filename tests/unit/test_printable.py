@@ -21,7 +21,7 @@ def shown(renderable: object) -> str:
 
 def test_control_characters_of_texts_and_labels_are_escaped_on_a_terminal() -> None:
     answer = {"text": f"a{STEER}b", "label": f"x{STEER}", "probability": 1.0}
-    assert shown(answers._marked(answer)).strip() == f"x{ESCAPED} 100.0%  a{ESCAPED}b"
+    assert shown(answers._styled(answer)).strip() == f"x{ESCAPED} 100.0%  a{ESCAPED}b"
     entity = {"text": f"A{STEER}", "label": "PER", "start": 0, "end": 1 + len(STEER)}
     assert shown(entities.marked(f"A{STEER} sang{STEER}", [entity])).strip() == f"A{ESCAPED}[PER] sang{ESCAPED}"
 

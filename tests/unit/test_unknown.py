@@ -98,7 +98,7 @@ def remarks(texts: list[str], *sets: str) -> list[str]:
     stream = config.task == "model_language"
     vocabulary = Vocabulary.build(texts, () if stream else ("x", "y"), config.tokens, stream=stream)
     store = encode(vocabulary, [Example(text) for text in texts], cache=None, labelled=False)
-    return _of_words(vocabulary, {"train": store, "validation": store}, config, own=True)
+    return _of_words(vocabulary, {"train": store, "validation": store}, config, own_words=True)
 
 
 CHINESE = ["很好的椅子", "椅子不好"] * 3
@@ -137,6 +137,6 @@ def test_words_of_another_model_are_not_to_be_set() -> None:
     config = recipes.load("table", overrides=["model.vectors=none"])
     vocabulary = Vocabulary.build(["a b", "b a"], ("x", "y"), config.tokens)
     store = encode(vocabulary, [Example("okapi zebra")], cache=None, labelled=False)
-    found = _of_words(vocabulary, {"train": store}, config, own=False)
+    found = _of_words(vocabulary, {"train": store}, config, own_words=False)
     assert found == ["100.0% of the tokens of train are unknown words"]
     assert np.array_equal(counts(store), [[2, 2]])
