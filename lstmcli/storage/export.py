@@ -1,4 +1,4 @@
-"""Make a small file of a finished run, as the model that ships is: ``python -m lstmcli.storage.export FROM TO [WORDS]``."""
+"""Make a small file of a finished run, as those that ship: ``python -m lstmcli.storage.export FROM TO [WORDS]``."""
 
 import sys
 from dataclasses import replace
