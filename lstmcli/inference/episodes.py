@@ -45,7 +45,8 @@ def labels_of(config: RunConfig, examples: Sequence[Example]) -> tuple[str, ...]
 def check_finite(values: Iterable[Tensor]) -> None:
     """Raise ConfigError if adapted values are not finite."""
     if not all(bool(torch.isfinite(value).all()) for value in values):
-        fix = "take fewer: --steps N, or train with a lower rate of the learner: --set learner.lr=0.01"
+        rate = "lstmcli train RECIPE --set learner.lr=0.01"
+        fix = f"take fewer: lstmcli adapt --steps N; or train with a lower rate of the learner: {rate}"
         raise ConfigError("the steps lead to weights that are not numbers", where="learner.lr", fix=fix)
 
 

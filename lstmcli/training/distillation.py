@@ -37,7 +37,7 @@ def probabilities(
     where: runtime.Runtime,
     *,
     cache: Path | None,
-    linear: Array | None,
+    linear: Array | None = None,
     listener: Listener = silent,
 ) -> Array:
     """Compute the teacher's probabilities, ``[text, label]``, in the order of the labels. cache: of encoded texts.

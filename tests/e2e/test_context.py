@@ -151,7 +151,7 @@ def test_mistakes_with_context_are_reported(
         ([*corpus, "--set", f"model.context={trained}"], "not a language model"),
         ([*corpus, "--set", f"model.context={pieces / run_folder.MODEL}"], "the language model reads pieces of words"),
         (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={language_model}"],
-         "one alone can be had"),
+         "not both"),
         (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={trained}", "--set",
           "model.embedding=8", "--set", "model.hidden=8"], "the model to begin with has context None"),
     ):  # fmt: skip

@@ -30,7 +30,7 @@ SPANS = True  # several folders of $LSTMCLI_DATA
 SPECIMEN = {
     "imdb/train/pos/0_9.txt": "A quiet film that stays with you.",
     "imdb/train/neg/0_2.txt": "Two hours that I want back.",
-    "opinions/pros_cons.csv": "text,label\nlight and quiet,1\nthe lid leaks,0\nsmall enough to carry,1\n",
+    "opinions/pros_cons.csv": "text,label\n" + "".join(f"light lid {row},1\nleaky lid {row},0\n" for row in range(250)),
     "opinions/product_reviews.csv": "text,label,product\nthe zoom is sharp .,1,Canon_G3\n",
     "mams/train.csv": 'text,polarities\n"The soup was cold, the table small.","negative,neutral"\n',
     "goemotions/train.jsonl": '{"text": "Thank you so much", "labels": ["gratitude"]}\n',
