@@ -27,6 +27,8 @@ import torch
 
 import lstmcli
 from lstmcli.data.batches.encoded import Store, encode
+from lstmcli.data.text import templates
+from lstmcli.data.text.templates import Case
 from lstmcli.errors import LstmcliError
 from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
@@ -35,13 +37,14 @@ from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.tasks import classify
 from lstmcli.tasks.intervals import wilson
 from lstmcli.types import Example
-from tests.bench import labelled, sentences
-from tests.bench.sentences import Case
+from tests.bench import labelled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Probabilities = dict[str, float]  # of the label positive, by text
 Figures = dict[str, Any]
 LABELS = ["negative", "positive"]
+SOURCE = Path(__file__).with_name("behaviour.yaml")
+COUNT = 300  # sentences per row
 SURE = 0.8  # no label of a sentence without an opinion should have more
 MOVED = 0.1  # an exchange of words should move no probability by more, as in CheckList
 FITTED = run_folder.RUNS / "behaviour"  # linear baselines, which take longer to fit than all else here
@@ -184,7 +187,7 @@ def tables(found: dict[str, Figures]) -> str:
     """Return the tables in per cent, as Markdown, one column per model."""
     first = next(iter(found.values()))
     parts = [
-        _table(f"failures of {sentences.COUNT} sentences", found, "rates", lambda row: _interval(row, "rate")),
+        _table(f"failures of {COUNT} sentences", found, "rates", lambda row: _interval(row, "rate")),
         _table("range under exchange: mean, 95th percentile, maximum", found, "spreads", _percentages),
         _table("lowest and highest mean shift", found, "spreads", _extremes),
     ]
@@ -226,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="JSON also on a terminal")
     parser.add_argument("--sample", type=int, metavar="N", help="only print N sentences with what is expected of them")
     options = parser.parse_args(arguments)
-    cases = sentences.generate(sentences.read())
+    cases = templates.generate(templates.read(SOURCE), COUNT)
     if options.sample is not None:
         for case in random.sample(cases, options.sample):
             print(f"{case.row}: {case.expected}: {case.texts[0]}")

@@ -13,13 +13,21 @@ import pytest
 import yaml
 
 from lstmcli.config import Data
+from lstmcli.data.readers import sentiment
+from lstmcli.data.text import templates
+from lstmcli.data.text.templates import Case
 from lstmcli.types import Example
-from tests.bench import sentences
-from tests.bench.sentences import Case
 
-CONTENT = sentences.read()
-CASES = sentences.generate(CONTENT)
-DIGEST = "import hashlib; from tests.bench.sentences import *; print(hashlib.sha256(repr(generate(read())).encode()))"
+SOURCE = Path(__file__).parents[1] / "bench" / "behaviour.yaml"
+CONTENT = templates.read(SOURCE)
+COUNT = 300
+CASES = templates.generate(CONTENT, COUNT)
+DIGEST = """
+import hashlib, sys
+from pathlib import Path
+from lstmcli.data.text.templates import generate, read
+print(hashlib.sha256(repr(generate(read(Path(sys.argv[1])), 300)).encode()).hexdigest())
+"""
 
 
 def bench() -> Any:
@@ -31,10 +39,9 @@ def bench() -> Any:
 
 
 def test_every_process_generates_the_same_sentences() -> None:
-    code = DIGEST.replace(".encode())", ".encode()).hexdigest()")
     found = set()
     for seed in ("1", "2"):
-        command = [sys.executable, "-c", code]
+        command = [sys.executable, "-c", DIGEST, str(SOURCE)]
         done = subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True)
         found.add(done.stdout)
     assert len(found) == 1
@@ -43,7 +50,7 @@ def test_every_process_generates_the_same_sentences() -> None:
 @pytest.mark.parametrize("row", CONTENT["rows"])
 def test_each_row_has_hundreds_of_different_sentences(row: str) -> None:
     texts = [case.texts[0] for case in CASES if case.row == row]
-    assert len(set(texts)) == len(texts) == sentences.COUNT
+    assert len(set(texts)) == len(texts) == COUNT
 
 
 def test_no_sentence_has_two_labels() -> None:
@@ -60,38 +67,54 @@ def test_sentences_are_whole() -> None:
 
 
 def test_every_lexicon_is_used_and_has_no_word_twice() -> None:
-    templates = [one for groups in CONTENT["rows"].values() for group in groups for one in group["templates"]]
-    source = yaml.safe_load(sentences.SOURCE.read_text("utf-8"))["lexica"]
-    slots = {slot for template in templates for _, slot in sentences.SLOT.findall(template)}
+    used = [one for groups in CONTENT["rows"].values() for group in groups for one in group["templates"]]
+    source = yaml.safe_load(SOURCE.read_text("utf-8"))["lexica"]
+    slots = {slot for template in used for _, slot in templates.SLOT.findall(template)}
     nested = {id(item) for words in source.values() for item in words if isinstance(item, list)}
     assert {name for name, words in source.items() if name not in slots and id(words) not in nested} == set()
     assert {name for name, words in CONTENT["lexica"].items() if len(set(words)) < len(words)} == set()
 
 
+def test_models_are_judged_by_templates_that_they_have_not_learned() -> None:
+    learned = templates.read(sentiment.TEMPLATES)
+    frames = [
+        {
+            re.sub(r"\{.*?\}", "", one).lower().strip(" .!?")
+            for groups in content["rows"].values()
+            for group in groups
+            for one in group["templates"]
+        }
+        for content in (learned, CONTENT)
+    ]
+    assert frames[0] & frames[1] <= {"", ",", "the"}  # nothing but slots, as in emoji alone
+    texts = {case.texts[0] for case in templates.generate(learned, sentiment.SENTENCES)}
+    assert not texts & {text for case in CASES for text in case.texts}
+
+
 def test_a_template_is_filled_with_all_words_before_one_comes_again() -> None:
     rows = {"row": [{"expected": "positive", "templates": ["{a thing} and {a thing}!"]}]}
-    cases = sentences.generate({"lexica": {"thing": ["ape", "unicorn", "bee", "owl"]}, "rows": rows}, count=2)
+    cases = templates.generate({"lexica": {"thing": ["ape", "unicorn", "bee", "owl"]}, "rows": rows}, count=2)
     words = re.findall(r"An? \w+|an? \w+", " ".join(case.texts[0] for case in cases))
     assert sorted(word.lower() for word in words) == ["a bee", "a unicorn", "an ape", "an owl"]
 
 
 def test_a_group_that_runs_out_of_sentences_ends() -> None:
     rows = {"row": [{"expected": "positive", "templates": ["{thing}.", "only this"]}]}
-    cases = sentences.generate({"lexica": {"thing": ["ape", "bee"]}, "rows": rows}, count=9)
+    cases = templates.generate({"lexica": {"thing": ["ape", "bee"]}, "rows": rows}, count=9)
     assert sorted(case.texts for case in cases) == [("Ape.",), ("Bee.",), ("only this",)]
 
 
 def test_an_exchange_changes_the_exchanged_words_alone() -> None:
     exchange = {"he": ["he", "she", "they"], "his": ["his", "her", "their"]}
     group = {"expected": "same", "exchange": exchange, "templates": ["{he} likes {his} {pet}. {he} said so."]}
-    [case] = sentences.generate({"lexica": {"pet": ["cat"]}, "rows": {"row": [group]}}, count=1)
+    [case] = templates.generate({"lexica": {"pet": ["cat"]}, "rows": {"row": [group]}}, count=1)
     assert case.exchanged == ("he", "she", "they")
     assert case.texts[1] == "She likes her cat. She said so."
 
 
 def test_a_slip_keeps_the_ends_of_the_word_and_all_others() -> None:
     generator = random.Random(0)
-    slips = {sentences.mistyped("a lovely day", generator) for _ in range(300)}
+    slips = {templates.mistyped("a lovely day", generator) for _ in range(300)}
     assert {"a lvoely day", "a lvely day", "a loovely day"} <= slips
     assert "a lovely day" not in slips
     assert {re.fullmatch(r"a l(\w+)y day", slip) is not None for slip in slips} == {True}

@@ -7,6 +7,7 @@ import pytest
 
 from lstmcli.config import Data
 from lstmcli.data.readers import sentiment
+from lstmcli.data.text import templates
 from lstmcli.errors import DataError
 from lstmcli.storage import examples as inputs
 
@@ -17,8 +18,11 @@ def write(root: Path, name: str, rows: list[dict[str, object]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+SETS = tuple(name for name in sentiment.DOMAINS if name != "templates")
+
+
 def labels(root: Path, split: str = "train", *domains: str) -> dict[str, str | None]:
-    found = sentiment.read(root, split, Data(name="sentiment", domains=domains))
+    found = sentiment.read(root, split, Data(name="sentiment", domains=domains or SETS))
     assert found.bad == []
     return {str(example.text): str(example.target) for example in found.examples}
 
@@ -68,3 +72,17 @@ def test_its_folder_is_the_one_that_holds_the_others(tmp_path: Path, monkeypatch
     monkeypatch.setenv("LSTMCLI_DATA", str(tmp_path))
     assert inputs.root_of(Data(name="sentiment")) == tmp_path
     assert inputs.splits(Data(name="sentiment")) == ("train", "validation")
+
+
+def test_sentences_without_an_opinion_have_either_label_equally_often(tmp_path: Path) -> None:
+    write(tmp_path, "opinions/pros_cons", [{"text": "light", "label": 1}])
+    found = sentiment.read(tmp_path, "train", Data(name="sentiment", domains=("templates",))).examples
+    expected = {case.texts[0]: case.expected for case in templates.generate(templates.read(sentiment.TEMPLATES), 900)}
+    known = [example for example in found if expected[str(example.text)] != "unsure"]
+    assert len(known) > 9_000
+    assert all(example.target == expected[str(example.text)] for example in known)
+    unsure = [example.target == "positive" for example in found if expected[str(example.text)] == "unsure"]
+    assert len(unsure) > 1_000
+    assert abs(sum(unsure) / len(unsure) - 0.5) < 0.05  # three standard deviations at 1,500 sentences are 0.04
+    assert labels(tmp_path, "validation") == {}
+    assert sentiment.read(tmp_path, "validation", Data(name="sentiment")).examples == []

@@ -1,4 +1,4 @@
-"""English sentiment of many domains: seven public data sets as one, positive or negative.
+"""English sentiment of many domains: seven public data sets and templates as one, positive or negative.
 
     imdb        film reviews (Maas et al. 2011)
     arsc        product reviews of 19 Amazon domains, none of them a target domain of the benchmark (Yu et al. 2018); of
@@ -9,6 +9,8 @@
     mams        restaurant sentences whose aspects are positive or negative, not both (Jiang et al. 2019)
     goemotions  Reddit comments whose emotions are all on one side (Demszky et al. 2020)
     xed         film subtitles, likewise (Öhman et al. 2020)
+    templates   sentences made from ``sentiment.yaml``, for training alone: negation, contrast, irony, emoji and others
+                that reviews seldom have; of statements without an opinion half are called positive, half negative
 
 It reads the folders of these data sets, of which some may be missing. The name of each is a domain. Validation: one
 stretch of ``STRETCH`` rows in ``EVERY``, since reviews of one film or product stand side by side. A text that comes
@@ -18,10 +20,12 @@ twice is read once; one with both labels, and one of a stretch that also stands 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 from lstmcli.config import Data
 from lstmcli.data import rows
 from lstmcli.data.readers import arsc, imdb, opinions
+from lstmcli.data.text import templates
 from lstmcli.errors import DataError
 from lstmcli.types import Example, Rows
 
@@ -37,6 +41,7 @@ SPECIMEN = {
     "xed/en.jsonl": '{"text": "Leave me alone !", "labels": ["anger"]}\n',
 }
 SPLITS = ("train", "validation")
+FOLDERS = {"products": "opinions"}  # where it is not the name
 UNLABELLED = "unlabelled"  # film reviews
 STRETCH, EVERY = 25, 20
 SIDES = {
@@ -46,6 +51,8 @@ SIDES = {
     ),
     "xed": ("joy trust", "anger disgust fear sadness"),
 }
+TEMPLATES = Path(__file__).with_name("sentiment.yaml")
+SENTENCES = 900  # of each row of the templates
 CERTAIN = {("t2", "negative"), ("t4", "negative"), ("t4", "positive"), ("t5", "positive")}
 
 Found = Iterator[tuple[Example, str]]  # an example and what is wrong with its row (empty: nothing); no target: unused
@@ -85,7 +92,8 @@ def read(root: Path, split: str, options: Data) -> Rows:
                 examples.append(example)
         counts.append(f"{name} {len(examples):,}")
         for index, example in enumerate(examples):
-            parts["validation" if index // STRETCH % EVERY == EVERY - 1 else "train"].append(example)
+            held_out = name != "templates" and index // STRETCH % EVERY == EVERY - 1
+            parts["validation" if held_out else "train"].append(example)
     kept = _once(parts, split)
     missing = [name for name in SOURCES if name not in there]
     notes = [f"{split}: {', '.join(counts)} texts with their repeats, {len(kept):,} of this split without"]
@@ -137,6 +145,13 @@ def _xed(root: Path) -> Found:
     return _table(root / "xed" / "en", "xed", "labels", lambda value: _side(value, "xed"))
 
 
+def _templates(_: Path) -> Found:
+    random = Random(0)  # for sentences without an opinion
+    for case in templates.generate(templates.read(TEMPLATES), SENTENCES):
+        label = random.choice(("negative", "positive")) if case.expected == "unsure" else case.expected
+        yield Example(case.texts[0], label, "templates", f"{TEMPLATES.name}: {case.row}"), ""
+
+
 def _of_reader(found: Rows, domain: str) -> Found:
     for example in found.examples:
         yield replace(example, domain=domain), ""
@@ -175,18 +190,18 @@ def _file(stem: Path) -> Path | None:
 
 
 def _found(root: Path) -> Iterator[tuple[str, Callable[[Path], Found]]]:
-    """The data sets that are there."""
+    """The data sets that are there, and if there are any, the templates."""
     stems = {
         "pros_cons": "opinions/pros_cons",
         "mams": "mams/train",
         "goemotions": "goemotions/train",
         "xed": "xed/en",
     }
-    for name, read_source in SOURCES.items():
-        of_reader = {"imdb": imdb.splits, "arsc": arsc.splits, "products": opinions.splits}.get(name)
-        folder = root / {"products": "opinions"}.get(name, name)
-        if "train" in of_reader(folder) if of_reader else _file(root / stems[name]):
-            yield name, read_source
+    with_reader = {"imdb": imdb.splits, "arsc": arsc.splits, "products": opinions.splits}
+    found = {name for name, of_reader in with_reader.items() if "train" in of_reader(root / FOLDERS.get(name, name))}
+    found |= {name for name, stem in stems.items() if _file(root / stem)}
+    if found:
+        yield from ((name, read_source) for name, read_source in SOURCES.items() if name in {*found, "templates"})
 
 
 SOURCES: dict[str, Callable[[Path], Found]] = {
@@ -197,5 +212,6 @@ SOURCES: dict[str, Callable[[Path], Found]] = {
     "mams": _mams,
     "goemotions": _goemotions,
     "xed": _xed,
+    "templates": _templates,
 }
 DOMAINS = tuple(SOURCES)

@@ -1,4 +1,4 @@
-"""Sentences with a known answer, from the templates and lexica of ``behaviour.yaml``; the same ones every time."""
+"""Sentences with a known answer, from the templates and lexica of a YAML file; the same ones every time."""
 
 import random
 import re
@@ -10,8 +10,6 @@ from typing import Any
 
 import yaml
 
-SOURCE = Path(__file__).with_name("behaviour.yaml")
-COUNT = 300  # sentences per row; of an exchange, sentences to exchange words in
 SLOT = re.compile(r"\{(a )?(\w+)\}")
 CONSONANT = re.compile(r"use|uni|eu|one", re.IGNORECASE)  # sounds at the start of a word that is spelled with a vowel
 TRIES = 50  # per sentence, before a group counts as exhausted
@@ -27,14 +25,17 @@ class Case:
     exchanged: tuple[str, ...] = ()  # what each of the texts has in the place of the others' words
 
 
-def read(path: Path = SOURCE) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """Return the lexica, flat, and the rows."""
     content = yaml.safe_load(path.read_text("utf-8"))
     return {"lexica": {name: _flat(words) for name, words in content["lexica"].items()}, "rows": content["rows"]}
 
 
-def generate(content: dict[str, Any], count: int = COUNT) -> list[Case]:
-    """Return up to ``count`` cases per row, shared equally among its groups, and within a group among its templates."""
+def generate(content: dict[str, Any], count: int) -> list[Case]:
+    """Return up to ``count`` cases per row, shared equally among its groups, and within a group among its templates.
+
+    count: of sentences; of an exchange, of sentences to exchange words in.
+    """
     cases = []
     for row, groups in content["rows"].items():
         taken: set[str] = set()
