@@ -10,9 +10,11 @@ model reads the same tokens.
 ``film``: the embedding of a text's first token scales each pooled feature (Perez et al. 2018, equation 2 without its
 shift). Where the first token names the task, as in ``t5 A fine book.``, each task weights the features its own way.
 
-``sentence_embedding``: a linear map of the pooled states, scaled to one length, is concatenated to them. It learns the
-embeddings of a teacher (Reimers & Gurevych 2019), in which texts of similar meaning are close: features for classes
-never seen in training.
+``sentence_embedding``: a linear map of the pooled states plus one of the weighted sum of the word vectors, scaled to
+one length, is concatenated to the pooled states. It learns the embeddings of a teacher (Reimers & Gurevych 2019), in
+which texts of similar meaning are close: features for classes never seen in training. The words alone are a good part
+of such an embedding (Arora et al. 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings"); the LSTM adds
+what depends on their order. The map reads the states before dropout.
 
 ``bag_of_words``: a bag of words is concatenated to the pooled states. It is the weighted sum of a fixed random vector
 per word, scaled to one length. Such a random projection nearly keeps the inner products of the word counts (Achlioptas
@@ -37,7 +39,7 @@ GAIN = 3.0  # initial length of the bag of words: about that of the pooled state
 ADDED_GAIN = 8.0  # the same for a bag added to a trained model, whose pooled states have a length of about 2
 SIMILARITY = 0.7  # in a bag added to a trained model: how much similar spelling counts in the products of its words
 ENCODER = ("embedding", "lstm")
-BY_WORD = ("embedding.weight", "projection", "salience")
+BY_WORD = ("embedding.weight", "projection", "salience", "word_weight")
 CONTEXT = WEIGHTS
 PARENTS = {"language-model": ("embedding", "hidden")}
 
@@ -66,6 +68,8 @@ class Classifier(nn.Module):
             self.gain = nn.Parameter(initial["gain"])
         if config.sentence_embedding:
             self.sentence = nn.Linear(features, config.sentence_embedding, bias=False)
+            self.sentence_words = nn.Linear(config.embedding, config.sentence_embedding, bias=False)
+            self.word_weight = nn.Parameter(torch.ones(words))
             self.register_buffer("sentence_gain", torch.tensor(1.0))
         self.head = nn.Linear(features + config.sentence_embedding + config.bag_of_words, labels)
 
@@ -74,16 +78,12 @@ class Classifier(nn.Module):
         if self.training and self.config.word_dropout > 0:
             tokens = with_unknowns(batch, self.config.word_dropout)
         embedded = self.embedding(tokens)  # [batch, time, embedding]
-        first = embedded[:, 0]
-        if self.context is not None:
-            embedded = torch.cat((embedded, self.context(batch)), dim=-1)
-        embedded = dropout(embedded, self.config.dropout, self.training)
-        hidden, _ = self.lstm(embedded, batch.lengths)  # [batch, time, directions * hidden]
-        pooled = dropout(self._pool(hidden, batch), self.config.dropout, self.training)  # [batch, feature]
+        states = self._pooled(embedded, batch, self.config.dropout)
+        pooled = dropout(states, self.config.dropout, self.training)  # [batch, feature]
         if self.config.film:
-            pooled = pooled * (1 + at_least_float32(self.film(first)))
+            pooled = pooled * (1 + at_least_float32(self.film(embedded[:, 0])))
         if self.config.sentence_embedding:
-            sentence = self.get_buffer("sentence_gain") * F.normalize(at_least_float32(self.sentence(pooled)), dim=-1)
+            sentence = self.get_buffer("sentence_gain") * self._sentence(tokens, embedded, states, batch)
             pooled = torch.cat((at_least_float32(pooled), sentence), dim=-1)
         if self.config.bag_of_words:
             weights = F.embedding(tokens, self.salience[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
@@ -91,11 +91,23 @@ class Classifier(nn.Module):
             pooled = torch.cat((at_least_float32(pooled), self.gain * F.normalize(summed, dim=-1)), dim=-1)
         return ClassScores(logits=at_least_float32(self.head(pooled)), embedding=pooled)
 
-    def sentence_of(self, scores: ClassScores) -> Tensor:
-        """The sentence embeddings in the scores, of length 1: ``[batch, dimension]``."""
-        end = scores.embedding.shape[-1] - self.config.bag_of_words
-        columns = scores.embedding[..., end - self.config.sentence_embedding : end]
-        return columns / self.get_buffer("sentence_gain")
+    def sentences(self, batch: Batch) -> Tensor:
+        """Compute the sentence embeddings, of length 1, without dropout: ``[batch, dimension]``."""
+        embedded = self.embedding(batch.tokens)
+        return self._sentence(batch.tokens, embedded, self._pooled(embedded, batch, 0.0), batch)
+
+    def _pooled(self, embedded: Tensor, batch: Batch, rate: float) -> Tensor:
+        """Run the LSTM over word vectors and pool its states: ``[batch, feature]``. rate: of dropout on the vectors."""
+        if self.context is not None:
+            embedded = torch.cat((embedded, self.context(batch)), dim=-1)
+        hidden, _ = self.lstm(dropout(embedded, rate, self.training), batch.lengths)
+        return self._pool(hidden, batch)  # [batch, time, directions * hidden] to [batch, feature]
+
+    def _sentence(self, tokens: Tensor, embedded: Tensor, states: Tensor, batch: Batch) -> Tensor:
+        weights = F.embedding(tokens, self.word_weight[:, None]) * batch.mask[:, :, None]  # [batch, time, 1]
+        words = (weights * at_least_float32(embedded)).sum(dim=1) / batch.lengths[:, None].sqrt()
+        mapped = at_least_float32(self.sentence(states)) + at_least_float32(self.sentence_words(words))
+        return F.normalize(mapped, dim=-1)
 
     def _pool(self, hidden: Tensor, batch: Batch) -> Tensor:
         mask = batch.mask[:, :, None]  # [batch, time, 1]
@@ -161,13 +173,11 @@ def with_bag(weights: dict[str, Tensor], likeness: Tensor) -> dict[str, Tensor]:
     size, dimensions = likeness.shape
     added = initial_bag(size, dimensions)
     mixed = (1 - SIMILARITY) ** 0.5 * added["projection"].float() + SIMILARITY**0.5 * likeness
-    embedding, head = weights["embedding.weight"], weights["head.weight"]
-    changed = {
-        "projection": mixed.half(),
-        "salience": added["salience"],
-        "gain": torch.tensor(ADDED_GAIN),
-        "embedding.weight": torch.cat((embedding, embedding[UNKNOWN].expand(size - len(embedding), -1))),
-    }
+    head = weights["head.weight"]
+    changed = {"projection": mixed.half(), "salience": added["salience"], "gain": torch.tensor(ADDED_GAIN)}
+    for name in {*BY_WORD} & weights.keys():
+        rows = weights[name]
+        changed[name] = torch.cat((rows, rows[UNKNOWN].expand(size - len(rows), *rows.shape[1:])))
     if "sentence_gain" in weights:  # the sentence embedding becomes as long as the bag; the logits stay the same
         changed["sentence_gain"] = torch.tensor(ADDED_GAIN)
         start = head.shape[1] - len(weights["sentence.weight"])

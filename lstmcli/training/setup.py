@@ -82,13 +82,13 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     own_context = None if language_model is None else language_model.language_model
     context = own_context if initial is None else initial.context
     parts = assemble.fresh(config, vocabulary, where, context)
-    _initialise(parts, full["train"], origin, language_model, resumed=last is not None, listener=listener)
+    _initialise(parts, full, origin, language_model, resumed=last is not None, listener=listener)
     return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
 
 
 def _initialise(
     parts: Parts,
-    train: Store,
+    full: dict[str, Store],
     origin: Checkpoint | None,
     language_model: Checkpoint | None,
     *,
@@ -96,7 +96,7 @@ def _initialise(
     listener: Listener,
 ) -> None:
     """Set the initial weights that are not random: those of other models, a head fitted to the texts, word vectors."""
-    config = parts.config
+    config, train = parts.config, full["train"]
     if language_model is not None:
         submodule = _hooks(config).CONTEXT
         assert submodule is not None  # every section with a context has one
@@ -108,6 +108,9 @@ def _initialise(
     elif config.model.vectors is not None and not resumed:
         listener(Progress("reading vectors"))
         listener(Noted(assemble.place_vectors(parts, train.ids)))
+    elif SENTENCES in full and not resumed:
+        listener(Progress("fitting the word vectors"))
+        sentences.fit_words(parts, full[SENTENCES])
 
 
 def _paced(

