@@ -3,9 +3,10 @@
     {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
 header: config, vocabulary (words and labels), temperature, progress, metrics, context. tensors: ``model/<parameter>``,
-``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. Text and tensors are
-kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the
-file is ever run. torch does not detect damaged data; the checksum does.
+``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. A matrix of int8 has
+a ``scale/<its name>`` per row, by which it is multiplied when the file is read. Text and tensors are kept flat, so that
+equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the file is ever run. torch does not
+detect damaged data; the checksum does.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from lstmcli.storage import atomic, run_folder
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
+SCALE = "scale/"  # prefix of the scales of matrices of int8
 PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
 
 
@@ -147,12 +149,27 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
     return Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=Vocabulary.from_state(header["vocabulary"]),
-        tensors=content["tensors"],
+        tensors=_dequantised(content["tensors"]),
         temperature=header["temperature"],
         progress=header["progress"],
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,
     )
+
+
+def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
+    """The matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
+    scale = (matrix.float().abs().amax(dim=1) / 127).half()
+    safe = scale.float().clamp(min=torch.finfo(torch.half).tiny)
+    return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}
+
+
+def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    found = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
+    for name, value in found.items():
+        if (scale := tensors.get(f"{SCALE}{name}")) is not None:
+            found[name] = value.float() * scale.float()[:, None]
+    return found
 
 
 def _language_model(values: dict[str, Any]) -> LanguageModel:

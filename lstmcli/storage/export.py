@@ -15,7 +15,9 @@ PRIOR = "baseline/prior"
 
 
 def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
-    """The checkpoint with half-precision weights and the most frequent words only; rarer ones become unknown.
+    """The checkpoint with small weights and the most frequent words only; rarer ones become unknown.
+
+    Tables with a row per word are stored as integers of eight bits with a scale per row, all else in half precision.
 
     Ids are in the order of the words' counts, except of words with frozen vectors: where there are any, all words are
     kept. The linear baseline is dropped, its figures are kept.
@@ -26,6 +28,8 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     tensors |= grouped("learned", checkpoint.group("learned"))
     for name in tensors.keys() & _by_word(checkpoint):
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
+        if tensors[name].dim() == 2:
+            tensors |= checkpoints.quantised(name, checkpoint.tensors[name][: len(keep)])
     if PRIOR in checkpoint.tensors:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]
     vocabulary = checkpoint.vocabulary if len(keep) == every else checkpoint.vocabulary.pruned(keep)

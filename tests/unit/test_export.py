@@ -1,0 +1,36 @@
+"""Small files of finished models: what eight bits per weight lose."""
+
+from pathlib import Path
+
+import pytest
+
+from lstmcli.config import Classifier, RunConfig, Tokens
+from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import export
+from lstmcli.storage.checkpoint import Checkpoint
+
+torch = pytest.importorskip("torch")
+
+
+def test_a_weight_is_off_by_at_most_half_a_step_of_its_row(tmp_path: Path) -> None:
+    texts = ["a warm warm film", "a warm day", "a cold night"]
+    vocabulary = Vocabulary.build(texts, ("bad", "good"), Tokens(min_count=1))
+    rows = torch.randn(len(vocabulary), 50, generator=torch.Generator().manual_seed(0))
+    rows[0] = 0
+    rows *= torch.logspace(-3, 3, len(rows))[:, None]  # each row has a scale of its own
+    head = torch.tensor([[0.1, 1e-3]])
+    whole = Checkpoint(
+        RunConfig(model=Classifier()), vocabulary, {"model/embedding.weight": rows, "model/head.weight": head}
+    )
+    small = export.compacted(whole, words=4)
+    assert small.tensors["model/embedding.weight"].dtype is torch.int8
+    checkpoints.save(small, tmp_path / "small.pt")
+    read = checkpoints.load(tmp_path / "small.pt")
+    assert read.tensors.keys() == whole.tensors.keys()
+    found, kept = read.tensors["model/embedding.weight"], rows[:4]
+    step = kept.abs().amax(dim=1, keepdim=True) / 127
+    assert ((found - kept).abs() <= 0.501 * step).all()  # half a step, and the scale's rounding
+    assert (found[0] == 0).all()
+    assert read.vocabulary.words == vocabulary.words[:4]
+    torch.testing.assert_close(read.tensors["model/head.weight"].float(), head, rtol=1e-3, atol=0)
