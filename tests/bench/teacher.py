@@ -129,6 +129,13 @@ def scored() -> set[str]:
     return {" ".join(str(row.text).split()) for row in rows}
 
 
+def installed() -> bool:
+    """Return whether the teacher's package and the library that reads it are there."""
+    from importlib.util import find_spec
+
+    return all(find_spec(name) is not None for name in (PACKAGE, "transformers"))
+
+
 def embed(texts: list[str]) -> Array:
     """The teacher's embeddings, ``[text, dimension]``, float16, of length 1."""
     from importlib.util import find_spec

@@ -25,7 +25,7 @@ DIGESTS = {
     "classifiers-lstm-optimizer": "75324449",
     "clinc150-maml": "0d1e11fc",
     "conll2003": "77bc4f4b",
-    "english": "2c4c1dd8",
+    "english": "382d9c35",
     "entities": "bae1b62f",
     "hwu64-maml": "38780246",
     "imdb": "7a370dfb",
