@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lstmcli.api.check import check, check_texts
     from lstmcli.api.fit import fit
     from lstmcli.api.model import Model, load
 
-__all__ = ["Model", "fit", "load"]
+__all__ = ["Model", "check", "check_texts", "fit", "load"]
+_MODULES = {"Model": "model", "load": "model", "check_texts": "check"}  # of ``api``; of another name one of that name
 __version__ = "0.1.0"
 
 
@@ -14,9 +16,9 @@ def __getattr__(name: str) -> Any:
     """Import the library when one of its names is first used: torch takes a second to load."""
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from lstmcli.api import fit, model
+    from importlib import import_module
 
-    return getattr(fit if name == "fit" else model, name)
+    return getattr(import_module(f"lstmcli.api.{_MODULES.get(name, name)}"), name)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ COMMANDS = {
 }
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 OTHERS = {"--upgrade", "--version", "--help"}  # of pip, and of every command
-_OTHER_COMMAND = re.compile(r"lstmcli (train|evaluate|adapt|predict)\b[^;,:()·\n]*")
+_OTHER_COMMAND = re.compile(r"lstmcli (train|evaluate|adapt|predict|check)\b[^;,:()·\n]*")
 
 
 def foreign_options(command: str, advice: str) -> list[str]:

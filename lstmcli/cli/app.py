@@ -13,6 +13,7 @@ import typer
 from lstmcli import __version__
 from lstmcli.cli import streams
 from lstmcli.cli.adapt import adapt
+from lstmcli.cli.check import check
 from lstmcli.cli.evaluate import evaluate
 from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
@@ -45,7 +46,7 @@ def _options(
     pass
 
 
-for command in (train, evaluate, adapt, predict):
+for command in (train, evaluate, adapt, predict, check):
     app.command()(command)
 
 

@@ -92,9 +92,18 @@ def split(data: Data, name: str, *, optional: bool = False, listener: Listener =
 
 
 def _usable(data: Data, name: str, listener: Listener) -> list[Example]:
+    return _good(_found(data, name, listener), data, name, listener)
+
+
+def _found(data: Data, name: str, listener: Listener) -> Rows:
     listener(Progress(f"reading {name}"))
-    rows = registry.reader(data.name).read(root_of(data), name, data)
-    return _good(rows, data, name, listener)
+    return registry.reader(data.name).read(root_of(data), name, data)
+
+
+def rows_of(data: Data, name: str, *, listener: Listener = silent) -> Rows:
+    """What the reader finds in a split, with the labels mapped as in ``data``. Raises DataError as the reader."""
+    rows = _found(data, name, listener)
+    return replace(rows, examples=_mapped(rows.examples, data, name, listener)) if data.label_map else rows
 
 
 def _good(rows: Rows, data: Data, name: str, listener: Listener) -> list[Example]:

@@ -50,18 +50,22 @@ def sink(path: Path, blank: Answer, kept: Sequence[str], *, typed: bool) -> Iter
                 yield put
 
 
-def check(path: Path, source: Path | None) -> None:
-    """Check that predictions can be written there, before any work is done.
+def check(
+    path: Path, source: Path | None, *, option: str = "--output", kinds: Sequence[str] = KINDS, what: str = "the texts"
+) -> None:
+    """Check that a file can be written there, before any work is done.
+
+    option: how the user named it; kinds: endings of what can be written; what: the source holds.
 
     Raises:
-        ConfigError: not a kind of file that can be written, or the texts themselves would be lost.
+        ConfigError: not a kind of file that can be written, or the source itself would be lost.
         RuntimeSetupError: it cannot be written.
     """
     if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise ConfigError("the texts would be written over", where=f"--output {path}", fix="choose another file")
-    if path.suffix.lower() not in KINDS:
+        raise ConfigError(f"{what} would be written over", where=f"{option} {path}", fix="choose another file")
+    if path.suffix.lower() not in kinds:
         raise ConfigError(
-            f"'{path.suffix}' cannot be written", where=f"--output {path}", fix=f"give {', '.join(KINDS)}"
+            f"'{path.suffix}' cannot be written", where=f"{option} {path}", fix=f"give {', '.join(kinds)}"
         )
     atomic.claim_file(path)
 

@@ -17,6 +17,7 @@ import torch
 from lstmcli.contracts import HEAD
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
+from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -34,9 +35,8 @@ def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
     chosen = np.sort(random.permutation(len(store))[:FITTED])
     part = store.part(chosen)
     features, targets = embeddings(parts, part), part.known_targets
-    centre = features.mean(axis=0)
-    scale = LENGTH / max(1e-9, float(np.sqrt(((features - centre) ** 2).sum(axis=1).mean())))
-    weight, bias = fitted((features - centre) * scale, targets, len(parts.vocabulary.labels), seed=seed)
+    standard, centre, scale = standardised(features)
+    weight, bias = fitted(standard, targets, len(parts.vocabulary.labels), seed=seed)
     weight *= scale
     with torch.no_grad():
         for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
@@ -44,9 +44,18 @@ def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
             parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
 
 
-def embeddings(parts: Parts, store: Store) -> Array:
+def standardised(features: Array) -> tuple[Array, Array, float]:
+    """Centre the features and scale them to a mean squared length of ``LENGTH``²; return them, the centre and the
+    scale."""
+    centre = features.mean(axis=0)
+    scale = LENGTH / max(1e-9, float(np.sqrt(((features - centre) ** 2).sum(axis=1).mean())))
+    return (features - centre) * scale, centre, scale
+
+
+def embeddings(parts: Parts, store: Store, *, listener: Listener = silent) -> Array:
     """Compute the input of the head for each text, ``[text, feature]``."""
     found: Array | None = None
+    done = 0
     parts.model.eval()
     with torch.inference_mode():
         for indices in batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS):
@@ -55,6 +64,8 @@ def embeddings(parts: Parts, store: Store) -> Array:
             if found is None:
                 found = np.zeros((len(store), rows.shape[1]), np.float32)
             found[indices] = rows.float().cpu().numpy()
+            done += len(indices)
+            listener(Progress("reading with the encoder", done, len(store)))
     assert found is not None  # there is at least one text
     return found
 

@@ -57,11 +57,7 @@ def _count(examples: Sequence[Example]) -> Counter[str]:
 
 def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
     """The findings that the user should know, in words."""
-    train = checked["train"]
-    found = [*label_names.remarks(train.labels), *_small(train)]
-    most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
-    if most > 5 * least and not train.tagged:
-        found.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
+    found = label_remarks(checked["train"])
     for name, split in checked.items():
         if split.tagged and not split.labels:
             found.append(f"{name}: no entities; its scores mean nothing")
@@ -74,6 +70,15 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
             )
         if split.over:
             found.append(f"{name}: {split.over} texts are longer than max_tokens")
+    return found
+
+
+def label_remarks(train: SplitCheck) -> list[str]:
+    """The findings on the labels to learn, in words."""
+    found = [*label_names.remarks(train.labels), *_small(train)]
+    most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
+    if most > 5 * least and not train.tagged:
+        found.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
     return found
 
 

@@ -1,0 +1,170 @@
+"""The whole check of labelled texts: findings on rows, remarks on labels, accuracy of two models, learning curve."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, repeat
+from typing import Any, cast
+
+import numpy as np
+
+from lstmcli import registry
+from lstmcli.config import RunConfig
+from lstmcli.contracts import TextTask
+from lstmcli.data.batches import check
+from lstmcli.data.batches.encoded import Store, built, encode
+from lstmcli.events import Listener, Noted, Progress, silent
+from lstmcli.inference import assemble
+from lstmcli.machine import runtime
+from lstmcli.quality import copies, curve, label_errors, outliers, similar
+from lstmcli.quality.curve import Curve
+from lstmcli.quality.findings import KINDS, Finding, finding, unusable
+from lstmcli.quality.label_errors import LabelError
+from lstmcli.quality.out_of_fold import Texts
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.training import probe
+from lstmcli.types import Example, Rows, SplitCheck
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    findings: sorted by kind, the most important first, and within a kind the most certain or the first row; accuracy:
+    out of fold, against the labels as they are, of ``encoder``, ``linear`` and ``both``; curve: none of too few texts.
+    """
+
+    data: str
+    splits: dict[str, SplitCheck]
+    findings: list[Finding]
+    remarks: list[str]
+    accuracy: dict[str, float]
+    curve: Curve | None
+    seconds: float
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings there are of each kind that was found."""
+        numbers = {kind: sum(one.kind == kind for one in self.findings) for kind in KINDS}
+        return {kind: number for kind, number in numbers.items() if number}
+
+    def plain(self) -> dict[str, Any]:
+        """Return the audit as JSON has it."""
+        summary = {"data": self.data, "counts": self.counts, "accuracy": self.accuracy, "remarks": self.remarks}
+        splits = {name: {"examples": split.examples, "labels": split.labels} for name, split in self.splits.items()}
+        grown = None if self.curve is None else asdict(self.curve) | {"summary": self.curve.sentence()}
+        findings = [one.plain() for one in self.findings]
+        return summary | {"splits": splits, "learning_curve": grown, "seconds": self.seconds, "findings": findings}
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The texts of all splits, as the models read them: store whole, features by the encoder."""
+
+    examples: list[Example]
+    splits: list[str]
+    repeats: similar.Repeats
+    store: Store
+    labels: tuple[str, ...]
+    features: Array
+
+
+def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, listener: Listener = silent) -> Audit:
+    """Check the texts of all splits together.
+
+    Args:
+        config: The recipe that they would be trained with.
+        parts: What a reader found, by split; ``train`` among them.
+        data: The data's name, for people.
+        seed: Of the folds and draws.
+        listener: Called with each event.
+
+    Raises:
+        DataError: only one class.
+    """
+    begun = time.perf_counter()
+    examples = {name: rows.examples for name, rows in parts.items()}
+    read = _read(config, examples, listener)
+    kept, ends = read.store.truncated(config.tokens), np.cumsum([0, *map(len, examples.values())])
+    lengths = {
+        name: (read.store.lengths[begin:end], kept.lengths[begin:end])
+        for name, begin, end in zip(examples, ends[:-1], ends[1:], strict=True)
+    }
+    checked = check.check(examples, lengths)
+    for note in chain.from_iterable(rows.notes for rows in parts.values()):
+        listener(Noted(note))
+    labels = label_errors.search(
+        Texts(read.features, kept, kept.known_targets, read.labels),
+        read.repeats.groups,
+        cast(TextTask, registry.task(config.task)),
+        seed=seed,
+        listener=listener,
+    )
+    remarks = [*check.label_remarks(checked["train"]), *labels.remarks]
+    found = [
+        *(unusable(where, reason, name) for name, rows in parts.items() for where, reason in rows.bad),
+        *copies.found(read.examples, read.splits, read.repeats),
+        *(_error(read, error) for error in labels.errors),
+        *_unlike(read, seed),
+        *_truncated(read, kept, config),
+    ]
+    order = list(KINDS)
+    found.sort(key=lambda one: order.index(one.kind))  # stable
+    return Audit(data, checked, found, remarks, labels.accuracy, labels.curve, round(time.perf_counter() - begun, 1))
+
+
+def _read(config: RunConfig, parts: dict[str, list[Example]], listener: Listener) -> _Read:
+    examples = list(chain.from_iterable(parts.values()))
+    splits = list(chain.from_iterable(repeat(name, len(part)) for name, part in parts.items()))
+    listener(Progress("searching for repeated texts"))
+    repeats = similar.repeats([str(example.text) for example in examples])
+    cache = assemble.cache_of(config)
+    vocabulary = built(examples, config.tokens, cache=cache, listener=listener)
+    store = encode(vocabulary, examples, cache=cache, listener=listener)
+    return _Read(examples, splits, repeats, store, vocabulary.labels, _features(config, examples, listener))
+
+
+def _features(config: RunConfig, examples: Sequence[Example], listener: Listener) -> Array:
+    """Compute the features of the model that ships, ``[text, feature]``."""
+    checkpoint = checkpoints.load(checkpoints.PRETRAINED)
+    parts = assemble.restored(checkpoint, runtime.prepare(config))
+    store = encode(
+        parts.vocabulary, examples, cache=assemble.cache_of(config), labelled=False, listener=listener
+    ).truncated(config.tokens)
+    return probe.embeddings(parts, store, listener=listener)
+
+
+def _error(read: _Read, error: LabelError) -> Finding:
+    example = read.examples[error.index]
+    suggested, label = read.labels[error.suggested], str(example.target)
+    reason = (
+        f"models fitted without this text give '{suggested}' {error.confidence:.0%} and '{label}' {error.own:.0%}; "
+        f"{'the two agree' if error.agreed else 'one of the two would choose another'}"
+    )
+    return finding(
+        "label error", example, read.splits[error.index], reason, suggested=suggested, confidence=error.confidence
+    )
+
+
+def _unlike(read: _Read, seed: int) -> list[Finding]:
+    if len(read.examples) < curve.FEWEST:
+        return []
+    similarity = outliers.similarities(read.features - read.features.mean(axis=0), seed=seed)
+    usual = float(np.median(similarity))
+    return [
+        finding("outlier", read.examples[index], read.splits[index],
+                f"similarity {similarity[index]:.2f} to the nearest texts; usual is {usual:.2f}",
+                confidence=float(similarity[index]))
+        for index in outliers.far(similarity).tolist()
+    ]  # fmt: skip
+
+
+def _truncated(read: _Read, kept: Store, config: RunConfig) -> list[Finding]:
+    limit = config.tokens.max_tokens
+    return [
+        finding("truncated", read.examples[index], read.splits[index],
+                f"{read.store.lengths[index]:,} tokens; {limit} are read (tokens.max_tokens={limit})")
+        for index in np.flatnonzero(read.store.lengths > kept.lengths).tolist()
+    ]  # fmt: skip

@@ -1,0 +1,122 @@
+"""Repeated texts, outliers and the learning curve against brute force and closed forms."""
+
+import re
+
+import numpy as np
+import pytest
+
+from lstmcli.quality import curve, out_of_fold, outliers, similar
+
+WORDS = [f"word{number}" for number in range(300)]
+
+
+def variants(seed: int) -> list[str]:
+    """Texts, and after each some copies with a few words replaced."""
+    random = np.random.default_rng(seed)
+    texts = []
+    for _ in range(25):
+        words = random.choice(WORDS, random.integers(4, 60)).tolist()
+        texts.append(" ".join(words))
+        for changes in (1, 2, 6):
+            copy = list(words)
+            for position in random.integers(len(words), size=changes):
+                copy[position] = str(random.choice(WORDS))
+            texts.append(" ".join(copy))
+    return [texts[index] for index in random.permutation(len(texts))]
+
+
+def jaccard(one: str, other: str) -> float:
+    a, b = ({tuple(words[i : i + 3]) for i in range(len(words) - 2)} for words in (one.split(), other.split()))
+    return len(a & b) / len(a | b) if a | b else 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_duplicates_are_those_of_brute_force(seed: int) -> None:
+    texts = variants(seed)
+    found = similar.repeats(texts)
+    expected = {
+        later: max(jaccard(texts[later], texts[earlier]) for earlier in range(later))
+        for later in range(1, len(texts))
+        if texts[later] not in texts[:later]
+    }
+    near = {index: value for index, value in expected.items() if value >= similar.NEAR}
+    assert len(near) > 10
+    assert found.near.keys() == near.keys()
+    for index, (earlier, value) in found.near.items():
+        assert value == pytest.approx(jaccard(texts[index], texts[earlier]))
+        assert found.groups[index] == found.groups[earlier]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("A fine film.", "a  fine film", True), ("Turn on the lights", "turn off the lights", False),
+     (":)", ":(", False), ("", "", True), ("?", "!", False), ("don't", "dont", False)],
+)  # fmt: skip
+def test_texts_are_the_same_but_for_capitals_spaces_and_marks_at_the_ends(one: str, other: str, same: bool) -> None:
+    found = similar.repeats([one, other])
+    assert (found.same[1] == 0) is same
+    assert not found.near
+
+
+def test_many_copies_of_one_text_make_one_group() -> None:
+    text = " ".join(WORDS[:40])
+    texts = [f"{text} {re.sub('word', 'tail', word)}" for word in WORDS]
+    found = similar.repeats([text, *texts])
+    assert len(found.near) == len(texts)
+    assert set(found.groups.tolist()) == {0}
+
+
+def test_texts_of_one_group_share_a_fold() -> None:
+    random = np.random.default_rng(0)
+    targets, groups = random.integers(3, size=600), np.arange(600)
+    groups[300:] = groups[:300]
+    targets[300:] = targets[:300]
+    folds = out_of_fold.folds(targets, groups, seed=0)
+    assert (folds[:300] == folds[300:]).all()
+    counts = np.array([np.bincount(targets[folds == fold], minlength=3) for fold in range(out_of_fold.FOLDS)])
+    assert np.ptp(counts, axis=0).max() <= 2  # of each label as many, but for one text and its copy
+
+
+def test_the_similarity_of_a_text_is_the_mean_cosine_to_its_nearest() -> None:
+    features = np.random.default_rng(0).normal(size=(60, 5))
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    expected = [
+        np.sort([unit[i] @ unit[j] for j in range(60) if i != j])[-outliers.NEIGHBOURS :].mean() for i in range(60)
+    ]
+    np.testing.assert_allclose(outliers.similarities(features, seed=0), expected, rtol=1e-5)
+
+
+def test_a_text_unlike_the_others_is_far() -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(500, 8)) + 3 * np.eye(8)[random.integers(4, size=500)]
+    features[7] = -20
+    assert outliers.far(outliers.similarities(features, seed=0)).tolist() == [7]
+
+
+def test_the_gain_of_twice_the_texts_is_that_of_the_power_law() -> None:
+    sizes = np.array([100, 200, 400, 800])
+    for a, b in ((2.0, 0.5), (0.3, 0.05), (0.1, -0.1)):
+        errors = a * sizes[:, None] ** -b
+        expected = a * 1000.0**-b - a * 2000.0**-b
+        assert curve.gain_of(errors, sizes, 1000) == pytest.approx(expected)
+
+
+def test_an_interval_that_holds_zero_promises_nothing() -> None:
+    random = np.random.default_rng(0)
+    sizes = np.array([100.0, 200.0, 400.0, 800.0])
+    flat = curve.extrapolated(random.random((4, 400)) < 0.8, sizes, 1000, seed=0)
+    assert flat.gain.low <= 0
+    assert "no gain is certain" in flat.sentence()
+    falling = random.random((4, 4000)) < (1 - 4 * sizes**-0.5)[:, None]
+    found = curve.extrapolated(falling, sizes, 1000, seed=0)
+    assert found.gain.low < 4 * (1000**-0.5 - 2000**-0.5) < found.gain.high
+    assert "would bring about" in found.sentence()
+
+
+def test_each_beginning_has_the_labels_in_the_same_proportions() -> None:
+    targets = np.repeat([0, 1, 2], [60, 30, 10])
+    order = curve._spread(np.arange(100), targets, 0)
+    assert sorted(order.tolist()) == list(range(100))
+    for size in (10, 20, 50):
+        counts = np.bincount(targets[order[:size]], minlength=3)
+        assert np.abs(counts - size * np.array([0.6, 0.3, 0.1])).max() <= 1
