@@ -13,6 +13,8 @@ from lstmcli.config import RunConfig
 from lstmcli.contracts import TextTask
 from lstmcli.data.batches import check
 from lstmcli.data.batches.encoded import Store, built, encode
+from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble
 from lstmcli.machine import runtime
@@ -61,7 +63,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class _Read:
-    """The texts of all splits, as the models read them: store whole, features by the encoder."""
+    """The texts of all splits, as the models read them.
+
+    store: whole texts; features: of the encoder; words: of each text those that it reads, and how many it does not
+    know, ``[text, 2]``.
+    """
 
     examples: list[Example]
     splits: list[str]
@@ -69,6 +75,7 @@ class _Read:
     store: Store
     labels: tuple[str, ...]
     features: Array
+    words: Ints
 
 
 def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, listener: Listener = silent) -> Audit:
@@ -102,7 +109,8 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
         seed=seed,
         listener=listener,
     )
-    remarks = [*check.label_remarks(checked["train"]), *labels.remarks]
+    of_words = tally(read.words).remark(fix="the encoder reads English: rely on the linear model")
+    remarks = [*check.label_remarks(checked["train"]), *labels.remarks, *of_words]
     found = [
         *(unusable(where, reason, name) for name, rows in parts.items() for where, reason in rows.bad),
         *copies.found(read.examples, read.splits, read.repeats),
@@ -123,17 +131,17 @@ def _read(config: RunConfig, parts: dict[str, list[Example]], listener: Listener
     cache = assemble.cache_of(config)
     vocabulary = built(examples, config.tokens, cache=cache, listener=listener)
     store = encode(vocabulary, examples, cache=cache, listener=listener)
-    return _Read(examples, splits, repeats, store, vocabulary.labels, _features(config, examples, listener))
+    return _Read(examples, splits, repeats, store, vocabulary.labels, *_features(config, examples, listener))
 
 
-def _features(config: RunConfig, examples: Sequence[Example], listener: Listener) -> Array:
-    """Compute the features of the model that ships, ``[text, feature]``."""
+def _features(config: RunConfig, examples: Sequence[Example], listener: Listener) -> tuple[Array, Ints]:
+    """Compute the features of the model that ships, ``[text, feature]``, and count words and unknown words, ``[text,
+    2]``."""
     checkpoint = checkpoints.load(checkpoints.PRETRAINED)
     parts = assemble.restored(checkpoint, runtime.prepare(config))
-    store = encode(
-        parts.vocabulary, examples, cache=assemble.cache_of(config), labelled=False, listener=listener
-    ).truncated(config.tokens)
-    return probe.embeddings(parts, store, listener=listener)
+    cache = assemble.cache_of(config)
+    store = encode(parts.vocabulary, examples, cache=cache, labelled=False, listener=listener).truncated(config.tokens)
+    return probe.embeddings(parts, store, listener=listener), counts(store)
 
 
 def _error(read: _Read, error: LabelError) -> Finding:
@@ -151,14 +159,13 @@ def _error(read: _Read, error: LabelError) -> Finding:
 def _unlike(read: _Read, seed: int) -> list[Finding]:
     if len(read.examples) < curve.FEWEST:
         return []
-    similarity = outliers.similarities(read.features - read.features.mean(axis=0), seed=seed)
-    usual = float(np.median(similarity))
-    return [
-        finding("outlier", read.examples[index], read.splits[index],
-                f"similarity {similarity[index]:.2f} to the nearest texts; usual is {usual:.2f}",
-                confidence=float(similarity[index]))
-        for index in outliers.far(similarity).tolist()
-    ]  # fmt: skip
+    distance = outliers.distances(read.features, seed=seed)
+    usual = np.median(distance)
+    known = 1 - read.words[:, 1] / read.words[:, 0]
+    reasons = {index: f"{known[index]:.0%} of the words are known" for index in outliers.foreign(known).tolist()}
+    for index in outliers.far(distance).tolist():
+        reasons.setdefault(index, f"{distance[index] / usual:.1f} times as far from the nearest texts as is usual")
+    return [finding("outlier", read.examples[index], read.splits[index], why) for index, why in reasons.items()]
 
 
 def _truncated(read: _Read, kept: Store, config: RunConfig) -> list[Finding]:

@@ -25,7 +25,7 @@ class Finding:
 
     kind: a key of ``KINDS``; row: the line of the file, in memory the index, none of a file that is one text;
     suggested: the label that it should have, empty where none is suggested; confidence: the probability of that label,
-    of a near duplicate the Jaccard index, of an outlier the similarity; none of other kinds.
+    of a near duplicate the Jaccard index; none of other kinds.
     """
 
     kind: str

@@ -1,8 +1,9 @@
-"""Texts unlike the others: the similarity to their nearest neighbours is far below that of most texts.
+"""Texts unlike the others: far from their nearest neighbours, or of words that the encoder does not know.
 
-The similarity of a text is the mean cosine to its ``NEIGHBOURS`` nearest among the others (Ramaswamy, Rastogi & Shim
-2000, "Efficient Algorithms for Mining Outliers"), or among ``REFERENCES`` of them: the time grows with the number of
-texts, not with its square.
+The distance of a text is the mean Euclidean distance to its ``NEIGHBOURS`` nearest among the others (Ramaswamy, Rastogi
+& Shim 2000, "Efficient Algorithms for Mining Outliers from Large Data Sets"), or among ``REFERENCES`` of them: the time
+grows with the number of texts, not with its square. Texts of unknown words are near each other, whatever they say, so
+that these are found by the share of known words.
 """
 
 from typing import Any
@@ -15,30 +16,38 @@ Array = np.ndarray[Any, np.dtype[Any]]
 NEIGHBOURS = 5
 REFERENCES = 4_000
 BLOCK = 1_000  # texts compared at once
-FAR = 4.0  # deviations below the median, in units of the scaled median absolute deviation
+FAR = 4.0  # deviations above the median, in units of the scaled median absolute deviation
 SCALE = 1.4826  # makes that deviation the standard deviation of normal values
+KNOWN = 0.5  # share of known words over its median, below which a text is unlike the others
 
 
-def similarities(features: Array, *, seed: int) -> Array:
-    """Return the similarity of each text, ``[text]``. features: centred, ``[text, feature]``."""
-    directions = features / np.linalg.norm(features, axis=1, keepdims=True).clip(1e-9)
+def distances(features: Array, *, seed: int) -> Array:
+    """Return the distance of each text, ``[text]``. features: ``[text, feature]``, of at least two texts."""
+    centred = features - features.mean(axis=0)
+    squares = (centred**2).sum(axis=1)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(features))[:REFERENCES])
-    references = directions[chosen]
+    references = centred[chosen]
     neighbours = min(NEIGHBOURS, len(chosen) - 1)
-    found = np.empty(len(features), np.float32)
+    found = np.empty(len(features))
     for start in range(0, len(features), BLOCK):
-        cosines = directions[start : start + BLOCK] @ references.T
+        block = slice(start, start + BLOCK)
+        squared = squares[block, None] + squares[chosen] - 2 * centred[block] @ references.T
         inside = (chosen >= start) & (chosen < start + BLOCK)
-        cosines[chosen[inside] - start, np.flatnonzero(inside)] = -1.0  # a text is no neighbour of itself
-        nearest = np.partition(cosines, -neighbours, axis=1)[:, -neighbours:]
-        found[start : start + BLOCK] = nearest.mean(axis=1)
+        squared[chosen[inside] - start, np.flatnonzero(inside)] = np.inf  # a text is no neighbour of itself
+        nearest = np.partition(squared, neighbours - 1, axis=1)[:, :neighbours]
+        found[block] = np.sqrt(nearest.clip(0)).mean(axis=1)
     return found
 
 
-def far(similarity: Array) -> Ints:
-    """Return the indices of the texts that are far from the others, the farthest first. similarity: ``[text]``."""
-    median = np.median(similarity)
-    spread = SCALE * np.median(np.abs(similarity - median))
-    indices = np.flatnonzero(similarity < median - FAR * spread)
-    found: Ints = indices[np.argsort(similarity[indices], kind="stable")]
+def far(distance: Array) -> Ints:
+    """Return the indices of the texts that are far from the others, the farthest first. distance: ``[text]``."""
+    median = np.median(distance)
+    spread = SCALE * np.median(np.abs(distance - median))
+    indices = np.flatnonzero(distance > median + FAR * spread)
+    found: Ints = indices[np.argsort(-distance[indices], kind="stable")]
     return found
+
+
+def foreign(known: Array) -> Ints:
+    """Return the indices of the texts of too few known words. known: the share of each text's words, ``[text]``."""
+    return np.flatnonzero(known < KNOWN * np.median(known))

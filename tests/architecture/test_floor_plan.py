@@ -246,6 +246,11 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
         ["predict", "--input", "missing.csv"],
         ["predict", "--input", "two.csv", "--output", "two.csv"],
         ["predict", "--input", "two.csv", "--output", "out.docx"],
+        ["check", "missing.csv"],
+        ["check", "tagged"],
+        ["check", "two.csv", "--fix", "two.csv"],
+        ["check", "two.csv", "--report", "out.docx"],
+        ["check", "two.csv", "--label-column", "stars"],
     ]
     for command, code, loaded in loaded_by(mistakes, (*registry.DATASETS.values(), *registry.TASKS.values())):
         assert (code, loaded & HEAVY) == (2, set()), command

@@ -54,7 +54,7 @@ def test_near_duplicates_are_those_of_brute_force(seed: int) -> None:
 )  # fmt: skip
 def test_texts_are_the_same_but_for_capitals_spaces_and_marks_at_the_ends(one: str, other: str, same: bool) -> None:
     found = similar.repeats([one, other])
-    assert (found.same[1] == 0) is same
+    assert bool(found.same[1] == 0) is same
     assert not found.near
 
 
@@ -77,20 +77,23 @@ def test_texts_of_one_group_share_a_fold() -> None:
     assert np.ptp(counts, axis=0).max() <= 2  # of each label as many, but for one text and its copy
 
 
-def test_the_similarity_of_a_text_is_the_mean_cosine_to_its_nearest() -> None:
+def test_the_distance_of_a_text_is_the_mean_to_its_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outliers, "BLOCK", 25)
     features = np.random.default_rng(0).normal(size=(60, 5))
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     expected = [
-        np.sort([unit[i] @ unit[j] for j in range(60) if i != j])[-outliers.NEIGHBOURS :].mean() for i in range(60)
+        np.sort([np.linalg.norm(features[i] - features[j]) for j in range(60) if i != j])[: outliers.NEIGHBOURS].mean()
+        for i in range(60)
     ]
-    np.testing.assert_allclose(outliers.similarities(features, seed=0), expected, rtol=1e-5)
+    np.testing.assert_allclose(outliers.distances(features, seed=0), expected)
 
 
-def test_a_text_unlike_the_others_is_far() -> None:
+def test_a_text_far_from_the_others_or_of_unknown_words_is_found() -> None:
     random = np.random.default_rng(0)
     features = random.normal(size=(500, 8)) + 3 * np.eye(8)[random.integers(4, size=500)]
     features[7] = -20
-    assert outliers.far(outliers.similarities(features, seed=0)).tolist() == [7]
+    assert outliers.far(outliers.distances(features, seed=0)).tolist() == [7]
+    assert outliers.foreign(np.array([1.0, 0.9, 0.4, 1.0, 0.6])).tolist() == [2]
+    assert outliers.foreign(np.array([0.2, 0.3, 0.2, 0.25])).tolist() == []  # another language throughout
 
 
 def test_the_gain_of_twice_the_texts_is_that_of_the_power_law() -> None:

@@ -1,0 +1,182 @@
+"""``lstmcli check`` as people use it: findings, report, corrected data, JSON, wrong input."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmcli import check_texts
+from tests.conftest import BAD, GOOD
+
+PLACES = ["at home", "last night", "in Rome", "on a plane", "with friends", "in May", "by the sea", "at school"]
+TEXTS = [(f"{text} {place}", label) for place in PLACES for label, texts in (("good", GOOD), ("bad", BAD))
+         for text in texts]  # fmt: skip
+FLIPPED = (5, 16, 33)  # rows of the table, whose label is exchanged
+HEAD = 2  # line of the first row
+LONG = " ".join(f"very{number} good" for number in range(300))
+
+
+def rows() -> list[dict[str, str]]:
+    """Texts with an id, and the wrong rows after them."""
+    found = [{"id": str(number), "body": text, "stars": label} for number, (text, label) in enumerate(TEXTS)]
+    for number in FLIPPED:
+        found[number]["stars"] = {"good": "bad", "bad": "good"}[found[number]["stars"]]
+    more = [
+        (TEXTS[3][0], TEXTS[3][1]),  # a duplicate
+        (TEXTS[8][0].upper() + "!", TEXTS[8][1]),  # the same but for capitals and a mark
+        (TEXTS[10][0], "good" if TEXTS[10][1] == "bad" else "bad"),  # contradicts row 12
+        ("", "good"),
+        ("no label here", ""),
+        (LONG, "good"),
+    ]
+    return [*found, *({"id": f"x{number}", "body": text, "stars": label} for number, (text, label) in enumerate(more))]
+
+
+def write(path: Path, table: list[dict[str, str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)
+    return path
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+COLUMNS = ("--text-column", "body", "--label-column", "stars", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A folder with the table, the report and the corrected table, and the JSON of the command."""
+    from lstmcli.api.check import check
+    from lstmcli.types import Option
+
+    folder = tmp_path_factory.mktemp("checked")
+    source = write(folder / "mine.csv", rows())
+    found = check(
+        source,
+        report=folder / "report.csv",
+        fix=folder / "fixed.csv",
+        reading={"text_column": "body", "label_column": "stars"},
+        options=[Option("threads", "--threads", 1)],
+    )
+    return folder, json.loads(json.dumps(found.plain()))
+
+
+def of_kind(plain: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [one for one in plain["findings"] if one["kind"] == kind]
+
+
+def test_each_planted_fault_is_found_at_its_line(checked: tuple[Path, dict[str, Any]]) -> None:
+    _, plain = checked
+    last = HEAD + len(TEXTS)
+    errors = {one["row"]: one for one in of_kind(plain, "label error")}
+    assert {number + HEAD for number in FLIPPED} <= errors.keys()
+    for number in FLIPPED:
+        assert errors[number + HEAD]["suggested"] == TEXTS[number][1]
+        assert "models fitted without this text" in errors[number + HEAD]["reason"]
+    (duplicate,) = of_kind(plain, "duplicate")
+    assert (duplicate["row"], duplicate["reason"]) == (last, f"repeats row {3 + HEAD}")
+    near = {one["row"]: one["reason"] for one in of_kind(plain, "near duplicate")}
+    assert near[last + 1] == f"but for capitals, spaces or marks at the ends repeats row {8 + HEAD}"
+    assert {one["row"] for one in of_kind(plain, "contradiction")} == {10 + HEAD, last + 2}
+    unusable = [(one["row"], one["reason"]) for one in of_kind(plain, "unusable")]
+    assert unusable == [(last + 3, "empty 'body'"), (last + 4, "no 'stars'")]
+    (truncated,) = of_kind(plain, "truncated")
+    assert truncated["row"] == last + 5
+    kinds = list(dict.fromkeys(one["kind"] for one in plain["findings"]))
+    assert kinds == list(plain["counts"])
+    assert kinds[:3] == ["unusable", "contradiction", "label error"]
+
+
+def test_the_report_has_every_finding(checked: tuple[Path, dict[str, Any]]) -> None:
+    folder, plain = checked
+    table = read(folder / "report.csv")
+    assert [(one["kind"], one["row"]) for one in table] == [(one["kind"], str(one["row"])) for one in plain["findings"]]
+    assert {Path(one["file"]) for one in table} == {folder / "mine.csv"}
+
+
+def test_the_corrected_table_has_all_columns_and_the_old_labels(checked: tuple[Path, dict[str, Any]]) -> None:
+    folder, plain = checked
+    assert read(folder / "mine.csv") == rows()  # the input stays
+    fixed = {row["id"]: row for row in read(folder / "fixed.csv")}
+    assert list(next(iter(fixed.values()))) == ["id", "body", "stars", "stars_before"]
+    assert {row["id"] for row in rows()} - fixed.keys() == {"x0", "x3", "x4"}
+    changed = {one["row"] - HEAD: one for one in of_kind(plain, "label error") if one["confidence"] >= 0.9}
+    assert set(FLIPPED) & changed.keys()
+    for number, row in enumerate(rows()):
+        if row["id"] in fixed:
+            new = changed[number]["suggested"] if number in changed else row["stars"]
+            before = row["stars"] if number in changed else ""
+            assert fixed[row["id"]] == {**row, "stars": new, "stars_before": before}
+    assert plain["fixed"] == {
+        "paths": [str(folder / "fixed.csv")],
+        "rows": len(fixed),
+        "unusable": 2,
+        "duplicates": 1,
+        "labels": len(changed),
+    }
+
+
+def test_a_copy_in_test_of_a_text_in_train_is_a_leak(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    table = [{"text": text, "label": "1" if label == "good" else "0"} for text, label in TEXTS[:40]]
+    write(folder / "train.csv", table)
+    write(folder / "test.csv", [table[4], {"text": "another one entirely", "label": "1"}])
+    assert run("check", folder, "--fix", tmp_path / "out.csv") == 2
+    assert "name a folder" in capsys.readouterr().err
+    assert run("check", folder, "--fix", tmp_path / "out", "--threads", "1") == 0
+    out, err = capsys.readouterr()
+    findings = [json.loads(line) for line in out.splitlines()]  # in a pipe
+    (leak,) = [one for one in findings if one["kind"] == "leak"]
+    assert (leak["split"], leak["row"], leak["reason"]) == ("test", 2, f"also in train, row {4 + HEAD}")
+    assert "left out: nothing" in err
+    for name in ("train", "test"):
+        before, after = read(folder / f"{name}.csv"), read(tmp_path / "out" / f"{name}.csv")
+        assert [row["text"] for row in after] == [row["text"] for row in before]
+        assert {row["label"] for row in after} <= {"0", "1"}
+
+
+def test_texts_in_memory_are_found_by_their_index() -> None:
+    labels = [label == "good" for _, label in TEXTS]
+    labels[9] = not labels[9]
+    audit = check_texts([text for text, _ in TEXTS], labels)
+    wrong = {one.row: one for one in audit.findings if one.kind == "label error"}
+    assert wrong[9].suggested == str(not labels[9])
+    assert wrong[9].text == TEXTS[9][0]
+
+
+MISTAKES = [
+    (("missing.csv",), "there is no such file, folder or data set"),
+    (("opinoins",), "did you mean 'opinions'"),
+    (("mine.csv", "--text-column", "text"), "no column 'text'"),
+    (("mine.csv", *COLUMNS, "--report", "out.pdf"), "'.pdf' cannot be written"),
+    (("mine.csv", *COLUMNS, "--report", "mine.csv"), "the data would be written over"),
+    (("mine.csv", *COLUMNS, "--fix", "mine.csv"), "the data would be written over"),
+    (("entities",), "not for tagged words"),
+    (("one.csv",), "only one class to learn"),
+    (("empty.csv",), "none of the 2 rows can be used"),
+    (("mine.csv", "--set", "train.lr=1"), "is not a field of section data"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), MISTAKES)
+def test_a_mistake_is_named_and_loses_nothing(
+    run: Callable[..., int], arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Path("mine.csv"), rows())
+    write(Path("one.csv"), [{"text": text, "label": "x"} for text, _ in TEXTS])
+    write(Path("empty.csv"), [{"text": "", "label": "x"}, {"text": "a", "label": ""}])
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    assert run("check", *arguments) == 2
+    assert expected in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
