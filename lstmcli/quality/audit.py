@@ -62,7 +62,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """The texts of all splits, as the models read them.
 
     store: whole texts; features: of the encoder; words: of each text those that it reads, and how many it does not
@@ -93,7 +93,7 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     """
     begun = time.perf_counter()
     examples = {name: rows.examples for name, rows in parts.items()}
-    read = _read(config, examples, listener)
+    read = read_by_models(config, examples, listener)
     kept, ends = read.store.truncated(config.tokens), np.cumsum([0, *map(len, examples.values())])
     lengths = {
         name: (read.store.lengths[begin:end], kept.lengths[begin:end])
@@ -123,7 +123,8 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     return Audit(data, checked, found, remarks, labels.accuracy, labels.curve, round(time.perf_counter() - begun, 1))
 
 
-def _read(config: RunConfig, parts: dict[str, list[Example]], listener: Listener) -> _Read:
+def read_by_models(config: RunConfig, parts: dict[str, list[Example]], listener: Listener = silent) -> Read:
+    """Encode the texts of all splits, and compute their features."""
     examples = list(chain.from_iterable(parts.values()))
     splits = list(chain.from_iterable(repeat(name, len(part)) for name, part in parts.items()))
     listener(Progress("searching for repeated texts"))
@@ -131,7 +132,7 @@ def _read(config: RunConfig, parts: dict[str, list[Example]], listener: Listener
     cache = assemble.cache_of(config)
     vocabulary = built(examples, config.tokens, cache=cache, listener=listener)
     store = encode(vocabulary, examples, cache=cache, listener=listener)
-    return _Read(examples, splits, repeats, store, vocabulary.labels, *_features(config, examples, listener))
+    return Read(examples, splits, repeats, store, vocabulary.labels, *_features(config, examples, listener))
 
 
 def _features(config: RunConfig, examples: Sequence[Example], listener: Listener) -> tuple[Array, Ints]:
@@ -144,11 +145,11 @@ def _features(config: RunConfig, examples: Sequence[Example], listener: Listener
     return probe.embeddings(parts, store, listener=listener), counts(store)
 
 
-def _error(read: _Read, error: LabelError) -> Finding:
+def _error(read: Read, error: LabelError) -> Finding:
     example = read.examples[error.index]
     suggested, label = read.labels[error.suggested], str(example.target)
     reason = (
-        f"models fitted without this text give '{suggested}' {error.confidence:.0%} and '{label}' {error.own:.0%}; "
+        f"models fitted without this text give '{suggested}' {error.confidence:.0%} and '{label}' {error.before:.0%}; "
         f"{'the two agree' if error.agreed else 'one of the two would choose another'}"
     )
     return finding(
@@ -156,7 +157,7 @@ def _error(read: _Read, error: LabelError) -> Finding:
     )
 
 
-def _unlike(read: _Read, seed: int) -> list[Finding]:
+def _unlike(read: Read, seed: int) -> list[Finding]:
     if len(read.examples) < curve.FEWEST:
         return []
     distance = outliers.distances(read.features, seed=seed)
@@ -168,7 +169,7 @@ def _unlike(read: _Read, seed: int) -> list[Finding]:
     return [finding("outlier", read.examples[index], read.splits[index], why) for index, why in reasons.items()]
 
 
-def _truncated(read: _Read, kept: Store, config: RunConfig) -> list[Finding]:
+def _truncated(read: Read, kept: Store, config: RunConfig) -> list[Finding]:
     limit = config.tokens.max_tokens
     return [
         finding("truncated", read.examples[index], read.splits[index],

@@ -19,14 +19,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class LabelError:
     """A label that is probably wrong.
 
-    index: of the text; suggested: the number of the label that it should have; confidence: its probability; own: that
-    of the label that it has; agreed: each model by itself would choose the suggested one.
+    index: of the text; suggested: the number of the label that it should have; confidence: its probability; before:
+    that of the label that it has; agreed: each model by itself would choose the suggested one.
     """
 
     index: int
     suggested: int
     confidence: float
-    own: float
+    before: float
     agreed: bool
 
 
@@ -51,16 +51,17 @@ def search(texts: Texts, groups: Ints, task: TextTask, *, seed: int, listener: L
         seed: Of the folds and draws.
         listener: Called with each event.
     """
-    counts = np.bincount(texts.targets, minlength=len(texts.labels))
+    first = np.unique(groups, return_index=True)[1]
+    counts = np.bincount(texts.targets[first], minlength=len(texts.labels))
     enough = np.flatnonzero(counts >= FOLDS)
     few = len(counts) - len(enough)
-    remarks = [f"{few:,} labels of fewer than {FOLDS} texts are not searched for errors"] if few else []
+    remarks = [f"{few:,} labels of fewer than {FOLDS} distinct texts are not searched for errors"] if few else []
     if len(enough) < 2:
         return LabelCheck([], {}, None, remarks)
     indices = np.flatnonzero(np.isin(texts.targets, enough))
     targets = np.searchsorted(enough, texts.targets[indices])
     store = replace(texts.store.part(indices), targets=targets)
-    part = Texts(texts.features[indices], store, targets, [texts.labels[label] for label in enough])
+    part = Texts(texts.features[indices], store, targets, [texts.labels[label] for label in enough.tolist()])
     folds = out_of_fold.folds(targets, groups[indices], seed=seed)
     models = out_of_fold.models(part, task, seed=seed)
     log_probs = out_of_fold.scored(models, folds, listener=listener)

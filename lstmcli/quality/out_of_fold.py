@@ -47,13 +47,15 @@ def folds(targets: Ints, groups: Ints, *, seed: int) -> Ints:
     found = np.zeros(len(first), int)
     for fold, (_, left) in enumerate(splitter.split(first, targets[first])):
         found[left] = fold
-    return found[inverse]
+    by_text: Ints = found[inverse]
+    return by_text
 
 
 def models(texts: Texts, task: TextTask, *, seed: int) -> dict[str, Fit]:
     """Return the two models by name, as functions that fit and score."""
 
     def encoder(learned: Ints, scored: Ints) -> Array:
+        learned = np.random.default_rng(seed).permutation(learned)  # the penalty is chosen on the first texts
         features, centre, scale = probe.standardised(texts.features[learned])
         weight, bias = probe.fitted(features, texts.targets[learned], len(texts.labels), seed=seed)
         return _log_softmax((texts.features[scored] - centre) * scale @ weight.T + bias)
@@ -61,10 +63,23 @@ def models(texts: Texts, task: TextTask, *, seed: int) -> dict[str, Fit]:
     def linear(learned: Ints, scored: Ints) -> Array:
         part, rest = texts.store.part(learned), texts.store.part(scored)
         fitted = task.fit_baselines(part.ids, part.offsets, part.known_targets, labels=len(texts.labels))
-        found = task.baseline_probabilities(fitted, rest.ids, rest.offsets)
-        return np.log(found.get("linear", found["majority"]).clip(LEAST))
+        rows = task.baseline_probabilities(fitted, rest.ids, rest.offsets)
+        found: Array = np.log(rows.get("linear", rows["majority"]).clip(LEAST))
+        return found
 
-    return {"encoder": encoder, "linear": linear}
+    def of_two_labels(fit: Fit) -> Fit:
+        """Predict the only label that there is to learn, where there is only one."""
+
+        def fitted(learned: Ints, scored: Ints) -> Array:
+            present = np.unique(texts.targets[learned])
+            if len(present) > 1:
+                return fit(learned, scored)
+            row = np.where(np.arange(len(texts.labels)) == present[0], 0.0, np.log(LEAST))
+            return np.tile(row, (len(scored), 1))
+
+        return fitted
+
+    return {name: of_two_labels(fit) for name, fit in (("encoder", encoder), ("linear", linear))}
 
 
 def _log_softmax(logits: Array) -> Array:
