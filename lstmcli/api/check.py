@@ -171,7 +171,7 @@ def _check_texts(parts: Mapping[str, Rows], source: Data) -> None:
 
 def _check_output(path: Path, source: Data, option: str, kinds: Sequence[str]) -> None:
     """Raise where the file cannot be written, or is one of the data's."""
-    read = folders.files(source.path) if source.name in registry.LAYOUTS and source.path is not None else {}
+    read = folders.files(inputs.root_of(source))
     for each in (None, *(one for paths in read.values() for one in paths)):
         sinks.check(path, each, option=option, kinds=kinds, what="the data")
 

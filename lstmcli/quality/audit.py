@@ -63,17 +63,20 @@ class Audit:
 
 @dataclass(frozen=True)
 class Read:
-    """The texts of all splits, as the models read them.
-
-    store: whole texts; features: of the encoder; words: of each text those that it reads, and how many it does not
-    know, ``[text, 2]``.
-    """
+    """The texts of all splits. splits: of each text, by name; store: whole texts; labels: names of the targets."""
 
     examples: list[Example]
     splits: list[str]
     repeats: similar.Repeats
     store: Store
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as the model that ships reads them. features: ``[text, feature]``; words: of each text those that it reads,
+    and how many it does not know, ``[text, 2]``."""
+
     features: Array
     words: Ints
 
@@ -93,7 +96,7 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     """
     begun = time.perf_counter()
     examples = {name: rows.examples for name, rows in parts.items()}
-    read = read_by_models(config, examples, listener)
+    read = read_texts(config, examples, listener=listener)
     kept, ends = read.store.truncated(config.tokens), np.cumsum([0, *map(len, examples.values())])
     lengths = {
         name: (read.store.lengths[begin:end], kept.lengths[begin:end])
@@ -102,20 +105,21 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     checked = check.check(examples, lengths)
     for note in chain.from_iterable(rows.notes for rows in parts.values()):
         listener(Noted(note))
+    encoded = encoded_by_shipped(config, read.examples, listener=listener)
     labels = label_errors.search(
-        Texts(read.features, kept, kept.known_targets, read.labels),
+        Texts(encoded.features, kept, kept.known_targets, read.labels),
         read.repeats.groups,
         cast(TextTask, registry.task(config.task)),
         seed=seed,
         listener=listener,
     )
-    of_words = tally(read.words).remark(fix="the encoder reads English: rely on the linear model")
+    of_words = tally(encoded.words).remark(fix="the encoder reads English: rely on the linear model")
     remarks = [*check.label_remarks(checked["train"]), *labels.remarks, *of_words]
     found = [
         *(unusable(where, reason, name) for name, rows in parts.items() for where, reason in rows.bad),
         *copies.found(read.examples, read.splits, read.repeats),
         *(_error(read, error) for error in labels.errors),
-        *_unlike(read, seed),
+        *_unlike(read, encoded, seed),
         *_truncated(read, kept, config),
     ]
     order = list(KINDS)
@@ -123,8 +127,8 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     return Audit(data, checked, found, remarks, labels.accuracy, labels.curve, round(time.perf_counter() - begun, 1))
 
 
-def read_by_models(config: RunConfig, parts: dict[str, list[Example]], listener: Listener = silent) -> Read:
-    """Encode the texts of all splits, and compute their features."""
+def read_texts(config: RunConfig, parts: dict[str, list[Example]], *, listener: Listener = silent) -> Read:
+    """Search for repeated texts, and encode the texts of all splits with a vocabulary of their own."""
     examples = list(chain.from_iterable(parts.values()))
     splits = list(chain.from_iterable(repeat(name, len(part)) for name, part in parts.items()))
     listener(Progress("searching for repeated texts"))
@@ -132,17 +136,16 @@ def read_by_models(config: RunConfig, parts: dict[str, list[Example]], listener:
     cache = assemble.cache_of(config)
     vocabulary = built(examples, config.tokens, cache=cache, listener=listener)
     store = encode(vocabulary, examples, cache=cache, listener=listener)
-    return Read(examples, splits, repeats, store, vocabulary.labels, *_features(config, examples, listener))
+    return Read(examples, splits, repeats, store, vocabulary.labels)
 
 
-def _features(config: RunConfig, examples: Sequence[Example], listener: Listener) -> tuple[Array, Ints]:
-    """Compute the features of the model that ships, ``[text, feature]``, and count words and unknown words, ``[text,
-    2]``."""
+def encoded_by_shipped(config: RunConfig, examples: Sequence[Example], *, listener: Listener = silent) -> Encoded:
+    """Compute the features of the model that ships."""
     checkpoint = checkpoints.load(checkpoints.PRETRAINED)
     parts = assemble.restored(checkpoint, runtime.prepare(config))
     cache = assemble.cache_of(config)
     store = encode(parts.vocabulary, examples, cache=cache, labelled=False, listener=listener).truncated(config.tokens)
-    return probe.embeddings(parts, store, listener=listener), counts(store)
+    return Encoded(probe.embeddings(parts, store, listener=listener), counts(store))
 
 
 def _error(read: Read, error: LabelError) -> Finding:
@@ -157,12 +160,12 @@ def _error(read: Read, error: LabelError) -> Finding:
     )
 
 
-def _unlike(read: Read, seed: int) -> list[Finding]:
+def _unlike(read: Read, encoded: Encoded, seed: int) -> list[Finding]:
     if len(read.examples) < curve.FEWEST:
         return []
-    distance = outliers.distances(read.features, seed=seed)
+    distance = outliers.distances(encoded.features, seed=seed)
     usual = np.median(distance)
-    known = 1 - read.words[:, 1] / read.words[:, 0]
+    known = 1 - encoded.words[:, 1] / encoded.words[:, 0]
     reasons = {index: f"{known[index]:.0%} of the words are known" for index in outliers.foreign(known).tolist()}
     for index in outliers.far(distance).tolist():
         reasons.setdefault(index, f"{distance[index] / usual:.1f} times as far from the nearest texts as is usual")

@@ -14,7 +14,7 @@ KINDS = {  # the most important first: what to do
     "duplicate": "delete all but the first copy",
     "near duplicate": "delete all but one, unless the difference matters",
     "outlier": "read them: another language, another subject, or broken text",
-    "truncated": "train reads head and tail alone; more: --set tokens.max_tokens=N",
+    "truncated": "train reads head and tail alone; to read more: lstmcli train --set tokens.max_tokens=N",
 }
 _PLACE = re.compile(r"(.*?)(?::(\d+)|\[(\d+)\])?", re.DOTALL)  # file:line, or texts[index]
 

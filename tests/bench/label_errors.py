@@ -81,10 +81,11 @@ def figures(name: str, config: RunConfig) -> dict[str, Any]:
     begun = time.process_time()
     examples = list({example.text: example for example in SETS[name]()}.values())
     task = cast(TextTask, registry.task(config.task))
-    read = audit.read_by_models(config, {"train": examples})
+    read = audit.read_texts(config, {"train": examples})
+    features = audit.encoded_by_shipped(config, examples).features
     store = read.store.truncated(config.tokens)
     true, groups = store.known_targets, read.repeats.groups
-    whole = out_of_fold.Texts(read.features, store, true, read.labels)
+    whole = out_of_fold.Texts(features, store, true, read.labels)
     targets, wrong = flipped(true, len(read.labels))
     texts = replace(whole, targets=targets, store=replace(store, targets=targets))
     found: dict[str, Any] = {"texts": len(true), "labels": len(read.labels), "wrong": int(wrong.sum())}
