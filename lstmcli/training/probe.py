@@ -32,8 +32,7 @@ MASKED = -30.0  # the bias of a label without a text
 def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
     """Fit the model's head on the texts. A label without a text gets next to no probability."""
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(len(store))[:FITTED])
-    part = store.part(chosen)
+    part = store.part(random.permutation(len(store))[:FITTED])  # shuffled: files are often sorted by label
     features, targets = embeddings(parts, part), part.known_targets
     standard, centre, scale = standardised(features)
     weight, bias = fitted(standard, targets, len(parts.vocabulary.labels), seed=seed)

@@ -68,6 +68,17 @@ def test_a_penalty_is_chosen_by_the_texts_left_out() -> None:
     assert np.abs(strong[1] @ np.ones(30)) > np.abs(weak[1] @ np.ones(30))
 
 
+def test_texts_sorted_by_label_get_the_penalty_of_shuffled_ones(origin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(probe, "TRIED", 20)
+    monkeypatch.setattr(probe, "_penalty", lambda features, targets, seed: seen.append(set(targets)) or 1.0)
+    examples = sorted(labelled(), key=lambda example: str(example.target))
+    section = MODEL.model_copy(update={"init": origin})
+    config = RunConfig(model=section, train=Train(probe=True), tokens=Tokens(min_count=1), precision="float32")
+    setup.prepare(config, Inputs(examples, examples[:6], []), None)
+    assert len(seen[0]) == 2
+
+
 def test_the_head_is_fitted_on_what_the_frozen_encoder_gives(origin: Path) -> None:
     examples = labelled()
     section = MODEL.model_copy(update={"init": origin})
