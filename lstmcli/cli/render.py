@@ -179,7 +179,8 @@ class Screen:
             self.print_json(result.plain())
             return
         support = printable(with_counts(result.support))
-        self.out.print(f"learned from {support} of {result.data} in {result.steps} steps, {result.seconds:.2f} s")
+        steps = f"{result.steps} steps, " if result.steps else ""  # none with a head in closed form
+        self.out.print(f"learned from {support} of {result.data} in {steps}{result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})

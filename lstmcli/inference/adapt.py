@@ -101,9 +101,7 @@ def run(
     begun = time.perf_counter()
     parts, steps, temperature = _learned(checkpoint, parts, temperature, support, options, listener)
     seconds = time.perf_counter() - begun
-    changed = _adapted(checkpoint, parts, temperature, support, options.shots)
-    original = changed.config.model_copy(update=dict(options.saved))
-    checkpoints.save(replace(changed, config=original), out)
+    checkpoints.save(_adapted(checkpoint, parts, temperature, support, options), out)
     after = _figures(parts, query, temperature, listener)
     kept = _figures(parts, known, temperature, listener)
     baselines = support_baselines.figures(parts, support.examples, query, options.seed, listener=listener)
@@ -131,7 +129,7 @@ def adapted(
     support = supports.draw(examples, options.shots, seed=options.seed, listener=listener)
     parts, temperature = _prepare(checkpoint, support, listener, free=options.free)
     parts, _, temperature = _learned(checkpoint, parts, temperature, support, options, listener)
-    return _adapted(checkpoint, parts, temperature, support, options.shots)
+    return _adapted(checkpoint, parts, temperature, support, options)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
@@ -142,11 +140,13 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
         raise ConfigError("a language model has no labels to adapt to", where="adapt", fix=fix)
 
 
-def _adapted(checkpoint: Checkpoint, parts: Parts, temperature: float, support: Support, shots: int) -> Checkpoint:
+def _adapted(
+    checkpoint: Checkpoint, parts: Parts, temperature: float, support: Support, options: AdaptOptions
+) -> Checkpoint:
     """Return the checkpoint with the adapted parts."""
-    progress = {"adapted_from": checkpoint.progress, "shots": shots, "support": dict(support.counts)}
+    progress = {"adapted_from": checkpoint.progress, "shots": options.shots, "support": dict(support.counts)}
     tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support.examples)})
-    config = checkpoint.config.model_copy(update={"model": parts.config.model})
+    config = checkpoint.config.model_copy(update={"model": parts.config.model, **options.saved})
     changed = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
     return replace(changed, temperature=temperature, metrics={})  # without the figures of the old data's baselines
 
@@ -229,7 +229,7 @@ def _learned(
     """Adapt the parts to the support, and return them with the number of steps and the temperature after them."""
     new_labels = parts.vocabulary.labels != checkpoint.vocabulary.labels  # their rows of the head are untrained
     full = encode(parts.vocabulary, support.examples, cache=None, listener=listener)
-    reading, batch = frozen.support_of(parts, full.truncated(parts.config.tokens), listener)
+    reading, batch = frozen.support_of(parts, full.truncated(parts.config.tokens), listener=listener)
     choose = options.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
         untrained = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"

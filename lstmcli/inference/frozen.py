@@ -28,7 +28,7 @@ class Frozen(nn.Module):
         return ClassScores(logits=self.get_submodule(HEAD)(embedding), embedding=embedding)
 
 
-def support_of(parts: Parts, store: Store, listener: Listener = silent) -> tuple[Parts, Batch]:
+def support_of(parts: Parts, store: Store, *, listener: Listener = silent) -> tuple[Parts, Batch]:
     """Return the parts to adapt to the support, and the support as one batch.
 
     If the learner changes nothing but the head of a model that labels whole texts, the texts are embedded here, in
@@ -39,7 +39,7 @@ def support_of(parts: Parts, store: Store, listener: Listener = silent) -> tuple
     in_head = all(name.startswith(f"{HEAD}.") for name in parts.learner.names)
     if parts.task.READS != "text" or not in_head:
         return parts, batching.collate(store, np.arange(len(store))).to(device)
-    rows = torch.from_numpy(assemble.embeddings(parts, store, "reading the support", listener))
+    rows = torch.from_numpy(assemble.embeddings(parts, store, "reading the support", listener=listener))
     tokens, lengths = torch.arange(len(store))[:, None], torch.ones(len(store), dtype=torch.int64)
     batch = Batch(tokens, lengths, torch.from_numpy(store.known_targets))
     return replace(parts, model=Frozen(parts.model, rows.to(device)).eval()), batch.to(device)

@@ -11,7 +11,7 @@ are most probable, or the largest one whose mean loss is within a standard error
 changes only if the support shows that a change helps. A row of the head that is zero is an untrained class.
 
 The cross-entropy is minimised by Newton's method with conjugate gradients: the problem is strictly convex, and the
-result does not depend on chance or on the order of the texts.
+result depends on no random draw, nor on the order of the texts.
 """
 
 import math
@@ -31,7 +31,7 @@ PENALTIES = (math.inf, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)  # λ
 UNTRIED = 10.0  # λ of a head with an untrained class where no text can be left out
 INTERCEPT = 0.1  # B
 FOLDS = 5
-TRIED = 2_000  # texts that λ is chosen on
+TRIED = 1_000  # texts that λ is chosen on
 TOLERANCE = 1e-11  # of the gradient, per text and unit of λ
 ROUGH = 1e-4  # the same in cross-validation
 ITERATIONS = 100
@@ -159,15 +159,15 @@ def chosen_penalty(problem: Problem, penalties: tuple[float, ...]) -> float:
     losses = left_out_losses(problem, penalties)
     if losses is None:
         return penalties[0] if math.isinf(penalties[0]) else UNTRIED
-    best = losses[int(losses.mean(dim=1).argmin())]
-    excess = losses - best
-    error = excess.std(dim=1) / len(best) ** 0.5
-    return penalties[int((excess.mean(dim=1) <= error).nonzero()[0])]
+    return penalties[int((~_worse(losses)).nonzero()[0])]
 
 
 def left_out_losses(problem: Problem, penalties: tuple[float, ...]) -> Tensor | None:
     """Compute the loss of each text under a head fitted without its fold, ``[penalty, text]``; None if no class has two
-    texts."""
+    texts.
+
+    The last penalty is the first whose loss is more than a standard error above the lowest so far.
+    """
     before = problem.losses(problem.zeros())
     order = before.argsort(stable=True)
     if len(order) > TRIED:
@@ -177,16 +177,29 @@ def left_out_losses(problem: Problem, penalties: tuple[float, ...]) -> Tensor | 
     folds = min(FOLDS, int(one_hot.sum(dim=0).max()))
     if folds < 2:
         return None
-    ranks = (one_hot.cumsum(dim=0) * one_hot).sum(dim=1)  # of each text within its class, from 1
-    losses = before.expand(len(penalties), -1).clone()
-    for fold in range(folds):
-        left = ranks % folds == fold
-        learned, held_out, at = problem.part(~left), problem.part(left), problem.zeros()
-        for index, penalty in enumerate(penalties):
-            if not math.isinf(penalty):
-                at = learned.solved(penalty, at, tolerance=ROUGH)
-                losses[index, left] = held_out.losses(at)
+    turns = (one_hot.cumsum(dim=0) * one_hot).sum(dim=1) % folds  # each class takes turns
+    parts = [(problem.part(turns != fold), problem.part(turns == fold)) for fold in range(folds)]
+    solutions = [problem.zeros()] * folds
+    losses = before.new_zeros(0, len(order))
+    for penalty in penalties:
+        row = before.clone()
+        if not math.isinf(penalty):
+            for fold, (learned, held_out) in enumerate(parts):
+                solutions[fold] = learned.solved(penalty, solutions[fold], tolerance=ROUGH)
+                row[turns == fold] = held_out.losses(solutions[fold])
+        losses = torch.cat((losses, row[None]))
+        if _worse(losses)[-1]:
+            break
     return losses
+
+
+def _worse(losses: Tensor) -> Tensor:
+    """Return whether the mean loss of each penalty is more than a standard error above the lowest, ``[penalty]``.
+
+    The standard error is that of the difference: both are losses of the same texts.
+    """
+    excess = losses - losses[losses.mean(dim=1).argmin()]
+    return excess.mean(dim=1) > excess.std(dim=1) / losses.shape[1] ** 0.5
 
 
 def _conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def test_the_penalty_is_the_largest_within_a_standard_error_of_the_best(seed: in
     losses = torch.stack([brute_force(given, penalty) for penalty in PENALTIES])
     found = left_out_losses(given, PENALTIES)
     assert found is not None
-    torch.testing.assert_close(found.mean(dim=1), losses.mean(dim=1), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.mean(dim=1), losses[: len(found)].mean(dim=1), rtol=1e-3, atol=1e-3)
     best = losses[losses.mean(dim=1).argmin()]
     expected = next(penalty for penalty, row in zip(PENALTIES, losses, strict=True)
                     if (row - best).mean() <= (row - best).std() / 40**0.5)  # fmt: skip
@@ -139,4 +139,4 @@ def test_many_texts_are_sampled_for_the_choice(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(anchored, "TRIED", 20)
     found = left_out_losses(problem(2, texts=90), PENALTIES)
     assert found is not None
-    assert found.shape == (len(PENALTIES), 20)
+    assert found.shape[1] == 20
