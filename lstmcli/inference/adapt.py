@@ -258,4 +258,4 @@ def _note_unchanged(
         result = "the model is unchanged" if same else "the head is the learner's initial one"
         listener(Noted(f"no step lowered the cross-validation loss: {result}"))
     elif same and isinstance(parts.config.learner, Anchored):
-        listener(Noted("no change of the head made texts that were left out more probable: the model is unchanged"))
+        listener(Noted("texts left out of the fit do not support a change of the head: the model is unchanged"))

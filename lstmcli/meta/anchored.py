@@ -199,7 +199,8 @@ def _worse(losses: Tensor) -> Tensor:
     The standard error is that of the difference: both are losses of the same texts.
     """
     excess = losses - losses[losses.mean(dim=1).argmin()]
-    return excess.mean(dim=1) > excess.std(dim=1) / losses.shape[1] ** 0.5
+    worse: Tensor = excess.mean(dim=1) > excess.std(dim=1) / losses.shape[1] ** 0.5
+    return worse
 
 
 def _conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:
