@@ -135,9 +135,10 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
             gain = over_episodes(gains, least=-1.0)[metric]
             cells.append(f"{before:.1%} {gain.value:+.1%} ({gain.low:+.1%} to {gain.high:+.1%})".replace("%", ""))
         others = [point["tfidf"] for point in own if "tfidf" in point]
-        means = (f"{100 * np.mean([other[metric] for other in others]):.1f}" for metric in ("accuracy", "balanced"))
+        figures = ([other[metric] for other in others] for metric in ("accuracy", "balanced"))
+        means = [f"{100 * np.mean(values):.1f}" for values in figures] if others else []
         texts = f"{min(point['texts'] for point in own)} to {max(point['texts'] for point in own)} in all"
-        yield f"| {count} ({texts}) | {' | '.join(cells)} | {' / '.join(means)} |"
+        yield f"| {count} ({texts}) | {' | '.join(cells)} | {' / '.join(means) if others else '–'} |"
 
 
 def main(names: list[str]) -> None:
