@@ -100,13 +100,13 @@ def _in_columns(answer: Answer) -> str:
 
 
 def _flat(answer: Answer) -> Answer:
-    """One column per value: the probability of each label in its own, entities and next words as JSON."""
+    """One column per value: the probability of each label in its own, what holds several values as JSON."""
     flat: Answer = {}
     for key, value in answer.items():
         if key == "probabilities":
             flat |= {f"probability_{label}": probability for label, probability in value.items()}
         elif key not in ("kept", *OF_WORDS):
-            flat[key] = json.dumps(value, ensure_ascii=False) if key in ("entities", "next") else value
+            flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
     return flat
 
 
