@@ -107,6 +107,13 @@ class Model:
         classes, probabilities = self._by_label(texts)
         return [classes[found].tolist() for found in decisions.members(probabilities)]
 
+    def in_scope(self, texts: Texts, coverage: float = 0.95) -> Array:
+        """Return whether each text is of the kind that the model was trained on, ``[text]``: by the entropy of the
+        probabilities. Of texts that are, this fraction is found to be. Raises as ``predict_sets``."""
+        with for_python():
+            decisions = Decisions(self._checkpoint, DecisionOptions(in_scope=coverage))
+        return decisions.in_scope(self._by_label(texts)[1])
+
     def predict_proba(self, texts: Texts) -> Array:
         """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""
         if self._checkpoint.task.READS == "words":

@@ -69,6 +69,14 @@ def predict(
             "--sets", metavar="P", help="Add the set of labels that contains the true one with probability P: 0.9."
         ),
     ] = None,
+    in_scope: Annotated[
+        float | None,
+        typer.Option(
+            "--in-scope",
+            metavar="P",
+            help="Add whether the text is of the kind seen in training; P of those that are get true: 0.95.",
+        ),
+    ] = None,
     text_column: options.TextColumn = None,
     sets: options.DataSettings = None,
     skip_bad: Annotated[
@@ -97,7 +105,7 @@ def predict(
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.reading(sets, options.UNLABELLED, ("text_column", "--text-column", text_column))
     rows = api.TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
-    decisions = api.DecisionOptions(min_confidence, api.parsed(thresholds or []), coverage)
+    decisions = api.DecisionOptions(min_confidence, api.parsed(thresholds or []), coverage, in_scope)
     malloc.keep(shared=False)
     with screen.listening() as listener:
         found = api.predict(

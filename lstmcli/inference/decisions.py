@@ -6,6 +6,11 @@ labels if k > n. If the text is exchangeable with those n, its set contains the 
 least P and, unless scores tie, of at most P + 1 / (n + 1). A set can be empty. Vovk et al. (2005), "Algorithmic
 Learning in a Random World"; Sadinle et al. (2019), "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels".
 
+Whether a text is in scope, that is, of the kind that the model was trained on, is decided in the same way: with the
+entropies of the n texts for scores, a text is in scope if its entropy is at most s_k, which holds for an exchangeable
+text with a probability of at least P. With many labels a text of none of them has spread probabilities. With two it has
+them less often: Hendrycks & Gimpel (2017), "A Baseline for Detecting Misclassified and Out-of-Distribution Examples".
+
 The n texts are the validation part. The epoch and the temperature are chosen on it too, so that the coverage of new
 texts is slightly lower than if they were not.
 """
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from lstmcli.storage.checkpoint import Checkpoint
 
 Array = np.ndarray[Any, np.dtype[Any]]
-GROUP, SCORES = "conformal", "scores"  # of a checkpoint's tensors
+GROUP, SCORES, ENTROPIES = "conformal", "scores", "entropies"  # of a checkpoint's tensors, ascending
 ROUNDING = 1e-9  # of a product of float64
 PROMISED = (0.8, 0.9, 0.95, 0.99)  # coverage of the prediction sets that a report has
 NO_LABEL = "the model does not give each text its likeliest label"
@@ -37,7 +42,8 @@ class DecisionOptions:
     """How answers follow from probabilities.
 
     min_confidence: no label below this probability; none: the checkpoint's. thresholds: by label, the probability from
-    which it is given. sets: the probability with which prediction sets contain the true label; none: no sets.
+    which it is given. sets: the probability with which prediction sets contain the true label; none: no sets. in_scope:
+    the probability with which a text of the kind seen in training is found to be in scope; none: not decided.
 
     Raises:
         ConfigError: a value is out of range.
@@ -46,15 +52,17 @@ class DecisionOptions:
     min_confidence: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     sets: float | None = None
+    in_scope: float | None = None
 
     def __post_init__(self) -> None:
         for label, value in self.thresholds.items():
             _check(value, f"--threshold {label}={value}", f"for example --threshold '{label}=0.7'")
         if self.min_confidence is not None:
             _check(self.min_confidence, f"--min-confidence {self.min_confidence}", "for example --min-confidence 0.8")
-        if self.sets is not None and not 0 < self.sets < 1:
-            fix = "give a number between 0 and 1, for example --sets 0.9"
-            raise ConfigError(f"{self.sets} is not a probability below 1", where=f"--sets {self.sets}", fix=fix)
+        for option, coverage in (("--sets", self.sets), ("--in-scope", self.in_scope)):
+            if coverage is not None and not 0 < coverage < 1:
+                fix = f"give a number between 0 and 1, for example {option} 0.9"
+                raise ConfigError(f"{coverage} is not a probability below 1", where=f"{option} {coverage}", fix=fix)
 
 
 AS_TRAINED = DecisionOptions()  # the likeliest label, unless training chose a threshold
@@ -89,15 +97,15 @@ class Decisions:
 
     def __init__(self, checkpoint: "Checkpoint", options: DecisionOptions) -> None:
         """Raises ConfigError where the model gives no single label per text or has no such label, CheckpointError where
-        it has no scores for prediction sets."""
+        it has no scores of validation texts."""
         labels = checkpoint.vocabulary.labels
         self._labels = labels
-        own = checkpoint.min_confidence
-        self._min_confidence = own if options.min_confidence is None else options.min_confidence
+        chosen = options.min_confidence
+        self._min_confidence = checkpoint.min_confidence if chosen is None else chosen
         self._decide = hooks(TaskHooks, checkpoint.task).decide
         if self._decide is None and options != AS_TRAINED:
             given = {"--min-confidence": options.min_confidence, "--threshold": options.thresholds or None,
-                     "--sets": options.sets}  # fmt: skip
+                     "--sets": options.sets, "--in-scope": options.in_scope}  # fmt: skip
             where = ", ".join(name for name, value in given.items() if value is not None)
             fix = "leave it out; or name a classifier of texts: -c FILE"
             raise ConfigError(NO_LABEL, where=where, fix=fix)
@@ -106,8 +114,8 @@ class Decisions:
                 where = f"--threshold {label}={value}"
                 raise ConfigError(f"the model has no label '{label}'", where=where, fix=did_you_mean(label, labels))
         self._thresholds = {labels.index(label): value for label, value in options.thresholds.items()}
-        self.sets = options.sets
-        self._limit = 1.0 if options.sets is None else critical(_scores(checkpoint, options.sets), options.sets)
+        self._set_limit = _limit(checkpoint, SCORES, "--sets", options.sets)
+        self._scope_limit = _limit(checkpoint, ENTROPIES, "--in-scope", options.in_scope)
 
     def indices(self, probabilities: Array) -> Array:
         """Return the index of the label of each text, -1 for none. probabilities: ``[text, label]``."""
@@ -117,22 +125,28 @@ class Decisions:
     def members(self, probabilities: Array) -> list[list[int]]:
         """Return the indices of the labels in the set of each text, likeliest first."""
         return [
-            [index for index in np.argsort(-row, kind="stable").tolist() if 1 - row[index] <= self._limit]
+            [index for index in np.argsort(-row, kind="stable").tolist() if 1 - row[index] <= self._set_limit]
             for row in probabilities
         ]
+
+    def in_scope(self, probabilities: Array) -> Array:
+        """Return whether each text is in scope, ``[text]``. probabilities: ``[text, label]``."""
+        within: Array = entropies(probabilities) <= self._scope_limit
+        return within
 
     @property
     def active(self) -> bool:
         """False where each text is given its likeliest label, and nothing else."""
-        return bool(self._thresholds or self._min_confidence or self.sets is not None)
+        return bool(self._thresholds or self._min_confidence or self.blank)
 
     @property
     def blank(self) -> dict[str, Any]:
         """What an answer without a text gains."""
-        return {} if self.sets is None else {"set": None}
+        limits = {"set": self._set_limit, "in_scope": self._scope_limit}
+        return {name: None for name, limit in limits.items() if limit is not None}
 
     def applied(self, answers: list[dict[str, Any]], probabilities: Array) -> list[dict[str, Any]]:
-        """Return the answers with the label that is decided, and with the set where one is to be given.
+        """Return the answers with the label that is decided, and with set and scope where they are to be given.
 
         ``probability`` is that of the label, of the likeliest label where none is given.
         """
@@ -141,21 +155,28 @@ class Decisions:
             shown = int(row.argmax()) if index < 0 else index
             label = "" if index < 0 else self._labels[index]
             changed.append(answer | {"label": label, "probability": round(float(row[shown]), 6)})
-        if self.sets is None:
-            return changed
-        named = ([self._labels[index] for index in found] for found in self.members(probabilities))
-        return [answer | {"set": names} for answer, names in zip(changed, named, strict=True)]
+        if self._set_limit is not None:
+            named = ([self._labels[index] for index in found] for found in self.members(probabilities))
+            changed = [answer | {"set": names} for answer, names in zip(changed, named, strict=True)]
+        if self._scope_limit is not None:
+            within = self.in_scope(probabilities).tolist()
+            changed = [answer | {"in_scope": inside} for answer, inside in zip(changed, within, strict=True)]
+        return changed
 
 
-def _scores(checkpoint: "Checkpoint", coverage: float) -> Array:
-    """Return the checkpoint's scores, ascending. Raises CheckpointError where it has none."""
+def _limit(checkpoint: "Checkpoint", name: str, option: str, coverage: float | None) -> float | None:
+    """Return the critical one of the checkpoint's scores of that name; none without a coverage.
+
+    Raises CheckpointError where it has no such scores.
+    """
+    if coverage is None:
+        return None
     found = checkpoint.group(GROUP)
-    if SCORES not in found:
-        what = "the model has no calibration scores, from which prediction sets follow"
+    if name not in found:
+        what = "the model has no scores of validation texts, by which it is calibrated"
         fix = "train one, which stores them: lstmcli train FILE; then name its folder: -c runs/NAME"
-        raise CheckpointError(what, where=f"--sets {coverage}", fix=fix)
-    scores: Array = found[SCORES].numpy()
-    return scores
+        raise CheckpointError(what, where=f"{option} {coverage}", fix=fix)
+    return critical(found[name].numpy(), coverage)
 
 
 def scores(probabilities: Array, targets: Array) -> Array:
@@ -163,10 +184,17 @@ def scores(probabilities: Array, targets: Array) -> Array:
     return np.sort(1 - probabilities[np.arange(len(targets)), targets])
 
 
+def entropies(probabilities: Array) -> Array:
+    """Return -Σ p log p of each text in nats, ``[text]``. probabilities: ``[text, label]``."""
+    logs = np.log(np.where(probabilities > 0, probabilities, 1.0))
+    found: Array = -(probabilities * logs).sum(axis=1)
+    return found
+
+
 def critical(ascending: Array, coverage: float) -> float:
-    """Return the score up to which labels belong to a set; 1 where there are too few scores for that coverage."""
+    """Return the score that a new one does not exceed with this probability; infinity where there are too few."""
     rank = math.ceil((len(ascending) + 1) * coverage - ROUNDING)
-    return 1.0 if rank > len(ascending) else float(ascending[rank - 1])
+    return math.inf if rank > len(ascending) else float(ascending[rank - 1])
 
 
 def for_precision(confidence: Array, correct: Array, target: float) -> float | None:

@@ -91,9 +91,7 @@ def run(
     if of_stream:
         metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
     baselines = _baselines(checkpoint, parts, examples, full, listener)
-    of_task = hooks(TaskHooks, parts.task).details
-    details = {} if of_task is None else of_task(probabilities, store.known_targets, parts.vocabulary.labels)
-    details |= decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
+    decided = decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
     return Report(
         task=checkpoint.config.task,
         data=data,
@@ -103,10 +101,16 @@ def run(
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        details=details,
+        details=_details(parts, probabilities, store) | decided,
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
         below=below(parts.task, metrics, baselines),
     )
+
+
+def _details(parts: Parts, probabilities: Array, store: Store) -> dict[str, Any]:
+    """Compute what the task adds to the report."""
+    details = hooks(TaskHooks, parts.task).details
+    return {} if details is None else details(probabilities, store.known_targets, parts.vocabulary.labels)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:

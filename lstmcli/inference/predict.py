@@ -31,7 +31,8 @@ class Prediction:
     """The answer to one row.
 
     answer: row and text, and the task's: label, probability, probabilities; or entities; or perplexity, words, next.
-    With ``--keep`` also kept, with ``--sets`` set. If the row cannot be used, also problem, and the others are empty.
+    With ``--keep`` also kept, with ``--sets`` set, with ``--in-scope`` in_scope. If the row cannot be used, also
+    problem, and the others are empty.
     """
 
     answer: Answer

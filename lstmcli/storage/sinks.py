@@ -157,6 +157,8 @@ def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], predicted: in
     def kind(index: int, name: str, first: list[Any]) -> Any:
         if index < predicted:
             number = pa.float64() if name.startswith(("probability", "perplexity")) else None
+            if name == "in_scope":
+                return pa.bool_()
             return number or (pa.int64() if name in ("row", "words") else pa.string())
         found = pa.array(first).type if typed else pa.null()
         return pa.string() if pa.types.is_null(found) else found

@@ -1,4 +1,4 @@
-"""What the end of training keeps of the validation part for decisions: a threshold, and scores for prediction sets."""
+"""What the end of training keeps of the validation part for decisions: a threshold, and scores of its texts."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lstmcli.events import Listener, Noted
 from lstmcli.inference.assemble import Parts
-from lstmcli.inference.decisions import GROUP, SCORES, for_coverage, for_precision, scores, usable
+from lstmcli.inference.decisions import ENTROPIES, GROUP, SCORES, entropies, for_coverage, for_precision, scores, usable
 from lstmcli.inference.evaluate import FEW
 from lstmcli.storage.checkpoint import grouped
 
@@ -39,7 +39,8 @@ def of_validation(parts: Parts, outputs: Array, targets: Array, temperature: flo
     if parts.config.episodes is not None or not usable(parts.task):
         return Decided()
     probabilities = parts.task.probabilities(outputs, temperature)
-    tensors = grouped(GROUP, {SCORES: torch.from_numpy(scores(probabilities, targets))})
+    kept = {SCORES: scores(probabilities, targets), ENTROPIES: np.sort(entropies(probabilities))}
+    tensors = grouped(GROUP, {name: torch.from_numpy(values) for name, values in kept.items()})
     return Decided(_threshold(parts, probabilities, targets, listener), tensors)
 
 

@@ -251,6 +251,12 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
         ["check", "two.csv", "--fix", "two.csv"],
         ["check", "two.csv", "--report", "out.docx"],
         ["check", "two.csv", "--label-column", "stars"],
+        ["predict", "--threshold", "good", "fine"],
+        ["predict", "--threshold", "good=7", "fine"],
+        ["predict", "--min-confidence", "7", "fine"],
+        ["predict", "--sets", "7", "fine"],
+        ["evaluate", "--thresholds", "--shots", "5"],
+        ["train", "entities", "--target-precision", "0.9"],
     ]
     for command, code, loaded in loaded_by(mistakes, (*registry.DATASETS.values(), *registry.TASKS.values())):
         assert (code, loaded & HEAVY) == (2, set()), command

@@ -60,13 +60,16 @@ def test_the_label_is_empty_below_the_confidence_and_probabilities_stay(
     (tmp_path / "a.txt").write_text("\n".join(["", *TEXTS]) + "\n")
     for kind in ("csv", "parquet"):
         out = tmp_path / f"out.{kind}"
-        options = ("--min-confidence", middle, "--sets", 0.9)
+        options = ("--min-confidence", middle, "--sets", 0.9, "--in-scope", 0.8)
         assert run("predict", "-c", trained, *options, "-i", tmp_path / "a.txt", "-o", out) == 0
         rows = pq.read_table(out).to_pylist() if kind == "parquet" else [
             *csv.DictReader(io.StringIO(out.read_text(), newline=""))]  # fmt: skip
         assert [row["label"] for row in rows] == ["", *(one["label"] for one in found)]
         assert [bool(row["probability"]) for row in rows] == [False, *[True] * len(TEXTS)]
         assert not rows[0]["set"]
+        assert {row["in_scope"] for row in rows} <= (
+            {None, True, False} if kind == "parquet" else {"", "true", "false"}
+        )
         assert all(isinstance(json.loads(row["set"]), list) for row in rows[1:])
 
 
@@ -93,6 +96,23 @@ def test_sets_follow_from_the_scores_in_the_checkpoint(run: Run, unsure: Path, c
             ordered = sorted(one["probabilities"].items(), key=lambda item: -item[1])
             assert one["set"] == [label for label, probability in ordered if 1 - probability <= limit + 1e-6]
     assert all(len(one["set"]) == 2 for one in answers(run, capsys, "-c", unsure, "--sets", 0.99))  # too few scores
+
+
+def test_scope_follows_from_the_entropies_in_the_checkpoint(run: Run, unsure: Path, capsys: Captured) -> None:
+    kept = checkpoints.load(unsure).group("conformal")["entropies"].numpy()
+    np.testing.assert_array_equal(kept, np.sort(kept))
+    assert len(kept) == 32
+    found = set()
+    for promised in (0.3, 0.6, 0.9):
+        limit, within = critical(kept, promised), load(unsure).in_scope(TEXTS, promised)
+        for one, inside in zip(answers(run, capsys, "-c", unsure, "--in-scope", promised), within, strict=True):
+            spread = -sum(p * np.log(p) for p in one["probabilities"].values())
+            assert one["in_scope"] == inside
+            assert inside == (spread <= limit) or abs(spread - limit) < 1e-5
+            found.add(one["in_scope"])
+    assert found == {True, False}
+    assert run("predict", "-c", unsure, "--in-scope", 0.3, *TEXTS) == 0
+    assert {line.split("\t")[3] for line in capsys.readouterr().out.splitlines()} == {"true", "false"}
 
 
 def test_the_threshold_of_training_is_applied_reported_and_can_be_switched_off(
@@ -140,7 +160,7 @@ def test_an_adapted_model_keeps_neither_and_an_exported_one_both(
     capsys.readouterr()
     assert run("predict", "-c", tmp_path / "a.pt", "--sets", "0.9", "fine") == 2
     message = " ".join(capsys.readouterr().err.split())
-    assert "no calibration scores" in message
+    assert "no scores of validation texts" in message
     assert "lstmcli train FILE" in message
     whole = checkpoints.load(unsure)
     small = compacted(whole)
@@ -160,6 +180,7 @@ MISTAKES = [  # options of predict, what the message must name
     (["--min-confidence", "-0.1"], ["-0.1 is not a probability"]),
     (["--sets", "1"], ["1.0 is not a probability below 1", "--sets 0.9"]),
     (["--sets", "0"], ["0.0 is not a probability below 1"]),
+    (["--in-scope", "95"], ["95.0 is not a probability below 1", "--in-scope 0.9"]),
 ]
 
 
@@ -268,5 +289,5 @@ def test_the_scores_of_an_older_file_are_missing_not_wrong(trained: Path, tmp_pa
     now = checkpoints.load(trained)
     tensors = {name: value for name, value in now.tensors.items() if not name.startswith("conformal/")}
     checkpoints.save(replace(now, tensors=tensors), tmp_path / "old.pt")
-    with pytest.raises(CheckpointError, match="no calibration scores"):
+    with pytest.raises(CheckpointError, match="no scores of validation texts"):
         load(tmp_path / "old.pt").predict_sets(TEXTS)

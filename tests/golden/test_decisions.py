@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import entropy
 from sklearn import metrics as reference
 
 from lstmcli.inference import decisions
@@ -109,7 +110,7 @@ def test_the_critical_score_is_the_finite_sample_quantile(count: int, coverage: 
     scores = np.sort(np.random.default_rng(count).random(count))
     rank = math.ceil((count + 1) * coverage)
     covering = [score for score in scores if (scores <= score).sum() >= rank]
-    assert decisions.critical(scores, coverage) == (covering[0] if covering else 1.0)
+    assert decisions.critical(scores, coverage) == (covering[0] if covering else math.inf)
 
 
 @pytest.mark.parametrize(("count", "coverage", "rank"), [(9, 0.9, 9), (19, 0.95, 19), (99, 0.9, 90), (99, 0.55, 55)])
@@ -130,6 +131,13 @@ def test_simulated_coverage_is_the_closed_form(count: int, coverage: float) -> N
     exact = math.ceil((count + 1) * coverage - 1e-9) / (count + 1)
     assert coverage <= exact <= coverage + 1 / (count + 1)
     assert covered / draws == pytest.approx(exact, abs=3 * math.sqrt(exact * (1 - exact) / draws))
+
+
+def test_entropies_are_those_of_scipy() -> None:
+    probabilities = np.vstack((tables(4, 50, 0), np.eye(4), np.full((1, 4), 0.25)))
+    found = decisions.entropies(probabilities)
+    np.testing.assert_allclose(found, entropy(probabilities, axis=1), rtol=0, atol=1e-12)
+    assert found[-1] == pytest.approx(math.log(4))
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.5, 0.6, 0.7, 0.8, 0.9]), st.booleans()), min_size=1, max_size=25),
