@@ -55,8 +55,8 @@ def given(*options: tuple[str, str, object]) -> list[Option]:
 
 def targets(*, precision: float | None, coverage: float | None) -> list[tuple[str, str, object]]:
     """Return for ``given`` the targets by which training chooses a threshold."""
-    values = {"precision": precision, "coverage": coverage}
-    return [(f"train.target_{name}", f"--target-{name}", value) for name, value in values.items()]
+    of_precision = ("train.target_precision", "--target-precision", precision)
+    return [of_precision, ("train.target_coverage", "--target-coverage", coverage)]
 
 
 def keys(sets: list[str] | None, options: Sequence[Option]) -> list[str]:
