@@ -125,12 +125,15 @@ class TaskHooks:
     """Optional members of a task's module.
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
-    targets, labels): more for the report of ``evaluate``.
+    targets, labels): more for the report of ``evaluate``. decide, operating_points: as in ``tasks/decisions.py``, of a
+    task whose answer is the likeliest label.
     """
 
     LOWER_IS_BETTER: bool = False
     HEADING: str = "other tasks"
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
+    decide: Callable[[Array, Mapping[int, float], float], Array] | None = None
+    operating_points: Callable[..., dict[str, Any]] | None = None
 
 
 class TextTask(Task, Protocol):

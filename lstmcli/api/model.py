@@ -3,7 +3,7 @@
 No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from lstmcli.errors import CheckpointError, ConfigError, for_python, near_path
 from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
+from lstmcli.inference.decisions import DecisionOptions, Decisions
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
@@ -62,24 +63,56 @@ class Model:
         """
         return self._classes()[0]
 
-    def predict(self, texts: Texts) -> Any:
+    def predict(
+        self, texts: Texts, *, min_confidence: float | None = None, thresholds: Mapping[Any, float] | None = None
+    ) -> Any:
         """Return the label of each text, ``[text]``; of a tagger, a list of the entities of each text.
 
         An entity is a dict: text, label, probability, and start and end in characters. Texts of a tagger may also be
         lists of words, which are joined by blanks.
 
+        Args:
+            texts: Strings.
+            min_confidence: Give no label below this probability: an empty string, or None where labels are int or bool;
+                none: as chosen in training (``train__target_precision``), else 0.
+            thresholds: By label, the probability from which it is given. Of the labels that reach theirs, the likeliest
+                is given; where none does, the likeliest of the labels that have no threshold, if there is one.
+
         Raises:
-            ConfigError: the model is a language model, or its head is untrained.
+            ConfigError: the model is a language model, or its head is untrained; or a threshold is not from 0 to 1, or
+                of an unknown label.
             DataError: a text is empty or not a string.
         """
+        with for_python():
+            options = DecisionOptions(min_confidence, {str(label): p for label, p in (thresholds or {}).items()})
+            decisions = Decisions(self._checkpoint, options)
         if self._checkpoint.task.READS != "words":
-            return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+            classes, probabilities = self._by_label(texts)
+            return _labelled(classes, decisions.indices(probabilities))
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
             for row, one in enumerate(texts_of(texts, words=None), 1)
         ]
         with self._ready() as predictions:
             return [found.answer["entities"] for found in predictions.of([questions])]
+
+    def predict_sets(self, texts: Texts, coverage: float = 0.9) -> list[list[Any]]:
+        """Return a set of labels for each text that contains the true one with this probability, likeliest first.
+
+        A set can be empty: for all texts of the kind that the model was validated on, the probability is as given, not
+        for each text. Raises as ``predict``; CheckpointError where the checkpoint has no scores of validation texts.
+        """
+        with for_python():
+            decisions = Decisions(self._checkpoint, DecisionOptions(sets=coverage))
+        classes, probabilities = self._by_label(texts)
+        return [classes[found].tolist() for found in decisions.members(probabilities)]
+
+    def in_scope(self, texts: Texts, coverage: float = 0.95) -> Array:
+        """Return whether each text is of the kind that the model was trained on, ``[text]``: by the entropy of the
+        probabilities. Of texts that are, this fraction is found to be. Raises as ``predict_sets``."""
+        with for_python():
+            decisions = Decisions(self._checkpoint, DecisionOptions(in_scope=coverage))
+        return decisions.in_scope(self._by_label(texts)[1])
 
     def predict_proba(self, texts: Texts) -> Array:
         """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""
@@ -99,11 +132,20 @@ class Model:
         primary = self._checkpoint.task.PRIMARY
         return self.evaluate(texts, labels).metrics[primary]["value"]
 
-    def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener = silent) -> Report:
+    def evaluate(
+        self,
+        texts: Texts,
+        labels: Labels,
+        *,
+        thresholds: bool = False,
+        seed: int = 0,
+        listener: Listener = silent,
+    ) -> Report:
         """Return metrics with 95 % intervals, and those of the baselines that the model carries.
 
         Args:
             texts, labels: One label per text; for a tagger, lists of words and lists of their tags.
+            thresholds: Also coverage, precision, recall and error by threshold, under ``details``.
             seed: Of the resampling for the intervals.
             listener: Called with each event: progress, and notes on the data.
 
@@ -115,7 +157,14 @@ class Model:
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
             return evaluation.run(
-                checkpoint, examples, data="texts", split="given", path=self._path, seed=seed, listener=listener
+                checkpoint,
+                examples,
+                data="texts",
+                split="given",
+                path=self._path,
+                seed=seed,
+                thresholds=thresholds,
+                listener=listener,
             )
 
     def adapt(
@@ -171,6 +220,12 @@ class Model:
         columns = np.arange(len(classes)) if kind == "str" else classes.argsort()
         return classes[columns], columns
 
+    def _by_label(self, texts: Texts) -> tuple[Array, Array]:
+        """Return the labels in the user's type and their probabilities, ``[text, label]``, in the model's order."""
+        classes, columns = self._classes()
+        order = columns.argsort()
+        return classes[order], self.predict_proba(texts)[:, order]
+
     def _check_labels(self, where: str, *, headed: bool = True) -> None:
         """Raise ConfigError where the model has no labels. headed: also where its head is untrained."""
         if self._checkpoint.task.READS == "stream":
@@ -194,6 +249,15 @@ class Model:
         with self._apart() as checkpoint:
             self._made = self._made or Predictions(checkpoint)
             yield self._made
+
+
+def _labelled(classes: Array, indices: Array) -> Array:
+    """Return the label of each index; for -1, an empty string, or None among labels that are no strings."""
+    if (indices >= 0).all():
+        return classes[indices]
+    no_label = np.array([""]) if classes.dtype.kind == "U" else np.array([None])
+    labels: Array = np.concatenate((classes, no_label))[indices]  # -1 is the last
+    return labels
 
 
 def load(

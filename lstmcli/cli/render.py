@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import entities
+from lstmcli.cli import entities, thresholds
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
@@ -172,6 +172,14 @@ class Screen:
             for details in entities.tables(report.details):
                 self.out.print()
                 self.out.print(details)
+        if "thresholds" in report.details:
+            for heading, points in thresholds.tables(report.details["thresholds"]):
+                self.out.print(f"\n{heading}", style="bold", soft_wrap=True)
+                self.out.print(points)
+        if "decision" in report.details:
+            self.out.print(thresholds.decision(report.details["decision"]), soft_wrap=True)
+            for remark in thresholds.missed(report.details["decision"]):
+                self.note(remark)
         self._below(report.below)
 
     def adaptation(self, result: "Adaptation") -> None:

@@ -148,7 +148,8 @@ def _adapted(
     tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support.examples)})
     config = checkpoint.config.model_copy(update={"model": parts.config.model, **options.saved})
     changed = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
-    return replace(changed, temperature=temperature, metrics={})  # without the figures of the old data's baselines
+    # Without the figures of the old data's baselines, and without a threshold that was chosen for the old data.
+    return replace(changed, temperature=temperature, min_confidence=0.0, metrics={})
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:
