@@ -21,6 +21,7 @@ from lstmcli.errors import CheckpointError, ConfigError, for_python, near_path
 from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
+from lstmcli.inference import explain as explaining
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
@@ -93,6 +94,25 @@ class Model:
             return np.zeros((0, len(classes)))
         with self._ready() as predictions:
             return predictions.probabilities(read)[:, columns]
+
+    def explain(self, texts: Texts) -> list[dict[str, Any]]:
+        """Return the contribution of each word to the predicted label of each text.
+
+        Of each text a dict: ``label``, ``probability``, and ``contributions``, a list of ``[start, end, weight]`` with
+        character offsets into the text. The weights and ``base_value`` sum to the log odds of the label,
+        log(p / (1 - p)) of its probability p; ``base_value`` are those of the text with every word unknown to the
+        model. A longer text than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those
+        words have weight zero. Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and
+        ConfigError for a tagger.
+        """
+        explaining.check(self._checkpoint, where="explain")
+        self._check_labels("explain")
+        questions = [Question(row, str(one)) for row, one in enumerate(texts_of(texts, words=False), 1)]
+        kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
+        with self._ready() as predictions:
+            answers = [found.answer for found in predictions.of([questions], explained=True)]
+        kept = ("probability", *explaining.BLANK)
+        return [{"label": kind(answer["label"])} | {key: answer[key] for key in kept} for answer in answers]
 
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""

@@ -21,11 +21,13 @@ __all__ = ["Answers", "TextOptions", "predict"]
 
 @dataclass(frozen=True)
 class Answers:
-    """Rows whose answers are computed by ``run``. output: a file that they are written to."""
+    """Rows whose answers are computed by ``run``. output: a file that they are written to; explained: with
+    the contributions of the words."""
 
     checkpoint: "Checkpoint"
     texts: Texts
     output: Path | None
+    explained: bool = False
 
     def run(self, each: "Callable[[Prediction], object]", *, listener: Listener = silent) -> bool:
         """Call the function with each prediction, in order; return whether Ctrl-C interrupted it.
@@ -45,7 +47,7 @@ class Answers:
             model = Predictions(self.checkpoint)
             with self._writing(model.blank) as put:
                 try:
-                    for prediction in model.of(self.texts.windows()):
+                    for prediction in model.of(self.texts.windows(), explained=self.explained):
                         put(prediction.answer)
                         each(prediction)
                 except KeyboardInterrupt:
@@ -54,9 +56,11 @@ class Answers:
 
     def _writing(self, blank: sinks.Answer) -> AbstractContextManager[Callable[[sinks.Answer], object]]:
         """Open the file. blank: the answer to a row that cannot be used."""
+        from lstmcli.inference import explain
+
         if self.output is None:
             return nullcontext(lambda _: None)
-        columns = {"row": 0} | blank | ({} if self.texts.skip_bad else {"problem": ""})
+        columns = {"row": 0} | blank | (explain.BLANK if self.explained else {}) | ({} if self.texts.skip_bad else {"problem": ""})
         return sinks.sink(self.output, columns, self.texts.columns, typed=self.texts.typed)
 
 
@@ -66,6 +70,7 @@ def predict(
     *,
     model: files.Name | None = None,
     output: Path | None = None,
+    explained: bool = False,
     options: Sequence[Option] = (),
     listener: Listener = silent,
 ) -> Answers:
@@ -76,6 +81,7 @@ def predict(
         rows: Which file to read, and how; none: standard input, where there are no texts.
         model, options: As in ``lstmcli.api.files``.
         output: A .jsonl, .csv, .tsv, .parquet or, by a tagger, .conll file for the answers.
+        explained: With the contribution of each word to the label, as ``Model.explain`` has it.
         listener: Called with each event.
 
     Raises:
@@ -87,5 +93,9 @@ def predict(
     if output is not None:
         sinks.check(output, rows.source)
     checkpoint, _ = files.opened(model, options, listener)
+    if explained:
+        from lstmcli.inference import explain
+
+        explain.check(checkpoint, where="--explain")
     stream.open(checkpoint.config.data)
-    return Answers(checkpoint, stream, output)
+    return Answers(checkpoint, stream, output, explained)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from lstmcli.cli import entities
+from lstmcli.cli import contributions, entities
 from lstmcli.cli.console import printable
 from lstmcli.cli.figures import predicted
 from lstmcli.cli.render import Screen
@@ -47,7 +47,9 @@ def show(screen: Screen, found: "Answers") -> None:
     for remark in unknown.remarks() if unknown else ():
         screen.note(remark)
     if truncated:
-        screen.note(f"{truncated} of {answered} texts are longer than the model reads: head and tail were read")
+        uncounted = "; words between them contribute 0" if found.explained else ""
+        what = f"{truncated} of {answered} texts are longer than the model reads"
+        screen.note(f"{what}: head and tail were read{uncounted}")
     if texts.unanswered:
         what = "was skipped" if texts.skip_bad else "has an empty answer: --skip-bad leaves it out"
         each_row = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
@@ -78,7 +80,8 @@ def _show_answer(screen: Screen, answer: "Answer", columns: "Iterable[str]", *, 
         screen.print_json(answer)
     elif not screen.out.is_terminal:
         probability = "" if answer["probability"] is None else f"{answer['probability']:.4f}"
-        cells = [answer["label"], probability, answer["text"], *(value for _, value in kept)]
+        why = [cell(answer["contributions"])] if "contributions" in answer else []
+        cells = [answer["label"], probability, answer["text"], *why, *(value for _, value in kept)]
         sys.stdout.write("\t".join(map(_one_line, cells)) + "\n")
     else:
         columns_shown = printable("".join(f"  {column}={value}" for column, value in kept))
@@ -95,6 +98,8 @@ def _styled(answer: "Answer") -> Text:
         return Text(printable(predicted(answer)))
     if "entities" in answer:
         return entities.marked(answer["text"], answer["entities"])
+    if "contributions" in answer:
+        return contributions.marked(answer)
     text = printable(" ".join(answer["text"].split()))
     return Text.assemble((printable(answer["label"]), "bold"), f" {answer['probability']:6.1%}  {text[:SHOWN]}")
 

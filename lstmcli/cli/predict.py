@@ -47,6 +47,9 @@ def predict(
             help="Copy columns of a table to the output: id,shop. A name that the answers use gets the suffix _input.",
         ),
     ] = None,
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Show how much each word speaks for or against the label.")
+    ] = False,
     text_column: options.TextColumn = None,
     sets: options.DataSettings = None,
     skip_bad: Annotated[
@@ -82,6 +85,7 @@ def predict(
             rows,
             model=checkpoint,
             output=output,
+            explained=explained,
             options=options.runtime(device, precision, threads),
             listener=listener,
         )

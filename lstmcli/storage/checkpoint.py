@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
-from lstmcli.contracts import Task
+from lstmcli.contracts import ModelHooks, Task, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
 from lstmcli.storage import atomic, run_folder
@@ -54,6 +54,17 @@ class Checkpoint:
         """The model's section, of a language model's checkpoint."""
         assert isinstance(self.config.model, LanguageModel)
         return self.config.model
+
+    @property
+    def by_word(self) -> set[str]:
+        """The tensors of the model with one row per word; those of a language model that reads with it too, if it has
+        the same vocabulary."""
+        model = hooks(ModelHooks, registry.model(self.config.model.name))
+        names = {*model.BY_WORD}
+        if self.context is not None and self.vocabulary.context is None:
+            inner = hooks(ModelHooks, registry.model(self.context.name))
+            names |= {f"{model.CONTEXT}.{name}" for name in inner.BY_WORD}
+        return names
 
     @property
     def headed(self) -> bool:
