@@ -22,6 +22,7 @@ from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
 from lstmcli.inference import explain as explaining
+from lstmcli.inference import select as selecting
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
@@ -105,7 +106,7 @@ class Model:
         words have weight zero. Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and
         ConfigError for a tagger.
         """
-        explaining.check(self._checkpoint, where="explain")
+        self._checkpoint.check_labels_texts("explain")
         self._check_labels("explain")
         questions = [Question(row, str(one)) for row, one in enumerate(texts_of(texts, words=False), 1)]
         kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
@@ -113,6 +114,21 @@ class Model:
             answers = [found.answer for found in predictions.of([questions], explained=True)]
         kept = ("probability", *explaining.BLANK)
         return [{"label": kind(answer["label"])} | {key: answer[key] for key in kept} for answer in answers]
+
+    def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
+        """Return the indices of the texts that are most worth labelling, the most uncertain first.
+
+        They are uncertain to the model, different from each other, and none that it has learned from; see
+        ``lstmcli.inference.select``. seed: of the clusters. Raises as ``explain``.
+        """
+        self._checkpoint.check_labels_texts("select")
+        self._check_labels("select")
+        if count < 1:
+            raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")
+        questions = [Question(index, str(one)) for index, one in enumerate(texts_of(texts, words=False))]
+        with self._ready() as predictions:
+            found = selecting.selected(self._checkpoint, predictions, [questions], count, seed=seed)
+        return [prediction.answer["row"] for prediction in found]
 
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""

@@ -55,7 +55,9 @@ def show(screen: Screen, found: "Answers") -> None:
         each_row = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
         screen.note(f"{each_row} that cannot be used {what}")
     seconds = time.perf_counter() - begun
-    if found.output is not None:
+    if found.select is not None:
+        screen.note("fill in the column label, and adapt the model: rows with an empty label are not learned")
+    elif found.output is not None:
         screen.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} per second)")
     _show_output(screen, found, interrupted=interrupted)
 
@@ -76,7 +78,7 @@ def _show_answer(screen: Screen, answer: "Answer", columns: "Iterable[str]", *, 
     from lstmcli.storage.sinks import cell
 
     kept = [(column, cell(answer["kept"].get(column))) for column in columns] if "kept" in answer else []
-    if screen.json or ("label" not in answer and not screen.out.is_terminal):
+    if screen.json or (("label" not in answer or "proposal" in answer) and not screen.out.is_terminal):
         screen.print_json(answer)
     elif not screen.out.is_terminal:
         probability = "" if answer["probability"] is None else f"{answer['probability']:.4f}"
@@ -101,6 +103,8 @@ def _styled(answer: "Answer") -> Text:
     if "contributions" in answer:
         return contributions.marked(answer)
     text = printable(" ".join(answer["text"].split()))
+    if "proposal" in answer:
+        return Text.assemble((f"{printable(answer['proposal'])}?", "bold"), f" {answer['probability']:6.1%}  {text}")
     return Text.assemble((printable(answer["label"]), "bold"), f" {answer['probability']:6.1%}  {text[:SHOWN]}")
 
 

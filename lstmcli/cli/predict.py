@@ -50,6 +50,10 @@ def predict(
     explained: Annotated[
         bool, typer.Option("--explain", help="Show how much each word speaks for or against the label.")
     ] = False,
+    select: Annotated[
+        int | None,
+        typer.Option("--select", metavar="N", min=1, help="Write the N texts most worth labelling, for adapt."),
+    ] = None,
     text_column: options.TextColumn = None,
     sets: options.DataSettings = None,
     skip_bad: Annotated[
@@ -63,6 +67,7 @@ def predict(
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
+    seed: options.Seed = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -86,6 +91,8 @@ def predict(
             model=checkpoint,
             output=output,
             explained=explained,
+            select=select,
+            seed=seed or 0,
             options=options.runtime(device, precision, threads),
             listener=listener,
         )

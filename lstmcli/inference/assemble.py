@@ -200,6 +200,28 @@ def outputs(
     return ordered
 
 
+def embeddings(parts: Parts, store: Store, *, sentence: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Compute the input of the head for each text, ``[text, feature]``. sentence: of a model that has a sentence
+    embedding, that alone."""
+    found = None
+    parts.model.eval()
+    has_sentence = bool(getattr(parts.config.model, "sentence_embedding", 0))
+    of: Any = parts.model.sentence_of if sentence and has_sentence else None
+
+    def embed(batch: Batch, _: Ints) -> np.ndarray[Any, np.dtype[np.float32]]:
+        with torch.inference_mode(), parts.runtime.autocast():
+            scores = parts.model(batch)
+            rows = scores.embedding if of is None else of(scores)
+            return rows.float().cpu().numpy()  # type: ignore[no-any-return]
+
+    for indices, rows in in_batches(parts, store, embed):
+        if found is None:
+            found = np.zeros((len(store), rows.shape[1]), np.float32)
+        found[indices] = rows
+    assert found is not None  # there is at least one text
+    return found
+
+
 def in_batches(
     parts: Parts,
     store: Store,

@@ -8,8 +8,8 @@ at the checkpoint's temperature, in nats. x_i is all that the model has of the w
 tensors with one row per word (word vectors, bag of words). The baseline u is the text with every word unknown to the
 model, so words that it does not know contribute nothing.
 
-The integral is a midpoint rule of ``STEPS`` points. What it leaves, F(x) - F(u) - Σ_i c_i, is distributed over the words
-in proportion to their absolute contributions, so that the sum is exact.
+The integral is a midpoint rule of ``STEPS`` points. What it leaves, F(x) - F(u) - Σ_i c_i, is distributed over the
+words in proportion to their absolute contributions, so that the sum is exact.
 """
 
 import copy
@@ -28,25 +28,15 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text.spans import Span, token_spans
 from lstmcli.data.text.vocabulary import END, PADDING, UNKNOWN
-from lstmcli.errors import ConfigError
 from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts, in_batches, logits_from_memory
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.sinks import Answer
 from lstmcli.types import Batch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-STEPS = 4  # points of the midpoint rule; each costs about two and a half times a prediction
+STEPS = 3  # points of the midpoint rule; each costs about three times a prediction
 FIXED = END + 1  # first ids, which keep their rows: padding, the unknown word, and the end of a text
 BLANK: Answer = {"contributions": [], "base_value": None, "cut": None}  # of a row that cannot be used
-
-
-def check(checkpoint: Checkpoint, where: str) -> None:
-    """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
-    if checkpoint.task.READS != "text":
-        stream = checkpoint.task.READS == "stream"
-        what = "a language model has no label to explain" if stream else "the labels of a tagger cannot be explained"
-        fix = "leave it out, or choose a model that labels whole texts, such as the one that ships: -c english"
-        raise ConfigError(what, where=where, fix=fix)
 
 
 class Explainer:
@@ -75,7 +65,9 @@ class Explainer:
         config, known = self._parts.config.tokens, self._parts.vocabulary.labels
         store = full.truncated(config)
         likeliest = logits.argmax(axis=1)
-        targets = np.array([known.index(label) if label else best for label, best in zip(labels, likeliest, strict=True)])
+        targets = np.array(
+            [known.index(label) if label else best for label, best in zip(labels, likeliest, strict=True)]
+        )
         weights = self.integrated(store, targets)
         base = log_odds(self._of_unknown_words(store.lengths), targets, self._temperature)
         change = log_odds(logits, targets, self._temperature) - base
@@ -109,13 +101,13 @@ class Explainer:
         ids = torch.arange(steps * count * time, device=batch.tokens.device).view(-1, time) + FIXED
         ids = ids.where(batch.mask.repeat(steps, 1), PADDING)
         model = _Logits(self._parts)
-        points, changes = {}, {}
+        points, changes, state = {}, {}, self._parts.model.state_dict()
         for name in self._by_word:
-            table = self._parts.model.state_dict()[name].float()
-            unknown = table[UNKNOWN]
-            change = table[batch.tokens.flatten()] - unknown  # [batch * time, ...]
-            between = [unknown + (step + 0.5) / steps * change for step in range(steps)]
-            points[f"model.{name}"] = torch.cat((table[:FIXED], *between)).requires_grad_()
+            table = state[name]
+            fixed = table[:FIXED].float()
+            change = table[batch.tokens.flatten()].float() - fixed[UNKNOWN]  # [batch * time, ...]
+            between = [fixed[UNKNOWN] + (step + 0.5) / steps * change for step in range(steps)]
+            points[f"model.{name}"] = torch.cat((fixed, *between)).requires_grad_()
             changes[f"model.{name}"] = change
         with torch.enable_grad():
             logits = functional_call(model, points, (Batch(ids, batch.lengths.repeat(steps)),))
@@ -125,7 +117,8 @@ class Explainer:
         for name, gradient in zip(points, gradients, strict=True):
             mean = gradient[FIXED:].view(steps, *changes[name].shape).mean(dim=0)
             total += (mean * changes[name]).flatten(1).sum(dim=1) if mean.ndim > 1 else mean * changes[name]
-        return (total.view(count, time) * batch.mask).double().cpu().numpy()
+        found: Array = (total.view(count, time) * batch.mask).double().cpu().numpy()
+        return found
 
     def _of_unknown_words(self, lengths: Ints) -> Array:
         """Return the logits of texts of unknown words, of these lengths, ``[text, label]``."""

@@ -32,7 +32,8 @@ class Prediction:
     """The answer to one row.
 
     answer: row and text, and the task's: label, probability, probabilities; or entities; or perplexity, words, next.
-    With ``--keep`` also kept, with ``--explain`` also contributions, base_value and cut. If the row cannot be used, also problem, and the others are empty.
+    With ``--keep`` also kept, with ``--explain`` also contributions, base_value and cut. If the row cannot be used,
+    also problem, and the others are empty.
     """
 
     answer: Answer
@@ -56,8 +57,8 @@ class Predictions:
     def of(self, windows: Iterable[list[Question]], *, explained: bool = False) -> Iterator[Prediction]:
         """Yield one prediction per row, in order.
 
-        windows: rows to be predicted together; explained: with the contributions of the words, for which the model has
-        to pass ``explain.check``.
+        windows: rows to be predicted together; explained: with the contributions of the words, which a model that
+        labels whole texts has.
         """
         predict = self._entities if self._parts.task.READS == "words" else partial(self._labels, explained=explained)
         blank = self.blank | (explain.BLANK if explained else {})
@@ -113,6 +114,11 @@ class Predictions:
         _, _, logits = self._outputs(texts)
         found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
         return found
+
+    def embeddings(self, texts: Sequence[str]) -> Array:
+        """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
+        store = encode(self._parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
+        return assemble.embeddings(self._parts, store.truncated(self._checkpoint.config.tokens), sentence=True)
 
     def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
         """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""

@@ -80,6 +80,14 @@ class Checkpoint:
             )
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
 
+    def check_labels_texts(self, where: str) -> None:
+        """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
+        if self.task.READS != "text":
+            stream = self.task.READS == "stream"
+            what = "a language model has no labels" if stream else "the model labels words, not whole texts"
+            fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
+            raise ConfigError(what, where=where, fix=fix)
+
     def group(self, name: str) -> dict[str, Tensor]:
         """The tensors under ``name/``."""
         return {

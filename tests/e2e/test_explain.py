@@ -12,9 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from lstmcli import load
+from lstmcli import load, recipes
 from lstmcli.cli import console, contributions
-from lstmcli.config import LanguageModel, Tagger
 from lstmcli.errors import ConfigError
 from lstmcli.storage import checkpoint as checkpoints
 from tests.conftest import BAD, GOOD
@@ -101,14 +100,13 @@ def test_a_truncated_text_is_reported(run: Run, trained: Path, capsys: Captured)
 
 
 @pytest.mark.parametrize(
-    ("section", "what"), [(LanguageModel(), "a language model has no label"), (Tagger(), "the labels of a tagger")]
+    ("recipe", "what"), [("lm", "a language model has no labels"), ("entities", "the model labels words")]
 )
 def test_other_models_are_refused(
-    section: LanguageModel | Tagger, what: str, run: Run, trained: Path, tmp_path: Path, capsys: Captured
+    recipe: str, what: str, run: Run, trained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    loaded = checkpoints.load(trained)
-    config = loaded.config.model_copy(update={"model": section})
-    checkpoints.save(replace(loaded, config=config), tmp_path / "other.pt")
+    other = replace(checkpoints.load(trained), config=recipes.load(recipe))
+    checkpoints.save(other, tmp_path / "other.pt")
     assert run("predict", "-c", tmp_path / "other.pt", "--explain", GOOD[0]) == 2
     error = capsys.readouterr().err
     assert what in error

@@ -172,11 +172,8 @@ class Vocabulary:
 
     def word_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """First character, and character after the last, of the word of each token; pieces have those of their word."""
-        found = []
-        for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False):
-            words = [encoding.word_to_chars(word) for word in range(1 + max(encoding.word_ids, default=-1))]
-            found.append([words[word] for word in encoding.word_ids])
-        return found
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [[encoding.word_to_chars(word) for word in encoding.word_ids] for encoding in encodings]
 
     def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The label id of each example, or of each word of the examples end to end.
