@@ -200,7 +200,9 @@ def outputs(
     return ordered
 
 
-def embeddings(parts: Parts, store: Store, *, sentence: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
+def embeddings(
+    parts: Parts, store: Store, *, sentence: bool = False, listener: Listener = silent
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Compute the input of the head for each text, ``[text, feature]``. sentence: of a model that has a sentence
     embedding, that alone."""
     found = None
@@ -214,7 +216,7 @@ def embeddings(parts: Parts, store: Store, *, sentence: bool = False) -> np.ndar
             rows = scores.embedding if of is None else of(scores)
             return rows.float().cpu().numpy()  # type: ignore[no-any-return]
 
-    for indices, rows in in_batches(parts, store, embed):
+    for indices, rows in in_batches(parts, store, embed, what="reading with the encoder", listener=listener):
         if found is None:
             found = np.zeros((len(store), rows.shape[1]), np.float32)
         found[indices] = rows

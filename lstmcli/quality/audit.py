@@ -145,7 +145,7 @@ def encoded_by_shipped(config: RunConfig, examples: Sequence[Example], *, listen
     parts = assemble.restored(checkpoint, runtime.prepare(config))
     cache = assemble.cache_of(config)
     store = encode(parts.vocabulary, examples, cache=cache, labelled=False, listener=listener).truncated(config.tokens)
-    return Encoded(probe.embeddings(parts, store, listener=listener), counts(store))
+    return Encoded(assemble.embeddings(parts, store, listener=listener), counts(store))
 
 
 def _error(read: Read, error: LabelError) -> Finding:

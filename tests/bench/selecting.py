@@ -1,14 +1,15 @@
 """Labels that selection saves: ``python -m tests.bench.selecting [seeds]``.
 
-Active learning on the frozen encoder of ``english``: from 20 random labels on, each of nine rounds adds 20 texts, random
-ones or those that ``predict --select`` would choose by the probabilities of a logistic regression on the labels so far
-(the features are the encoder's embeddings). Accuracy on a fixed test part, the mean over seeds: intents (HWU64, bundled;
-64 classes), and with $LSTMCLI_DATA questions (TREC, six classes) and film reviews (IMDB). Prints Markdown.
+Active learning on the frozen encoder of ``english``: from 20 random labels on, each of nine rounds adds 20 texts,
+random ones or those that ``predict --select`` would choose by the probabilities of a logistic regression on the labels
+so far (the features are the encoder's embeddings). Accuracy on a fixed test part, the mean over seeds: intents (HWU64,
+bundled; 64 classes), and with $LSTMCLI_DATA questions (TREC, six classes) and film reviews (IMDB). Prints Markdown.
 """
 
 import os
 import random
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def curve(pool: Any, labels: Any, tested: Any, expected: Any, *, chosen: bool, s
 
 
 def main(seeds: int) -> None:
+    warnings.simplefilter("ignore", UserWarning)  # more classes than half the texts
     counts = [BATCH * (number + 1) for number in range(ROUNDS)]
     print(f"| data | texts | {' | '.join(map(str, counts))} |\n| --- | --- |{' --- |' * ROUNDS}")
     with load(threads=1)._ready() as predictions:
