@@ -207,13 +207,12 @@ def embeddings(
     embedding, that alone."""
     found = None
     parts.model.eval()
-    has_sentence = bool(getattr(parts.config.model, "sentence_embedding", 0))
-    of: Any = parts.model.sentence_of if sentence and has_sentence else None
+    model: Any = parts.model
+    sentence = sentence and getattr(parts.config.model, "sentence_embedding", 0) > 0
 
     def embed(batch: Batch, _: Ints) -> np.ndarray[Any, np.dtype[np.float32]]:
         with torch.inference_mode(), parts.runtime.autocast():
-            scores = parts.model(batch)
-            rows = scores.embedding if of is None else of(scores)
+            rows = model.sentences(batch) if sentence else model(batch).embedding
             return rows.float().cpu().numpy()  # type: ignore[no-any-return]
 
     for indices, rows in in_batches(parts, store, embed, what="reading with the encoder", listener=listener):
