@@ -129,7 +129,8 @@ class Explainer:
 
             def work(batch: Batch, _: Ints) -> Array:
                 with torch.inference_mode():
-                    return _Logits(self._parts)(batch).double().cpu().numpy()
+                    logits: Array = _Logits(self._parts)(batch).double().cpu().numpy()
+                return logits
 
             for indices, rows in in_batches(self._parts, store, work):
                 self._unknown |= zip(new[indices].tolist(), rows, strict=True)

@@ -1,7 +1,7 @@
 """Where the words that a vocabulary reads stand in a text, in characters of the text as it was given.
 
-A vocabulary reads a text in Unicode's composed form (NFC), with ``n't`` separated from its verb and with some
-characters replaced; spans are those of the characters that the text had before.
+Texts are read in Unicode's composed form (NFC), with ``n't`` separated from its verb and with some characters replaced;
+spans are those of the characters that the text had before.
 """
 
 import re
