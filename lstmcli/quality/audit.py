@@ -24,7 +24,6 @@ from lstmcli.quality.findings import KINDS, Finding, finding, unusable
 from lstmcli.quality.label_errors import LabelError
 from lstmcli.quality.out_of_fold import Texts
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.training import probe
 from lstmcli.types import Example, Rows, SplitCheck
 
 Array = np.ndarray[Any, np.dtype[Any]]
