@@ -1,4 +1,4 @@
-"""A model for texts in memory: load it; predict, score, evaluate, adapt and save.
+"""A model for texts in memory: predict, explain, score, evaluate, adapt and save.
 
 No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
 """
@@ -15,18 +15,19 @@ import torch
 from lstmcli import recipes
 from lstmcli.api.files import learner_options
 from lstmcli.config import RunConfig
-from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, texts_of
+from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, labels_at, texts_of
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError, ConfigError, for_python, near_path
+from lstmcli.errors import ConfigError, for_python
 from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
+from lstmcli.inference import explain as explaining
+from lstmcli.inference import select as selecting
 from lstmcli.inference.decisions import DecisionOptions, Decisions
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.text_io import Question
 from lstmcli.types import Option
@@ -88,7 +89,7 @@ class Model:
             decisions = Decisions(self._checkpoint, options)
         if self._checkpoint.task.READS != "words":
             classes, probabilities = self._by_label(texts)
-            return _labelled(classes, decisions.indices(probabilities))
+            return labels_at(classes, decisions.indices(probabilities))
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
             for row, one in enumerate(texts_of(texts, words=None), 1)
@@ -126,6 +127,40 @@ class Model:
             return np.zeros((0, len(classes)))
         with self._ready() as predictions:
             return predictions.probabilities(read)[:, columns]
+
+    def explain(self, texts: Texts) -> list[dict[str, Any]]:
+        """Return the contribution of each word to the predicted label of each text.
+
+        Of each text a dict: ``label``, ``probability``, and ``contributions``, a list of ``[start, end, weight]`` with
+        character offsets into the text. The weights and ``base_value`` sum to the log odds of the label,
+        log(p / (1 - p)) of its probability p; ``base_value`` are those of the text with every word unknown to the
+        model. A longer text than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those
+        words have weight zero. Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and
+        ConfigError for a tagger.
+        """
+        self._checkpoint.check_labels_texts("explain")
+        self._check_labels("explain")
+        questions = [Question(row, str(one)) for row, one in enumerate(texts_of(texts, words=False), 1)]
+        kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
+        with self._ready() as predictions:
+            answers = [found.answer for found in predictions.of([questions], explained=True)]
+        kept = ("probability", *explaining.BLANK)
+        return [{"label": kind(answer["label"])} | {key: answer[key] for key in kept} for answer in answers]
+
+    def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
+        """Return the indices of the texts that are most worth labelling, the most uncertain first.
+
+        They are uncertain to the model, different from each other, and none that it has learned from; see
+        ``lstmcli.inference.select``. seed: of the clusters. Raises as ``explain``.
+        """
+        self._checkpoint.check_labels_texts("select")
+        self._check_labels("select")
+        if count < 1:
+            raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")
+        questions = [Question(index, str(one)) for index, one in enumerate(texts_of(texts, words=False))]
+        with self._ready() as predictions:
+            found = selecting.selected(self._checkpoint, predictions, [questions], count, seed=seed)
+        return [prediction.answer["row"] for prediction in found]
 
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""
@@ -249,40 +284,6 @@ class Model:
         with self._apart() as checkpoint:
             self._made = self._made or Predictions(checkpoint)
             yield self._made
-
-
-def _labelled(classes: Array, indices: Array) -> Array:
-    """Return the label of each index; for -1, an empty string, or None among labels that are no strings."""
-    if (indices >= 0).all():
-        return classes[indices]
-    no_label = np.array([""]) if classes.dtype.kind == "U" else np.array([None])
-    labels: Array = np.concatenate((classes, no_label))[indices]  # -1 is the last
-    return labels
-
-
-def load(
-    path: str | Path | None = None,
-    *,
-    device: str | None = None,
-    precision: str | None = None,
-    threads: int | None = None,
-) -> Model:
-    """Load a model. Raises CheckpointError where there is none.
-
-    Args:
-        path: A ``.pt`` file, or the folder of a run; none: the model that ships.
-        device, precision, threads: As the command line's options; none: as it was trained.
-    """
-    found = checkpoints.PRETRAINED if path is None else run_folder.model_at(Path(path))
-    if not found.is_file():
-        fix = near_path(found) or "give a model.pt, or the folder of a run; load() loads the model that ships"
-        raise CheckpointError("there is no such model", where=str(found), fix=fix)
-    chosen = {"device": device, "precision": precision, "threads": threads}
-    options = [Option(key, f"{key}=", value) for key, value in chosen.items() if value is not None]
-    with for_python():
-        checkpoint = checkpoints.load(found)
-        config = recipes.adjusted(checkpoint.config, options) if options else checkpoint.config
-    return Model(replace(checkpoint, config=config), str(found))
 
 
 def uncached(config: RunConfig) -> RunConfig:

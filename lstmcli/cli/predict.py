@@ -77,6 +77,13 @@ def predict(
             help="Add whether the text is of the kind seen in training; P of those that are get true: 0.95.",
         ),
     ] = None,
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Show how much each word speaks for or against the label.")
+    ] = False,
+    select: Annotated[
+        int | None,
+        typer.Option("--select", metavar="N", min=1, help="Write the N texts most worth labelling, for adapt."),
+    ] = None,
     text_column: options.TextColumn = None,
     sets: options.DataSettings = None,
     skip_bad: Annotated[
@@ -90,6 +97,7 @@ def predict(
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
+    seed: options.Seed = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -114,6 +122,9 @@ def predict(
             model=checkpoint,
             output=output,
             decisions=decisions,
+            explained=explained,
+            select=select,
+            seed=seed or 0,
             options=options.runtime(device, precision, threads),
             listener=listener,
         )

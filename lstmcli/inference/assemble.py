@@ -1,10 +1,10 @@
 """Assemble model, task, learner and vocabulary from a RunConfig or a Checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from lstmcli.types import Batch
 SHIPPED = "shipped"  # value of model.vectors: those of the model that ships
 WORDS = f"{EMBEDDING}.weight"
 EVALUATION_TOKENS = 8_192  # per batch, with padding
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,10 @@ def with_frozen_words(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     return vocabulary.with_words(found, frozen=True)
 
 
-def _logits_from_memory(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
-    """Compute the logits from the learner's memory, in full precision."""
+def logits_from_memory(parts: Parts, batch: Batch) -> Tensor:
+    """Compute the logits, ``[batch, label]``, from the learner's memory, in full precision."""
     one = Batch(batch.tokens[None], batch.lengths[None])
-    logits: np.ndarray[Any, np.dtype[Any]] = parts.learner.logits(parts.model, one)(parts.memory)[0].cpu().numpy()
-    return logits
+    return parts.learner.logits(parts.model, one)(parts.memory)[0]
 
 
 def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
@@ -182,60 +182,72 @@ def outputs(
     parts: Parts, store: Store, what: str = "scoring", listener: Listener = silent
 ) -> np.ndarray[Any, np.dtype[Any]]:
     """Compute the model's output for each text, in the order of the store, ``[text, ...]``."""
+    parts.model.eval()
 
-    def score(batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
-        if parts.memory:
-            return _logits_from_memory(parts, batch)
-        with parts.runtime.autocast():
-            result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
+    def score(batch: Batch, _: Ints) -> np.ndarray[Any, np.dtype[Any]]:
+        with torch.inference_mode():
+            if parts.memory:
+                logits: np.ndarray[Any, np.dtype[Any]] = logits_from_memory(parts, batch).cpu().numpy()
+                return logits
+            with parts.runtime.autocast():
+                result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
         return result
 
-    return _over_batches(parts, store, score, what, listener)
+    batches, results = zip(*in_batches(parts, store, score, what=what, listener=listener), strict=True)
+    gathered = np.concatenate(results)
+    ordered = np.empty_like(gathered)
+    ordered[np.concatenate(batches)] = gathered
+    return ordered
 
 
 def embeddings(
-    parts: Parts, store: Store, what: str = "embedding", listener: Listener = silent
-) -> np.ndarray[Any, np.dtype[Any]]:
-    """Compute the input of the head for each text, in the order of the store, ``[text, feature]``."""
+    parts: Parts, store: Store, what: str = "embedding", *, sentence: bool = False, listener: Listener = silent
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Compute the input of the head for each text, ``[text, feature]``. sentence: of a model that has a sentence
+    embedding, that alone."""
+    found = None
+    parts.model.eval()
+    model: Any = parts.model
+    sentence = sentence and getattr(parts.config.model, "sentence_embedding", 0) > 0
 
-    def embed(batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
-        with parts.runtime.autocast():
-            rows: np.ndarray[Any, np.dtype[Any]] = parts.model(batch).embedding.float().cpu().numpy()
-        return rows
+    def embed(batch: Batch, _: Ints) -> np.ndarray[Any, np.dtype[np.float32]]:
+        with torch.inference_mode(), parts.runtime.autocast():
+            rows = model.sentences(batch) if sentence else model(batch).embedding
+            return rows.float().cpu().numpy()  # type: ignore[no-any-return]
 
-    return _over_batches(parts, store, embed, what, listener)
+    for indices, rows in in_batches(parts, store, embed, what=what, listener=listener):
+        if found is None:
+            found = np.zeros((len(store), rows.shape[1]), np.float32)
+        found[indices] = rows
+    assert found is not None  # there is at least one text
+    return found
 
 
-def _over_batches(
+def in_batches(
     parts: Parts,
     store: Store,
-    compute: Callable[[Batch], np.ndarray[Any, np.dtype[Any]]],
-    what: str,
-    listener: Listener,
-) -> np.ndarray[Any, np.dtype[Any]]:
-    """Compute a row for each text, in the order of the store, in batches of texts of similar length."""
-    batches = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
-    parts.model.eval()
+    work: Callable[[Batch, Ints], Result],
+    *,
+    batch_tokens: int = EVALUATION_TOKENS,
+    what: str = "scoring",
+    listener: Listener = silent,
+) -> Iterator[tuple[Ints, Result]]:
+    """Yield the indices of the texts of each batch, longest texts first, and the result of the work on them.
 
-    def of_batch(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
-        with torch.inference_mode():
-            return compute(batching.collate(store, indices).to(parts.runtime.device))
-
+    batch_tokens: per batch, with padding.
+    """
+    batches = batching.by_length(store.lengths, batch_tokens=batch_tokens)
     # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()
     workers = threads if parts.runtime.device == "cpu" else 1
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    results = []
     done = 0
     try:
-        for indices, result in zip(batches, pool.map(of_batch, batches), strict=True):
-            results.append(result)
+        ready = pool.map(lambda one: work(batching.collate(store, one).to(parts.runtime.device), one), batches)
+        for indices, result in zip(batches, ready, strict=True):
+            yield indices, result
             done += len(indices)
             listener(Progress(what, done, len(store)))
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
-    gathered = np.concatenate(results)
-    ordered = np.empty_like(gathered)
-    ordered[np.concatenate(batches)] = gathered
-    return ordered

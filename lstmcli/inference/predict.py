@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -14,7 +15,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import Tally, counts, tally
 from lstmcli.data.text import sentences as words
 from lstmcli.data.text.vocabulary import END
-from lstmcli.inference import assemble
+from lstmcli.inference import assemble, explain
 from lstmcli.inference.decisions import AS_TRAINED, DecisionOptions, Decisions
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
@@ -24,6 +25,7 @@ from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NEXT = 5  # next words in an answer
+EXPLAINED = 512  # texts that are explained together
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Prediction:
     """The answer to one row.
 
     answer: row and text, and the task's: label, probability, probabilities; or entities; or perplexity, words, next.
-    With ``--keep`` also kept, with ``--sets`` set, with ``--in-scope`` in_scope. If the row cannot be used, also
-    problem, and the others are empty.
+    With ``--keep`` also kept, with ``--sets`` set, with ``--in-scope`` in_scope, with ``--explain`` contributions,
+    base_value and cut. If the row cannot be used, also problem, and the others are empty.
     """
 
     answer: Answer
@@ -54,14 +56,21 @@ class Predictions:
         """The answer to a row that cannot be used, without the row's number and reason."""
         return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels), **self._decisions.blank}
 
-    def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
-        """Yield one prediction per row, in order. windows: rows to be predicted together."""
-        predict = self._entities if self._parts.task.READS == "words" else self._labels
+    def of(self, windows: Iterable[list[Question]], *, explained: bool = False) -> Iterator[Prediction]:
+        """Yield one prediction per row, in order.
+
+        windows: rows to be predicted together; explained: with the contributions of the words, which a model that
+        labels whole texts has.
+        """
+        predict = self._entities if self._parts.task.READS == "words" else partial(self._labels, explained=explained)
+        blank = self.blank | (explain.BLANK if explained else {})
+        if explained:
+            windows = (rows[at : at + EXPLAINED] for rows in windows for at in range(0, len(rows), EXPLAINED))
         for window in windows:
             questions = [question for question in window if not question.problem]
             answered = predict(questions) if questions else iter(())
             for question in window:
-                found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
+                found = Prediction(blank, False, Tally()) if question.problem else next(answered)
                 answer: Answer = {"row": question.number, **found.answer}
                 answer |= {} if question.kept is None else {"kept": question.kept}
                 answer |= {"problem": question.problem} if question.problem else {}
@@ -108,6 +117,11 @@ class Predictions:
         found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
         return found
 
+    def embeddings(self, texts: Sequence[str]) -> Array:
+        """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
+        store = encode(self._parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
+        return assemble.embeddings(self._parts, store.truncated(self._checkpoint.config.tokens), sentence=True)
+
     def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
         """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""
         parts = self._parts
@@ -115,7 +129,7 @@ class Predictions:
         store = full.truncated(self._checkpoint.config.tokens)
         return full, store, assemble.outputs(parts, store)
 
-    def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
+    def _labels(self, questions: list[Question], *, explained: bool = False) -> Iterator[Prediction]:
         parts = self._parts
         texts = [question.text for question in questions]
         full, store, logits = self._outputs(texts)
@@ -125,9 +139,16 @@ class Predictions:
             described = self._decisions.applied(described, probabilities)
         if parts.task.READS == "stream":
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
+        if explained:
+            reasons = self._explainer.of(texts, full, logits, [answer["label"] for answer in described])
+            described = [answer | why for answer, why in zip(described, reasons, strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
         for text, answer, cut, count in zip(texts, described, truncated, counts(full), strict=True):
             yield Prediction({"text": text} | answer, cut, tally(count[None]))
+
+    @cached_property
+    def _explainer(self) -> explain.Explainer:
+        return explain.Explainer(self._checkpoint, self._parts)
 
     def _next(self, store: Store) -> Iterator[dict[str, float]]:
         """Yield the likeliest next words of each text, with their probabilities."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
-from lstmcli.contracts import Task
+from lstmcli.contracts import ModelHooks, Task, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
 from lstmcli.storage import atomic, run_folder
@@ -57,6 +57,17 @@ class Checkpoint:
         return self.config.model
 
     @property
+    def by_word(self) -> set[str]:
+        """The tensors of the model with one row per word; those of a language model that reads with it too, if it has
+        the same vocabulary."""
+        model = hooks(ModelHooks, registry.model(self.config.model.name))
+        names = {*model.BY_WORD}
+        if self.context is not None and self.vocabulary.context is None:
+            inner = hooks(ModelHooks, registry.model(self.context.name))
+            names |= {f"{model.CONTEXT}.{name}" for name in inner.BY_WORD}
+        return names
+
+    @property
     def headed(self) -> bool:
         """False where the head of the checkpoint is untrained, since every task makes a new one."""
         return bool(self.progress.get("headed", True))
@@ -69,6 +80,14 @@ class Checkpoint:
                 "adapt it: lstmcli adapt --shots 5 --data FILE; or evaluate few-shot tasks: lstmcli evaluate --shots 5"
             )
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
+
+    def check_labels_texts(self, where: str) -> None:
+        """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
+        if self.task.READS != "text":
+            stream = self.task.READS == "stream"
+            what = "a language model has no labels" if stream else "the model labels words, not whole texts"
+            fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
+            raise ConfigError(what, where=where, fix=fix)
 
     def group(self, name: str) -> dict[str, Tensor]:
         """The tensors under ``name/``."""

@@ -18,6 +18,7 @@ Put = Callable[[Answer], None]
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 KINDS = (".jsonl", *DELIMITERS, ".parquet", columns.KIND)
 OF_WORDS = ("tokens", "tags")  # parts of a prediction that tables leave out
+NUMBERS = ("probability", "perplexity", "base_value")  # columns that begin so
 ROWS = 4096  # of parquet, per write
 INPUT_SUFFIX = "_input"  # of a column of the input with the name of a column of the predictions
 
@@ -156,9 +157,9 @@ def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], predicted: in
 
     def kind(index: int, name: str, first: list[Any]) -> Any:
         if index < predicted:
-            number = pa.float64() if name.startswith(("probability", "perplexity")) else None
             if name == "in_scope":
                 return pa.bool_()
+            number = pa.float64() if name.startswith(NUMBERS) else None
             return number or (pa.int64() if name in ("row", "words") else pa.string())
         found = pa.array(first).type if typed else pa.null()
         return pa.string() if pa.types.is_null(found) else found

@@ -16,8 +16,7 @@ import torch
 
 from lstmcli.contracts import HEAD
 from lstmcli.data.batches.encoded import Store
-from lstmcli.inference import assemble
-from lstmcli.inference.assemble import Parts
+from lstmcli.inference.assemble import Parts, embeddings
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LENGTH = 3.0
@@ -32,7 +31,7 @@ def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
     """Fit the model's head on the texts. A label without a text gets next to no probability."""
     random = np.random.default_rng(seed)
     part = store.part(random.permutation(len(store))[:FITTED])  # shuffled: files are often sorted by label
-    features, targets = assemble.embeddings(parts, part), part.known_targets
+    features, targets = embeddings(parts, part), part.known_targets
     standard, centre, scale = standardised(features)
     weight, bias = fitted(standard, targets, len(parts.vocabulary.labels), seed=seed)
     weight *= scale

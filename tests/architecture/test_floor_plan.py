@@ -92,7 +92,17 @@ def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
     assert "typer" not in names or room(path) == "cli"
     assert "rich" not in names or path in [
         PROGRAM / "cli" / f"{name}.py"
-        for name in ("render", "bars", "console", "entities", "few_shot", "answers", "findings", "thresholds")
+        for name in (
+            "render",
+            "bars",
+            "console",
+            "contributions",
+            "entities",
+            "few_shot",
+            "answers",
+            "findings",
+            "thresholds",
+        )
     ]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"print", "exit", "quit", "eval", "exec"}

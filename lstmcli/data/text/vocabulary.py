@@ -170,6 +170,12 @@ class Vocabulary:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids or [UNKNOWN] for encoding in encodings]
 
+    def word_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """First character, and character after the last, of the word of each token; pieces have those of their word."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [[encoding.word_to_chars(word) or (0, 0) for word in encoding.word_ids if word is not None]
+                for encoding in encodings]  # fmt: skip
+
     def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The label id of each example, or of each word of the examples end to end.
 
