@@ -1,6 +1,7 @@
 """The Typer app; errors become a message and an exit code here.
 
-Exit codes: 0 success · 1 a fault of the program · 2 the user's mistake · 130 interrupted · 141 output pipe closed.
+Exit codes: 0 success · 1 a fault of the program · 2 the user's mistake, or what the system refuses · 130 interrupted ·
+141 output pipe closed · 143 terminated.
 """
 
 import os
@@ -18,6 +19,7 @@ from lstmcli.cli.evaluate import evaluate
 from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
 from lstmcli.errors import LstmcliError, of_system
+from lstmcli.machine import interrupt, memory
 
 READER_GONE = 141  # the exit code that a shell reports after SIGPIPE
 
@@ -57,19 +59,28 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # oneDNN caches a kernel of 0.2 MB per batch shape, and batches of texts have ever new shapes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
-    with streams.guarded():
+    with streams.guarded(), interrupt.terminable():
         try:
             _run(arguments)
         except streams.ReaderGoneError:
             sys.exit(READER_GONE)
-        except (LstmcliError, OSError) as error:
-            known = error if isinstance(error, LstmcliError) else of_system(error)
+        except (LstmcliError, OSError, MemoryError, RuntimeError) as error:
+            known = _known(error)
             if known is None:
                 raise
             from lstmcli.cli.console import failure
 
             failure(known)
             sys.exit(2)
+
+
+def _known(error: Exception) -> LstmcliError | None:
+    """The error as one that the user can fix; none for a fault of the program."""
+    if isinstance(error, LstmcliError):
+        return error
+    if isinstance(error, OSError):
+        return of_system(error)
+    return memory.as_message(error) if memory.exhausted(error) else None
 
 
 def _run(arguments: list[str] | None) -> None:
