@@ -6,15 +6,19 @@ Exit codes: 0 success · 1 a fault of the program · 2 the user's mistake, or wh
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from lstmcli import __version__
 from lstmcli.cli import streams
 from lstmcli.cli.adapt import adapt
 from lstmcli.cli.check import check
+from lstmcli.cli.escapes import printable
 from lstmcli.cli.evaluate import evaluate
 from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
@@ -23,7 +27,32 @@ from lstmcli.machine import interrupt, memory
 
 READER_GONE = 141  # the exit code that a shell reports after SIGPIPE
 
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, or of the copy of it in typer
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; what a user typed, or a shell made of a file's name, is escaped in messages of wrong usage."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> typer.Context:
+        with _printable_usage():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        with _printable_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_usage() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        error.message = printable(error.message)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Small private text models from the shell: LSTMs that label texts, find names, model language, and adapt.",
     epilog="First steps: lstmcli predict 'a fine film'  ·  lstmcli train opinions  ·  lstmcli adapt --shots 5",
     no_args_is_help=True,
