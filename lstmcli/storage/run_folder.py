@@ -83,7 +83,14 @@ def _data_of(folder: Path) -> str:
     try:
         recipe = yaml.safe_load((folder / RECIPE).read_text("utf-8"))
         return title(Data.model_validate(recipe["data"]))
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):  # not finished, or not written by a run
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        yaml.YAMLError,
+    ):  # not finished, or not written by a run
         return ""
 
 
