@@ -33,11 +33,11 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, or of 
 class _Commands(typer.core.TyperGroup):
     """The commands; what a user typed, or a shell made of a file's name, is escaped in messages of wrong usage."""
 
-    def make_context(self, *arguments: Any, **options: Any) -> typer.Context:
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _printable_usage():
             return super().make_context(*arguments, **options)
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         with _printable_usage():
             return super().invoke(ctx)
 

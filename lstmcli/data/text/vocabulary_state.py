@@ -1,7 +1,7 @@
 """Whether a vocabulary read from a file is one that ``Vocabulary.build`` makes.
 
-Patterns of tokenizers are programs of a kind: one regular expression can take forever, one replacement can turn a text
-into gigabytes. Only those of this and of earlier versions are read.
+Patterns of tokenizers are programs of a kind: a regular expression can take forever, a replacement can make gigabytes
+of a short text. Only those of this and of earlier versions are read.
 """
 
 import itertools
