@@ -59,6 +59,7 @@ class Header(BaseModel):
     config: dict[str, Any]
     vocabulary: dict[str, Any]
     temperature: float = Field(ge=TEMPERATURES[0], le=TEMPERATURES[1], allow_inf_nan=False)
+    min_confidence: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
     progress: Progress
     metrics: dict[str, dict[str, dict[str, Figure]]]
     context: dict[str, Any] | None = None
