@@ -198,7 +198,8 @@ class Model(Protocol):
             labels: Rows of the head.
 
         A model that has the option takes ``context``, a language model, and ``frozen_words``, the number of words
-        with frozen pretrained vectors, by keyword.
+        with frozen pretrained vectors, by keyword. It is also built on the meta device, where nothing has a value, to
+        compare a file's tensors with it.
         """
 
     def shape(self, config: Any) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from lstmcli.cli import contributions, entities
-from lstmcli.cli.console import printable
+from lstmcli.cli.escapes import printable
 from lstmcli.cli.figures import predicted
 from lstmcli.cli.render import Screen
 from lstmcli.events import Progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from lstmcli.cli.console import printable
+from lstmcli.cli.escapes import printable
 
 if TYPE_CHECKING:
     from lstmcli.storage.sinks import Answer

@@ -16,7 +16,8 @@ from rich.text import Text
 from lstmcli import events
 from lstmcli.cli import entities, thresholds
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.console import console, printable
+from lstmcli.cli.console import console
+from lstmcli.cli.escapes import as_json, printable
 from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.storage.run_folder import RUNS, within
@@ -57,7 +58,7 @@ class Screen:
 
     def print_json(self, value: Any) -> None:
         unicode = sys.stdout.encoding.lower() == "utf-8"  # else escape in JSON: the stream's escapes are not JSON
-        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=not unicode, default=str) + "\n")
+        sys.stdout.write(as_json(jsonlib.dumps(value, ensure_ascii=not unicode, default=str)) + "\n")
 
     # ---- train
 

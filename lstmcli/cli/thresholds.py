@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from lstmcli.cli.console import printable
+from lstmcli.cli.escapes import printable
 
 FIGURES = ("coverage", "precision", "recall", "error")
 LABELS_SHOWN = 2  # with more labels, those of each are in the JSON

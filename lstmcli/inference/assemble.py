@@ -18,10 +18,11 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
+from lstmcli.errors import CheckpointError
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import run_folder
+from lstmcli.storage import run_folder, weights
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import cache_folder
 from lstmcli.types import Batch
@@ -69,12 +70,7 @@ def fresh(
     config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
 ) -> Parts:
     """Build parts with new weights. context: the section of the language model in ``model.context``."""
-    options: dict[str, Any] = {"frozen_words": vocabulary.frozen_words} if vocabulary.frozen_words else {}
-    if context is not None:
-        words = len(vocabulary if vocabulary.context is None else vocabulary.context)
-        options["context"] = registry.model(context.name).build(context, words=words, labels=0)
-    sizes = {"words": len(vocabulary) - vocabulary.frozen_words, "labels": len(vocabulary.labels)}
-    model = registry.model(config.model.name).build(config.model, **sizes, **options).to(where.device)
+    model = weights.build(config, vocabulary, context).to(where.device)
     learner = registry.learner(config.learner.name).build(config.learner, model)
     return Parts(config, vocabulary, registry.task(config.task), model, where, learner, context=context)
 
@@ -89,7 +85,25 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
         if name in learned:  # the shape may differ: rates per step, and another number of steps
             value.data = learned[name].float().to(where.device)
     memory = {name: value.float()[None].to(where.device) for name, value in checkpoint.group("memory").items()}
-    return replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
+    parts = replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
+    _check_memory(parts)
+    return parts
+
+
+def _check_memory(parts: Parts) -> None:
+    """Raise CheckpointError where the learner cannot score a text from its memory: only it knows the right shapes."""
+    if not parts.memory:
+        return
+    word = torch.full((1, 1), UNKNOWN, device=parts.runtime.device)
+    try:
+        with torch.inference_mode():
+            logits = _logits_from_memory(parts, Batch(word, torch.ones_like(word[0])))
+        fits = logits.shape == (1, len(parts.vocabulary.labels))
+    except (RuntimeError, IndexError):
+        fits = False
+    if not fits:
+        what = "not a checkpoint that can be read, or a damaged one: the learner's memory does not fit the model"
+        raise CheckpointError(what, where=f"learner: {parts.config.learner.name}", fix=checkpoints.WRITTEN)
 
 
 def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
@@ -195,6 +209,9 @@ def outputs(
 
     batches, results = zip(*in_batches(parts, store, score, what=what, listener=listener), strict=True)
     gathered = np.concatenate(results)
+    if gathered.dtype.kind == "f" and not np.isfinite(gathered).all():
+        fix = "score in full precision: --precision float32; else train the model again"
+        raise CheckpointError("the model's scores are no numbers", where=f"model: {parts.config.model.name}", fix=fix)
     ordered = np.empty_like(gathered)
     ordered[np.concatenate(batches)] = gathered
     return ordered

@@ -182,7 +182,7 @@ def _baselines(
     checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store, listener: Listener
 ) -> dict[str, Figures]:
     known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
-    if known is not None:
+    if known is not None and all(parts.task.PRIMARY in figures for figures in known.values()):
         return known
     listener(Progress("scoring the baselines"))
     arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}

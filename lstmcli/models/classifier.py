@@ -133,7 +133,7 @@ def initial_bag(words: int, dimensions: int) -> dict[str, Tensor]:
     """Return the tensors of an untrained bag of words, by parameter name."""
     random = torch.Generator().manual_seed(0)  # not learned: the same projection in every model
     return {
-        "projection": (torch.randn(words, dimensions, generator=random) / math.sqrt(dimensions)).half(),
+        "projection": (torch.empty(words, dimensions).normal_(generator=random) / math.sqrt(dimensions)).half(),
         "salience": torch.arange(2, words + 2).log() / math.log(words + 2),  # [word]
         "gain": torch.tensor(GAIN),
     }

@@ -23,12 +23,14 @@ from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
 from lstmcli.contracts import ModelHooks, Task, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
-from lstmcli.storage import atomic, run_folder
+from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_system
+from lstmcli.storage import archive, atomic, run_folder, weights
+from lstmcli.storage import header as headers
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
 SCALE = "scale/"  # prefix of the scales of matrices of int8
+WRITTEN = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
 PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
 
 
@@ -144,39 +146,58 @@ def load(path: Path) -> Checkpoint:
 
 def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
     """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``load``."""
-    fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
-    damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=where, fix=fix)
     try:
+        size = archive.check(source)
         content = torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise of_system(error) or damaged from error
+        raise of_system(error) or _damaged(where) from error
     except Exception as error:  # pickle, zip and torch raise different ones; to the user all mean the same
-        raise damaged from error
+        raise _damaged(where) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=fix)
-    if content.get("version", 0) > VERSION:
+        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=WRITTEN)
+    version, text = content.get("version"), content.get("header")
+    if type(version) is not int or version < 1:
+        raise _damaged(where, "no version")
+    if version > VERSION:
         fix = "bring lstmcli up to date: pip install --upgrade lstmcli"
-        raise CheckpointError(f"written by a newer version (format {content['version']})", where=where, fix=fix)
+        raise CheckpointError(f"written by a newer version (format {version})", where=where, fix=fix)
     try:
-        intact = content["checksum"] == _checksum(content["header"], content["tensors"])
-    except (KeyError, AttributeError, TypeError) as error:
-        raise damaged from error
-    if not intact:
-        raise damaged
-    if not any(name.startswith("model/") for name in content["tensors"]):
-        fix = "give a model.pt: -c FILE"
-        raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
-    header = json.loads(content["header"])
-    return Checkpoint(
+        if not isinstance(text, str):
+            raise ValueError("no header")
+        tensors = weights.plain(content.get("tensors"), size)
+        if content.get("checksum") != _checksum(text, tensors):
+            raise _damaged(where)
+        if not any(name.startswith("model/") for name in tensors):
+            fix = "give a model.pt: -c FILE"
+            raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
+        return _of(headers.parsed(text), tensors, where)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(where, str(error)) from error
+
+
+def _of(header: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Checkpoint:
+    """The checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
+    try:
+        vocabulary = Vocabulary.from_state(header["vocabulary"])
+    except Exception as error:  # of tokenizers, which knows no kinds of errors
+        raise ValueError(str(error)) from error
+    checkpoint = Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
-        vocabulary=Vocabulary.from_state(header["vocabulary"]),
-        tensors=_dequantised(content["tensors"]),
+        vocabulary=vocabulary,
+        tensors=_dequantised(tensors),
         temperature=header["temperature"],
         min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,
     )
+    weights.check(checkpoint)
+    return checkpoint
+
+
+def _damaged(where: str, why: str = "") -> CheckpointError:
+    why = f": {why.splitlines()[0][:LONGEST]}" if why else ""
+    return CheckpointError(f"not a checkpoint that can be read, or a damaged one{why}", where=where, fix=WRITTEN)
 
 
 def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
@@ -187,9 +208,12 @@ def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
 
 
 def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The matrices of int8 in float32. Raises ValueError where a scale is of something else."""
     found = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
     for name, value in found.items():
         if (scale := tensors.get(f"{SCALE}{name}")) is not None:
+            if value.dtype != torch.int8 or value.dim() != 2 or scale.shape != value.shape[:1]:
+                raise ValueError(f"{SCALE}{name} is of no matrix of int8 with as many rows")
             found[name] = value.float() * scale.float()[:, None]
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from rich.text import Text
 
 from lstmcli import load, recipes
 from lstmcli.cli import console, contributions
@@ -75,8 +76,8 @@ def test_a_pipe_has_no_colour_and_a_terminal_marks_words(run: Run, trained: Path
     assert "\x1b" not in out
     assert [text for text, *_ in json.loads(out.rstrip("\n").split("\t")[3])] == [0, 2, 7, 11, 17]
     weights = [[0, 5, 2.0], [6, 10, -1.5], [11, 14, 0.0], [15, 20, 0.0], [21, 25, 1.0]]
-    answer = {"text": "funny\ndull \x1b[ middle last", "label": "good", "probability": 0.7}
-    marked = contributions.marked(answer | {"contributions": weights, "cut": [11, 20]})
+    answer = {"text": "funny\ndull \x1b[ middle last", "contributions": weights, "cut": [11, 20]}
+    marked = contributions.marked(answer, Text("good  70.0%"))
     plain, words = marked.plain.split("\n", 1)
     assert plain == "good  70.0%  funny dull [… not read …] last"  # nothing can control the terminal
     assert words == "    for: funny +2.00, last +1.00\n    against: dull -1.50"

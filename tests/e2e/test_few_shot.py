@@ -93,6 +93,9 @@ def test_resumed_it_ends_with_the_same_bytes(
             self.events += 1
             return self.events == 5
 
+        def end(self) -> BaseException:
+            return KeyboardInterrupt()
+
     with monkeypatch.context() as patched:
         patched.setattr(train, "Stop", Soon)
         assert run(*training(domains, tmp_path / "run")) == 130

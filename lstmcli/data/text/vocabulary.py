@@ -17,7 +17,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from lstmcli.config import Tokens
 from lstmcli.data import labels
 from lstmcli.errors import DataError, did_you_mean
-from lstmcli.tags import types_of
+from lstmcli.tags import layout, types_of
 from lstmcli.types import Example
 
 PADDING, UNKNOWN, END = 0, 1, 2
@@ -139,6 +139,11 @@ class Vocabulary:
     def special(self) -> int:
         """How many ids, the first, are no words: padding, the unknown word, and the end of a text."""
         return len(SPECIAL) + self.is_stream
+
+    @property
+    def is_tagged(self) -> bool:
+        """True where the labels are all tags of some types of entities, each at its number."""
+        return self.labels == layout(types_of(self.labels))
 
     @property
     def classes(self) -> tuple[str, ...]:
