@@ -212,7 +212,8 @@ class ModelHooks:
     ENCODER: the submodules with the encoder's parameters, which train at the fraction ``train.encoder_lr_scale`` of the
     learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
     ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it.
-    FROZEN_VECTORS: the buffer of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and
+    FROZEN_VECTORS: the buffer of frozen pretrained vectors. READER: the submodule that reads the words, an LSTM as of
+    ``models/lstm.py``. PARENTS: other models that it can begin with, by name, and
     the options in which the two must agree. inherited: the weights of such a model under the names that they have here,
     for as many as are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
     """
@@ -221,6 +222,7 @@ class ModelHooks:
     BY_WORD: tuple[str, ...] = (f"{EMBEDDING}.weight",)
     CONTEXT: str | None = None
     FROZEN_VECTORS: str | None = None
+    READER: str | None = None
     PARENTS: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inherited: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     with_bag: Callable[..., dict[str, Tensor]] | None = None

@@ -64,7 +64,7 @@ def evaluate(
         model, reading, options: As in ``lstmcli.api.files``.
         data: As ``--data``; none: what the model was trained on. split: none: test, else what the data has.
         dynamic: Of a language model, also with dynamic evaluation.
-        report: A folder for report.json and, unless tasks are scored, predictions.jsonl.
+        report: A folder for report.json, the page report.html and, unless tasks are scored, predictions.jsonl.
         seed: Of the tasks, and of the resampling for the intervals.
         listener: Called with each event.
 
@@ -104,6 +104,7 @@ def _scored(
     """Score the model, or its adaptation to the tasks, and write the report."""
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
+    from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
         if tasks.shots is not None:
@@ -111,6 +112,7 @@ def _scored(
             if report is not None:
                 evaluation.write_plain(found.plain(), report)
                 (report / evaluation.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
+                page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
             return found
         result = evaluation.run(
             opened.checkpoint,
@@ -124,6 +126,7 @@ def _scored(
         )
         if report is not None:
             evaluation.write(result, report)
+            page.write(result, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
     return result
 
 

@@ -17,8 +17,9 @@ from lstmcli import events
 from lstmcli.cli import entities
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
-from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
+from lstmcli.cli.figures import duration, headline, with_counts, with_interval
 from lstmcli.config import RunConfig
+from lstmcli.report.names import headed, name_of, shown
 from lstmcli.storage.run_folder import RUNS, within
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Screen:
                 shown(name, figures[name]["value"]) if name in figures else "" for figures in report.baselines.values()
             ]
             interval = f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
-            table.add_row(NAMES.get(name, name), shown(name, figure["value"]), interval, *beside)
+            table.add_row(name_of(name), shown(name, figure["value"]), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
         if "types" in report.details:
@@ -192,7 +193,7 @@ class Screen:
         for name, figure in after.items():
             beside = (shown(name, figures[name]["value"]) if name in figures else "" for figures in baselines.values())
             old = shown(name, before[name]["value"]) if name in before else ""
-            table.add_row(NAMES.get(name, name), old, with_interval(figure), *beside)
+            table.add_row(name_of(name), old, with_interval(figure), *beside)
         self.out.print(table)
 
     def _below(self, baselines: "Iterable[str]") -> None:
