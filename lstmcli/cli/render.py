@@ -14,11 +14,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import entities
+from lstmcli.cli import curve, entities
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import duration, headline, with_counts, with_interval
 from lstmcli.config import RunConfig
+from lstmcli.report import history
 from lstmcli.report.names import headed, name_of, shown
 from lstmcli.storage.run_folder import RUNS, within
 
@@ -130,6 +131,9 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
+        if self.err.is_terminal:
+            for line in curve.of(history.read(event.folder), unicode=self.err.encoding.startswith("utf")):
+                self.err.print(line, style="dim", soft_wrap=True)
         is_default = within(event.folder, RUNS)  # commands use the newest run there
         chosen = "" if is_default else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")

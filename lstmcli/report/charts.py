@@ -12,10 +12,16 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 12.0, 40.0  # around the plotting area
 TITLE = 16.0  # more above it, for the title of the vertical axis
 NAMED = 138.0  # room for the names of rows
 ROW = 26.0  # height of a row
-CHARACTERS = 20  # of a name that fits there
+CHARACTERS = 18  # of a name that fits there
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Point = tuple[float, float]
+SHAPES: dict[int, list[Point]] = {  # corners, from the middle
+    2: [(0, -6), (6, 0), (0, 6), (-6, 0)],
+    3: [(-4, -4), (4, -4), (4, 4), (-4, 4)],
+    4: [(0, -6), (5, 4), (-5, 4)],
+    5: [(0, 6), (5, -4), (-5, -4)],
+}
 Format = Callable[[float], str]
 
 
@@ -57,13 +63,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval, and how many examples it is of."""
+    """A figure with its interval, how many examples it is of, and the text beside it in a chart."""
 
     name: str
     value: float
     low: float
     high: float
-    count: int | None = None
+    count: int = 0
+    note: str = ""
 
 
 def lines(series: Sequence[Series], across: Axis, up: Axis, description: str, *, height: float = 280.0) -> str:
@@ -124,8 +131,7 @@ def estimates(
         parts.append(_name(row.name, middle))
         parts.append(line((x(row.low), middle), (x(row.high), middle), f"whisker {kind}"))
         parts.append(element("circle", {"cx": x(row.value), "cy": middle, "r": 5, "class": f"dot {kind}"}))
-        shown = axis.format(row.value) if row.count is None else f"n {row.count:,}"
-        parts.append(text(WIDTH - 46, middle + 4, shown, "value"))
+        parts.append(text(WIDTH - 46, middle + 4, row.note, "value"))
     return image(WIDTH, height, description, parts)
 
 
@@ -162,8 +168,9 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], description: 
         for column, count in enumerate(row):
             share = count / total
             at = (left + side * column, top + side * index)
-            parts.append(element("rect", {"x": at[0] + 1, "y": at[1] + 1, "width": side - 2, "height": side - 2,
-                                          "rx": 3, "class": "cell", "fill-opacity": f"{0.06 + 0.94 * share:.2f}"}))  # fmt: skip
+            box: dict[str, str | float] = {"x": at[0] + 1, "y": at[1] + 1, "width": side - 2, "height": side - 2}
+            shade = f"{0.06 + 0.94 * share:.2f}"
+            parts.append(element("rect", {**box, "rx": 3, "class": "cell", "fill-opacity": shade}))
             kind = "cell-text on" if share > 0.45 else "cell-text"
             parts.append(text(at[0] + side / 2, at[1] + side / 2 + 4, f"{count:,}", kind, "middle"))
     return image(WIDTH, top + side * len(labels) + 8, description, parts)
@@ -183,7 +190,7 @@ def strips(groups: Sequence[tuple[Estimate, Sequence[float]]], axis: Axis, descr
             parts.append(element("circle", {"cx": left, "cy": middle - up, "r": 2.5, "class": f"grain {kind}"}))
         parts.append(line((x(mean.low), middle + 16), (x(mean.high), middle + 16), f"whisker {kind}"))
         parts.append(element("circle", {"cx": x(mean.value), "cy": middle + 16, "r": 5, "class": f"dot {kind}"}))
-        parts.append(text(WIDTH - 46, middle + 10, axis.format(mean.value), "value"))
+        parts.append(text(WIDTH - 46, middle + 10, mean.note, "value"))
     return image(WIDTH, height, description, parts)
 
 
@@ -213,21 +220,23 @@ def dumbbells(rows: Sequence[tuple[str, Sequence[float | None]]], axis: Axis, de
         known = [x(value) for value in values if value is not None]
         parts.append(_name(name, middle))
         parts.append(line((min(known), middle), (max(known), middle), "join"))
-        for kind, value in reversed(list(enumerate(values, 1))):
-            if value is not None:
-                shape: dict[str, str | float] = {
-                    "cx": x(value),
-                    "cy": middle,
-                    "r": 5.0 if kind == 1 else 4.0,
-                    "class": f"dot c{kind}",
-                }
-                parts.append(element("circle", shape))
+        parts += [marker(kind, (x(value), middle)) for kind, value in reversed(list(enumerate(values, 1)))
+                  if value is not None]  # fmt: skip
     return image(WIDTH, height, description, parts)
+
+
+def marker(kind: int, at: Point) -> str:
+    """Return a mark of class c1, c2, ...: circle, diamond, square, triangle, and triangle on its head."""
+    if kind not in SHAPES:
+        return element("circle", {"cx": at[0], "cy": at[1], "r": 5, "class": f"dot c{kind}"})
+    return polygon([(at[0] + x, at[1] + y) for x, y in SHAPES[kind]], f"dot c{kind}")
 
 
 def _name(name: str, middle: float, room: float = NAMED) -> str:
     """Return the name of a row, left of the plotting area; the whole of it on hovering."""
-    content = text(room - 10, middle + 4, shortened(name, int(CHARACTERS * room / NAMED)), "label", "end")
+    limit = int(CHARACTERS * room / NAMED)
+    cut = name if len(name) <= limit else f"{name[: limit // 2]}…{name[-((limit - 1) // 2) :]}"
+    content = text(room - 10, middle + 4, cut, "label", "end")
     return f"<g>{element('title', {}, clean(name))}{content}</g>"
 
 

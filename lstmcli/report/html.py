@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from lstmcli.report.charts import marker
 from lstmcli.report.style import STYLE
 from lstmcli.report.svg import clean, element
 
+SWATCH = {"viewBox": "0 0 26 14", "class": "swatch", "aria-hidden": "true"}
 WIDE = '<section class="wide"'
 
 
@@ -25,14 +27,13 @@ def figure(svg_html: str, caption: str, legend_html: str = "") -> str:
     return f"<figure>{legend_html}{svg_html}<figcaption>{clean(caption)}</figcaption></figure>"
 
 
-def legend(names: Sequence[str], *, first: int = 1, band: bool = False) -> str:
-    """Return the legend of lines or dots, which have the classes c1, c2, ... band: they have an interval."""
+def legend(names: Sequence[str], *, marks: bool = False) -> str:
+    """Return the legend of lines of the classes c1, c2, ...; marks: of such marks."""
     items = []
-    for index, name in enumerate(names, first):
-        parts = [element("rect", {"x": 0, "y": 1, "width": 26, "height": 8, "class": f"band c{index}"})] if band else []
-        parts.append(element("line", {"x1": 1, "y1": 5, "x2": 25, "y2": 5, "class": f"line c{index}"}))
-        swatch = element("svg", {"viewBox": "0 0 26 10", "class": "swatch", "aria-hidden": "true"}, *parts)
-        items.append(f"<li>{swatch}{clean(name)}</li>")
+    for index, name in enumerate(names, 1):
+        line = element("line", {"x1": 1, "y1": 7, "x2": 25, "y2": 7, "class": f"line c{index}"})
+        sign = marker(index, (13, 7)) if marks else line
+        items.append(f"<li>{element('svg', SWATCH, sign)}{clean(name)}</li>")
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 

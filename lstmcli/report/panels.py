@@ -23,9 +23,9 @@ def headline(report: Mapping[str, Any], primary: str, below: Sequence[str]) -> P
     """Show the primary figure beside those of the baselines, and all figures in a table."""
     metrics, baselines = report["metrics"], report["baselines"]
     main = metrics[primary]
-    rows = [Estimate(name, figure["value"], figure["low"], figure["high"])
-            for name, figure in [("this model", main), *((name, known[primary]) for name, known in baselines.items()
-                                                         if primary in known)]]  # fmt: skip
+    beside = {name: known[primary] for name, known in baselines.items() if primary in known}
+    rows = [Estimate(name, one["value"], one["low"], one["high"], note=shown(primary, one["value"]))
+            for name, one in {"this model": main, **beside}.items()]  # fmt: skip
     parts = ['<div class="pair"><div>', f'<p class="big">{clean(shown(primary, main["value"]))}</p>',
              html.paragraph(f"{_first(name_of(primary))}, 95 % interval {interval(primary, main)}")]  # fmt: skip
     worse = [f"the {name} baseline" for name in below]
@@ -118,7 +118,7 @@ def through_time(found: ThroughTime | None) -> Panel | None:
     series = [Series(name, list(enumerate(values))) for name, values in curves.items()]
     left = {name: f"{values[-1]:.2g}" for name, values in curves.items()}
     described = "; ".join(f"{name}: {value}" for name, value in left.items())
-    chart = charts.lines(series, across, up, f"Of the gradient at the last state, {reach} tokens earlier. {described}")
+    chart = charts.lines(series, across, up, f"Left of it {reach} tokens earlier. {described}")
     caption = (
         f"The norm of the gradient of the loss with respect to the hidden state, up to {reach} tokens before the end of "
         "a text, relative to that at the end; of the whole loss, relative to its mean. Geometric means over "

@@ -65,7 +65,7 @@ KINDS: dict[str, Callable[[Example], str]] = {
 def _estimate(scored: Scored, name: str, indices: Array, seed: int) -> Estimate:
     task = scored.parts.task
     measure = task.measure(scored.probabilities[indices], _targets(scored, indices), seed=seed)[task.PRIMARY]
-    return Estimate(name, measure.value, measure.low, measure.high, len(indices))
+    return Estimate(name, measure.value, measure.low, measure.high, len(indices), f"n {len(indices):,}")
 
 
 def _targets(scored: Scored, indices: Array) -> Array:

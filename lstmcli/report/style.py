@@ -18,8 +18,8 @@ STYLE = (
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:76rem;padding:2.5rem 1.5rem 4rem;background:var(--paper);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;-webkit-text-size-adjust:100%}
-h1{font-size:2rem;line-height:1.2;margin:0 0 .4rem;letter-spacing:-.02em;overflow-wrap:anywhere}
-h2{font-size:1.15rem;margin:0 0 .5rem;letter-spacing:-.01em}
+h1{font-size:2rem;line-height:1.2;margin:0 0 .4rem;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:0 0 .5rem}
 h3{font-size:.95rem;margin:1.2rem 0 .3rem}
 p{margin:.4rem 0 .8rem;max-width:70ch}
 .lead{color:var(--soft);margin:0;overflow-wrap:anywhere;max-width:none}
@@ -29,10 +29,11 @@ a{color:var(--c1)}
 a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--c1);outline-offset:2px}
 .columns{columns:2;column-gap:1.25rem;margin-bottom:1.25rem}
 .columns>:last-child{margin-bottom:0}
-section{margin:0 0 1.25rem;break-inside:avoid;background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:1.3rem 1.4rem;min-width:0;
+section{margin:0 0 1.25rem;break-inside:avoid;background:var(--card);
+border:1px solid var(--rule);border-radius:12px;padding:1.3rem 1.4rem;min-width:0;
 scroll-margin-top:1rem}
 .pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1.5rem;align-items:center}
-.big{font-size:3.4rem;font-weight:680;line-height:1.05;letter-spacing:-.03em;margin:.1rem 0;
+.big{font-size:3.4rem;font-weight:680;line-height:1.05;margin:.1rem 0;
 font-variant-numeric:tabular-nums}
 .big+p{color:var(--soft);margin-top:.2rem}
 figure{margin:.4rem 0 0}

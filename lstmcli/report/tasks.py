@@ -9,12 +9,12 @@ from lstmcli.report.names import DIGITS, name_of, shown
 from lstmcli.report.panels import Panel, limits, ticks
 
 METHODS = {
-    "model": "this model, adapted",
+    "model": "this model",
     "before": "before adaptation",
     "finetune": "fine-tuned head",
-    "support linear": "linear, of the support",
-    "centroid": "centroid of the support",
-    "linear": "linear, of the training",
+    "support linear": "linear, support",
+    "centroid": "centroid, support",
+    "linear": "linear, training",
 }
 NAMED_TASKS = 40  # drawn one by one
 COLOURS = 5  # of methods of one task
@@ -27,7 +27,8 @@ def episodes(report: Mapping[str, Any], primary: str, by_episode: Mapping[str, S
     for name, values in by_episode.items():
         mean = figures[name][primary]
         shown_as = METHODS.get(name, name)
-        groups.append((Estimate(shown_as, mean["value"], mean["low"], mean["high"]), values))
+        note = shown(primary, mean["value"])
+        groups.append((Estimate(shown_as, mean["value"], mean["low"], mean["high"], note=note), values))
     groups.sort(key=lambda group: (group[0].name != METHODS["model"], -group[0].value))
     axis = _axis(primary, [value for _, values in groups for value in values])
     described = "; ".join(f"{mean.name}: mean {shown(primary, mean.value)}" for mean, _ in groups)
@@ -73,7 +74,7 @@ def by_name(report: Mapping[str, Any], primary: str) -> Panel | None:
             for task, row in zip(tasks, values, strict=True)]  # fmt: skip
     more = f"The first {len(drawn)} of {len(tasks)} tasks." if len(tasks) > len(drawn) else ""
     body = (
-        html.figure(chart, more, html.legend(names)),
+        html.figure(chart, more, html.legend(names, marks=True)),
         html.data("The tasks", ["task", "texts scored", *names], rows),
     )
     return "tasks", "Tasks by name", html.section("tasks", "The tasks by name", *body)

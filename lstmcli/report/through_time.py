@@ -39,8 +39,9 @@ Cell = Callable[[Tensor, State], State]  # inputs [batch, inputs], hidden and ce
 class ThroughTime:
     """Gradient norms relative to that at the last state, ``[distance]`` each: geometric means over ``texts`` texts.
 
-    trained: of this model; whole: of its whole loss, relative to the mean over distances; forget_0, rnn: of an untrained LSTM with forget bias 0 and of an
-    untrained tanh RNN, as torch initialises it, both of the same size and over the same vectors.
+    trained: of this model; whole: of its whole loss, relative to the mean over distances; forget_0, rnn: of an
+    untrained LSTM with forget bias 0 and of an untrained tanh RNN, as torch initialises it, both of the same size and
+    over the same vectors.
     """
 
     texts: int
@@ -67,7 +68,7 @@ def measured(parts: Parts, store: Store, *, seed: int = 0) -> ThroughTime | None
         return None
     chosen = np.sort(np.random.default_rng(seed).permutation(long)[:TEXTS])
     batch = batching.collate(store, chosen).to(parts.runtime.device)
-    lstm = parts.model.get_submodule(name)
+    lstm: Any = parts.model.get_submodule(name)
     inputs, direct = _at(parts, lstm, batch)
     last = (batch.lengths - 1).cpu()
     final = torch.zeros_like(direct)
@@ -75,9 +76,9 @@ def measured(parts: Parts, store: Store, *, seed: int = 0) -> ThroughTime | None
     final[rows, last] = direct[rows, last]
     if not bool((final[rows, last].norm(dim=-1) > 0).all()):  # pooling takes nothing from the last state
         return None
-    hidden: Any = lstm.hidden
-    top = f"l{int(lstm.layers) - 1}"
-    forget_0 = type(lstm)(inputs.shape[-1], hidden, forget_bias=0.0)  # type: ignore[call-arg]
+    hidden = lstm.hidden
+    top = f"l{lstm.layers - 1}"
+    forget_0 = type(lstm)(inputs.shape[-1], hidden, forget_bias=0.0)
     rnn = nn.RNN(inputs.shape[-1], hidden)
     trained = _lstm(lstm, top)
 
