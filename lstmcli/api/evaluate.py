@@ -9,6 +9,7 @@ from lstmcli.api import files
 from lstmcli.config import Data, Episodes
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
+from lstmcli.report import PAGE
 from lstmcli.storage import atomic, data_option
 from lstmcli.storage import examples as inputs
 from lstmcli.types import Example, Option
@@ -72,7 +73,8 @@ def evaluate(
         CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
     """
     if report is not None:
-        atomic.claim_file(report / "report.json")
+        for name in ("report.json", PAGE):
+            atomic.claim_file(report / name)
     checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes

@@ -41,7 +41,7 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *
     """Return a table whose first column has the headings of the rows; the others are numbers but for ``texts``."""
 
     def kind(index: int) -> str:
-        return "" if index == 0 or index in texts else ' class="number"'
+        return "" if index == 0 else ' class="text"' if index in texts else ' class="number"'
 
     head = "".join(f'<th scope="col"{kind(index)}>{clean(name)}</th>' for index, name in enumerate(columns))
     lines = []

@@ -5,12 +5,11 @@ from pathlib import Path
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.few_shot_report import FewShot
-from lstmcli.report import answers, card, history, html, judged, panels, slices, tasks, through_time
+from lstmcli.report import PAGE, answers, card, history, html, judged, panels, slices, tasks, through_time
 from lstmcli.report.panels import Panel
 from lstmcli.storage import atomic
 from lstmcli.storage.checkpoint import Checkpoint
 
-PAGE = "report.html"
 KINDS = {"text": "Labels of texts", "words": "Entities in texts", "stream": "Language model"}  # by what a task reads
 
 

@@ -116,12 +116,11 @@ def through_time(found: ThroughTime | None) -> Panel | None:
     across = Axis(0, reach, "tokens before the end of the text", lambda value: f"{value:g}")
     up = Axis(least, most * 1.2, "gradient norm, relative", charts.power, logarithmic=True)
     series = [Series(name, list(enumerate(values))) for name, values in curves.items()]
-    left = {name: f"{values[-1]:.2g}" for name, values in curves.items()}
-    described = "; ".join(f"{name}: {value}" for name, value in left.items())
-    chart = charts.lines(series, across, up, f"Left of it {reach} tokens earlier. {described}")
+    described = "; ".join(f"{name}: {values[-1]:.2g}" for name, values in curves.items())
+    chart = charts.lines(series, across, up, f"Gradient norms {reach} tokens before the end. {described}")
     caption = (
-        f"The norm of the gradient of the loss with respect to the hidden state, up to {reach} tokens before the end of "
-        "a text, relative to that at the end; of the whole loss, relative to its mean. Geometric means over "
+        f"The norm of the gradient of the loss with respect to the hidden state, up to {reach} tokens before the end "
+        "of a text, relative to that at the end; of the whole loss, relative to its mean. Geometric means over "
         f"{found.texts} of the scored texts; {found.hidden} cells of the forward direction. All networks read the same "
         "vectors and get the same gradient at the last state. Untrained: the LSTM as this program starts one, but with "
         "forget bias 0; the RNN as PyTorch starts one."

@@ -76,8 +76,9 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 caption{text-align:left;color:var(--soft);font-size:.88rem;padding:0 0 .4rem}
 th,td{padding:.32rem .7rem .32rem 0;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
 thead th{color:var(--soft);font-weight:500}
-tbody th{font-weight:500}
+tbody th{font-weight:500;min-width:6.5rem}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.text{min-width:11rem}
 details{margin-top:.7rem;font-size:.92rem}
 summary{cursor:pointer;color:var(--c1);width:fit-content}
 pre{overflow-x:auto;background:var(--wash);padding:.8rem;border-radius:8px;font-size:.82rem;line-height:1.45}

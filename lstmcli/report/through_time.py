@@ -138,7 +138,8 @@ def _at(parts: Parts, lstm: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         handle.remove()
     inputs = _below_top(lstm, seen["inputs"].detach(), batch.lengths)
     size: Any = lstm.hidden
-    return inputs.cpu().double(), direct[:, :, :size].cpu().double()
+    direct = direct[:, :, :size] * batch.mask[:, :, None]  # pooling also adds up the zeros at padding
+    return inputs.cpu().double(), direct.cpu().double()
 
 
 def _below_top(lstm: Any, inputs: Tensor, lengths: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ def _below_top(lstm: Any, inputs: Tensor, lengths: Tensor) -> Tensor:
         return inputs
     lower = type(lstm)(inputs.shape[-1], lstm.hidden, layers=lstm.layers - 1, bidirectional=len(lstm.suffixes) == 2)
     weights = {name: value for name, value in lstm.state_dict().items() if name in lower.state_dict()}
-    lower.to(inputs.device).eval().load_state_dict(weights)
+    lower.to(inputs).eval().load_state_dict(weights)
     with torch.no_grad():
         outputs: Tensor = lower(inputs, lengths)[0]
     return outputs
