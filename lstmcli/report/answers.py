@@ -50,7 +50,7 @@ def thresholds(found: Judged) -> Panel:
         Series("recall", [(row.threshold, row.recall) for row in rows]),
         Series("coverage", [(row.threshold, row.coverage) for row in rows]),
     ]  # fmt: skip
-    begin = max(row.threshold for row in rows if row.coverage == 1) // 0.1 / 10  # below, nothing is left out
+    begin = int(10 * max(row.threshold for row in rows if row.coverage == 1) + 1e-9) / 10  # below, all count
     across = Axis(begin, 1, "threshold: smallest probability that counts")
     chart = charts.lines(series, across, Axis(0, 1, "fraction"), "Precision, recall and coverage over thresholds")
     caption = (

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from lstmcli.report.svg import Scale, clean, element, image, line, polygon, polyline, shortened, text
 
 WIDTH = 460.0  # of every image: texts of 12 pixels stay readable where it is as wide as a phone
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 12.0, 40.0  # around the plotting area
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 20.0, 12.0, 40.0  # around the plotting area
 TITLE = 16.0  # more above it, for the title of the vertical axis
 NAMED = 138.0  # room for the names of rows
 ROW = 26.0  # height of a row
-CHARACTERS = 18  # of a name that fits there
+CHARACTERS = 16  # of a name that fits there
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Point = tuple[float, float]
@@ -152,7 +152,7 @@ def bars(rows: Sequence[tuple[str, float, str]], description: str, *, named: flo
 def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], description: str) -> str:
     """Draw a confusion matrix: a row per true label, shaded by its fractions, with the counts."""
     top, left = 58.0, 112.0  # of the first cell
-    side = min((WIDTH - left - 8) / len(labels), 84.0)
+    side = min((WIDTH - left - 8) / len(labels), 104.0)
     fit = max(3, int(side / 7))  # characters of a label above its column
     parts = [
         text(left + side * len(labels) / 2, 18, "predicted", "title", "middle"),

@@ -84,8 +84,11 @@ def parts(found: Sequence[Slices], primary: str, overall: float) -> Panel | None
         return None
     everything = [row for one in found for row in one.parts]
     axis = _axis(primary, everything)
-    body = [html.paragraph(f"{name_of(primary)} of parts of the data, with 95 % intervals and the number of texts. "
-                           f"The dotted line is the figure of all texts, {shown(primary, overall)}.")]  # fmt: skip
+    text = (
+        f"{_first(name_of(primary))} of parts of the data, with 95 % intervals and the number of texts. The dotted line "
+        f"is the figure of all texts, {shown(primary, overall)}."
+    )
+    body = [html.paragraph(text)]
     for one in found:
         described = "; ".join(f"{row.name} {shown(primary, row.value)}" for row in one.parts)
         chart = charts.estimates(one.parts, axis, f"{name_of(primary)} by {one.kind}: {described}", reference=overall)

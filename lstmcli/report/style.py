@@ -71,14 +71,14 @@ svg .cell-text.on{fill:var(--card)}
 font-size:.88rem}
 .legend li{display:flex;align-items:center;gap:.45rem}
 .legend .swatch{width:1.7rem;flex:none}
-.scroll{overflow-x:auto;border-radius:4px}
+.scroll{margin-top:.7rem;overflow-x:auto;border-radius:4px}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 caption{text-align:left;color:var(--soft);font-size:.88rem;padding:0 0 .4rem}
 th,td{padding:.32rem .7rem .32rem 0;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
 thead th{color:var(--soft);font-weight:500}
 tbody th{font-weight:500;min-width:6.5rem}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.text{min-width:11rem}
+.text{min-width:16rem}
 details{margin-top:.7rem;font-size:.92rem}
 summary{cursor:pointer;color:var(--c1);width:fit-content}
 pre{overflow-x:auto;background:var(--wash);padding:.8rem;border-radius:8px;font-size:.82rem;line-height:1.45}
@@ -95,7 +95,8 @@ dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:56rem){.columns{columns:1}.pair,ol.mistakes{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:34rem){body{padding:1.4rem .8rem 3rem}h1{font-size:1.5rem}
 section{padding:1rem .9rem;border-radius:10px}
-.big{font-size:2.7rem}dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin-bottom:.5rem}}
+.big{font-size:2.7rem}
+svg text,svg .title{font-size:13.5px}dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin-bottom:.5rem}}
 @media print{body{max-width:none;padding:0}section{break-inside:avoid}nav{display:none}}
 """
 )

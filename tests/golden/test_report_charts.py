@@ -23,15 +23,15 @@ def points(one: dict[str, str]) -> list[tuple[float, float]]:
 
 
 def test_a_line_goes_through_its_points() -> None:
-    """Across: 46 to 446 for 0 to 10. Up: 240 to 28 for 0 to 1."""
+    """Across: 46 to 440 for 0 to 10. Up: 240 to 28 for 0 to 1."""
     series = [Series("a", [(0, 0), (5, 0.5), (10, 1)], low=[0, 0.25, 1], high=[0, 1, 1], mark=5)]
     across, up = Axis(0, 10, "x"), Axis(0, 1, "y")
     drawn = charts.lines(series, across, up, "a line", height=280)
-    assert [points(one) for one in elements(drawn, "polyline")] == [[(46, 240), (246, 134), (446, 28)]]
+    assert [points(one) for one in elements(drawn, "polyline")] == [[(46, 240), (243, 134), (440, 28)]]
     (band,) = elements(drawn, "polygon")
-    assert points(band) == [(46, 240), (246, 28), (446, 28), (446, 28), (246, 187), (46, 240)]
+    assert points(band) == [(46, 240), (243, 28), (440, 28), (440, 28), (243, 187), (46, 240)]
     (ring,) = elements(drawn, "circle")
-    assert (ring["cx"], ring["cy"]) == ("246", "134")
+    assert (ring["cx"], ring["cy"]) == ("243", "134")
 
 
 def test_a_logarithmic_axis_has_powers_of_ten_at_equal_distances() -> None:
@@ -51,11 +51,11 @@ def test_ticks_are_round_values_within_the_axis(low: float, high: float, ticks: 
 
 
 def test_a_reliability_diagram_has_a_dot_per_bin_and_bars_of_the_counts() -> None:
-    """Across: 46 to 446; up: 300 to 28; the highest bar has 44 pixels."""
+    """Across: 46 to 440; up: 300 to 28; the highest bar has 44 pixels."""
     drawn = charts.reliability([(0.5, 1.0)], [(0.25, 0.5), (0.75, 1.0)], [10, 40], "a diagram")
     after = [(float(one["cx"]), float(one["cy"])) for one in elements(drawn, "circle", "c1")]
-    assert after == [(146, 164), (346, 28)]
-    assert [(float(one["cx"]), float(one["cy"])) for one in elements(drawn, "circle", "c2")] == [(246, 28)]
+    assert after == [(144.5, 164), (341.5, 28)]
+    assert [(float(one["cx"]), float(one["cy"])) for one in elements(drawn, "circle", "c2")] == [(243, 28)]
     assert [(float(one["y"]), float(one["height"])) for one in elements(drawn, "rect")] == [(289, 11), (256, 44)]
     assert [one.text for one in ElementTree.fromstring(drawn).iter("title")] == ["10", "40"]
 
@@ -76,7 +76,7 @@ def test_a_matrix_has_the_counts_row_by_row_and_shades_of_the_fractions() -> Non
     assert [one.text for one in ElementTree.fromstring(drawn).iter("text")][-4:] == ["3", "1", "0", "4"]
     shades = [float(one["fill-opacity"]) for one in elements(drawn, "rect")]
     assert shades == pytest.approx([0.06 + 0.94 * share for share in (0.75, 0.25, 0, 1)], abs=0.01)
-    assert [float(one["x"]) for one in elements(drawn, "rect")] == [113, 197, 113, 197]
+    assert [float(one["x"]) for one in elements(drawn, "rect")] == [113, 217, 113, 217]
 
 
 def test_the_longest_bar_fills_the_width_and_the_others_are_in_proportion() -> None:
