@@ -96,7 +96,7 @@ def test_the_course_of_a_run_is_one_character_per_evaluation() -> None:
         "loss      █▄▁▅  0.800 to 0.500",
         "accuracy  ▁▆█▅  50.0% to 70.0%, best 85.0% in epoch 3",
     ]
-    assert curve.drawn([1, 2, 3], curve.ASCII) == "_=#"
+    assert curve.drawn([1, 2, 3], curve.ASCII) == "_+#"
     assert curve.drawn([2.0] * 200, curve.BLOCKS) == "▁" * curve.COLUMNS
     assert curve.of(lines[:1]) == []
 
