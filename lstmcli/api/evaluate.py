@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstmcli import report as reports
 from lstmcli.api import files
 from lstmcli.config import Data, Episodes
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
-from lstmcli.report import PAGE
-from lstmcli.storage import atomic, data_option
+from lstmcli.storage import data_option
 from lstmcli.storage import examples as inputs
 from lstmcli.types import Example, Option
 
@@ -73,8 +73,7 @@ def evaluate(
         CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
     """
     if report is not None:
-        for name in ("report.json", PAGE):
-            atomic.claim_file(report / name)
+        reports.claim(report)
     checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
@@ -109,27 +108,23 @@ def _scored(
     from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
+        found: Report | FewShot
         if tasks.shots is not None:
             found = _of_tasks(opened, tasks, seed, listener)
-            if report is not None:
-                evaluation.write_plain(found.plain(), report)
-                (report / evaluation.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
-                page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
-            return found
-        result = evaluation.run(
-            opened.checkpoint,
-            opened.examples,
-            data=data_option.title(opened.data),
-            split=opened.split,
-            path=opened.path,
-            seed=seed,
-            dynamic=dynamic,
-            listener=listener,
-        )
+        else:
+            found = evaluation.run(
+                opened.checkpoint,
+                opened.examples,
+                data=data_option.title(opened.data),
+                split=opened.split,
+                path=opened.path,
+                seed=seed,
+                dynamic=dynamic,
+                listener=listener,
+            )
         if report is not None:
-            evaluation.write(result, report)
-            page.write(result, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
-    return result
+            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
+    return found
 
 
 def _of_tasks(opened: _Opened, tasks: Tasks, seed: int, listener: Listener) -> "FewShot":

@@ -1,6 +1,7 @@
 """A model for texts in memory: load it; predict, score, evaluate, adapt and save.
 
-No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
+No call changes torch's random state, its thread count or the environment. Only ``Model.save`` writes a file, and
+``Model.evaluate`` with a folder for its report.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from lstmcli import recipes
+from lstmcli import report as reports
 from lstmcli.api.files import learner_options
 from lstmcli.config import RunConfig
 from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, texts_of
@@ -24,6 +26,7 @@ from lstmcli.inference import evaluate as evaluation
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
+from lstmcli.report import page
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
@@ -99,11 +102,20 @@ class Model:
         primary = self._checkpoint.task.PRIMARY
         return self.evaluate(texts, labels).metrics[primary]["value"]
 
-    def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener = silent) -> Report:
+    def evaluate(
+        self,
+        texts: Texts,
+        labels: Labels,
+        *,
+        report: str | Path | None = None,
+        seed: int = 0,
+        listener: Listener = silent,
+    ) -> Report:
         """Return metrics with 95 % intervals, and those of the baselines that the model carries.
 
         Args:
             texts, labels: One label per text; for a tagger, lists of words and lists of their tags.
+            report: A folder for report.json, the page report.html, and predictions.jsonl.
             seed: Of the resampling for the intervals.
             listener: Called with each event: progress, and notes on the data.
 
@@ -114,9 +126,14 @@ class Model:
         examples, _ = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
-            return evaluation.run(
+            if report is not None:
+                reports.claim(Path(report))
+            found = evaluation.run(
                 checkpoint, examples, data="texts", split="given", path=self._path, seed=seed, listener=listener
             )
+            if report is not None:
+                page.write(found, checkpoint, Path(self._path), Path(report), seed=seed, listener=listener)
+            return found
 
     def adapt(
         self,

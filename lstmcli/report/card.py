@@ -16,7 +16,7 @@ LISTED = 1000  # characters of a value
 
 def name_of(path: Path) -> str:
     """Return how people call a model: its run folder, or the file's name without its ending."""
-    return path.absolute().parent.name if path.name == run_folder.MODEL else path.stem
+    return path.absolute().parent.name if path.name == run_folder.MODEL else path.stem or "the model"
 
 
 def rows(checkpoint: Checkpoint, path: Path) -> list[tuple[str, str]]:

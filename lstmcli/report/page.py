@@ -1,8 +1,9 @@
-"""Write report.html: one file that needs no other, no network and no script."""
+"""Write a report, with report.html: one file that needs no other, no network and no script."""
 
 from pathlib import Path
 
 from lstmcli.events import Listener, Progress, silent
+from lstmcli.inference import evaluate as evaluation
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.few_shot_report import FewShot
 from lstmcli.report import PAGE, answers, card, history, html, judged, panels, slices, tasks, through_time
@@ -15,7 +16,7 @@ KINDS = {"text": "Labels of texts", "words": "Entities in texts", "stream": "Lan
 
 def write(report: Report | FewShot, checkpoint: Checkpoint, path: Path, folder: Path, *, seed: int = 0,
           listener: Listener = silent) -> None:  # fmt: skip
-    """Write the page into the folder.
+    """Write report.json, the page and, of a model as it is, predictions.jsonl into the folder.
 
     Args:
         report: Of the evaluation.
@@ -25,6 +26,11 @@ def write(report: Report | FewShot, checkpoint: Checkpoint, path: Path, folder: 
     Raises:
         RuntimeSetupError: the folder cannot be written.
     """
+    if isinstance(report, FewShot):
+        evaluation.write_plain(report.plain(), folder)
+        (folder / evaluation.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
+    else:
+        evaluation.write(report, folder)
     listener(Progress("drawing the report"))
     content = of_tasks(report, checkpoint, path) if isinstance(report, FewShot) else of_model(
         report, checkpoint, path, seed=seed, listener=listener)  # fmt: skip

@@ -85,8 +85,8 @@ def parts(found: Sequence[Slices], primary: str, overall: float) -> Panel | None
     everything = [row for one in found for row in one.parts]
     axis = _axis(primary, everything)
     text = (
-        f"{_first(name_of(primary))} of parts of the data, with 95 % intervals and the number of texts. The dotted line "
-        f"is the figure of all texts, {shown(primary, overall)}."
+        f"{_first(name_of(primary))} of parts of the data, with 95 % intervals and the number of texts. The dotted "
+        f"line is the figure of all texts, {shown(primary, overall)}."
     )
     body = [html.paragraph(text)]
     for one in found:

@@ -55,7 +55,7 @@ class ThroughTime:
 def measured(parts: Parts, store: Store, *, seed: int = 0) -> ThroughTime | None:
     """Measure a sample of the texts; none where the model has no LSTM, or the texts are too short.
 
-    Draws from torch's global generator.
+    seed: of the sample, and of the untrained networks.
     """
     name = hooks(ModelHooks, registry.model(parts.config.model.name)).READER
     lengths = store.lengths
@@ -78,8 +78,10 @@ def measured(parts: Parts, store: Store, *, seed: int = 0) -> ThroughTime | None
         return None
     hidden = lstm.hidden
     top = f"l{lstm.layers - 1}"
-    forget_0 = type(lstm)(inputs.shape[-1], hidden, forget_bias=0.0)
-    rnn = nn.RNN(inputs.shape[-1], hidden)
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        forget_0 = type(lstm)(inputs.shape[-1], hidden, forget_bias=0.0)
+        rnn = nn.RNN(inputs.shape[-1], hidden)
     trained = _lstm(lstm, top)
 
     def curve(cell: Cell, seeds: Tensor, *, to_mean: bool = False) -> list[float]:
