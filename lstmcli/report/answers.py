@@ -7,7 +7,7 @@ from lstmcli.report import charts, html, judged
 from lstmcli.report.charts import Axis, Series, percent
 from lstmcli.report.judged import Array, Judged, Mistake
 from lstmcli.report.panels import Panel
-from lstmcli.report.svg import clean, shortened
+from lstmcli.report.svg import clean, cut, shortened
 
 SQUARE = 12  # labels of a confusion matrix; with more, the most confused pairs are listed
 PAIRS = 20
@@ -83,7 +83,10 @@ def confusion(rows: Sequence[judged.Row], labels: Sequence[str]) -> Panel:
         more = [html.details("The confusions", html.table("Confusions", columns, listed, texts=(1,)))] if pairs else []
         body = [html.figure(chart, caption), *more]
     elif pairs:
-        drawn = [(f"{true} → {predicted}", float(count), f"{count:,}") for true, predicted, count, _ in pairs[:PAIRS]]
+        drawn = [
+            (f"{cut(true, 15)} → {cut(predicted, 15)}", float(count), f"{count:,}")
+            for true, predicted, count, _ in pairs[:PAIRS]
+        ]
         chart = charts.bars(drawn, f"The most confused pairs of {len(labels)} labels", named=300)
         caption = f"The {len(drawn)} most confused pairs of {len(labels)} labels, true → predicted, and their texts."
         body = [html.figure(chart, caption), html.data("The most confused pairs", columns, listed[:PAIRS])]
@@ -102,7 +105,7 @@ def entities(details: Mapping[str, Any]) -> Panel:
     columns = ["type", "true entities", "precision", "recall", "F1", "95 % interval of F1"]
     errors = judged.most_frequent(details["confusions"])
     chart = charts.bars([(kind, float(count), f"{count:,}") for kind, count, _ in errors],
-                        "; ".join(f"{kind}: {count}" for kind, count, _ in errors), named=120)  # fmt: skip
+                        "; ".join(f"{kind}: {count}" for kind, count, _ in errors), named=130)  # fmt: skip
     caption = (
         "Errors by kind. Wrong type: the right words with another type. Wrong boundary: it overlaps a true entity. "
         "Missed: a true entity that no predicted one overlaps. Invented: it overlaps no true entity."

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lstmcli.report.svg import Scale, clean, element, image, line, polygon, polyline, shortened, text
+from lstmcli.report.svg import Scale, clean, cut, element, image, line, polygon, polyline, text
 
 WIDTH = 460.0  # of every image: texts of 12 pixels stay readable where it is as wide as a phone
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 20.0, 12.0, 40.0  # around the plotting area
@@ -160,8 +160,8 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]], description: 
     ]
     for index, label in enumerate(labels):
         full, middle = element("title", {}, clean(label)), side * (index + 0.5)
-        across = text(left + middle, 46, shortened(label, fit), "label", "middle")
-        down = text(left - 8, top + middle + 4, shortened(label, 16), "label", "end")
+        across = text(left + middle, 46, cut(label, fit), "label", "middle")
+        down = text(left - 8, top + middle + 4, cut(label, 13), "label", "end")
         parts += [element("g", {}, full, across), element("g", {}, full, down)]
     for index, row in enumerate(counts):
         total = max(1, sum(row))
@@ -235,8 +235,7 @@ def marker(kind: int, at: Point) -> str:
 def _name(name: str, middle: float, room: float = NAMED) -> str:
     """Return the name of a row, left of the plotting area; the whole of it on hovering."""
     limit = int(CHARACTERS * room / NAMED)
-    cut = name if len(name) <= limit else f"{name[: limit // 2]}…{name[-((limit - 1) // 2) :]}"
-    content = text(room - 10, middle + 4, cut, "label", "end")
+    content = text(room - 10, middle + 4, cut(name, limit), "label", "end")
     return f"<g>{element('title', {}, clean(name))}{content}</g>"
 
 

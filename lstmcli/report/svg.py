@@ -25,6 +25,11 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
+def cut(name: str, limit: int) -> str:
+    """Return the name, at most ``limit`` characters: of a longer one its beginning and its end."""
+    return name if len(name) <= limit else f"{name[: limit // 2]}…{name[len(name) - (limit - 1) // 2 :]}"
+
+
 def number(value: float) -> str:
     """Format a coordinate with at most one decimal."""
     return f"{round(value, 1) + 0.0:g}"  # no -0

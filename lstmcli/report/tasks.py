@@ -10,10 +10,10 @@ from lstmcli.report.panels import Panel, limits, ticks
 
 METHODS = {
     "model": "this model",
-    "before": "before adaptation",
+    "before": "before adapting",
     "finetune": "fine-tuned head",
     "support linear": "linear, support",
-    "centroid": "centroid, support",
+    "centroid": "centroid",
     "linear": "linear, training",
 }
 NAMED_TASKS = 40  # drawn one by one

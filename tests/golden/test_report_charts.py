@@ -79,6 +79,12 @@ def test_a_matrix_has_the_counts_row_by_row_and_shades_of_the_fractions() -> Non
     assert [float(one["x"]) for one in elements(drawn, "rect")] == [113, 217, 113, 217]
 
 
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    assert [svg.cut("kitchen_housewares.t4", limit) for limit in (21, 9, 3, 2)] == [
+        "kitchen_housewares.t4", "kitc…s.t4", "k…4", "k…",
+    ]  # fmt: skip
+
+
 def test_the_longest_bar_fills_the_width_and_the_others_are_in_proportion() -> None:
     drawn = charts.bars([("a", 8, "8"), ("b", 2, "2")], "bars", named=96)
     assert [float(one["width"]) for one in elements(drawn, "rect")] == [300, 75]
