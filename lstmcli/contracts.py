@@ -125,12 +125,15 @@ class TaskHooks:
     """Optional members of a task's module.
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
-    targets, labels): more for the report of ``evaluate``.
+    targets, labels): more for the report of ``evaluate``. decide, operating_points: as in ``tasks/decisions.py``, of a
+    task whose answer is the likeliest label.
     """
 
     LOWER_IS_BETTER: bool = False
     HEADING: str = "other tasks"
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
+    decide: Callable[[Array, Mapping[int, float], float], Array] | None = None
+    operating_points: Callable[..., dict[str, Any]] | None = None
 
 
 class TextTask(Task, Protocol):
@@ -209,13 +212,12 @@ class Model(Protocol):
 class ModelHooks:
     """Optional members of a model's module.
 
-    ENCODER: the submodules with the encoder's parameters, which train at the fraction ``train.encoder_lr_scale`` of the
-    learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
-    ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it.
-    FROZEN_VECTORS: the buffer of frozen pretrained vectors. READER: the submodule that reads the words, an LSTM as of
-    ``models/lstm.py``. PARENTS: other models that it can begin with, by name, and
-    the options in which the two must agree. inherited: the weights of such a model under the names that they have here,
-    for as many as are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
+    ENCODER: the submodules that train at the fraction ``train.encoder_lr_scale`` of the learning rate; none: all at
+    one. BY_WORD: the parameters and buffers with one row per word, which ``export`` shortens. CONTEXT: the submodule
+    that takes the weights of a language model that reads with it. FROZEN_VECTORS: the buffer of pretrained vectors.
+    READER: the LSTM that reads the words. PARENTS: other models to begin with, by name, and the options that must
+    agree. inherited: the weights of such a model that are taken over, under their names here. with_bag: the weights
+    with a bag of words, as of ``models/classifier.py``.
     """
 
     ENCODER: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from lstmcli import registry
 from lstmcli.config import RunConfig, renamed
 from lstmcli.config.fields import bounds, kinds
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.errors import ConfigError, did_you_mean
 
 SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -65,6 +66,7 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         what = "data.unlabelled: nothing in the recipe learns from texts without labels"
         fix = "--set train.teacher=linear, or a model.pt; or leave them out: --set data.unlabelled=none"
         raise ConfigError(what, where=where, fix=fix)
+    _check_target(config, where)
     softmax = getattr(config.model, "softmax", "full")
     if config.tokens.kind == "bpe" and softmax != "full":
         what = f"model.softmax '{softmax}' goes by words' ranks, which pieces of words (tokens.kind 'bpe') do not have"
@@ -74,6 +76,17 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         what = f"tokens.kind is '{config.tokens.kind}', which does not fit the task '{config.task}'"
         raise ConfigError(what, where=where, fix=f"--set tokens.kind={fitting[0]}")
     return config
+
+
+def _check_target(config: RunConfig, where: str) -> None:
+    """Raise ConfigError where a target of the threshold does not fit the task, or there are two."""
+    given = [key for key in ("target_precision", "target_coverage") if getattr(config.train, key) is not None]
+    if given and hooks(TaskHooks, registry.task(config.task)).decide is None:
+        what = f"train.{given[0]} is for classifiers of texts, whose answer is the likeliest label"
+        raise ConfigError(what, where=where, fix="leave it out")
+    if len(given) == 2:
+        what = "a target of precision and one of coverage: one threshold cannot reach both"
+        raise ConfigError(what, where=where, fix="leave out --target-precision, or --target-coverage")
 
 
 def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> ConfigError:

@@ -53,6 +53,7 @@ def evaluate(
     split: str | None = None,
     tasks: Tasks = Tasks(),
     dynamic: bool = False,
+    thresholds: bool = False,
     report: Path | None = None,
     reading: Mapping[str, Any] = files.AS_IT_IS,
     options: Sequence[Option] = (),
@@ -65,6 +66,7 @@ def evaluate(
         model, reading, options: As in ``lstmcli.api.files``.
         data: As ``--data``; none: what the model was trained on. split: none: test, else what the data has.
         dynamic: Of a language model, also with dynamic evaluation.
+        thresholds: Also coverage, precision, recall and error by threshold, and prediction sets, under ``details``.
         report: A folder for report.json, the page report.html and, unless tasks are scored, predictions.jsonl.
         seed: Of the tasks, and of the resampling for the intervals.
         listener: Called with each event.
@@ -72,6 +74,7 @@ def evaluate(
     Raises:
         CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
     """
+    _check(tasks, dynamic=dynamic, thresholds=thresholds)
     if report is not None:
         reports.claim(report)
     checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
@@ -82,16 +85,19 @@ def evaluate(
     examples = files.as_known(examples, checkpoint, adapting=tasks.shots is not None, listener=listener)
     if data is None and "adapted_from" in checkpoint.progress:
         inputs.check_labels(examples, known)
-    _check(tasks, dynamic=dynamic)
-    return _scored(_Opened(checkpoint, path, source, name, examples), tasks, report, seed, listener, dynamic=dynamic)
+    opened = _Opened(checkpoint, path, source, name, examples)
+    if tasks.shots is not None:
+        return _of_tasks(opened, tasks, report, seed, listener)
+    return _scored(opened, report, seed, listener, dynamic=dynamic, thresholds=thresholds)
 
 
-def _check(tasks: Tasks, *, dynamic: bool) -> None:
+def _check(tasks: Tasks, *, dynamic: bool, thresholds: bool) -> None:
     """Raise ConfigError where options exclude each other, or have no effect without ``shots``."""
     if tasks.shots is not None:
-        if dynamic:
-            what, where = "these options exclude each other", "--dynamic and --shots"
-            raise ConfigError(what, where=where, fix="leave out one of them")
+        for option, chosen in {"--dynamic": dynamic, "--thresholds": thresholds}.items():
+            if chosen:
+                what, where = "these options exclude each other", f"{option} and --shots"
+                raise ConfigError(what, where=where, fix="leave out one of them")
         return
     given = {"--ways": tasks.ways, "--learner": tasks.learner, "--episodes": tasks.episodes, "--prior": tasks.prior}
     if unused := [option for option, value in given.items() if value is not None]:
@@ -100,47 +106,51 @@ def _check(tasks: Tasks, *, dynamic: bool) -> None:
 
 
 def _scored(
-    opened: _Opened, tasks: Tasks, report: Path | None, seed: int, listener: Listener, *, dynamic: bool
-) -> "Report | FewShot":
-    """Score the model, or its adaptation to the tasks, and write the report."""
+    opened: _Opened, report: Path | None, seed: int, listener: Listener, *, dynamic: bool, thresholds: bool
+) -> "Report":
+    """Score the model and write the report."""
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
     from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
-        found: Report | FewShot
-        if tasks.shots is not None:
-            found = _of_tasks(opened, tasks, seed, listener)
-        else:
-            found = evaluation.run(
-                opened.checkpoint,
-                opened.examples,
-                data=data_option.title(opened.data),
-                split=opened.split,
-                path=opened.path,
-                seed=seed,
-                dynamic=dynamic,
-                listener=listener,
-            )
+        found = evaluation.run(
+            opened.checkpoint,
+            opened.examples,
+            data=data_option.title(opened.data),
+            split=opened.split,
+            path=opened.path,
+            seed=seed,
+            dynamic=dynamic,
+            thresholds=thresholds,
+            listener=listener,
+        )
         if report is not None:
             page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
     return found
 
 
-def _of_tasks(opened: _Opened, tasks: Tasks, seed: int, listener: Listener) -> "FewShot":
+def _of_tasks(opened: _Opened, tasks: Tasks, report: Path | None, seed: int, listener: Listener) -> "FewShot":
+    """Score the adaptation of the model to the tasks, and write the report."""
     from lstmcli.inference.few_shot import run
     from lstmcli.inference.few_shot_report import FewShotOptions
+    from lstmcli.machine import runtime
+    from lstmcli.report import page
 
-    fixed = inputs.supports(opened.data, listener=listener)
-    fixed = files.as_known(fixed, opened.checkpoint, listener=listener)
-    changed = {"shots": tasks.shots} | ({} if tasks.ways is None else {"ways": tasks.ways})
-    options = FewShotOptions(
-        data=data_option.title(opened.data),
-        split=opened.split,
-        shape=(opened.checkpoint.config.episodes or Episodes()).model_copy(update=changed),
-        episodes=tasks.episodes,
-        prior=tasks.prior or "support",
-        seed=seed,
-        free=tasks.learner is None,
-    )
-    return run(opened.checkpoint, opened.examples, fixed, options, opened.path, listener=listener)
+    with runtime.unchanged(opened.checkpoint.config):
+        fixed = inputs.supports(opened.data, listener=listener)
+        fixed = files.as_known(fixed, opened.checkpoint, listener=listener)
+        changed = {"shots": tasks.shots} | ({} if tasks.ways is None else {"ways": tasks.ways})
+        options = FewShotOptions(
+            data=data_option.title(opened.data),
+            split=opened.split,
+            shape=(opened.checkpoint.config.episodes or Episodes()).model_copy(update=changed),
+            episodes=tasks.episodes,
+            prior=tasks.prior or "support",
+            seed=seed,
+            free=tasks.learner is None,
+        )
+        found = run(opened.checkpoint, opened.examples, fixed, options, opened.path, listener=listener)
+        if report is not None:
+            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
+    return found

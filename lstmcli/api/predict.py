@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lstmcli.api import files
 from lstmcli.events import Listener, Noted, silent
+from lstmcli.inference.decisions import AS_TRAINED, DecisionOptions, parsed
 from lstmcli.storage import sinks
 from lstmcli.storage.text_io import TextOptions, Texts
 from lstmcli.types import Option
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
     from lstmcli.inference.predict import Prediction
     from lstmcli.storage.checkpoint import Checkpoint
 
-__all__ = ["Answers", "TextOptions", "predict"]
+__all__ = ["Answers", "DecisionOptions", "TextOptions", "parsed", "predict"]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Rows whose answers are computed by ``run``. output: a file that they are written to."""
+    """Rows whose answers are computed by ``run``. output: a file that they are written to; decisions: how labels follow
+    from probabilities."""
 
     checkpoint: "Checkpoint"
     texts: Texts
     output: Path | None
+    decisions: DecisionOptions = AS_TRAINED
 
     def run(self, each: "Callable[[Prediction], object]", *, listener: Listener = silent) -> bool:
         """Call the function with each prediction, in order; return whether Ctrl-C interrupted it.
@@ -33,7 +36,8 @@ class Answers:
         The file then has what was finished.
 
         Raises:
-            ConfigError: the model has no trained head, or does not write such a file.
+            CheckpointError, ConfigError: the model has no trained head, does not write such a file, or does not fit the
+                decisions.
             DataError: a row that cannot be used, with ``strict``.
             RuntimeSetupError: the file cannot be written.
         """
@@ -42,7 +46,7 @@ class Answers:
 
         self.texts.report = lambda text: listener(Noted(text))
         with runtime.unchanged(self.checkpoint.config):
-            model = Predictions(self.checkpoint)
+            model = Predictions(self.checkpoint, self.decisions)
             with self._writing(model.blank) as put:
                 try:
                     for prediction in model.of(self.texts.windows()):
@@ -66,6 +70,7 @@ def predict(
     *,
     model: files.Name | None = None,
     output: Path | None = None,
+    decisions: DecisionOptions = AS_TRAINED,
     options: Sequence[Option] = (),
     listener: Listener = silent,
 ) -> Answers:
@@ -76,6 +81,7 @@ def predict(
         rows: Which file to read, and how; none: standard input, where there are no texts.
         model, options: As in ``lstmcli.api.files``.
         output: A .jsonl, .csv, .tsv, .parquet or, by a tagger, .conll file for the answers.
+        decisions: How labels follow from probabilities.
         listener: Called with each event.
 
     Raises:
@@ -88,4 +94,7 @@ def predict(
         sinks.check(output, rows.source)
     checkpoint, _ = files.opened(model, options, listener)
     stream.open(checkpoint.config.data)
-    return Answers(checkpoint, stream, output)
+    if checkpoint.min_confidence and decisions.min_confidence is None:
+        below = f"no label below a probability of {checkpoint.min_confidence:.3f}, as chosen in training"
+        listener(Noted(f"{below}; always a label: --min-confidence 0"))
+    return Answers(checkpoint, stream, output, decisions)

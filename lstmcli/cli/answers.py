@@ -78,7 +78,8 @@ def _show_answer(screen: Screen, answer: "Answer", columns: "Iterable[str]", *, 
         screen.print_json(answer)
     elif not screen.out.is_terminal:
         probability = "" if answer["probability"] is None else f"{answer['probability']:.4f}"
-        cells = [answer["label"], probability, answer["text"], *(value for _, value in kept)]
+        asked = [cell(answer[name]) for name in ("set", "in_scope") if name in answer]
+        cells = [answer["label"], probability, answer["text"], *asked, *(value for _, value in kept)]
         sys.stdout.write("\t".join(map(_one_line, cells)) + "\n")
     else:
         columns_shown = printable("".join(f"  {column}={value}" for column, value in kept))
@@ -96,7 +97,10 @@ def _styled(answer: "Answer") -> Text:
     if "entities" in answer:
         return entities.marked(answer["text"], answer["entities"])
     text = printable(" ".join(answer["text"].split()))
-    return Text.assemble((printable(answer["label"]), "bold"), f" {answer['probability']:6.1%}  {text[:SHOWN]}")
+    sets = f"  {{{printable(', '.join(answer['set']))}}}" if "set" in answer else ""
+    sets += "" if answer.get("in_scope", True) else "  out of scope"
+    label = (printable(answer["label"]), "bold") if answer["label"] else ("no label", "yellow")
+    return Text.assemble(label, f" {answer['probability']:6.1%}{sets}  {text[:SHOWN]}")
 
 
 def _one_line(text: str) -> str:

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import curve, entities
+from lstmcli.cli import curve, entities, thresholds
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console, printable
 from lstmcli.cli.figures import duration, headline, with_counts, with_interval
@@ -177,6 +177,14 @@ class Screen:
             for details in entities.tables(report.details):
                 self.out.print()
                 self.out.print(details)
+        if "thresholds" in report.details:
+            for heading, points in thresholds.tables(report.details["thresholds"]):
+                self.out.print(f"\n{heading}", style="bold", soft_wrap=True)
+                self.out.print(points)
+        if "decision" in report.details:
+            self.out.print(thresholds.decision(report.details["decision"]), soft_wrap=True)
+            for remark in thresholds.missed(report.details["decision"]):
+                self.note(remark)
         self._below(report.below)
 
     def adaptation(self, result: "Adaptation") -> None:
@@ -184,7 +192,8 @@ class Screen:
             self.print_json(result.plain())
             return
         support = printable(with_counts(result.support))
-        self.out.print(f"learned from {support} of {result.data} in {result.steps} steps, {result.seconds:.2f} s")
+        steps = f"{result.steps} steps, " if result.steps else ""  # none with a head in closed form
+        self.out.print(f"learned from {support} of {result.data} in {steps}{result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})

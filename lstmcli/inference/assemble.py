@@ -1,5 +1,6 @@
 """Assemble model, task, learner and vocabulary from a RunConfig or a Checkpoint."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -181,17 +182,44 @@ def outputs(
     parts: Parts, store: Store, what: str = "scoring", listener: Listener = silent
 ) -> np.ndarray[Any, np.dtype[Any]]:
     """Compute the model's output for each text, in the order of the store, ``[text, ...]``."""
+
+    def score(batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
+        if parts.memory:
+            return _logits_from_memory(parts, batch)
+        with parts.runtime.autocast():
+            result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
+        return result
+
+    return _over_batches(parts, store, score, what, listener)
+
+
+def embeddings(
+    parts: Parts, store: Store, what: str = "embedding", listener: Listener = silent
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Compute the input of the head for each text, in the order of the store, ``[text, feature]``."""
+
+    def embed(batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
+        with parts.runtime.autocast():
+            rows: np.ndarray[Any, np.dtype[Any]] = parts.model(batch).embedding.float().cpu().numpy()
+        return rows
+
+    return _over_batches(parts, store, embed, what, listener)
+
+
+def _over_batches(
+    parts: Parts,
+    store: Store,
+    compute: Callable[[Batch], np.ndarray[Any, np.dtype[Any]]],
+    what: str,
+    listener: Listener,
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Compute a row for each text, in the order of the store, in batches of texts of similar length."""
     batches = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
     parts.model.eval()
 
-    def score(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
-        batch = batching.collate(store, indices).to(parts.runtime.device)
+    def of_batch(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
         with torch.inference_mode():
-            if parts.memory:
-                return _logits_from_memory(parts, batch)
-            with parts.runtime.autocast():
-                result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
-        return result
+            return compute(batching.collate(store, indices).to(parts.runtime.device))
 
     # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()
@@ -200,7 +228,7 @@ def outputs(
     results = []
     done = 0
     try:
-        for indices, result in zip(batches, pool.map(score, batches), strict=True):
+        for indices, result in zip(batches, pool.map(of_batch, batches), strict=True):
             results.append(result)
             done += len(indices)
             listener(Progress(what, done, len(store)))

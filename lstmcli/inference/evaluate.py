@@ -20,7 +20,7 @@ from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.inference import assemble, stream
+from lstmcli.inference import assemble, decisions, stream
 from lstmcli.inference.assemble import Parts
 from lstmcli.machine import runtime
 from lstmcli.storage import atomic
@@ -60,7 +60,7 @@ class Report:
     baselines: dict[str, Figures]
     seconds: float
     checkpoint: str
-    details: dict[str, Any]  # of the task: for tagging, figures by type and confusions
+    details: dict[str, Any]  # of the task: for tagging, figures by type and confusions; figures of thresholds
     below: tuple[str, ...]  # baselines that the model does not reach
     predictions: Callable[[], Iterable[dict[str, Any]]]  # one per example, computed on demand
     scored: Scored
@@ -80,16 +80,19 @@ def run(
     path: Path | str,
     seed: int = 0,
     dynamic: bool = False,
+    thresholds: bool = False,
     listener: Listener = silent,
 ) -> Report:
     """Score the checkpoint and its baselines on labelled examples, or a language model on texts.
 
-    path: of the checkpoint, empty if it has none; seed: of the resamples; dynamic: also with dynamic evaluation.
+    path: of the checkpoint, empty if it has none; seed: of the resamples; dynamic: also with dynamic evaluation;
+    thresholds: also figures by threshold.
 
     Raises:
         DataError: A label that the model does not know.
-        ConfigError: ``dynamic``, and the model is not a language model.
+        ConfigError: ``dynamic``, and the model is not a language model; ``thresholds``, and it is no classifier.
     """
+    decisions.check(checkpoint, thresholds=thresholds)
     _check(checkpoint, examples, listener, dynamic=dynamic)
     parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
@@ -103,8 +106,7 @@ def run(
     if of_stream:
         metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
     baselines = _baselines(checkpoint, parts, examples, full, listener)
-    of_task = hooks(TaskHooks, parts.task).details
-    details = {} if of_task is None else of_task(probabilities, store.known_targets, parts.vocabulary.labels)
+    decided = decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
     return Report(
         task=checkpoint.config.task,
         data=data,
@@ -114,11 +116,17 @@ def run(
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        details=details,
+        details=_details(parts, probabilities, store) | decided,
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
         below=below(parts.task, metrics, baselines),
         scored=Scored(parts, examples, store, logits, probabilities),
     )
+
+
+def _details(parts: Parts, probabilities: Array, store: Store) -> dict[str, Any]:
+    """Compute what the task adds to the report."""
+    details = hooks(TaskHooks, parts.task).details
+    return {} if details is None else details(probabilities, store.known_targets, parts.vocabulary.labels)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:

@@ -15,6 +15,7 @@ from lstmcli.data.batches.unknown_words import Tally, counts, tally
 from lstmcli.data.text import sentences as words
 from lstmcli.data.text.vocabulary import END
 from lstmcli.inference import assemble
+from lstmcli.inference.decisions import AS_TRAINED, DecisionOptions, Decisions
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.sinks import Answer
@@ -30,7 +31,8 @@ class Prediction:
     """The answer to one row.
 
     answer: row and text, and the task's: label, probability, probabilities; or entities; or perplexity, words, next.
-    With ``--keep`` also kept. If the row cannot be used, also problem, and the others are empty.
+    With ``--keep`` also kept, with ``--sets`` set, with ``--in-scope`` in_scope. If the row cannot be used, also
+    problem, and the others are empty.
     """
 
     answer: Answer
@@ -39,17 +41,18 @@ class Prediction:
 
 
 class Predictions:
-    """A checkpoint loaded for prediction. Raises ConfigError if its model has no trained head."""
+    """A checkpoint loaded for prediction. Raises ConfigError if the model has no trained head, or as ``Decisions``."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, decisions: DecisionOptions = AS_TRAINED) -> None:
         checkpoint.check_head()
+        self._decisions = Decisions(checkpoint, decisions)
         self._checkpoint = checkpoint
         self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
 
     @property
     def blank(self) -> Answer:
         """The answer to a row that cannot be used, without the row's number and reason."""
-        return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels)}
+        return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels), **self._decisions.blank}
 
     def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
         """Yield one prediction per row, in order. windows: rows to be predicted together."""
@@ -117,6 +120,9 @@ class Predictions:
         texts = [question.text for question in questions]
         full, store, logits = self._outputs(texts)
         described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
+        if self._decisions.active:
+            probabilities = parts.task.probabilities(logits, self._checkpoint.temperature)
+            described = self._decisions.applied(described, probabilities)
         if parts.task.READS == "stream":
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         truncated = (full.lengths > store.lengths).tolist()

@@ -125,7 +125,8 @@ def confusion(rows: Sequence[Row], labels: Sequence[str]) -> Array:
     number = {label: index for index, label in enumerate(labels)}
     counts: Array = np.zeros((len(labels), len(labels)), np.int64)
     for row in rows:
-        counts[number[row["target"]], number[row["label"]]] += 1
+        if row["label"] in number:  # no label is given below a smallest probability
+            counts[number[row["target"]], number[row["label"]]] += 1
     return counts
 
 

@@ -2,11 +2,11 @@
 
     {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
-header: config, vocabulary (words and labels), temperature, progress, metrics, context. tensors: ``model/<parameter>``,
-``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. A matrix of int8 has
-a ``scale/<its name>`` per row, by which it is multiplied when the file is read. Text and tensors are kept flat, so that
-equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the file is ever run. torch does not
-detect damaged data; the checksum does.
+header: config, vocabulary (words and labels), temperature, min_confidence, progress, metrics, context. tensors:
+``model/<parameter>``, ``baseline/<array>``, ``conformal/<scores>``, and in last.pt ``optimizer/<parameter>/<moment>``
+and ``random/<generator>``. A matrix of int8 has a ``scale/<its name>`` per row, by which it is multiplied when the file
+is read. Text and tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone:
+nothing in the file is ever run. torch does not detect damaged data; the checksum does.
 """
 
 import hashlib
@@ -40,6 +40,7 @@ class Checkpoint:
     vocabulary: Vocabulary
     tensors: dict[str, Tensor]
     temperature: float = 1.0
+    min_confidence: float = 0.0  # below it ``predict`` gives no label: see ``inference/decisions.py``
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
     context: LanguageModel | None = None  # section of the language model that reads with the model
@@ -94,6 +95,7 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
         "config": checkpoint.config.model_dump(mode="json"),
         "vocabulary": checkpoint.vocabulary.state(),
         "temperature": checkpoint.temperature,
+        "min_confidence": checkpoint.min_confidence,
         "progress": checkpoint.progress,
         "metrics": checkpoint.metrics,
     }
@@ -151,6 +153,7 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         vocabulary=Vocabulary.from_state(header["vocabulary"]),
         tensors=_dequantised(content["tensors"]),
         temperature=header["temperature"],
+        min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,

@@ -11,6 +11,7 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 
 WORDS = 20_000
 KEPT = ("model/", "learner/", "memory/")
+WHOLE = ("learned", "conformal")  # groups that are kept in full precision
 PRIOR = "baseline/prior"
 
 
@@ -25,7 +26,8 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     every = len(checkpoint.vocabulary)
     keep = range(every if checkpoint.vocabulary.frozen_words else min(words, every))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
-    tensors |= grouped("learned", checkpoint.group("learned"))
+    for name in WHOLE:
+        tensors |= grouped(name, checkpoint.group(name))
     for name in tensors.keys() & _by_word(checkpoint):
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
         if tensors[name].dim() == 2:

@@ -100,13 +100,13 @@ def _in_columns(answer: Answer) -> str:
 
 
 def _flat(answer: Answer) -> Answer:
-    """One column per value: the probability of each label in its own, entities and next words as JSON."""
+    """One column per value: the probability of each label in its own, what holds several values as JSON."""
     flat: Answer = {}
     for key, value in answer.items():
         if key == "probabilities":
             flat |= {f"probability_{label}": probability for label, probability in value.items()}
         elif key not in ("kept", *OF_WORDS):
-            flat[key] = json.dumps(value, ensure_ascii=False) if key in ("entities", "next") else value
+            flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
     return flat
 
 
@@ -157,6 +157,8 @@ def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], predicted: in
     def kind(index: int, name: str, first: list[Any]) -> Any:
         if index < predicted:
             number = pa.float64() if name.startswith(("probability", "perplexity")) else None
+            if name == "in_scope":
+                return pa.bool_()
             return number or (pa.int64() if name in ("row", "words") else pa.string())
         found = pa.array(first).type if typed else pa.null()
         return pa.string() if pa.types.is_null(found) else found

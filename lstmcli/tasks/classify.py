@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
+from lstmcli.tasks.decisions import decide, operating_points
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
 from lstmcli.types import Mean
@@ -31,6 +32,7 @@ __all__ = [
     "baseline_probabilities",
     "blank",
     "calibrate",
+    "decide",
     "describe",
     "divergence",
     "entropy",
@@ -38,6 +40,7 @@ __all__ = [
     "fit_baselines",
     "loss",
     "measure",
+    "operating_points",
     "outputs",
     "over_episodes",
     "probabilities",

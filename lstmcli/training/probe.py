@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 from lstmcli.contracts import HEAD
-from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
-from lstmcli.events import Listener, Progress, silent
-from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
+from lstmcli.inference import assemble
+from lstmcli.inference.assemble import Parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LENGTH = 3.0
@@ -33,7 +32,7 @@ def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
     """Fit the model's head on the texts. A label without a text gets next to no probability."""
     random = np.random.default_rng(seed)
     part = store.part(random.permutation(len(store))[:FITTED])  # shuffled: files are often sorted by label
-    features, targets = embeddings(parts, part), part.known_targets
+    features, targets = assemble.embeddings(parts, part), part.known_targets
     standard, centre, scale = standardised(features)
     weight, bias = fitted(standard, targets, len(parts.vocabulary.labels), seed=seed)
     weight *= scale
@@ -49,24 +48,6 @@ def standardised(features: Array) -> tuple[Array, Array, float]:
     centre = features.mean(axis=0)
     scale = LENGTH / max(1e-9, float(np.sqrt(((features - centre) ** 2).sum(axis=1).mean())))
     return (features - centre) * scale, centre, scale
-
-
-def embeddings(parts: Parts, store: Store, *, listener: Listener = silent) -> Array:
-    """Compute the input of the head for each text, ``[text, feature]``."""
-    found: Array | None = None
-    done = 0
-    parts.model.eval()
-    with torch.inference_mode():
-        for indices in batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS):
-            with parts.runtime.autocast():
-                rows = parts.model(batching.collate(store, indices).to(parts.runtime.device)).embedding
-            if found is None:
-                found = np.zeros((len(store), rows.shape[1]), np.float32)
-            found[indices] = rows.float().cpu().numpy()
-            done += len(indices)
-            listener(Progress("reading with the encoder", done, len(store)))
-    assert found is not None  # there is at least one text
-    return found
 
 
 def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[Array, Array]:

@@ -29,7 +29,7 @@ from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
-from lstmcli.training import resuming, setup
+from lstmcli.training import decisions, resuming, setup
 from lstmcli.training.episodic import EpisodicObjective, learns_head
 from lstmcli.training.language import LanguageObjective
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
@@ -272,14 +272,17 @@ def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -
         if name in trainer.whole and arrays:
             listener(Progress(f"scoring the baselines on {name}"))
             figures[name] = baseline_figures(task, arrays, trainer.whole[name])
+    decided = decisions.of_validation(parts, logits, targets, temperature, listener=listener)
     model = replace(
         best,
         config=trainer.parts.config,
         temperature=temperature,
+        min_confidence=decided.min_confidence,
         metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
-        | trainer.text_hashes,
+        | trainer.text_hashes
+        | decided.tensors,
     )
     checkpoints.save(model, out / run_folder.MODEL)
 

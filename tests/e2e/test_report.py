@@ -5,9 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from lstmcli import load
 from lstmcli.cli import curve
 from lstmcli.inference import evaluate as evaluation
 from lstmcli.report import PAGE
@@ -41,18 +39,6 @@ def test_the_page_has_the_figures_of_the_report(run: Run, trained: Path, tmp_pat
     assert [row[3] for row in epochs] == [f"{line['accuracy']:.1%}" for line in lines if "epoch" in line]
     gradients = page.tables["Relative gradient norms"]
     assert gradients[1] == ["0", "1", "1", "1", gradients[1][4]]
-
-
-def test_texts_in_memory_get_the_same_page(trained: Path, tmp_path: Path) -> None:
-    texts, labels = [*GOOD, *BAD], ["good"] * 4 + ["bad"] * 4
-    state = torch.get_rng_state()
-    report = load(trained).evaluate(texts, labels, report=tmp_path / "report")
-    assert torch.equal(state, torch.get_rng_state())
-    page = checked(tmp_path / "report")
-    check_figures(page, report.plain())
-    again = load(trained).evaluate(texts, labels, report=tmp_path / "again")
-    assert checked(tmp_path / "again").tables == page.tables
-    assert again.metrics == report.metrics
 
 
 def test_texts_and_labels_are_never_markup(run: Run, tmp_path: Path) -> None:
