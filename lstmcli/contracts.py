@@ -213,11 +213,10 @@ class ModelHooks:
     """Optional members of a model's module.
 
     ENCODER: the submodules that train at the fraction ``train.encoder_lr_scale`` of the learning rate; none: all at
-    one. BY_WORD: the parameters and buffers with one row per word, which ``export`` shortens. CONTEXT: the submodule
-    that takes the weights of a language model that reads with it. FROZEN_VECTORS: the buffer of pretrained vectors.
-    READER: the LSTM that reads the words. PARENTS: other models to begin with, by name, and the options that must
-    agree. inherited: the weights of such a model that are taken over, under their names here. with_bag: the weights
-    with a bag of words, as of ``models/classifier.py``.
+    one. BY_WORD: the parameters and buffers with one row per word, shortened by ``export``. CONTEXT: the submodule of a
+    language model that reads with it. FROZEN_VECTORS: the buffer of pretrained vectors. READER: the LSTM that reads the
+    words. PARENTS: other models to begin with, by name, and the options that must agree. inherited: the weights of such
+    a model that are taken over, under their names here. with_bag: the weights with a bag of words.
     """
 
     ENCODER: tuple[str, ...] = ()
