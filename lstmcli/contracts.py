@@ -197,9 +197,8 @@ class Model(Protocol):
             words: Rows of the embedding; 0 is padding, 1 the unknown word.
             labels: Rows of the head.
 
-        A model that has the option takes ``context``, a language model, and ``frozen_words``, the number of words
-        with frozen pretrained vectors, by keyword. It is also built on the meta device, where nothing has a value, to
-        compare a file's tensors with it.
+        A model that has the option takes ``context``, a language model, and ``frozen_words``, the number of words with
+        frozen pretrained vectors, by keyword. It is also built on the meta device, to compare a file's tensors with it.
         """
 
     def shape(self, config: Any) -> dict[str, object]:
@@ -213,18 +212,18 @@ class Model(Protocol):
 class ModelHooks:
     """Optional members of a model's module.
 
-    ENCODER: the submodules with the encoder's parameters, which train at the fraction ``train.encoder_lr_scale`` of the
-    learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
-    ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it.
-    FROZEN_VECTORS: the buffer of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and
-    the options in which the two must agree. inherited: the weights of such a model under the names that they have here,
-    for as many as are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
+    ENCODER: the submodules that train at the fraction ``train.encoder_lr_scale`` of the learning rate; none: all at
+    one. BY_WORD: the parameters and buffers with one row per word, shortened by ``export``. CONTEXT: the submodule of a
+    language model that reads with it. FROZEN_VECTORS: the buffer of pretrained vectors. READER: the LSTM that reads the
+    words. PARENTS: other models to begin with, by name, and the options that must agree. inherited: the weights of such
+    a model that are taken over, under their names here. with_bag: the weights with a bag of words.
     """
 
     ENCODER: tuple[str, ...] = ()
     BY_WORD: tuple[str, ...] = (f"{EMBEDDING}.weight",)
     CONTEXT: str | None = None
     FROZEN_VECTORS: str | None = None
+    READER: str | None = None
     PARENTS: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inherited: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     with_bag: Callable[..., dict[str, Tensor]] | None = None

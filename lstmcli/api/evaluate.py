@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstmcli import report as reports
 from lstmcli.api import files
 from lstmcli.config import Data, Episodes
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
-from lstmcli.storage import atomic, data_option
+from lstmcli.storage import data_option
 from lstmcli.storage import examples as inputs
 from lstmcli.types import Example, Option
 
@@ -66,7 +67,7 @@ def evaluate(
         data: As ``--data``; none: what the model was trained on. split: none: test, else what the data has.
         dynamic: Of a language model, also with dynamic evaluation.
         thresholds: Also coverage, precision, recall and error by threshold, and prediction sets, under ``details``.
-        report: A folder for report.json and, unless tasks are scored, predictions.jsonl.
+        report: A folder for report.json, the page report.html and, unless tasks are scored, predictions.jsonl.
         seed: Of the tasks, and of the resampling for the intervals.
         listener: Called with each event.
 
@@ -75,7 +76,7 @@ def evaluate(
     """
     _check(tasks, dynamic=dynamic, thresholds=thresholds)
     if report is not None:
-        atomic.claim_file(report / "report.json")
+        reports.claim(report)
     checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
@@ -110,9 +111,10 @@ def _scored(
     """Score the model and write the report."""
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
+    from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
-        result = evaluation.run(
+        found = evaluation.run(
             opened.checkpoint,
             opened.examples,
             data=data_option.title(opened.data),
@@ -124,16 +126,16 @@ def _scored(
             listener=listener,
         )
         if report is not None:
-            evaluation.write(result, report)
-    return result
+            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
+    return found
 
 
 def _of_tasks(opened: _Opened, tasks: Tasks, report: Path | None, seed: int, listener: Listener) -> "FewShot":
     """Score the adaptation of the model to the tasks, and write the report."""
-    from lstmcli.inference import evaluate as evaluation
     from lstmcli.inference.few_shot import run
     from lstmcli.inference.few_shot_report import FewShotOptions
     from lstmcli.machine import runtime
+    from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
         fixed = inputs.supports(opened.data, listener=listener)
@@ -150,6 +152,5 @@ def _of_tasks(opened: _Opened, tasks: Tasks, report: Path | None, seed: int, lis
         )
         found = run(opened.checkpoint, opened.examples, fixed, options, opened.path, listener=listener)
         if report is not None:
-            evaluation.write_plain(found.plain(), report)
-            (report / evaluation.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
+            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
     return found

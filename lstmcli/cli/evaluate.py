@@ -50,7 +50,11 @@ def evaluate(
     ] = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="DIR", help="Also write report.json; without --shots, predictions.jsonl too."),
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Also write report.html to look at, report.json and, without --shots, predictions.jsonl.",
+        ),
     ] = None,
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,

@@ -14,12 +14,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import entities, thresholds
+from lstmcli.cli import curve, entities, thresholds
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console
 from lstmcli.cli.escapes import as_json, printable
-from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
+from lstmcli.cli.figures import duration, headline, with_counts, with_interval
 from lstmcli.config import RunConfig
+from lstmcli.report import history
+from lstmcli.report.names import headed, name_of, shown
 from lstmcli.storage.run_folder import RUNS, within
 
 if TYPE_CHECKING:
@@ -130,6 +132,9 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
+        if self.err.is_terminal:
+            for line in curve.of(history.read(event.folder), unicode=self.err.encoding.startswith("utf")):
+                self.err.print(line, style="dim", soft_wrap=True)
         is_default = within(event.folder, RUNS)  # commands use the newest run there
         chosen = "" if is_default else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
@@ -166,7 +171,7 @@ class Screen:
                 shown(name, figures[name]["value"]) if name in figures else "" for figures in report.baselines.values()
             ]
             interval = f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
-            table.add_row(NAMES.get(name, name), shown(name, figure["value"]), interval, *beside)
+            table.add_row(name_of(name), shown(name, figure["value"]), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
         if "types" in report.details:
@@ -202,7 +207,7 @@ class Screen:
         for name, figure in after.items():
             beside = (shown(name, figures[name]["value"]) if name in figures else "" for figures in baselines.values())
             old = shown(name, before[name]["value"]) if name in before else ""
-            table.add_row(NAMES.get(name, name), old, with_interval(figure), *beside)
+            table.add_row(name_of(name), old, with_interval(figure), *beside)
         self.out.print(table)
 
     def _below(self, baselines: "Iterable[str]") -> None:

@@ -97,7 +97,7 @@ def _check_memory(parts: Parts) -> None:
     word = torch.full((1, 1), UNKNOWN, device=parts.runtime.device)
     try:
         with torch.inference_mode():
-            logits = _logits_from_memory(parts, Batch(word, torch.ones_like(word[0])))
+            logits = logits_from_memory(parts, Batch(word, torch.ones_like(word[0])))
         fits = logits.shape == (1, len(parts.vocabulary.labels))
     except (RuntimeError, IndexError):
         fits = False

@@ -30,8 +30,22 @@ from lstmcli.types import Example
 Array = np.ndarray[Any, np.dtype[Any]]
 PREDICTIONS = "predictions.jsonl"
 FEW = 30  # with fewer texts, scores are unreliable
-NOT_IN_JSON = ("details", "below", "predictions")  # fields of a report
+NOT_IN_JSON = ("details", "below", "predictions", "scored")  # fields of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the figures of a report are computed from.
+
+    store: the texts as the model reads them; outputs, probabilities: of the task, ``[text, ...]``.
+    """
+
+    parts: Parts
+    examples: Sequence[Example]
+    store: Store
+    outputs: Array
+    probabilities: Array
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,7 @@ class Report:
     details: dict[str, Any]  # of the task: for tagging, figures by type and confusions; figures of thresholds
     below: tuple[str, ...]  # baselines that the model does not reach
     predictions: Callable[[], Iterable[dict[str, Any]]]  # one per example, computed on demand
+    scored: Scored
 
     def plain(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON."""
@@ -104,6 +119,7 @@ def run(
         details=_details(parts, probabilities, store) | decided,
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
         below=below(parts.task, metrics, baselines),
+        scored=Scored(parts, examples, store, logits, probabilities),
     )
 
 

@@ -39,6 +39,7 @@ GAIN = 3.0  # initial length of the bag of words: about that of the pooled state
 ADDED_GAIN = 8.0  # the same for a bag added to a trained model, whose pooled states have a length of about 2
 SIMILARITY = 0.7  # in a bag added to a trained model: how much similar spelling counts in the products of its words
 ENCODER = ("embedding", "lstm")
+READER = "lstm"
 BY_WORD = ("embedding.weight", "projection", "salience", "word_weight")
 CONTEXT = WEIGHTS
 PARENTS = {"language-model": ("embedding", "hidden")}

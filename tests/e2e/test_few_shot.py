@@ -187,7 +187,7 @@ def test_texts_that_a_model_was_trained_on_are_reported(
     assert run(*arguments, "--ways", "9") == 2
     assert (tmp_path / "predictions.jsonl").exists()  # a mistake loses nothing
     assert run(*arguments) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert "has learned from " in capsys.readouterr().err
     assert run("adapt", "-c", learned, "--data", domains, "--shots", "2", "--out", tmp_path / "a.pt") == 0
     assert "has learned from " in capsys.readouterr().err
