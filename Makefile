@@ -77,7 +77,7 @@ pretrained: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[teacher]'
 	$(BIN)/python -m tests.bench.teacher runs/sentences.parquet
 	$(BIN)/lstmcli train english --force
-	$(BIN)/python -m lstmcli.storage.export runs/english/model.pt lstmcli/pretrained/english.pt 30000
+	$(BIN)/python -m lstmcli.storage.export runs/english/model.pt lstmcli/pretrained/english.pt 30000 lstmcli/pretrained/names.txt
 	$(BIN)/lstmcli evaluate -c english --data imdb
 
 clean:

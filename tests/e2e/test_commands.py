@@ -200,7 +200,7 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     assert report["after"]["accuracy"]["value"] > 0.6
     assert report["old"] == {}
     assert report["baselines"]["centroid"]["accuracy"]["value"] > 0.6
-    assert "closed form (--learner ridge)" in shown.err
+    assert "logistic regression (--learner anchored)" in shown.err
     kept = checkpoints.load(tmp_path / "a.pt")
     assert kept.config.learner.name == "finetune"  # what the next adaptation begins with
     assert kept.temperature not in (1, checkpoints.load(trained).temperature)  # the latter is of the head before
