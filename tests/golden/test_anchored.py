@@ -155,7 +155,7 @@ def test_many_texts_are_sampled_for_the_choice(monkeypatch: pytest.MonkeyPatch) 
 
 def test_new_classes_get_the_best_penalty_and_calibrated_probabilities() -> None:
     """λ against brute force, the factor against scipy's minimum."""
-    given = problem(3, signal=1.5)
+    given = problem(3, signal=20.0)
     given = Problem(given.features, torch.zeros_like(given.logits), given.targets)
     losses = torch.stack([brute_force(given, penalty).mean() for penalty in PENALTIES[1:]])
     penalty, factor = chosen_for_new(given, PENALTIES[1:])
