@@ -139,18 +139,17 @@ for path in sys.stdin:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of memory")
 def test_no_forged_file_takes_long_or_much_memory(real: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", MEASURED, str(real)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True, cwd=ROOT)  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
     path = tmp_path / "model.pt"
-    for name, content in forged.corpus(real):
-        path.write_bytes(content)
-        process.stdin.write(f"{path}\n")
-        process.stdin.flush()
-        how, seconds, memory = json.loads(process.stdout.readline())
-        assert how == "refused", name
-        assert seconds < SECONDS, name
-        assert memory < 2 * len(content) + SPARE, name
-    process.stdin.close()
-    assert process.wait() == 0
+    command = [sys.executable, "-c", MEASURED, str(real)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for name, content in forged.corpus(real):
+            path.write_bytes(content)
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
+            how, seconds, memory = json.loads(process.stdout.readline())
+            assert how == "refused", name
+            assert seconds < SECONDS, name
+            assert memory < 2 * len(content) + SPARE, name
+    assert process.returncode == 0

@@ -188,6 +188,8 @@ def write_inputs() -> None:
         rows = [f"the {label} thing {number},{label}" for number in range(20) for label in labels]
         Path(file).write_text("\n".join(["text,category" if "/" in file else "text,label", *rows]))
     Path("texts.csv").write_text("text\na fine film\n")
+    shutil.copy("texts.csv", "pool.csv")
+    shutil.copy("my.csv", "next.csv")
     Path("scored.csv").write_text("text,label\na fine film,1\na dull one,0\n")
     for file in ("my-texts.txt", "news.txt"):
         Path(file).write_text("a fine film\na dull one\n" * 20)
