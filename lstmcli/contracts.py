@@ -125,12 +125,15 @@ class TaskHooks:
     """Optional members of a task's module.
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
-    targets, labels): more for the report of ``evaluate``.
+    targets, labels): more for the report of ``evaluate``. decide(probabilities): the index of the label of each text;
+    none: of the most probable. weighted: the task with ``train.class_weights``, as of ``tasks/class_weights.py``.
     """
 
     LOWER_IS_BETTER: bool = False
     HEADING: str = "other tasks"
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
+    decide: Callable[[Array], Array] | None = None
+    weighted: Callable[..., Any] | None = None
 
 
 class TextTask(Task, Protocol):

@@ -73,7 +73,7 @@ class Model:
             DataError: a text is empty or not a string.
         """
         if self._checkpoint.task.READS != "words":
-            return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+            return self._decided(texts)
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
             for row, one in enumerate(texts_of(texts, words=None), 1)
@@ -158,6 +158,16 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write a file that ``load`` and all commands accept. Raises RuntimeSetupError where it cannot be written."""
         checkpoints.save(self._checkpoint, Path(path))
+
+    def _decided(self, texts: Texts) -> Array:
+        """Return the label of each text, ``[text]``."""
+        self._check_labels("predict")
+        read = list(map(str, texts_of(texts, words=False)))
+        classes, columns = self._classes()
+        if not read:
+            return classes[:0]
+        with self._ready() as predictions:
+            return classes[columns.argsort()[predictions.decided(read)]]
 
     @property
     def _vocabulary(self) -> Vocabulary:

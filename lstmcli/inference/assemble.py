@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from lstmcli import registry
 from lstmcli.config import Finetune, LanguageModel, RunConfig
-from lstmcli.contracts import EMBEDDING, Learner, ModelHooks, StreamModel, StreamTask, Task, TextTask, hooks
+from lstmcli.config.training import ADJUSTED
+from lstmcli.contracts import EMBEDDING, Learner, ModelHooks, StreamModel, StreamTask, Task, TaskHooks, TextTask, hooks
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
@@ -27,6 +28,7 @@ from lstmcli.types import Batch
 
 SHIPPED = "shipped"  # value of model.vectors: those of the model that ships
 WORDS = f"{EMBEDDING}.weight"
+DECISION = "class_weights"  # of a checkpoint's progress: by label, what its probability is multiplied by to decide
 EVALUATION_TOKENS = 8_192  # per batch, with padding
 
 
@@ -88,6 +90,21 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
             value.data = learned[name].float().to(where.device)
     memory = {name: value.float()[None].to(where.device) for name, value in checkpoint.group("memory").items()}
     return replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
+
+
+def deciding(parts: Parts, checkpoint: Checkpoint) -> Parts:
+    """Return the parts with a task that decides by the class weights of the checkpoint, if it has any.
+
+    Of an adapted checkpoint they are not used: its labels, or their frequencies, are those of the support.
+    """
+    weights = checkpoint.progress.get(DECISION)
+    if weights is None:
+        return parts
+    weighted = hooks(TaskHooks, parts.task).weighted
+    assert weighted is not None  # it was trained with them
+    by_label = np.array([weights[label] for label in parts.vocabulary.labels])
+    adjusted = parts.config.train.class_weights == ADJUSTED
+    return replace(parts, task=weighted(parts.task, by_label, adjusted=adjusted, exponent=1.0))
 
 
 def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:

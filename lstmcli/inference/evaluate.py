@@ -76,7 +76,7 @@ def run(
         ConfigError: ``dynamic``, and the model is not a language model.
     """
     _check(checkpoint, examples, listener, dynamic=dynamic)
-    parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+    parts = assemble.deciding(assemble.restored(checkpoint, runtime.prepare(checkpoint.config)), checkpoint)
     begun = time.perf_counter()
     full, store = _encoded(parts, examples, listener)
     of_stream = parts.task.READS == "stream"
@@ -87,7 +87,7 @@ def run(
     metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
     if of_stream:
         metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
-    baselines = _baselines(checkpoint, parts, examples, full, listener)
+    baselines = _baselines(checkpoint, examples, full, listener)
     of_task = hooks(TaskHooks, parts.task).details
     details = {} if of_task is None else of_task(probabilities, store.known_targets, parts.vocabulary.labels)
     return Report(
@@ -171,14 +171,14 @@ def _of_language(
 
 
 def _baselines(
-    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store, listener: Listener
+    checkpoint: Checkpoint, examples: Sequence[Example], full: Store, listener: Listener
 ) -> dict[str, Figures]:
     known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
     if known is not None:
         return known
     listener(Progress("scoring the baselines"))
     arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-    return baseline_figures(parts.task, arrays, full) if arrays else {}
+    return baseline_figures(checkpoint.task, arrays, full) if arrays else {}
 
 
 def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.ragged import Ints
@@ -44,7 +45,7 @@ class Predictions:
     def __init__(self, checkpoint: Checkpoint) -> None:
         checkpoint.check_head()
         self._checkpoint = checkpoint
-        self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+        self._parts = assemble.deciding(assemble.restored(checkpoint, runtime.prepare(checkpoint.config)), checkpoint)
 
     @property
     def blank(self) -> Answer:
@@ -104,6 +105,12 @@ class Predictions:
         _, _, logits = self._outputs(texts)
         found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
         return found
+
+    def decided(self, texts: Sequence[str]) -> Array:
+        """Return the index of the label of each text, ``[text]``."""
+        decide = hooks(TaskHooks, self._parts.task).decide
+        found = self.probabilities(texts)
+        return found.argmax(axis=1) if decide is None else decide(found)
 
     def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
         """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""

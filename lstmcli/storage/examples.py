@@ -139,6 +139,8 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
         DataError: as ``split``; or too few examples to hold any out.
     """
     train, validation = _held_out(config, listener)
+    if isinstance(config.train.class_weights, dict):
+        labels.check_weights(config.train.class_weights, labels.found(train))
     test: list[Example] = []
     if "test" in splits(config.data):
         test = split(config.data, "test", optional=True, listener=listener)

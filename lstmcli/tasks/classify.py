@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
+from lstmcli.tasks.class_weights import Weighted
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
 from lstmcli.types import Mean
@@ -44,6 +45,7 @@ __all__ = [
     "summary",
     "support_probabilities",
     "text_features",
+    "weighted",
 ]
 
 
@@ -137,6 +139,7 @@ def blank(labels: Sequence[str]) -> dict[str, Any]:
     return {"label": "", "probability": None, "probabilities": dict.fromkeys(labels)}
 
 
+weighted = Weighted
 measure = bootstrapped  # accuracy, balanced accuracy, macro F1, AUC (two classes), calibration error
 
 

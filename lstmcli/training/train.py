@@ -29,7 +29,7 @@ from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
-from lstmcli.training import resuming, setup
+from lstmcli.training import class_weights, resuming, setup
 from lstmcli.training.episodic import EpisodicObjective, learns_head
 from lstmcli.training.language import LanguageObjective
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
@@ -257,25 +257,26 @@ def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -
     """Load the best weights, calibrate them, fit the baselines, and write the finished model."""
     best = checkpoints.load(out / run_folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
-    task = parts.task
+    task = trainer.parts.task
     logits, targets = trainer.work.outputs(parts, "calibrating", listener)
     temperature = task.calibrate(logits, targets)
+    task, decision = class_weights.settled(task, logits, targets, temperature)
     before = task.summary(logits, targets)
     after = task.summary(logits, targets, temperature)
 
     arrays = trainer.baseline
     if not arrays:
-        labels = len(parts.vocabulary.labels)
-        arrays = setup.fitted(trainer.whole["train"], parts.config, labels=labels, listener=listener)
+        arrays = setup.fitted(trainer.whole["train"], task, labels=len(parts.vocabulary.labels), listener=listener)
     figures = {}
     for name in trainer.scored:
         if name in trainer.whole and arrays:
             listener(Progress(f"scoring the baselines on {name}"))
-            figures[name] = baseline_figures(task, arrays, trainer.whole[name])
+            figures[name] = baseline_figures(parts.task, arrays, trainer.whole[name])
     model = replace(
         best,
         config=trainer.parts.config,
         temperature=temperature,
+        progress=best.progress | class_weights.by_label(decision, parts.vocabulary.labels),
         metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
