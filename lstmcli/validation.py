@@ -9,7 +9,6 @@ from pydantic_core import ErrorDetails
 from lstmcli import registry
 from lstmcli.config import RunConfig, renamed
 from lstmcli.config.fields import bounds, kinds
-from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.errors import ConfigError, did_you_mean
 
 SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -84,7 +83,7 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
 
 def has_weights(config: RunConfig) -> bool:
     """True where class weights fit the task of the model."""
-    return hooks(TaskHooks, registry.task(config.task)).weighted is not None
+    return hasattr(registry.task(config.task), "weighted")
 
 
 def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> ConfigError:
