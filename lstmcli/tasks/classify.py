@@ -32,6 +32,7 @@ __all__ = [
     "baseline_probabilities",
     "blank",
     "calibrate",
+    "decide",
     "describe",
     "divergence",
     "entropy",
@@ -118,10 +119,16 @@ def calibrate(logits: Array, targets: Array) -> float:
     return float(1 / inverse)
 
 
+def decide(probabilities: Array) -> Array:
+    """Return the index of the label of each text, ``[text]``: the most probable."""
+    decided: Array = probabilities.argmax(axis=1)
+    return decided
+
+
 def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
     """Return the answer of ``predict`` to each text: the label, its probability, and those of all labels."""
     rows = probabilities(logits, temperature)
-    best = rows.argmax(axis=1)
+    best = decide(rows)
     return [
         {
             "label": labels[index],
