@@ -1,8 +1,7 @@
 """The interfaces of a data set, a task, a model and a learner.
 
-A reader, a task and a model are modules; a learner is a module too, whose ``build`` makes a ``Learner``. The Protocols
-list the required members, the classes ``...Hooks`` the optional ones with their defaults; ``hooks(ReaderHooks,
-module)`` reads them from a module.
+Each is a module; the ``build`` of a learner's module makes a ``Learner``. The Protocols list the required members, the
+classes ``...Hooks`` the optional ones with their defaults; ``hooks(ReaderHooks, module)`` reads them from a module.
 
 Two parameter names are fixed, so that no other file needs to know any: ``EMBEDDING`` and ``HEAD``.
 """
@@ -125,14 +124,15 @@ class TaskHooks:
     """Optional members of a task's module.
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
-    targets, labels): more for the report of ``evaluate``. decide(probabilities): the index of the label of each text;
-    none: of the most probable. weighted: the task with ``train.class_weights``, as of ``tasks/class_weights.py``.
+    targets, labels): more for the report of ``evaluate``. decide, operating_points: as in ``tasks/decisions.py``, of a
+    task whose answer is the likeliest label. weighted: the task with class weights, as in ``tasks/class_weights.py``.
     """
 
     LOWER_IS_BETTER: bool = False
     HEADING: str = "other tasks"
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
-    decide: Callable[[Array], Array] | None = None
+    decide: Callable[[Array, Mapping[int, float], float], Array] | None = None
+    operating_points: Callable[..., dict[str, Any]] | None = None
     weighted: Callable[..., Any] | None = None
 
 
@@ -197,8 +197,8 @@ class Model(Protocol):
             words: Rows of the embedding; 0 is padding, 1 the unknown word.
             labels: Rows of the head.
 
-        A model that has the option takes ``context``, a language model, and ``frozen_words``, the number of words
-        with frozen pretrained vectors, by keyword.
+        A model that has the option takes ``context``, a language model, and ``frozen_words``, the number of words with
+        frozen pretrained vectors, by keyword. It is also built on the meta device, to compare a file's tensors with it.
         """
 
     def shape(self, config: Any) -> dict[str, object]:
@@ -212,18 +212,18 @@ class Model(Protocol):
 class ModelHooks:
     """Optional members of a model's module.
 
-    ENCODER: the submodules with the encoder's parameters, which train at the fraction ``train.encoder_lr_scale`` of the
-    learning rate; none: all train at one rate. BY_WORD: the parameters and buffers with one row per word, which
-    ``export`` shortens. CONTEXT: the submodule that takes the weights of a language model that reads with it.
-    FROZEN_VECTORS: the buffer of frozen pretrained vectors. PARENTS: other models that it can begin with, by name, and
-    the options in which the two must agree. inherited: the weights of such a model under the names that they have here,
-    for as many as are taken over. with_bag: the weights with a bag of words, as of ``models/classifier.py``.
+    ENCODER: the submodules that train at the fraction ``train.encoder_lr_scale`` of the learning rate; none: all at
+    one. BY_WORD: the parameters and buffers with one row per word, shortened by ``export``. CONTEXT: the submodule of a
+    language model that reads with it. FROZEN_VECTORS: the buffer of pretrained vectors. READER: the LSTM that reads the
+    words. PARENTS: other models to begin with, by name, and the options that must agree. inherited: the weights of such
+    a model that are taken over, under their names here. with_bag: the weights with a bag of words.
     """
 
     ENCODER: tuple[str, ...] = ()
     BY_WORD: tuple[str, ...] = (f"{EMBEDDING}.weight",)
     CONTEXT: str | None = None
     FROZEN_VECTORS: str | None = None
+    READER: str | None = None
     PARENTS: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inherited: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     with_bag: Callable[..., dict[str, Tensor]] | None = None

@@ -137,4 +137,7 @@ def _as_arguments(text: str) -> str:
     """
     text = re.sub(r"--set (\w+)\.(\w+)=", r"\1__\2=", text)
     text = re.sub(r"--(device|precision|learner) ([\w:-]+)", r"\1='\2'", text)
+    text = re.sub(r"--threshold '?([^']+?)=([\w.+-]+)'?", r"thresholds={'\1': \2}", text)
+    text = re.sub(r"--min-confidence (\S+)", r"min_confidence=\1", text)
+    text = re.sub(r"--(sets|in-scope) (\S+)", r"coverage=\2", text)
     return text.replace("name another column: --label-column NAME", "give labels that several texts share")

@@ -94,3 +94,17 @@ Listener = Callable[[Event], object]  # called with each event as it happens
 
 def silent(event: Event) -> None:
     """Listen to nothing: the default of every function that reports events."""
+
+
+def noted_once(listener: Listener) -> Listener:
+    """Return a listener that passes on all events but notes that it has passed on before."""
+    noted: set[str] = set()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Noted):
+            if event.text in noted:
+                return
+            noted.add(event.text)
+        listener(event)
+
+    return listen

@@ -49,6 +49,7 @@ MODELS = {
 }
 ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {
+    "anchored": "lstmcli.meta.anchored",
     "finetune": "lstmcli.meta.finetune",
     "lstm-optimizer": "lstmcli.meta.lstm_optimizer",
     "maml": "lstmcli.meta.maml",

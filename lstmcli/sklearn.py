@@ -51,7 +51,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Iterable[str]) -> Array:  # noqa: N803
         """Return the label of each text, ``[text]``."""
         check_is_fitted(self)
-        labels: Array = self.classes_[self.model_.predict(X)]
+        labels: Array = self.classes_[self.model_.predict(X, min_confidence=0.0)]
         return labels
 
     def predict_proba(self, X: Iterable[str]) -> Array:  # noqa: N803

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from lstmcli import registry
 from lstmcli.config import RunConfig, renamed
 from lstmcli.config.fields import bounds, kinds
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.errors import ConfigError, did_you_mean
 
 SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -70,6 +71,7 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
     if config.train.class_weights is not None and not (config.episodes is None and has_weights(config)):
         what = "train.class_weights is for classification of texts, not for few-shot tasks or other labels"
         raise ConfigError(what, where=where, fix="leave it out: --set train.class_weights=none")
+    _check_target(config, where)
     softmax = getattr(config.model, "softmax", "full")
     if config.tokens.kind == "bpe" and softmax != "full":
         what = f"model.softmax '{softmax}' goes by words' ranks, which pieces of words (tokens.kind 'bpe') do not have"
@@ -83,7 +85,18 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
 
 def has_weights(config: RunConfig) -> bool:
     """True where class weights fit the task of the model."""
-    return hasattr(registry.task(config.task), "weighted")
+    return hooks(TaskHooks, registry.task(config.task)).weighted is not None
+
+
+def _check_target(config: RunConfig, where: str) -> None:
+    """Raise ConfigError where a target of the threshold does not fit the task, or there are two."""
+    given = [key for key in ("target_precision", "target_coverage") if getattr(config.train, key) is not None]
+    if given and hooks(TaskHooks, registry.task(config.task)).decide is None:
+        what = f"train.{given[0]} is for classifiers of texts, whose answer is the likeliest label"
+        raise ConfigError(what, where=where, fix="leave it out")
+    if len(given) == 2:
+        what = "a target of precision and one of coverage: one threshold cannot reach both"
+        raise ConfigError(what, where=where, fix="leave out --target-precision, or --target-coverage")
 
 
 def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> ConfigError:

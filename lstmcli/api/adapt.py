@@ -1,9 +1,11 @@
 """Adapt the model in a file to a new domain with a few labelled texts per class. Torch starts with the model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstmcli import recipes
 from lstmcli.api import files
 from lstmcli.config import Data, RunConfig
 from lstmcli.events import Listener, Noted, silent
@@ -34,7 +36,7 @@ def adapt(
         model, reading, options: As in ``lstmcli.api.files``.
         data: As ``--data``; none: bundled data that the model has not seen.
         shots: Texts per class to learn from.
-        learner: By name; none: as the model was trained for, ridge where all labels are new.
+        learner: By name; none: that of the model's recipe; else anchored, or ridge where all labels are new.
         steps: Gradient steps; none: by cross-validation.
         out: The file to write; none: adapted.pt beside the model.
         seed: Of the draw of the texts.
@@ -44,7 +46,9 @@ def adapt(
         CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
         RuntimeSetupError: the file cannot be written.
     """
-    checkpoint, path = files.opened(model, [*files.learner_options(learner, steps), *options], listener)
+    original, path = files.opened(model, (), listener)
+    config = recipes.adjusted(original.config, [*files.learner_options(learner, steps), *options])
+    checkpoint = replace(original, config=config)
     target = run_folder.beside(path, out)
     source = _source(data, checkpoint.config, reading, listener)
     data_option.check_known(reading, checkpoint.vocabulary.classes)
@@ -58,7 +62,8 @@ def adapt(
     from lstmcli.inference.adapt import AdaptOptions, run
     from lstmcli.machine import runtime
 
-    chosen = AdaptOptions(shots, seed, choose=steps is None, free=learner is None and steps is None)
+    saved = {option.key: getattr(original.config, option.key) for option in options}  # they hold for this call
+    chosen = AdaptOptions(shots, seed, choose=steps is None, free=learner is None and steps is None, saved=saved)
     with runtime.unchanged(checkpoint.config):
         title = data_option.title(source)
         return run(checkpoint, examples, chosen, data=title, old=old, out=target, listener=listener)

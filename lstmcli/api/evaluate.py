@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstmcli import report as reports
 from lstmcli.api import files
 from lstmcli.config import Data, Episodes
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
-from lstmcli.storage import atomic, data_option
+from lstmcli.storage import data_option
 from lstmcli.storage import examples as inputs
 from lstmcli.types import Example, Option
 
@@ -52,6 +53,7 @@ def evaluate(
     split: str | None = None,
     tasks: Tasks = Tasks(),
     dynamic: bool = False,
+    thresholds: bool = False,
     report: Path | None = None,
     reading: Mapping[str, Any] = files.AS_IT_IS,
     options: Sequence[Option] = (),
@@ -64,15 +66,17 @@ def evaluate(
         model, reading, options: As in ``lstmcli.api.files``.
         data: As ``--data``; none: what the model was trained on. split: none: test, else what the data has.
         dynamic: Of a language model, also with dynamic evaluation.
-        report: A folder for report.json and, unless tasks are scored, predictions.jsonl.
+        thresholds: Also coverage, precision, recall and error by threshold, and prediction sets, under ``details``.
+        report: A folder for report.json, the page report.html and, unless tasks are scored, predictions.jsonl.
         seed: Of the tasks, and of the resampling for the intervals.
         listener: Called with each event.
 
     Raises:
         CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
     """
+    _check(tasks, dynamic=dynamic, thresholds=thresholds)
     if report is not None:
-        atomic.claim_file(report / "report.json")
+        reports.claim(report)
     checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
@@ -81,16 +85,19 @@ def evaluate(
     examples = files.as_known(examples, checkpoint, adapting=tasks.shots is not None, listener=listener)
     if data is None and "adapted_from" in checkpoint.progress:
         inputs.check_labels(examples, known)
-    _check(tasks, dynamic=dynamic)
-    return _scored(_Opened(checkpoint, path, source, name, examples), tasks, report, seed, listener, dynamic=dynamic)
+    opened = _Opened(checkpoint, path, source, name, examples)
+    if tasks.shots is not None:
+        return _of_tasks(opened, tasks, report, seed, listener)
+    return _scored(opened, report, seed, listener, dynamic=dynamic, thresholds=thresholds)
 
 
-def _check(tasks: Tasks, *, dynamic: bool) -> None:
+def _check(tasks: Tasks, *, dynamic: bool, thresholds: bool) -> None:
     """Raise ConfigError where options exclude each other, or have no effect without ``shots``."""
     if tasks.shots is not None:
-        if dynamic:
-            what, where = "these options exclude each other", "--dynamic and --shots"
-            raise ConfigError(what, where=where, fix="leave out one of them")
+        for option, chosen in {"--dynamic": dynamic, "--thresholds": thresholds}.items():
+            if chosen:
+                what, where = "these options exclude each other", f"{option} and --shots"
+                raise ConfigError(what, where=where, fix="leave out one of them")
         return
     given = {"--ways": tasks.ways, "--learner": tasks.learner, "--episodes": tasks.episodes, "--prior": tasks.prior}
     if unused := [option for option, value in given.items() if value is not None]:
@@ -99,20 +106,15 @@ def _check(tasks: Tasks, *, dynamic: bool) -> None:
 
 
 def _scored(
-    opened: _Opened, tasks: Tasks, report: Path | None, seed: int, listener: Listener, *, dynamic: bool
-) -> "Report | FewShot":
-    """Score the model, or its adaptation to the tasks, and write the report."""
+    opened: _Opened, report: Path | None, seed: int, listener: Listener, *, dynamic: bool, thresholds: bool
+) -> "Report":
+    """Score the model and write the report."""
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
+    from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
-        if tasks.shots is not None:
-            found = _of_tasks(opened, tasks, seed, listener)
-            if report is not None:
-                evaluation.write_plain(found.plain(), report)
-                (report / evaluation.PREDICTIONS).unlink(missing_ok=True)  # of an earlier evaluation
-            return found
-        result = evaluation.run(
+        found = evaluation.run(
             opened.checkpoint,
             opened.examples,
             data=data_option.title(opened.data),
@@ -120,27 +122,35 @@ def _scored(
             path=opened.path,
             seed=seed,
             dynamic=dynamic,
+            thresholds=thresholds,
             listener=listener,
         )
         if report is not None:
-            evaluation.write(result, report)
-    return result
+            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
+    return found
 
 
-def _of_tasks(opened: _Opened, tasks: Tasks, seed: int, listener: Listener) -> "FewShot":
+def _of_tasks(opened: _Opened, tasks: Tasks, report: Path | None, seed: int, listener: Listener) -> "FewShot":
+    """Score the adaptation of the model to the tasks, and write the report."""
     from lstmcli.inference.few_shot import run
     from lstmcli.inference.few_shot_report import FewShotOptions
+    from lstmcli.machine import runtime
+    from lstmcli.report import page
 
-    fixed = inputs.supports(opened.data, listener=listener)
-    fixed = files.as_known(fixed, opened.checkpoint, listener=listener)
-    changed = {"shots": tasks.shots} | ({} if tasks.ways is None else {"ways": tasks.ways})
-    options = FewShotOptions(
-        data=data_option.title(opened.data),
-        split=opened.split,
-        shape=(opened.checkpoint.config.episodes or Episodes()).model_copy(update=changed),
-        episodes=tasks.episodes,
-        prior=tasks.prior or "support",
-        seed=seed,
-        free=tasks.learner is None,
-    )
-    return run(opened.checkpoint, opened.examples, fixed, options, opened.path, listener=listener)
+    with runtime.unchanged(opened.checkpoint.config):
+        fixed = inputs.supports(opened.data, listener=listener)
+        fixed = files.as_known(fixed, opened.checkpoint, listener=listener)
+        changed = {"shots": tasks.shots} | ({} if tasks.ways is None else {"ways": tasks.ways})
+        options = FewShotOptions(
+            data=data_option.title(opened.data),
+            split=opened.split,
+            shape=(opened.checkpoint.config.episodes or Episodes()).model_copy(update=changed),
+            episodes=tasks.episodes,
+            prior=tasks.prior or "support",
+            seed=seed,
+            free=tasks.learner is None,
+        )
+        found = run(opened.checkpoint, opened.examples, fixed, options, opened.path, listener=listener)
+        if report is not None:
+            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
+    return found

@@ -54,8 +54,7 @@ def fit(
         else:
             rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
             check_known(held_out, found_labels(rest), "validation labels")
-        if isinstance(config.train.class_weights, dict):
-            check_weights(config.train.class_weights, found_labels(rest))
+        check_weights(config.train.class_weights, found_labels(rest))
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
             train.run(uncached(config), Inputs(rest, held_out, []), Path(folder), listener=listener)
             found = checkpoints.load(Path(folder))

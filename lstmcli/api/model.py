@@ -1,9 +1,9 @@
-"""A model for texts in memory: load it; predict, score, evaluate, adapt and save.
+"""A model for texts in memory: predict, explain, score, evaluate, adapt and save.
 
 No call changes torch's random state, its thread count or the environment, and only ``Model.save`` writes a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +15,19 @@ import torch
 from lstmcli import recipes
 from lstmcli.api.files import learner_options
 from lstmcli.config import RunConfig
-from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, texts_of
+from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, labels_at, texts_of
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError, ConfigError, for_python, near_path
+from lstmcli.errors import ConfigError, for_python
 from lstmcli.events import Listener, silent
 from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
+from lstmcli.inference import explain as explaining
+from lstmcli.inference import select as selecting
+from lstmcli.inference.decisions import DecisionOptions, Decisions
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.predict import Predictions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.text_io import Question
 from lstmcli.types import Option
@@ -62,24 +64,58 @@ class Model:
         """
         return self._classes()[0]
 
-    def predict(self, texts: Texts) -> Any:
+    def predict(
+        self, texts: Texts, *, min_confidence: float | None = None, thresholds: Mapping[Any, float] | None = None
+    ) -> Any:
         """Return the label of each text, ``[text]``; of a tagger, a list of the entities of each text.
 
         An entity is a dict: text, label, probability, and start and end in characters. Texts of a tagger may also be
         lists of words, which are joined by blanks.
 
+        Args:
+            texts: Strings.
+            min_confidence: Give no label below this probability: an empty string, or None where labels are int or bool;
+                none: as chosen in training (``train__target_precision``), else 0.
+            thresholds: By label, the probability from which it is given. Of the labels that reach theirs, the likeliest
+                (by weighted probability, with class weights) is given; where none does, of those without a threshold.
+
         Raises:
-            ConfigError: the model is a language model, or its head is untrained.
+            ConfigError: the model is a language model, or its head is untrained; or a threshold is not from 0 to 1, or
+                of an unknown label.
             DataError: a text is empty or not a string.
         """
+        with for_python():
+            options = DecisionOptions(min_confidence, {str(label): p for label, p in (thresholds or {}).items()})
+            decisions = Decisions(self._checkpoint, options)
         if self._checkpoint.task.READS != "words":
-            return self._decided(texts)
+            self._check_labels("predict")
+            read = list(map(str, texts_of(texts, words=False)))
+            with self._ready() as predictions:
+                return labels_at(self._by_label([])[0], predictions.decided(read, decisions))
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
             for row, one in enumerate(texts_of(texts, words=None), 1)
         ]
         with self._ready() as predictions:
             return [found.answer["entities"] for found in predictions.of([questions])]
+
+    def predict_sets(self, texts: Texts, coverage: float = 0.9) -> list[list[Any]]:
+        """Return a set of labels for each text that contains the true one with this probability, likeliest first.
+
+        A set can be empty: for all texts of the kind that the model was validated on, the probability is as given, not
+        for each text. Raises as ``predict``; CheckpointError where the checkpoint has no scores of validation texts.
+        """
+        with for_python():
+            decisions = Decisions(self._checkpoint, DecisionOptions(sets=coverage))
+        classes, probabilities = self._by_label(texts)
+        return [classes[found].tolist() for found in decisions.members(probabilities)]
+
+    def in_scope(self, texts: Texts, coverage: float = 0.95) -> Array:
+        """Return whether each text is of the kind that the model was trained on, ``[text]``: by the entropy of the
+        probabilities. Of texts that are, this fraction is found to be. Raises as ``predict_sets``."""
+        with for_python():
+            decisions = Decisions(self._checkpoint, DecisionOptions(in_scope=coverage))
+        return decisions.in_scope(self._by_label(texts)[1])
 
     def predict_proba(self, texts: Texts) -> Array:
         """Return the calibrated probability of each label, ``[text, label]``, in float64. Raises as ``predict``."""
@@ -94,16 +130,59 @@ class Model:
         with self._ready() as predictions:
             return predictions.probabilities(read)[:, columns]
 
+    def explain(self, texts: Texts) -> list[dict[str, Any]]:
+        """Return the contribution of each word to the predicted label of each text.
+
+        Of each text a dict: ``label``, ``probability``, and ``contributions``, a list of ``[start, end, weight]`` with
+        character offsets into the text. The weights and ``base_value`` sum to the log odds of the label,
+        log(p / (1 - p)) of its probability p; ``base_value`` are those of the text with every word unknown to the
+        model. A longer text than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those
+        words have weight zero. Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and
+        ConfigError for a tagger.
+        """
+        self._checkpoint.check_labels_texts("explain")
+        self._check_labels("explain")
+        questions = [Question(row, str(one)) for row, one in enumerate(texts_of(texts, words=False), 1)]
+        kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
+        with self._ready() as predictions:
+            answers = [found.answer for found in predictions.of([questions], explained=True)]
+        kept = ("probability", *explaining.BLANK)
+        return [{"label": kind(answer["label"])} | {key: answer[key] for key in kept} for answer in answers]
+
+    def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
+        """Return the indices of the texts that are most worth labelling, the most uncertain first.
+
+        They are uncertain to the model, different from each other, and none that it has learned from; see
+        ``lstmcli.inference.select``. seed: of the clusters. Raises as ``explain``.
+        """
+        self._checkpoint.check_labels_texts("select")
+        self._check_labels("select")
+        if count < 1:
+            raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")
+        questions = [Question(index, str(one)) for index, one in enumerate(texts_of(texts, words=False))]
+        with self._ready() as predictions:
+            found = selecting.selected(self._checkpoint, predictions, [questions], count, seed=seed)
+        return [prediction.answer["row"] for prediction in found]
+
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""
         primary = self._checkpoint.task.PRIMARY
         return self.evaluate(texts, labels).metrics[primary]["value"]
 
-    def evaluate(self, texts: Texts, labels: Labels, *, seed: int = 0, listener: Listener = silent) -> Report:
+    def evaluate(
+        self,
+        texts: Texts,
+        labels: Labels,
+        *,
+        thresholds: bool = False,
+        seed: int = 0,
+        listener: Listener = silent,
+    ) -> Report:
         """Return metrics with 95 % intervals, and those of the baselines that the model carries.
 
         Args:
             texts, labels: One label per text; for a tagger, lists of words and lists of their tags.
+            thresholds: Also coverage, precision, recall and error by threshold, under ``details``.
             seed: Of the resampling for the intervals.
             listener: Called with each event: progress, and notes on the data.
 
@@ -115,7 +194,14 @@ class Model:
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
             return evaluation.run(
-                checkpoint, examples, data="texts", split="given", path=self._path, seed=seed, listener=listener
+                checkpoint,
+                examples,
+                data="texts",
+                split="given",
+                path=self._path,
+                seed=seed,
+                thresholds=thresholds,
+                listener=listener,
             )
 
     def adapt(
@@ -134,7 +220,8 @@ class Model:
 
         Args:
             texts, labels: As in ``evaluate``.
-            learner: As ``lstmcli adapt --learner``; none: as the model was trained for, ridge where all labels are new.
+            learner: As ``lstmcli adapt --learner``; none: that of the model's recipe; else ``anchored``, or ``ridge``
+                where all labels are new.
             steps: Gradient steps; none: the number that is best for texts that are left out.
             seed: Decides which of several equal texts with different labels is learned.
             listener: As in ``evaluate``.
@@ -159,16 +246,6 @@ class Model:
         """Write a file that ``load`` and all commands accept. Raises RuntimeSetupError where it cannot be written."""
         checkpoints.save(self._checkpoint, Path(path))
 
-    def _decided(self, texts: Texts) -> Array:
-        """Return the label of each text, ``[text]``."""
-        self._check_labels("predict")
-        read = list(map(str, texts_of(texts, words=False)))
-        classes, columns = self._classes()
-        if not read:
-            return classes[:0]
-        with self._ready() as predictions:
-            return classes[columns.argsort()[predictions.decided(read)]]
-
     @property
     def _vocabulary(self) -> Vocabulary:
         return self._checkpoint.vocabulary
@@ -179,6 +256,12 @@ class Model:
         classes = np.array(list(map(LABEL_TYPES[kind], self._vocabulary.classes)))
         columns = np.arange(len(classes)) if kind == "str" else classes.argsort()
         return classes[columns], columns
+
+    def _by_label(self, texts: Texts) -> tuple[Array, Array]:
+        """Return the labels in the user's type and their probabilities, ``[text, label]``, in the model's order."""
+        classes, columns = self._classes()
+        order = columns.argsort()
+        return classes[order], self.predict_proba(texts)[:, order]
 
     def _check_labels(self, where: str, *, headed: bool = True) -> None:
         """Raise ConfigError where the model has no labels. headed: also where its head is untrained."""
@@ -203,31 +286,6 @@ class Model:
         with self._apart() as checkpoint:
             self._made = self._made or Predictions(checkpoint)
             yield self._made
-
-
-def load(
-    path: str | Path | None = None,
-    *,
-    device: str | None = None,
-    precision: str | None = None,
-    threads: int | None = None,
-) -> Model:
-    """Load a model. Raises CheckpointError where there is none.
-
-    Args:
-        path: A ``.pt`` file, or the folder of a run; none: the model that ships.
-        device, precision, threads: As the command line's options; none: as it was trained.
-    """
-    found = checkpoints.PRETRAINED if path is None else run_folder.model_at(Path(path))
-    if not found.is_file():
-        fix = near_path(found) or "give a model.pt, or the folder of a run; load() loads the model that ships"
-        raise CheckpointError("there is no such model", where=str(found), fix=fix)
-    chosen = {"device": device, "precision": precision, "threads": threads}
-    options = [Option(key, f"{key}=", value) for key, value in chosen.items() if value is not None]
-    with for_python():
-        checkpoint = checkpoints.load(found)
-        config = recipes.adjusted(checkpoint.config, options) if options else checkpoint.config
-    return Model(replace(checkpoint, config=config), str(found))
 
 
 def uncached(config: RunConfig) -> RunConfig:

@@ -31,7 +31,8 @@ def train(
 ) -> "Race | None":
     """Read the data, train, and write the run into the folder; return the result of a benchmark of optimisers.
 
-    Ctrl-C saves the run, reports Interrupted, and raises KeyboardInterrupt.
+    Ctrl-C saves the run, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
+    SystemExit.
 
     Args:
         config: Of ``lstmcli.recipes.load``.

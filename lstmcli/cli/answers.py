@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from lstmcli.cli import entities
-from lstmcli.cli.console import printable
+from lstmcli.cli import contributions, entities
+from lstmcli.cli.escapes import printable
 from lstmcli.cli.figures import predicted
 from lstmcli.cli.render import Screen
 from lstmcli.events import Progress
@@ -47,13 +47,17 @@ def show(screen: Screen, found: "Answers") -> None:
     for remark in unknown.remarks() if unknown else ():
         screen.note(remark)
     if truncated:
-        screen.note(f"{truncated} of {answered} texts are longer than the model reads: head and tail were read")
+        uncounted = "; words between them contribute 0" if found.explained else ""
+        what = f"{truncated} of {answered} texts are longer than the model reads"
+        screen.note(f"{what}: head and tail were read{uncounted}")
     if texts.unanswered:
         what = "was skipped" if texts.skip_bad else "has an empty answer: --skip-bad leaves it out"
         each_row = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
         screen.note(f"{each_row} that cannot be used {what}")
     seconds = time.perf_counter() - begun
-    if found.output is not None:
+    if found.select is not None:
+        screen.note("fill in the column label, and adapt the model: rows with an empty label are not learned")
+    elif found.output is not None:
         screen.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} per second)")
     _show_output(screen, found, interrupted=interrupted)
 
@@ -74,11 +78,12 @@ def _show_answer(screen: Screen, answer: "Answer", columns: "Iterable[str]", *, 
     from lstmcli.storage.sinks import cell
 
     kept = [(column, cell(answer["kept"].get(column))) for column in columns] if "kept" in answer else []
-    if screen.json or ("label" not in answer and not screen.out.is_terminal):
+    if screen.json or (("label" not in answer or "proposal" in answer) and not screen.out.is_terminal):
         screen.print_json(answer)
     elif not screen.out.is_terminal:
         probability = "" if answer["probability"] is None else f"{answer['probability']:.4f}"
-        cells = [answer["label"], probability, answer["text"], *(value for _, value in kept)]
+        asked = [cell(answer[name]) for name in ("set", "in_scope", "contributions") if name in answer]
+        cells = [answer["label"], probability, answer["text"], *asked, *(value for _, value in kept)]
         sys.stdout.write("\t".join(map(_one_line, cells)) + "\n")
     else:
         columns_shown = printable("".join(f"  {column}={value}" for column, value in kept))
@@ -96,7 +101,15 @@ def _styled(answer: "Answer") -> Text:
     if "entities" in answer:
         return entities.marked(answer["text"], answer["entities"])
     text = printable(" ".join(answer["text"].split()))
-    return Text.assemble((printable(answer["label"]), "bold"), f" {answer['probability']:6.1%}  {text[:SHOWN]}")
+    if "proposal" in answer:
+        return Text.assemble((f"{printable(answer['proposal'])}?", "bold"), f" {answer['probability']:6.1%}  {text}")
+    label = (printable(answer["label"]), "bold") if answer["label"] else ("no label", "yellow")
+    sets = f"  {{{printable(', '.join(answer['set']))}}}" if "set" in answer else ""
+    sets += "" if answer.get("in_scope", True) else "  out of scope"
+    heading = Text.assemble(label, f" {answer['probability']:6.1%}{sets}")
+    if "contributions" in answer:
+        return contributions.marked(answer, heading)
+    return Text.assemble(heading, f"  {text[:SHOWN]}")
 
 
 def _one_line(text: str) -> str:

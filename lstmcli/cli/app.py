@@ -1,27 +1,58 @@
 """The Typer app; errors become a message and an exit code here.
 
-Exit codes: 0 success · 1 a fault of the program · 2 the user's mistake · 130 interrupted · 141 output pipe closed.
+Exit codes: 0 success · 1 a fault of the program · 2 the user's mistake, or what the system refuses · 130 interrupted ·
+141 output pipe closed · 143 terminated.
 """
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from lstmcli import __version__
 from lstmcli.cli import streams
 from lstmcli.cli.adapt import adapt
 from lstmcli.cli.check import check
+from lstmcli.cli.escapes import printable
 from lstmcli.cli.evaluate import evaluate
 from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
 from lstmcli.errors import LstmcliError, of_system
+from lstmcli.machine import interrupt, memory
 
 READER_GONE = 141  # the exit code that a shell reports after SIGPIPE
 
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, or of the copy of it in typer
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; what a user typed, or a shell made of a file's name, is escaped in messages of wrong usage."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _printable_usage():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _printable_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_usage() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        error.message = printable(error.message)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Small private text models from the shell: LSTMs that label texts, find names, model language, and adapt.",
     epilog="First steps: lstmcli predict 'a fine film'  ·  lstmcli train opinions  ·  lstmcli adapt --shots 5",
     no_args_is_help=True,
@@ -57,19 +88,28 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # oneDNN caches a kernel of 0.2 MB per batch shape, and batches of texts have ever new shapes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
-    with streams.guarded():
+    with streams.guarded(), interrupt.terminable():
         try:
             _run(arguments)
         except streams.ReaderGoneError:
             sys.exit(READER_GONE)
-        except (LstmcliError, OSError) as error:
-            known = error if isinstance(error, LstmcliError) else of_system(error)
+        except (LstmcliError, OSError, MemoryError, RuntimeError) as error:
+            known = _known(error)
             if known is None:
                 raise
             from lstmcli.cli.console import failure
 
             failure(known)
             sys.exit(2)
+
+
+def _known(error: Exception) -> LstmcliError | None:
+    """The error as one that the user can fix; none for a fault of the program."""
+    if isinstance(error, LstmcliError):
+        return error
+    if isinstance(error, OSError):
+        return of_system(error)
+    return memory.as_message(error) if memory.exhausted(error) else None
 
 
 def _run(arguments: list[str] | None) -> None:

@@ -17,7 +17,8 @@ class Bars:
         self.steps = 0
         self._live = live
         self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[pace]}"),
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(20),
+            TextColumn("{task.fields[pace]}", markup=False),
             TimeRemainingColumn(), console=console, transient=True,
         )  # fmt: skip
         self._task: TaskID | None = None

@@ -1,27 +1,31 @@
 """Consoles for terminals, pipes and files."""
 
-import re
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
+from rich.segment import Segment
 
+from lstmcli.cli.escapes import printable
 from lstmcli.errors import LstmcliError
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 NO_WRAP = 1_000_000  # columns
+
+
+class PrintableConsole(Console):
+    """Whatever is printed, whoever named it: control characters in texts are escaped, those of styles are not."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def console(**options: Any) -> Console:
     """Build a console of the terminal's width; in a pipe or a file lines are not wrapped."""
-    terminal = Console(**options)
-    return terminal if terminal.is_terminal else Console(width=NO_WRAP, **options)
-
-
-def printable(text: str) -> str:
-    """Escape control characters, which could control a terminal, except tabs and line feeds."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    terminal = PrintableConsole(**options)
+    return terminal if terminal.is_terminal else PrintableConsole(width=NO_WRAP, **options)
 
 
 def failure(error: LstmcliError) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from lstmcli.cli.console import printable
+from lstmcli.cli.escapes import printable
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 SHOWN = 6  # confusions per kind

@@ -44,9 +44,17 @@ def evaluate(
         typer.Option("--prior", help="With --shots: the class priors of the tasks; default: support."),
     ] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Language models: also with dynamic evaluation.")] = False,
+    thresholds: Annotated[
+        bool,
+        typer.Option("--thresholds", help="Also coverage, precision, recall and error by threshold of probability."),
+    ] = False,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="DIR", help="Also write report.json; without --shots, predictions.jsonl too."),
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Also write report.html to look at, report.json and, without --shots, predictions.jsonl.",
+        ),
     ] = None,
     checkpoint: options.Checkpoint = None,
     text_column: options.TextColumn = None,
@@ -75,6 +83,7 @@ def evaluate(
             split=split,
             tasks=api.Tasks(shots, ways, episodes, learner, prior),
             dynamic=dynamic,
+            thresholds=thresholds,
             report=report,
             reading=reading,
             options=options.runtime(device, precision, threads),

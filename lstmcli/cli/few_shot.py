@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from lstmcli import registry
-from lstmcli.cli.figures import NAMES
 from lstmcli.cli.render import Screen
+from lstmcli.report.names import name_of
 
 if TYPE_CHECKING:
     from lstmcli.inference.evaluate import Report
@@ -33,7 +33,7 @@ def show(screen: Screen, report: "Report | FewShot") -> None:
     screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")
     primary = registry.task(report.task).PRIMARY
     metrics = (primary, *SHOWN)
-    table = Table("", *(NAMES.get(name, name) for name in metrics), box=None, pad_edge=False, header_style="bold")
+    table = Table("", *(name_of(name) for name in metrics), box=None, pad_edge=False, header_style="bold")
     for name, figures in {"model": report.metrics, **report.baselines}.items():
         table.add_row(name, *(_with_interval(figures[metric]) if metric in figures else "" for metric in metrics))
     screen.out.print(table)
@@ -65,8 +65,8 @@ def _tasks(screen: Screen, report: "FewShot", primary: str) -> None:
     if not report.tasks:
         return
     names = (primary, *SHOWN)
-    before = f"{NAMES.get(primary, primary)} before"
-    table = Table("task", "scored", *(NAMES.get(name, name) for name in names), before, "majority",
+    before = f"{name_of(primary)} before"
+    table = Table("task", "scored", *(name_of(name) for name in names), before, "majority",
                   box=None, pad_edge=False, header_style="bold")  # fmt: skip
     for task in report.tasks:
         others = [task["baselines"].get(name, {}).get(primary) for name in ("before", "majority")]
@@ -80,7 +80,7 @@ def _gain(screen: Screen, primary: str, name: str, figure: dict[str, float]) -> 
     significant = figure["low"] > 0 or figure["high"] < 0
     verdict = "" if significant else ": not significant"
     screen.out.print(
-        f"{NAMES.get(primary, primary)} against {BASELINES[name]}, paired: {100 * figure['value']:+.1f} points "
+        f"{name_of(primary)} against {BASELINES[name]}, paired: {100 * figure['value']:+.1f} points "
         f"({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f}){verdict}"
     )
 

@@ -2,35 +2,16 @@
 
 from typing import Any
 
-NAMES = {
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "f1": "F1",
-    "auc": "AUC",
-    "dynamic_perplexity": "dynamic perplexity",
-    "bits_per_character": "bits per character",
-    "unknown_words": "unknown words",
-    "ece": "calibration error",
-}
+from lstmcli.report.names import headed, name_of, shown
+
 LABELS_SHOWN = 12
 ENDING = 100  # characters of a text shown before its next words
-DIGITS = {"perplexity": 1, "dynamic_perplexity": 1, "bits_per_character": 3}  # of figures that are not fractions
-
-
-def headed(metrics: dict[str, float]) -> str:
-    """Return the name of the metric by which the best model is chosen."""
-    return next(name for name in metrics if name not in ("score", "loss"))
 
 
 def headline(metrics: dict[str, float]) -> str:
     """Format the metric by which the best model is chosen."""
     name = headed(metrics)
-    return f"{NAMES.get(name, name)} {shown(name, metrics[name])}"
-
-
-def shown(name: str, value: float) -> str:
-    """Format a fraction in per cent, any other figure as a number."""
-    return f"{value:.{DIGITS[name]}f}" if name in DIGITS else f"{value:.1%}"
+    return f"{name_of(name)} {shown(name, metrics[name])}"
 
 
 def with_interval(figure: dict[str, float]) -> str:

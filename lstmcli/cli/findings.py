@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
-from lstmcli.cli.console import printable
+from lstmcli.cli.escapes import printable
 from lstmcli.cli.figures import duration, with_counts
 from lstmcli.cli.render import Screen
 

@@ -53,6 +53,12 @@ def given(*options: tuple[str, str, object]) -> list[Option]:
     return [Option(key, flag, value) for key, flag, value in options if value is not None]
 
 
+def targets(*, precision: float | None, coverage: float | None) -> list[tuple[str, str, object]]:
+    """Return for ``given`` the targets by which training chooses a threshold."""
+    of_precision = ("train.target_precision", "--target-precision", precision)
+    return [of_precision, ("train.target_coverage", "--target-coverage", coverage)]
+
+
 def keys(sets: list[str] | None, options: Sequence[Option]) -> list[str]:
     """Return the keys that the options and ``--set`` set."""
     return [option.key for option in options] + [override.partition("=")[0].strip() for override in sets or ()]

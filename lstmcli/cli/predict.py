@@ -47,6 +47,43 @@ def predict(
             help="Copy columns of a table to the output: id,shop. A name that the answers use gets the suffix _input.",
         ),
     ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence",
+            metavar="P",
+            help="Leave the label empty below this probability; default: as chosen in training, else 0.",
+        ),
+    ] = None,
+    thresholds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--threshold",
+            metavar="LABEL=P",
+            help="Give this label from the probability P on, else the likeliest other; may be repeated.",
+        ),
+    ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            "--sets", metavar="P", help="Add the set of labels that contains the true one with probability P: 0.9."
+        ),
+    ] = None,
+    in_scope: Annotated[
+        float | None,
+        typer.Option(
+            "--in-scope",
+            metavar="P",
+            help="Add whether the text is of the kind seen in training; P of those that are get true: 0.95.",
+        ),
+    ] = None,
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Show how much each word speaks for or against the label.")
+    ] = False,
+    select: Annotated[
+        int | None,
+        typer.Option("--select", metavar="N", min=1, help="Write the N texts most worth labelling, for adapt."),
+    ] = None,
     text_column: options.TextColumn = None,
     sets: options.DataSettings = None,
     skip_bad: Annotated[
@@ -60,6 +97,7 @@ def predict(
     device: options.Device = None,
     precision: options.Precision = None,
     threads: options.Threads = None,
+    seed: options.Seed = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -75,6 +113,7 @@ def predict(
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.reading(sets, options.UNLABELLED, ("text_column", "--text-column", text_column))
     rows = api.TextOptions(source, f".{kind}" if kind else "", reading, keep, strict, skip_bad)
+    decisions = api.DecisionOptions(min_confidence, api.parsed(thresholds or []), coverage, in_scope)
     malloc.keep(shared=False)
     with screen.listening() as listener:
         found = api.predict(
@@ -82,6 +121,10 @@ def predict(
             rows,
             model=checkpoint,
             output=output,
+            decisions=decisions,
+            explained=explained,
+            select=select,
+            seed=seed or 0,
             options=options.runtime(device, precision, threads),
             listener=listener,
         )

@@ -14,11 +14,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import entities
+from lstmcli.cli import curve, entities, thresholds
 from lstmcli.cli.bars import Bars
-from lstmcli.cli.console import console, printable
-from lstmcli.cli.figures import NAMES, duration, headed, headline, shown, with_counts, with_interval
+from lstmcli.cli.console import console
+from lstmcli.cli.escapes import as_json, printable
+from lstmcli.cli.figures import duration, headline, with_counts, with_interval
 from lstmcli.config import RunConfig
+from lstmcli.report import history
+from lstmcli.report.names import headed, name_of, shown
 from lstmcli.storage.run_folder import RUNS, within
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ class Screen:
 
     def print_json(self, value: Any) -> None:
         unicode = sys.stdout.encoding.lower() == "utf-8"  # else escape in JSON: the stream's escapes are not JSON
-        sys.stdout.write(jsonlib.dumps(value, ensure_ascii=not unicode, default=str) + "\n")
+        sys.stdout.write(as_json(jsonlib.dumps(value, ensure_ascii=not unicode, default=str)) + "\n")
 
     # ---- train
 
@@ -129,6 +132,9 @@ class Screen:
         self.out.print(
             f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
         )
+        if self.err.is_terminal:
+            for line in curve.of(history.read(event.folder), unicode=self.err.encoding.startswith("utf")):
+                self.err.print(line, style="dim", soft_wrap=True)
         is_default = within(event.folder, RUNS)  # commands use the newest run there
         chosen = "" if is_default else f" -c {shlex.quote(str(event.folder))}"
         commands = ("evaluate", "predict") if event.headed else ("evaluate --shots 5", "adapt --shots 5")
@@ -165,13 +171,21 @@ class Screen:
                 shown(name, figures[name]["value"]) if name in figures else "" for figures in report.baselines.values()
             ]
             interval = f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
-            table.add_row(NAMES.get(name, name), shown(name, figure["value"]), interval, *beside)
+            table.add_row(name_of(name), shown(name, figure["value"]), interval, *beside)
         self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
         self.out.print(table)
         if "types" in report.details:
             for details in entities.tables(report.details):
                 self.out.print()
                 self.out.print(details)
+        if "thresholds" in report.details:
+            for heading, points in thresholds.tables(report.details["thresholds"]):
+                self.out.print(f"\n{heading}", style="bold", soft_wrap=True)
+                self.out.print(points)
+        if "decision" in report.details:
+            self.out.print(thresholds.decision(report.details["decision"]), soft_wrap=True)
+            for remark in thresholds.missed(report.details["decision"]):
+                self.note(remark)
         self._below(report.below)
 
     def adaptation(self, result: "Adaptation") -> None:
@@ -179,7 +193,8 @@ class Screen:
             self.print_json(result.plain())
             return
         support = printable(with_counts(result.support))
-        self.out.print(f"learned from {support} of {result.data} in {result.steps} steps, {result.seconds:.2f} s")
+        steps = f"{result.steps} steps, " if result.steps else ""  # none with a head in closed form
+        self.out.print(f"learned from {support} of {result.data} in {steps}{result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})
@@ -192,7 +207,7 @@ class Screen:
         for name, figure in after.items():
             beside = (shown(name, figures[name]["value"]) if name in figures else "" for figures in baselines.values())
             old = shown(name, before[name]["value"]) if name in before else ""
-            table.add_row(NAMES.get(name, name), old, with_interval(figure), *beside)
+            table.add_row(name_of(name), old, with_interval(figure), *beside)
         self.out.print(table)
 
     def _below(self, baselines: "Iterable[str]") -> None:

@@ -40,6 +40,19 @@ def train(
         int | None, typer.Option("--limit", metavar="N", help="A stratified sample of N training examples.")
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Passes over the training data.")] = None,
+    target_precision: Annotated[
+        float | None,
+        typer.Option(
+            "--target-precision",
+            metavar="P",
+            help="Choose on validation the probability below which predict gives no label, so that P of the labels are "
+            "right.",
+        ),
+    ] = None,
+    target_coverage: Annotated[
+        float | None,
+        typer.Option("--target-coverage", metavar="P", help="The same, so that P of the texts get a label."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the recipe, check the data, estimate the time; write nothing.")
     ] = False,
@@ -81,6 +94,7 @@ def train(
         ("data.label_map", "--map", options.label_map(maps)),
         ("data.cache", "--no-cache", False if no_cache else None),
         ("train.epochs", "--epochs", epochs),
+        *options.targets(precision=target_precision, coverage=target_coverage),
         ("device", "--device", device),
         ("precision", "--precision", precision),
         ("threads", "--threads", threads),

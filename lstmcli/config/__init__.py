@@ -12,6 +12,7 @@ from lstmcli.config.base import Section
 from lstmcli.config.data import Data, Tokens
 from lstmcli.config.learners import (
     Adapted,
+    Anchored,
     Finetune,
     Learner,
     LearnerSection,
@@ -29,6 +30,7 @@ from lstmcli.config.training import Episodes, Train
 
 __all__ = [
     "Adapted",
+    "Anchored",
     "Classifier",
     "Data",
     "Episodes",

@@ -15,6 +15,21 @@ class LearnerSection(Section):
     meta_trained: ClassVar[bool] = True
 
 
+class Anchored(LearnerSection):
+    """Logistic regression of the head with a penalty towards the model's own head; needs no meta-training."""
+
+    meta_trained = False
+    name: Literal["anchored"] = "anchored"
+    l2: float | None = Field(
+        None, gt=0, description="L2 penalty on the change of the head; none: by cross-validation on the support."
+    )
+    prior: Literal["support", "model"] = Field(
+        "support",
+        description="Class priors after adaptation: those of the support; or the model's own, for a support that was "
+        "drawn with other class frequencies than its domain has.",
+    )
+
+
 class Finetune(LearnerSection):
     """Fine-tuning on the support set alone; needs no meta-training."""
 
@@ -112,7 +127,8 @@ class Ridge(LearnerSection):
 
 
 Learner = Annotated[
-    Annotated[Finetune, Tag("finetune")]
+    Annotated[Anchored, Tag("anchored")]
+    | Annotated[Finetune, Tag("finetune")]
     | Annotated[LstmOptimizer, Tag("lstm-optimizer")]
     | Annotated[Maml, Tag("maml")]
     | Annotated[Matching, Tag("matching")]

@@ -62,6 +62,12 @@ class Train(Section):
         False,
         description="With model.init: first fit the head by logistic regression on the frozen encoder (LP-FT, 2022).",
     )
+    target_precision: float | None = Field(
+        None, gt=0, lt=1, description="Give no label below the lowest probability from which on this fraction is right."
+    )
+    target_coverage: float | None = Field(
+        None, gt=0, le=1, description="Give no label below the highest probability that this fraction of texts reaches."
+    )
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay of the exponential moving average of weights, which is kept; none: off."
     )

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from lstmcli import tags
 from lstmcli.data import rows
 from lstmcli.data.batches.sampling import labels as labels_of
@@ -11,6 +13,7 @@ from lstmcli.types import Example
 
 Texts = Iterable[str | Sequence[str]]
 Labels = Iterable[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 LABEL_TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
@@ -117,3 +120,12 @@ def _tagged(text: Any, target: Any, row: int) -> Example:
 
 def _name(value: object) -> str:
     return type(value).__name__
+
+
+def labels_at(classes: Array, indices: Array) -> Array:
+    """Return the label of each index; for -1, an empty string, or None among labels that are no strings."""
+    if (indices >= 0).all():
+        return classes[indices]
+    no_label = np.array([""]) if classes.dtype.kind == "U" else np.array([None])
+    labels: Array = np.concatenate((classes, no_label))[indices]  # -1 is the last
+    return labels

@@ -1,10 +1,10 @@
 """Adapt a trained model to a new domain with a few labelled texts per class."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import chain, islice
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lstmcli.data.batches import batching, label_names, sampling
-from lstmcli.data.batches.check import FEW, listed
+from lstmcli.config import Anchored
+from lstmcli.data.batches import sampling
+from lstmcli.data.batches.check import listed
 from lstmcli.data.batches.encoded import check_kind, encode, text_hashes
-from lstmcli.errors import ConfigError, DataError
+from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, silent
-from lstmcli.inference import assemble, heads, support_baselines
+from lstmcli.inference import assemble, frozen, heads, support_baselines
+from lstmcli.inference import support as supports
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
 from lstmcli.inference.evaluate import Figures, below, note_learned, note_unknown
-from lstmcli.inference.step_count import as_tasks, best_steps
+from lstmcli.inference.step_count import as_tasks, best_steps, best_temperature
+from lstmcli.inference.support import Support
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.types import Example
 
+CLOSED_FORM = ("ridge", "prototypical")  # learners that compute the whole head from the support
 NOT_IN_JSON = ("data", "below")  # fields of a report
 
 
@@ -38,6 +42,9 @@ class AdaptOptions:
     seed: int  # of the draw
     choose: bool  # the number of steps by cross-validation; False: the learner's
     free: bool  # another learner may be chosen: the user named none
+    saved: Mapping[str, object] = field(
+        default_factory=dict
+    )  # fields of the recipe that the written file has otherwise
 
 
 @dataclass(frozen=True)
@@ -81,25 +88,26 @@ def run(
         DataError: Fewer than two classes, or no entity; or the data is of another kind than the model's.
     """
     _check(checkpoint, examples)
-    support, query, drawn = _draw(examples, options, listener)
+    support = supports.draw(examples, options.shots, seed=options.seed, listener=listener)
+    query = support.others
     none_left = [] if query else ["no examples are left to score: give more, or fewer --shots"]
-    for remark in [*_few(drawn, options.shots), *none_left]:
+    for remark in [*supports.few(support.counts, options.shots), *none_left]:
         listener(Noted(remark))
-    parts, temperature = _prepare(checkpoint, drawn, support, query, listener, free=options.free)
+    parts, temperature = _prepare(checkpoint, support, listener, free=options.free)
     before = _figures(parts, query, temperature, listener, new=True)
-    known = _known(old, support, parts.vocabulary.classes)
+    known = _known(old, support.examples, parts.vocabulary.classes)
     remembered = _figures(parts, known, temperature, listener)
 
     begun = time.perf_counter()
-    parts, steps = _learned(checkpoint, parts, support, options, listener)
+    parts, steps, temperature = _learned(checkpoint, parts, temperature, support, options, listener)
     seconds = time.perf_counter() - begun
-    checkpoints.save(_adapted(checkpoint, parts, temperature, support, drawn, options.shots), out)
+    checkpoints.save(_adapted(checkpoint, parts, temperature, support, options), out)
     after = _figures(parts, query, temperature, listener)
     kept = _figures(parts, known, temperature, listener)
-    baselines = support_baselines.figures(parts, support, query, options.seed, listener=listener)
+    baselines = support_baselines.figures(parts, support.examples, query, options.seed, listener=listener)
     return Adaptation(
         data=data,
-        support=dict(sorted(drawn.items())),
+        support=dict(sorted(support.counts.items())),
         labels=parts.vocabulary.labels,
         query=len(query),
         before=before,
@@ -118,10 +126,10 @@ def adapted(
 ) -> Checkpoint:
     """Adapt the checkpoint without scoring, and write nothing. Raises as ``run``."""
     _check(checkpoint, examples)
-    support, _, drawn = _draw(examples, options, listener)
-    parts, temperature = _prepare(checkpoint, drawn, support, (), listener, free=options.free)
-    parts, _ = _learned(checkpoint, parts, support, options, listener)
-    return _adapted(checkpoint, parts, temperature, support, drawn, options.shots)
+    support = supports.draw(examples, options.shots, seed=options.seed, listener=listener)
+    parts, temperature = _prepare(checkpoint, support, listener, free=options.free)
+    parts, _, temperature = _learned(checkpoint, parts, temperature, support, options, listener)
+    return _adapted(checkpoint, parts, temperature, support, options)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
@@ -133,19 +141,15 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example]) -> None:
 
 
 def _adapted(
-    checkpoint: Checkpoint,
-    parts: Parts,
-    temperature: float,
-    support: Sequence[Example],
-    drawn: Counter[str],
-    shots: int,
+    checkpoint: Checkpoint, parts: Parts, temperature: float, support: Support, options: AdaptOptions
 ) -> Checkpoint:
-    """Return the checkpoint with the adapted parts. drawn: texts per class of the support."""
-    progress = {"adapted_from": checkpoint.progress, "shots": shots, "support": dict(drawn)}
-    tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support)})
-    config = checkpoint.config.model_copy(update={"model": parts.config.model})
+    """Return the checkpoint with the adapted parts."""
+    progress = {"adapted_from": checkpoint.progress, "shots": options.shots, "support": dict(support.counts)}
+    tensors = _tensors(parts) | grouped("learned", {"texts": _learned_texts(checkpoint, support.examples)})
+    config = checkpoint.config.model_copy(update={"model": parts.config.model, **options.saved})
     changed = replace(checkpoint, config=config, vocabulary=parts.vocabulary, tensors=tensors, progress=progress)
-    return replace(changed, temperature=temperature, metrics={})  # without the figures of the old data's baselines
+    # Without the figures of the old data's baselines, and without a threshold that was chosen for the old data.
+    return replace(changed, temperature=temperature, min_confidence=0.0, metrics={})
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:
@@ -171,58 +175,22 @@ def _learned_texts(checkpoint: Checkpoint, support: Sequence[Example]) -> Tensor
     return torch.from_numpy(np.union1d(before.numpy(), text_hashes(support)))
 
 
-def _draw(
-    examples: Sequence[Example], options: AdaptOptions, listener: Listener
-) -> tuple[list[Example], list[Example], Counter[str]]:
-    """Draw the support, and return it with the query and the number of texts per class in the support."""
-    support, query = sampling.per_class(examples, options.shots, seed=options.seed)
-    drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
-    repeated = len(examples) - len(support) - len(query)
-    if repeated:
-        listener(Noted(f"{repeated} texts that repeat one learned from are left out of the scoring"))
-    if not drawn:
-        fix = "give sentences with at least one tag other than O"
-        raise DataError("no entities to learn", where=examples[0].where, fix=fix)
-    if len(drawn) < 2 and not isinstance(examples[0].text, tuple):
-        fix = "give examples of at least two labels"
-        raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
-    counts = Counter(chain.from_iterable(map(sampling.labels, examples)))
-    for remark in label_names.remarks(counts, mapped=False):
-        listener(Noted(remark))
-    return support, query, drawn
-
-
-def _few(drawn: Counter[str], shots: int) -> list[str]:
-    """Return remarks on classes with fewer texts than ``shots``: one per class, or one for all if there are many."""
-    few = {label: count for label, count in sorted(drawn.items()) if count < shots}
-    if len(few) <= FEW:
-        return [
-            f"class '{label}' has only {count} different texts, fewer than --shots {shots}"
-            for label, count in few.items()
-        ]
-    label = min(few, key=few.__getitem__)
-    what = f"{len(few):,} of {len(drawn):,} classes have fewer different texts than --shots {shots}"
-    return [f"{what}; the smallest is '{label}' with {few[label]}"]
-
-
-def _prepare(
-    checkpoint: Checkpoint,
-    drawn: Counter[str],
-    support: Sequence[Example],
-    query: Sequence[Example],
-    listener: Listener,
-    *,
-    free: bool,
-) -> tuple[Parts, float]:
+def _prepare(checkpoint: Checkpoint, support: Support, listener: Listener, *, free: bool) -> tuple[Parts, float]:
     """Assemble the parts with a head for the labels of the support, and return them with their temperature.
 
     free: another learner may be chosen.
     """
-    note_learned(checkpoint, query, listener)
+    note_learned(checkpoint, support.others, listener)
     if not checkpoint.headed:
         listener(Noted("before: by chance, since the learner computes the head from the support"))
     where = runtime.prepare(checkpoint.config)
-    headed = heads.with_new_labels(checkpoint, sorted(drawn), support, free=free, listener=listener)
+    labels = sorted(support.counts)
+    headed = heads.with_new_labels(checkpoint, labels, support.examples, free=free, listener=listener)
+    learner = headed.config.learner
+    if isinstance(learner, Anchored) and support.uneven:
+        listener(Noted("the draw changed the class frequencies: the model's own class priors are kept"))
+        config = headed.config.model_copy(update={"learner": learner.model_copy(update={"prior": "model"})})
+        headed = replace(headed, config=config)
     parts = assemble.restored(headed, where)
     if parts.learner.whole_texts and parts.task.READS != "text":
         fix = "choose another: --learner finetune"
@@ -233,7 +201,7 @@ def _prepare(
         listener(Noted(f"labels are now: {listed(parts.vocabulary.labels)}"))
         if checkpoint.config.episodes is None:
             return parts, 1.0  # the checkpoint's temperature is of the old head
-    return parts, checkpoint.temperature
+    return parts, headed.temperature
 
 
 def _figures(
@@ -252,26 +220,43 @@ def _figures(
 
 
 def _learned(
-    checkpoint: Checkpoint, parts: Parts, support: Sequence[Example], options: AdaptOptions, listener: Listener
-) -> tuple[Parts, int]:
-    """Adapt the parts to the support, and return them with the number of steps."""
+    checkpoint: Checkpoint,
+    parts: Parts,
+    temperature: float,
+    support: Support,
+    options: AdaptOptions,
+    listener: Listener,
+) -> tuple[Parts, int, float]:
+    """Adapt the parts to the support, and return them with the number of steps and the temperature after them."""
     new_labels = parts.vocabulary.labels != checkpoint.vocabulary.labels  # their rows of the head are untrained
-    full = encode(parts.vocabulary, support, cache=None, listener=listener)
-    batch = batching.collate(full.truncated(parts.config.tokens), np.arange(len(support))).to(parts.runtime.device)
+    full = encode(parts.vocabulary, support.examples, cache=None, listener=listener)
+    reading, batch = frozen.support_of(parts, full.truncated(parts.config.tokens), listener=listener)
     choose = options.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
         untrained = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"
-        steps = best_steps(parts, batch, least=int(untrained)) if choose else None
-        path = parts.learner.trajectory(parts.model, as_tasks(batch, [list(range(len(support)))]), parts.task.loss)
+        steps = best_steps(reading, batch, least=int(untrained)) if choose else None
+        tasks = as_tasks(batch, [list(range(len(support.examples)))])
+        path = reading.learner.trajectory(reading.model, tasks, parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
+        if parts.config.learner.name in CLOSED_FORM and new_labels and checkpoint.config.episodes is None:
+            temperature = best_temperature(reading, batch) or temperature
     if choose and steps is None:
         listener(Noted("a class has only one text: no cross-validation, the learner's number of steps is used"))
+    _note_unchanged(parts, stacked, steps, new_labels=new_labels, listener=listener)
+    check_finite(stacked.values())
+    return assemble.settled(parts, stacked), taken, temperature
+
+
+def _note_unchanged(
+    parts: Parts, stacked: dict[str, Tensor], steps: int | None, *, new_labels: bool, listener: Listener
+) -> None:
+    """Remark on an adaptation that leaves the model as it is. stacked: the adapted weights, ``[1, ...]`` each."""
+    state = parts.model.state_dict()
+    same = not new_labels and all(
+        torch.equal(value[0], state[name]) for name, value in stacked.items() if name in state
+    )
     if steps == 0:
-        state = parts.model.state_dict()
-        same = not new_labels and all(
-            torch.equal(value[0], state[name]) for name, value in stacked.items() if name in state
-        )
         result = "the model is unchanged" if same else "the head is the learner's initial one"
         listener(Noted(f"no step lowered the cross-validation loss: {result}"))
-    check_finite(stacked.values())
-    return assemble.settled(parts, stacked), taken
+    elif same and isinstance(parts.config.learner, Anchored):
+        listener(Noted("texts left out of the fit do not support a change of the head: the model is unchanged"))

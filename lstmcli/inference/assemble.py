@@ -1,9 +1,10 @@
 """Assemble model, task, learner and vocabulary from a RunConfig or a Checkpoint."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -11,25 +12,25 @@ from torch import Tensor, nn
 
 from lstmcli import registry
 from lstmcli.config import Finetune, LanguageModel, RunConfig
-from lstmcli.config.training import ADJUSTED
-from lstmcli.contracts import EMBEDDING, Learner, ModelHooks, StreamModel, StreamTask, Task, TaskHooks, TextTask, hooks
+from lstmcli.contracts import EMBEDDING, Learner, ModelHooks, StreamModel, StreamTask, Task, TextTask, hooks
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
+from lstmcli.errors import CheckpointError
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import run_folder
+from lstmcli.storage import run_folder, weights
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import cache_folder
 from lstmcli.types import Batch
 
 SHIPPED = "shipped"  # value of model.vectors: those of the model that ships
 WORDS = f"{EMBEDDING}.weight"
-DECISION = "class_weights"  # of a checkpoint's progress: by label, what its probability is multiplied by to decide
 EVALUATION_TOKENS = 8_192  # per batch, with padding
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,7 @@ def fresh(
     config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
 ) -> Parts:
     """Build parts with new weights. context: the section of the language model in ``model.context``."""
-    options: dict[str, Any] = {"frozen_words": vocabulary.frozen_words} if vocabulary.frozen_words else {}
-    if context is not None:
-        words = len(vocabulary if vocabulary.context is None else vocabulary.context)
-        options["context"] = registry.model(context.name).build(context, words=words, labels=0)
-    sizes = {"words": len(vocabulary) - vocabulary.frozen_words, "labels": len(vocabulary.labels)}
-    model = registry.model(config.model.name).build(config.model, **sizes, **options).to(where.device)
+    model = weights.build(config, vocabulary, context).to(where.device)
     learner = registry.learner(config.learner.name).build(config.learner, model)
     return Parts(config, vocabulary, registry.task(config.task), model, where, learner, context=context)
 
@@ -89,22 +85,30 @@ def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
         if name in learned:  # the shape may differ: rates per step, and another number of steps
             value.data = learned[name].float().to(where.device)
     memory = {name: value.float()[None].to(where.device) for name, value in checkpoint.group("memory").items()}
-    return replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
+    parts = replace(parts, memory=memory if memory.keys() == set(parts.learner.names) else {})
+    _check_memory(parts)
+    return parts
 
 
-def deciding(parts: Parts, checkpoint: Checkpoint) -> Parts:
-    """Return the parts with a task that decides by the class weights of the checkpoint, if it has any.
+def _check_memory(parts: Parts) -> None:
+    """Raise CheckpointError where the learner cannot score a text from its memory: only it knows the right shapes."""
+    if not parts.memory:
+        return
+    word = torch.full((1, 1), UNKNOWN, device=parts.runtime.device)
+    try:
+        with torch.inference_mode():
+            logits = logits_from_memory(parts, Batch(word, torch.ones_like(word[0])))
+        fits = logits.shape == (1, len(parts.vocabulary.labels))
+    except (RuntimeError, IndexError):
+        fits = False
+    if not fits:
+        what = "not a checkpoint that can be read, or a damaged one: the learner's memory does not fit the model"
+        raise CheckpointError(what, where=f"learner: {parts.config.learner.name}", fix=checkpoints.WRITTEN)
 
-    Of an adapted checkpoint they are not used: its labels, or their frequencies, are those of the support.
-    """
-    weights = checkpoint.progress.get(DECISION)
-    if weights is None:
-        return parts
-    weighted = hooks(TaskHooks, parts.task).weighted
-    assert weighted is not None  # it was trained with them
-    by_label = np.array([weights[label] for label in parts.vocabulary.labels])
-    adjusted = parts.config.train.class_weights == ADJUSTED
-    return replace(parts, task=weighted(parts.task, by_label, adjusted=adjusted, exponent=1.0))
+
+def deciding(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
+    """As ``restored``, with the task that decides on labels by the class weights of the checkpoint, if it has any."""
+    return replace(restored(checkpoint, where), task=checkpoint.deciding_task)
 
 
 def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
@@ -129,11 +133,10 @@ def with_frozen_words(vocabulary: Vocabulary, config: RunConfig) -> Vocabulary:
     return vocabulary.with_words(found, frozen=True)
 
 
-def _logits_from_memory(parts: Parts, batch: Batch) -> np.ndarray[Any, np.dtype[Any]]:
-    """Compute the logits from the learner's memory, in full precision."""
+def logits_from_memory(parts: Parts, batch: Batch) -> Tensor:
+    """Compute the logits, ``[batch, label]``, from the learner's memory, in full precision."""
     one = Batch(batch.tokens[None], batch.lengths[None])
-    logits: np.ndarray[Any, np.dtype[Any]] = parts.learner.logits(parts.model, one)(parts.memory)[0].cpu().numpy()
-    return logits
+    return parts.learner.logits(parts.model, one)(parts.memory)[0]
 
 
 def adapting(parts: Parts, model: nn.Module, learner: Finetune) -> Parts:
@@ -198,33 +201,75 @@ def outputs(
     parts: Parts, store: Store, what: str = "scoring", listener: Listener = silent
 ) -> np.ndarray[Any, np.dtype[Any]]:
     """Compute the model's output for each text, in the order of the store, ``[text, ...]``."""
-    batches = batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS)
     parts.model.eval()
 
-    def score(indices: Ints) -> np.ndarray[Any, np.dtype[Any]]:
-        batch = batching.collate(store, indices).to(parts.runtime.device)
+    def score(batch: Batch, _: Ints) -> np.ndarray[Any, np.dtype[Any]]:
         with torch.inference_mode():
             if parts.memory:
-                return _logits_from_memory(parts, batch)
+                logits: np.ndarray[Any, np.dtype[Any]] = logits_from_memory(parts, batch).cpu().numpy()
+                return logits
             with parts.runtime.autocast():
                 result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
         return result
 
+    batches, results = zip(*in_batches(parts, store, score, what=what, listener=listener), strict=True)
+    gathered = np.concatenate(results)
+    if gathered.dtype.kind == "f" and not np.isfinite(gathered).all():
+        fix = "score in full precision: --precision float32; else train the model again"
+        raise CheckpointError("the model's scores are no numbers", where=f"model: {parts.config.model.name}", fix=fix)
+    ordered = np.empty_like(gathered)
+    ordered[np.concatenate(batches)] = gathered
+    return ordered
+
+
+def embeddings(
+    parts: Parts, store: Store, what: str = "embedding", *, sentence: bool = False, listener: Listener = silent
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Compute the input of the head for each text, ``[text, feature]``. sentence: of a model that has a sentence
+    embedding, that alone."""
+    found = None
+    parts.model.eval()
+    model: Any = parts.model
+    sentence = sentence and getattr(parts.config.model, "sentence_embedding", 0) > 0
+
+    def embed(batch: Batch, _: Ints) -> np.ndarray[Any, np.dtype[np.float32]]:
+        with torch.inference_mode(), parts.runtime.autocast():
+            rows = model.sentences(batch) if sentence else model(batch).embedding
+            return rows.float().cpu().numpy()  # type: ignore[no-any-return]
+
+    for indices, rows in in_batches(parts, store, embed, what=what, listener=listener):
+        if found is None:
+            found = np.zeros((len(store), rows.shape[1]), np.float32)
+        found[indices] = rows
+    assert found is not None  # there is at least one text
+    return found
+
+
+def in_batches(
+    parts: Parts,
+    store: Store,
+    work: Callable[[Batch, Ints], Result],
+    *,
+    batch_tokens: int = EVALUATION_TOKENS,
+    what: str = "scoring",
+    listener: Listener = silent,
+) -> Iterator[tuple[Ints, Result]]:
+    """Yield the indices of the texts of each batch, longest texts first, and the result of the work on them.
+
+    batch_tokens: per batch, with padding.
+    """
+    batches = batching.by_length(store.lengths, batch_tokens=batch_tokens)
     # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()
     workers = threads if parts.runtime.device == "cpu" else 1
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    results = []
     done = 0
     try:
-        for indices, result in zip(batches, pool.map(score, batches), strict=True):
-            results.append(result)
+        ready = pool.map(lambda one: work(batching.collate(store, one).to(parts.runtime.device), one), batches)
+        for indices, result in zip(batches, ready, strict=True):
+            yield indices, result
             done += len(indices)
             listener(Progress(what, done, len(store)))
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
-    gathered = np.concatenate(results)
-    ordered = np.empty_like(gathered)
-    ordered[np.concatenate(batches)] = gathered
-    return ordered

@@ -20,7 +20,7 @@ from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.inference import assemble, stream
+from lstmcli.inference import assemble, decisions, stream
 from lstmcli.inference.assemble import Parts
 from lstmcli.machine import runtime
 from lstmcli.storage import atomic
@@ -30,8 +30,22 @@ from lstmcli.types import Example
 Array = np.ndarray[Any, np.dtype[Any]]
 PREDICTIONS = "predictions.jsonl"
 FEW = 30  # with fewer texts, scores are unreliable
-NOT_IN_JSON = ("details", "below", "predictions")  # fields of a report
+NOT_IN_JSON = ("details", "below", "predictions", "scored")  # fields of a report
 Figures = dict[str, dict[str, float]]  # metric -> value, low, high
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the figures of a report are computed from.
+
+    store: the texts as the model reads them; outputs, probabilities: of the task, ``[text, ...]``.
+    """
+
+    parts: Parts
+    examples: Sequence[Example]
+    store: Store
+    outputs: Array
+    probabilities: Array
 
 
 @dataclass(frozen=True)
@@ -46,9 +60,10 @@ class Report:
     baselines: dict[str, Figures]
     seconds: float
     checkpoint: str
-    details: dict[str, Any]  # of the task: for tagging, figures by type and confusions
+    details: dict[str, Any]  # of the task: for tagging, figures by type and confusions; figures of thresholds
     below: tuple[str, ...]  # baselines that the model does not reach
     predictions: Callable[[], Iterable[dict[str, Any]]]  # one per example, computed on demand
+    scored: Scored
 
     def plain(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON."""
@@ -65,18 +80,21 @@ def run(
     path: Path | str,
     seed: int = 0,
     dynamic: bool = False,
+    thresholds: bool = False,
     listener: Listener = silent,
 ) -> Report:
     """Score the checkpoint and its baselines on labelled examples, or a language model on texts.
 
-    path: of the checkpoint, empty if it has none; seed: of the resamples; dynamic: also with dynamic evaluation.
+    path: of the checkpoint, empty if it has none; seed: of the resamples; dynamic: also with dynamic evaluation;
+    thresholds: also figures by threshold.
 
     Raises:
         DataError: A label that the model does not know.
-        ConfigError: ``dynamic``, and the model is not a language model.
+        ConfigError: ``dynamic``, and the model is not a language model; ``thresholds``, and it is no classifier.
     """
+    decisions.check(checkpoint, thresholds=thresholds)
     _check(checkpoint, examples, listener, dynamic=dynamic)
-    parts = assemble.deciding(assemble.restored(checkpoint, runtime.prepare(checkpoint.config)), checkpoint)
+    parts = assemble.deciding(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full, store = _encoded(parts, examples, listener)
     of_stream = parts.task.READS == "stream"
@@ -87,9 +105,8 @@ def run(
     metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
     if of_stream:
         metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
-    baselines = _baselines(checkpoint, examples, full, listener)
-    of_task = hooks(TaskHooks, parts.task).details
-    details = {} if of_task is None else of_task(probabilities, store.known_targets, parts.vocabulary.labels)
+    baselines = _baselines(checkpoint, parts, examples, full, listener)
+    decided = decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
     return Report(
         task=checkpoint.config.task,
         data=data,
@@ -99,10 +116,17 @@ def run(
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        details=details,
+        details=_details(parts, probabilities, store) | decided,
         predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
         below=below(parts.task, metrics, baselines),
+        scored=Scored(parts, examples, store, logits, probabilities),
     )
+
+
+def _details(parts: Parts, probabilities: Array, store: Store) -> dict[str, Any]:
+    """Compute what the task adds to the report."""
+    details = hooks(TaskHooks, parts.task).details
+    return {} if details is None else details(probabilities, store.known_targets, parts.vocabulary.labels)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
@@ -171,14 +195,14 @@ def _of_language(
 
 
 def _baselines(
-    checkpoint: Checkpoint, examples: Sequence[Example], full: Store, listener: Listener
+    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store, listener: Listener
 ) -> dict[str, Figures]:
     known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
-    if known is not None:
+    if known is not None and all(parts.task.PRIMARY in figures for figures in known.values()):
         return known
     listener(Progress("scoring the baselines"))
     arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-    return baseline_figures(checkpoint.task, arrays, full) if arrays else {}
+    return baseline_figures(checkpoint.task, arrays, full) if arrays else {}  # without class weights
 
 
 def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ The class priors that a score assumes are described in ``priors``.
 import copy
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,8 @@ def measured(
     if "shares" not in checkpoint.progress and not draws_classes:
         listener(Noted("the checkpoint has no class priors: uniform ones are assumed"))
     begun = time.perf_counter()
-    probabilities = _of_the_model(parts, full, drawn, options, checkpoint, listener, alone=alone)
+    calibrated = replace(checkpoint, temperature=headed.temperature)
+    probabilities = _of_the_model(parts, full, drawn, options, calibrated, listener, alone=alone)
     seconds = time.perf_counter() - begun
     if not alone:
         probabilities |= _of_baselines(parts, checkpoint, full, together, drawn, options, listener)

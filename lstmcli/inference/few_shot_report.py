@@ -13,6 +13,7 @@ from lstmcli.inference.evaluate import Figures, below
 from lstmcli.storage.checkpoint import Checkpoint
 
 MODEL = "model"  # after adaptation
+NOT_IN_JSON = ("below", "by_episode")  # fields of a report
 PAIRED: tuple[str, ...] = ("before", "finetune")  # compared with the model by paired differences
 
 
@@ -31,7 +32,11 @@ class FewShotOptions:
 
 @dataclass(frozen=True)
 class FewShot:
-    """The report of ``evaluate --shots``. gains: of the model over a baseline, paired over episodes."""
+    """The report of ``evaluate --shots``.
+
+    gains: of the model over a baseline, paired over episodes; by_episode: the primary figure of each episode, of the
+    model and of each baseline.
+    """
 
     task: str
     data: str
@@ -49,10 +54,11 @@ class FewShot:
     seconds: float
     checkpoint: str
     below: tuple[str, ...]
+    by_episode: dict[str, list[float]]
 
     def plain(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "below"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in NOT_IN_JSON}
 
 
 @dataclass(frozen=True)
@@ -103,4 +109,7 @@ def report(checkpoint: Checkpoint, found: Measured, options: FewShotOptions, pat
         seconds=found.seconds,
         checkpoint=str(path),
         below=below(task, means, baselines),
+        by_episode={
+            name: [episode[task.PRIMARY] for episode in by_episode] for name, by_episode in found.figures.items()
+        },
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from lstmcli.config import Ridge
+from lstmcli.config import Anchored, Finetune, Ridge
 from lstmcli.contracts import HEAD
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, silent
@@ -58,16 +58,33 @@ def with_new_labels(
     free: bool = False,
     listener: Listener = silent,
 ) -> Checkpoint:
-    """Do the same as ``with_labels``, and more if all labels are new to a model that was not meta-trained.
+    """Do the same as ``with_labels``, and more for a model that was not meta-trained.
 
-    For classes that the model was not trained on, words tell more than LSTM states: a bag of words is added to a model
-    without one, with the words of the texts. The head is untrained: if the learner is ``free``, the head is fitted in
-    closed form (ridge).
+    If the learner is ``free``: where the model knows a label and its recipe names no learner, the head is ``anchored``
+    at the model's own; where all labels are new, it is fitted in closed form (``ridge``).
+
+    For classes that the model was not trained on, words tell more than LSTM states: where all labels are new, a bag of
+    words is added to a model without one, with the words of the texts.
     """
     headed = with_labels(checkpoint, labels, alone=alone)
-    if headed.config.episodes is not None or set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
+    if headed.config.episodes is not None or headed.task.READS != "text":
         return headed
+    if set(headed.vocabulary.labels) & set(checkpoint.vocabulary.labels):
+        default = free and headed.config.learner == Finetune()
+        learner = Anchored() if default else headed.config.learner
+        return _calibrated(headed, learner) if isinstance(learner, Anchored) else headed
     if free:
         headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
         listener(Noted("all labels are new: their head is fitted in closed form (--learner ridge)"))
     return new_words.with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
+
+
+def _calibrated(checkpoint: Checkpoint, learner: Anchored) -> Checkpoint:
+    """Return the checkpoint with the learner, and with its temperature as a factor of the head that is its anchor."""
+    scaled = {
+        f"model/{name}": value.float() / checkpoint.temperature
+        for name, value in checkpoint.group("model").items()
+        if name.startswith(f"{HEAD}.")
+    }
+    config = checkpoint.config.model_copy(update={"learner": learner})
+    return replace(checkpoint, config=config, tensors=checkpoint.tensors | scaled, temperature=1.0)

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
-from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import Tally, counts, tally
 from lstmcli.data.text import sentences as words
 from lstmcli.data.text.vocabulary import END
-from lstmcli.inference import assemble
+from lstmcli.inference import assemble, explain
+from lstmcli.inference.decisions import AS_TRAINED, DecisionOptions, Decisions
 from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.sinks import Answer
@@ -24,6 +25,7 @@ from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NEXT = 5  # next words in an answer
+EXPLAINED = 512  # texts that are explained together
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Prediction:
     """The answer to one row.
 
     answer: row and text, and the task's: label, probability, probabilities; or entities; or perplexity, words, next.
-    With ``--keep`` also kept. If the row cannot be used, also problem, and the others are empty.
+    With ``--keep`` also kept, with ``--sets`` set, with ``--in-scope`` in_scope, with ``--explain`` contributions,
+    base_value and cut. If the row cannot be used, also problem, and the others are empty.
     """
 
     answer: Answer
@@ -40,26 +43,34 @@ class Prediction:
 
 
 class Predictions:
-    """A checkpoint loaded for prediction. Raises ConfigError if its model has no trained head."""
+    """A checkpoint loaded for prediction. Raises ConfigError if the model has no trained head, or as ``Decisions``."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, decisions: DecisionOptions = AS_TRAINED) -> None:
         checkpoint.check_head()
+        self._decisions = Decisions(checkpoint, decisions)
         self._checkpoint = checkpoint
-        self._parts = assemble.deciding(assemble.restored(checkpoint, runtime.prepare(checkpoint.config)), checkpoint)
+        self._parts = assemble.deciding(checkpoint, runtime.prepare(checkpoint.config))
 
     @property
     def blank(self) -> Answer:
         """The answer to a row that cannot be used, without the row's number and reason."""
-        return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels)}
+        return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels), **self._decisions.blank}
 
-    def of(self, windows: Iterable[list[Question]]) -> Iterator[Prediction]:
-        """Yield one prediction per row, in order. windows: rows to be predicted together."""
-        predict = self._entities if self._parts.task.READS == "words" else self._labels
+    def of(self, windows: Iterable[list[Question]], *, explained: bool = False) -> Iterator[Prediction]:
+        """Yield one prediction per row, in order.
+
+        windows: rows to be predicted together; explained: with the contributions of the words, which a model that
+        labels whole texts has.
+        """
+        predict = self._entities if self._parts.task.READS == "words" else partial(self._labels, explained=explained)
+        blank = self.blank | (explain.BLANK if explained else {})
+        if explained:
+            windows = (rows[at : at + EXPLAINED] for rows in windows for at in range(0, len(rows), EXPLAINED))
         for window in windows:
             questions = [question for question in window if not question.problem]
             answered = predict(questions) if questions else iter(())
             for question in window:
-                found = Prediction(self.blank, False, Tally()) if question.problem else next(answered)
+                found = Prediction(blank, False, Tally()) if question.problem else next(answered)
                 answer: Answer = {"row": question.number, **found.answer}
                 answer |= {} if question.kept is None else {"kept": question.kept}
                 answer |= {"problem": question.problem} if question.problem else {}
@@ -106,11 +117,21 @@ class Predictions:
         found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
         return found
 
-    def decided(self, texts: Sequence[str]) -> Array:
-        """Return the index of the label of each text, ``[text]``."""
-        decide = hooks(TaskHooks, self._parts.task).decide
-        found = self.probabilities(texts)
-        return found.argmax(axis=1) if decide is None else decide(found)
+    def decided(self, texts: Sequence[str], decisions: Decisions) -> Array:
+        """Return the index of the label of each text, ``[text]``, -1 for none. decisions: not those of ``of``."""
+        if not texts:
+            return np.zeros(0, np.int64)
+        _, _, logits = self._outputs(texts)
+        if decisions.usable:
+            return decisions.indices(self._parts.task.probabilities(logits, self._checkpoint.temperature))
+        labels = self._parts.vocabulary.labels
+        described = self._parts.task.describe(logits, labels, self._checkpoint.temperature)
+        return np.array([labels.index(answer["label"]) for answer in described])
+
+    def embeddings(self, texts: Sequence[str]) -> Array:
+        """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
+        store = encode(self._parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
+        return assemble.embeddings(self._parts, store.truncated(self._checkpoint.config.tokens), sentence=True)
 
     def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
         """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""
@@ -119,16 +140,35 @@ class Predictions:
         store = full.truncated(self._checkpoint.config.tokens)
         return full, store, assemble.outputs(parts, store)
 
-    def _labels(self, questions: list[Question]) -> Iterator[Prediction]:
+    def _labels(self, questions: list[Question], *, explained: bool = False) -> Iterator[Prediction]:
         parts = self._parts
         texts = [question.text for question in questions]
         full, store, logits = self._outputs(texts)
         described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
+        if self._decisions.active:
+            probabilities = parts.task.probabilities(logits, self._checkpoint.temperature)
+            described = self._decisions.applied(described, probabilities)
         if parts.task.READS == "stream":
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
+        if explained:
+            reasons = self._explainer.of(texts, full, logits, self._explained(described, logits))
+            described = [answer | why for answer, why in zip(described, reasons, strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
         for text, answer, cut, count in zip(texts, described, truncated, counts(full), strict=True):
             yield Prediction({"text": text} | answer, cut, tally(count[None]))
+
+    def _explained(self, described: list[dict[str, Any]], logits: Array) -> list[str]:
+        """Return the label of each text; where none is given, the one that would be without thresholds."""
+        found = [answer["label"] for answer in described]
+        if all(found):
+            return found
+        names = self._parts.vocabulary.labels
+        best = self._decisions.unlimited(self._parts.task.probabilities(logits, self._checkpoint.temperature)).tolist()
+        return [label or names[index] for label, index in zip(found, best, strict=True)]
+
+    @cached_property
+    def _explainer(self) -> explain.Explainer:
+        return explain.Explainer(self._checkpoint, self._parts)
 
     def _next(self, store: Store) -> Iterator[dict[str, float]]:
         """Yield the likeliest next words of each text, with their probabilities."""

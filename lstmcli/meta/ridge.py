@@ -1,19 +1,19 @@
 """Ridge regression as the inner learner: the head is fitted to the support in closed form.
 
-    W = argmin |X W - Y|² + λ |W|² = Xᵀ (X Xᵀ + λ I)⁻¹ Y;   logits = a X' W
+    W = argmin |X W - Y|² + λ |W|² = Xᵀ (X Xᵀ + λ I)⁻¹ Y = (Xᵀ X + λ I)⁻¹ Xᵀ Y;   logits = a X' W
 
 Bertinetto, Henriques, Torr & Vedaldi (2019), "Meta-learning with differentiable closed-form solvers", section 3.2
 (R2D2). X has one row per text of the support: its embedding and a constant 1. Y holds the one-hot labels. The linear
-system has one row per text instead of one per feature (Woodbury identity). λ and a are learned; λ is in units of the
-mean squared norm of a row, so that one value suits every encoder. The paper's offset, the same for all classes, changes
-no probability and is left out.
+system has one row per text or one per feature, whichever are fewer (Woodbury identity). λ and a are learned; λ is in
+units of the mean squared norm of a row, so that one value suits every encoder. The paper's offset, the same for all
+classes, changes no probability and is left out.
 """
 
 import math
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lstmcli.config import Ridge as Config
 from lstmcli.contracts import HEAD
@@ -37,12 +37,21 @@ class Ridge(Learner):
         _, embedding = embedded(model, support)
         one_hot = one_hot_targets(model, support, embedding)  # [task, text, label]
         rows = torch.cat((embedding, torch.ones_like(embedding[..., :1])), dim=-1)  # [task, text, feature + 1]
-        products = rows @ rows.mT  # [task, text, text]
-        penalty = self.strength.exp() * products.diagonal(dim1=-2, dim2=-1).mean(dim=-1)  # λ, [task]
-        solved = torch.linalg.solve(products + torch.diag_embed(penalty[:, None].expand(products.shape[:2])), one_hot)
-        weights = self.sharpness.exp() * solved.mT @ rows  # [task, label, feature + 1]
+        penalty = self.strength.exp() * rows.square().sum(dim=-1).mean(dim=-1)  # λ, [task]
+        if rows.shape[1] <= rows.shape[2]:
+            fitted = _penalised(rows @ rows.mT, penalty, one_hot).mT @ rows
+        else:
+            fitted = _penalised(rows.mT @ rows, penalty, rows.mT @ one_hot).mT
+        weights = self.sharpness.exp() * fitted  # [task, label, feature + 1]
         absent = one_hot.sum(dim=1) == 0
         yield {f"{HEAD}.weight": weights[..., :-1], f"{HEAD}.bias": weights[..., -1].masked_fill(absent, MASKED_LOGIT)}
+
+
+def _penalised(products: Tensor, penalty: Tensor, right: Tensor) -> Tensor:
+    """Solve (products + penalty I) x = right for each task."""
+    diagonal = torch.diag_embed(penalty[:, None].expand(products.shape[:2]))
+    solved: Tensor = torch.linalg.solve(products + diagonal, right)
+    return solved
 
 
 def build(config: Config, model: nn.Module) -> Ridge:

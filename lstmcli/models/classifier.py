@@ -39,6 +39,7 @@ GAIN = 3.0  # initial length of the bag of words: about that of the pooled state
 ADDED_GAIN = 8.0  # the same for a bag added to a trained model, whose pooled states have a length of about 2
 SIMILARITY = 0.7  # in a bag added to a trained model: how much similar spelling counts in the products of its words
 ENCODER = ("embedding", "lstm")
+READER = "lstm"
 BY_WORD = ("embedding.weight", "projection", "salience", "word_weight")
 CONTEXT = WEIGHTS
 PARENTS = {"language-model": ("embedding", "hidden")}
@@ -133,7 +134,7 @@ def initial_bag(words: int, dimensions: int) -> dict[str, Tensor]:
     """Return the tensors of an untrained bag of words, by parameter name."""
     random = torch.Generator().manual_seed(0)  # not learned: the same projection in every model
     return {
-        "projection": (torch.randn(words, dimensions, generator=random) / math.sqrt(dimensions)).half(),
+        "projection": (torch.empty(words, dimensions).normal_(generator=random) / math.sqrt(dimensions)).half(),
         "salience": torch.arange(2, words + 2).log() / math.log(words + 2),  # [word]
         "gain": torch.tensor(GAIN),
     }

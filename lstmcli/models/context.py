@@ -43,8 +43,7 @@ class Context(nn.Module):
         return self
 
     def forward(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            layers = self.model.contexts(batch)  # [layer + 1, batch, time, feature]
+        layers = self.model.contexts(batch)  # [layer + 1, batch, time, feature]
         mix = self.mix.softmax(dim=0)  # s
         mixed: Tensor = self.gain * torch.tensordot(mix.to(layers.dtype), layers, dims=1)
         return mixed

@@ -24,6 +24,7 @@ from lstmcli.tags import allowed
 from lstmcli.types import CASINGS, Batch, TagScores, WordFeatures
 
 ENCODER = ("embedding", "lstm")
+READER = "lstm"
 CONTEXT = WEIGHTS
 FROZEN_VECTORS = "carried"  # a key of checkpoints
 BYTES = 257  # 0 is padding

@@ -24,7 +24,6 @@ from lstmcli.quality.findings import KINDS, Finding, finding, unusable
 from lstmcli.quality.label_errors import LabelError
 from lstmcli.quality.out_of_fold import Texts
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.training import probe
 from lstmcli.types import Example, Rows, SplitCheck
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -145,7 +144,7 @@ def encoded_by_shipped(config: RunConfig, examples: Sequence[Example], *, listen
     parts = assemble.restored(checkpoint, runtime.prepare(config))
     cache = assemble.cache_of(config)
     store = encode(parts.vocabulary, examples, cache=cache, labelled=False, listener=listener).truncated(config.tokens)
-    return Encoded(probe.embeddings(parts, store, listener=listener), counts(store))
+    return Encoded(assemble.embeddings(parts, store, listener=listener), counts(store))
 
 
 def _error(read: Read, error: LabelError) -> Finding:

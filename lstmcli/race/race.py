@@ -70,7 +70,8 @@ def rehearse(config: RunConfig, *, listener: Listener = silent) -> None:
 def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
     """Train the optimiser, run the benchmark on test problems, and write optimizer.pt, race.json and race.svg.
 
-    Ctrl-C saves the best state of the optimiser, reports it, and raises KeyboardInterrupt.
+    Ctrl-C saves the best state of the optimiser, reports it, and raises KeyboardInterrupt;
+    SIGTERM does the same and raises SystemExit.
     """
     runtime.prepare(config)
     work = Problems(config)
@@ -82,7 +83,7 @@ def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
                 _save(work, out)
                 kept = f"what was learned is in {out / folder.OPTIMIZER}"
                 listener(Noted(f"interrupted; {kept}; to start again: --force"))
-                raise KeyboardInterrupt
+                raise stop.end()
 
         return _raced(work, out, stoppable)
 

@@ -9,6 +9,7 @@ from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.config.fields import kinds
 from lstmcli.errors import ConfigError, did_you_mean
+from lstmcli.recipes import plain_yaml
 from lstmcli.recipes.files import CONFIGS, DEFAULTS, find, listed, task_of
 from lstmcli.recipes.listing import Shipped, groups, same_name
 from lstmcli.types import Option
@@ -106,7 +107,7 @@ def _parsed(override: str) -> tuple[str, Any]:
     if len(text) == 1 and not text.isalnum():  # a delimiter: to YAML |, ~ and # are no text
         return key.strip(), text
     try:
-        return key.strip(), yaml.safe_load(text)
+        return key.strip(), plain_yaml.load(text)
     except yaml.YAMLError:
         return key.strip(), text
 

@@ -14,6 +14,7 @@ from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.config.fields import kinds
 from lstmcli.errors import ConfigError, did_you_mean, near_path, of_system
+from lstmcli.recipes import plain_yaml
 
 BASE = "base"
 MERGED = {  # by data set: settings of former recipes such as banking77-lstm-optimizer beside the learner
@@ -103,7 +104,7 @@ def _for_data(path: Path) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """The keys of a recipe file, with those of its base. Raises ConfigError where it is not one."""
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = plain_yaml.load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
             "the recipe is not valid YAML", where=f"{path}: {error}", fix="correct the line that it names"

@@ -2,11 +2,11 @@
 
     {"format": "lstmcli", "version": 1, "header": JSON text, "tensors": {name: tensor}, "checksum": hexadecimal}
 
-header: config, vocabulary (words and labels), temperature, progress, metrics, context. tensors: ``model/<parameter>``,
-``baseline/<array>``, and in last.pt ``optimizer/<parameter>/<moment>`` and ``random/<generator>``. A matrix of int8 has
-a ``scale/<its name>`` per row, by which it is multiplied when the file is read. Text and tensors are kept flat, so that
-equal states make equal bytes. Loaded with ``weights_only=True`` alone: nothing in the file is ever run. torch does not
-detect damaged data; the checksum does.
+header: config, vocabulary (words and labels), temperature, min_confidence, progress, metrics, context. tensors:
+``model/<parameter>``, ``baseline/<array>``, ``conformal/<scores>``, and in last.pt ``optimizer/<parameter>/<moment>``
+and ``random/<generator>``. A matrix of int8 has a ``scale/<its name>`` per row, by which it is multiplied when the file
+is read. Text and tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone:
+nothing in the file is ever run. torch does not detect damaged data; the checksum does.
 """
 
 import hashlib
@@ -16,19 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
-from lstmcli.contracts import Task
+from lstmcli.config.training import ADJUSTED
+from lstmcli.contracts import ModelHooks, Task, TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError, ConfigError, near_path, of_system
-from lstmcli.storage import atomic, run_folder
+from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_system
+from lstmcli.storage import archive, atomic, run_folder, weights
+from lstmcli.storage import header as headers
+from lstmcli.storage.header import CLASS_WEIGHTS
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
 SCALE = "scale/"  # prefix of the scales of matrices of int8
+WRITTEN = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
 PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
 
 
@@ -40,6 +45,7 @@ class Checkpoint:
     vocabulary: Vocabulary
     tensors: dict[str, Tensor]
     temperature: float = 1.0
+    min_confidence: float = 0.0  # below it ``predict`` gives no label: see ``inference/decisions.py``
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
     context: LanguageModel | None = None  # section of the language model that reads with the model
@@ -50,10 +56,37 @@ class Checkpoint:
         return registry.task(self.config.task)
 
     @property
+    def deciding_task(self) -> Task:
+        """The task as it decides on labels: with the class weights of ``train.class_weights``, if the file has any.
+
+        Adapted checkpoints have none: their labels, or the frequencies of these, are those of the support.
+        """
+        by_label = self.progress.get(CLASS_WEIGHTS)
+        if not by_label:
+            return self.task
+        weighted = hooks(TaskHooks, self.task).weighted
+        assert weighted is not None  # checked when the file is read
+        weights = np.array([by_label[label] for label in self.vocabulary.labels])
+        adjusted = self.config.train.class_weights == ADJUSTED
+        found: Task = weighted(self.task, weights, adjusted=adjusted, exponent=1.0)
+        return found
+
+    @property
     def language_model(self) -> LanguageModel:
         """The model's section, of a language model's checkpoint."""
         assert isinstance(self.config.model, LanguageModel)
         return self.config.model
+
+    @property
+    def by_word(self) -> set[str]:
+        """The tensors of the model with one row per word; those of a language model that reads with it too, if it has
+        the same vocabulary."""
+        model = hooks(ModelHooks, registry.model(self.config.model.name))
+        names = {*model.BY_WORD}
+        if self.context is not None and self.vocabulary.context is None:
+            inner = hooks(ModelHooks, registry.model(self.context.name))
+            names |= {f"{model.CONTEXT}.{name}" for name in inner.BY_WORD}
+        return names
 
     @property
     def headed(self) -> bool:
@@ -68,6 +101,14 @@ class Checkpoint:
                 "adapt it: lstmcli adapt --shots 5 --data FILE; or evaluate few-shot tasks: lstmcli evaluate --shots 5"
             )
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
+
+    def check_labels_texts(self, where: str) -> None:
+        """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
+        if self.task.READS != "text":
+            stream = self.task.READS == "stream"
+            what = "a language model has no labels" if stream else "the model labels words, not whole texts"
+            fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
+            raise ConfigError(what, where=where, fix=fix)
 
     def group(self, name: str) -> dict[str, Tensor]:
         """The tensors under ``name/``."""
@@ -94,6 +135,7 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
         "config": checkpoint.config.model_dump(mode="json"),
         "vocabulary": checkpoint.vocabulary.state(),
         "temperature": checkpoint.temperature,
+        "min_confidence": checkpoint.min_confidence,
         "progress": checkpoint.progress,
         "metrics": checkpoint.metrics,
     }
@@ -123,38 +165,58 @@ def load(path: Path) -> Checkpoint:
 
 def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
     """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``load``."""
-    fix = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
-    damaged = CheckpointError("not a checkpoint that can be read, or a damaged one", where=where, fix=fix)
     try:
+        size = archive.check(source)
         content = torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise of_system(error) or damaged from error
+        raise of_system(error) or _damaged(where) from error
     except Exception as error:  # pickle, zip and torch raise different ones; to the user all mean the same
-        raise damaged from error
+        raise _damaged(where) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=fix)
-    if content.get("version", 0) > VERSION:
+        raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=WRITTEN)
+    version, text = content.get("version"), content.get("header")
+    if type(version) is not int or version < 1:
+        raise _damaged(where, "no version")
+    if version > VERSION:
         fix = "bring lstmcli up to date: pip install --upgrade lstmcli"
-        raise CheckpointError(f"written by a newer version (format {content['version']})", where=where, fix=fix)
+        raise CheckpointError(f"written by a newer version (format {version})", where=where, fix=fix)
     try:
-        intact = content["checksum"] == _checksum(content["header"], content["tensors"])
-    except (KeyError, AttributeError, TypeError) as error:
-        raise damaged from error
-    if not intact:
-        raise damaged
-    if not any(name.startswith("model/") for name in content["tensors"]):
-        fix = "give a model.pt: -c FILE"
-        raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
-    header = json.loads(content["header"])
-    return Checkpoint(
+        if not isinstance(text, str):
+            raise ValueError("no header")
+        tensors = weights.plain(content.get("tensors"), size)
+        if content.get("checksum") != _checksum(text, tensors):
+            raise _damaged(where)
+        if not any(name.startswith("model/") for name in tensors):
+            fix = "give a model.pt: -c FILE"
+            raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
+        return _of(headers.parsed(text), tensors, where)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(where, str(error)) from error
+
+
+def _of(header: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Checkpoint:
+    """The checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
+    try:
+        vocabulary = Vocabulary.from_state(header["vocabulary"])
+    except Exception as error:  # of tokenizers, which knows no kinds of errors
+        raise ValueError(str(error)) from error
+    checkpoint = Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
-        vocabulary=Vocabulary.from_state(header["vocabulary"]),
-        tensors=_dequantised(content["tensors"]),
+        vocabulary=vocabulary,
+        tensors=_dequantised(tensors),
         temperature=header["temperature"],
+        min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,
     )
+    weights.check(checkpoint)
+    return checkpoint
+
+
+def _damaged(where: str, why: str = "") -> CheckpointError:
+    why = f": {why.splitlines()[0][:LONGEST]}" if why else ""
+    return CheckpointError(f"not a checkpoint that can be read, or a damaged one{why}", where=where, fix=WRITTEN)
 
 
 def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
@@ -165,9 +227,12 @@ def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
 
 
 def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The matrices of int8 in float32. Raises ValueError where a scale is of something else."""
     found = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
     for name, value in found.items():
         if (scale := tensors.get(f"{SCALE}{name}")) is not None:
+            if value.dtype != torch.int8 or value.dim() != 2 or scale.shape != value.shape[:1]:
+                raise ValueError(f"{SCALE}{name} is of no matrix of int8 with as many rows")
             found[name] = value.float() * scale.float()[:, None]
     return found
 

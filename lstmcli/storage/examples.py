@@ -16,7 +16,7 @@ from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
 from lstmcli.data.embeddings import Sentences
 from lstmcli.errors import ConfigError, DataError
-from lstmcli.events import Listener, Noted, Progress, silent
+from lstmcli.events import Listener, Noted, Progress, noted_once, silent
 from lstmcli.storage import data_option, validation_split
 from lstmcli.types import Example, Rows
 
@@ -138,9 +138,9 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     Raises:
         DataError: as ``split``; or too few examples to hold any out.
     """
+    listener = noted_once(listener)
     train, validation = _held_out(config, listener)
-    if isinstance(config.train.class_weights, dict):
-        labels.check_weights(config.train.class_weights, labels.found(train))
+    labels.check_weights(config.train.class_weights, labels.found(train))
     test: list[Example] = []
     if "test" in splits(config.data):
         test = split(config.data, "test", optional=True, listener=listener)
@@ -284,7 +284,7 @@ def supports(data: Data, *, listener: Listener = silent) -> list[Example]:
 
 def everything(data: Data, *, listener: Listener = silent) -> list[Example]:
     """The examples of all splits together."""
-    examples = []
+    examples, listener = [], noted_once(listener)
     for name in splits(data):
         examples += split(data, name, optional=True, listener=listener)
     return examples or split(data, "train", listener=listener)

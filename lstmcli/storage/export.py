@@ -4,13 +4,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from lstmcli import registry
-from lstmcli.contracts import ModelHooks, hooks
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 
 WORDS = 20_000
 KEPT = ("model/", "learner/", "memory/")
+WHOLE = ("learned", "conformal")  # groups that are kept in full precision
 PRIOR = "baseline/prior"
 
 
@@ -25,8 +24,9 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     every = len(checkpoint.vocabulary)
     keep = range(every if checkpoint.vocabulary.frozen_words else min(words, every))
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
-    tensors |= grouped("learned", checkpoint.group("learned"))
-    for name in tensors.keys() & _by_word(checkpoint):
+    for name in WHOLE:
+        tensors |= grouped(name, checkpoint.group(name))
+    for name in tensors.keys() & {f"model/{name}" for name in checkpoint.by_word}:
         tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
         if tensors[name].dim() == 2:
             tensors |= checkpoints.quantised(name, checkpoint.tensors[name][: len(keep)])
@@ -34,17 +34,6 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]
     vocabulary = checkpoint.vocabulary if len(keep) == every else checkpoint.vocabulary.pruned(keep)
     return replace(checkpoint, vocabulary=vocabulary, tensors=tensors)
-
-
-def _by_word(checkpoint: Checkpoint) -> set[str]:
-    """The tensors with one row per word; those of a language model that reads with the model too, if it has the same
-    vocabulary."""
-    model = hooks(ModelHooks, registry.model(checkpoint.config.model.name))
-    names = {*model.BY_WORD}
-    if checkpoint.context is not None and checkpoint.vocabulary.context is None:
-        inner = hooks(ModelHooks, registry.model(checkpoint.context.name))
-        names |= {f"{model.CONTEXT}.{name}" for name in inner.BY_WORD}
-    return {f"model/{name}" for name in names}
 
 
 if __name__ == "__main__":

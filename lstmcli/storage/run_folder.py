@@ -83,7 +83,14 @@ def _data_of(folder: Path) -> str:
     try:
         recipe = yaml.safe_load((folder / RECIPE).read_text("utf-8"))
         return title(Data.model_validate(recipe["data"]))
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):  # not finished, or not written by a run
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        yaml.YAMLError,
+    ):  # not finished, or not written by a run
         return ""
 
 
@@ -93,8 +100,16 @@ def begin(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in WRITTEN:
             (folder / name).unlink(missing_ok=True)
+        clear_partial(folder)
     except OSError as error:
         raise atomic.unwritable(folder, error) from error
+
+
+def clear_partial(folder: Path) -> None:
+    """Remove the halves of files that a killed run was writing. The folder is held: no other run writes there."""
+    for name in WRITTEN:
+        for partial in folder.glob(f".{name}.*"):
+            partial.unlink(missing_ok=True)
 
 
 def model_at(path: Path) -> Path:
@@ -158,11 +173,11 @@ def append(path: Path, line: dict[str, Any]) -> None:
         file.write(before + json.dumps(line).encode() + b"\n")
 
 
-def forget_after(path: Path, step: int) -> None:
-    """Remove the lines that a resumed run will write again: later evaluations, and the end of the run."""
+def forget_after(path: Path, epoch: int) -> None:
+    """Remove the lines that a resumed run will write again: evaluations after the epoch, and the end of the run."""
     if path.is_file():
         lines = [
-            line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", step + 1) <= step
+            line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("epoch", epoch + 1) <= epoch
         ]
         with atomic.whole(path) as file:
             file.write("".join(f"{line}\n" for line in lines).encode())

@@ -18,6 +18,7 @@ Put = Callable[[Answer], None]
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 KINDS = (".jsonl", *DELIMITERS, ".parquet", columns.KIND)
 OF_WORDS = ("tokens", "tags")  # parts of a prediction that tables leave out
+NUMBERS = ("probability", "perplexity", "base_value")  # columns that begin so
 ROWS = 4096  # of parquet, per write
 INPUT_SUFFIX = "_input"  # of a column of the input with the name of a column of the predictions
 
@@ -100,13 +101,13 @@ def _in_columns(answer: Answer) -> str:
 
 
 def _flat(answer: Answer) -> Answer:
-    """One column per value: the probability of each label in its own, entities and next words as JSON."""
+    """One column per value: the probability of each label in its own, what holds several values as JSON."""
     flat: Answer = {}
     for key, value in answer.items():
         if key == "probabilities":
             flat |= {f"probability_{label}": probability for label, probability in value.items()}
         elif key not in ("kept", *OF_WORDS):
-            flat[key] = json.dumps(value, ensure_ascii=False) if key in ("entities", "next") else value
+            flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
     return flat
 
 
@@ -156,7 +157,9 @@ def _parquet(file: IO[bytes], flatten: Callable[[Answer], Answer], predicted: in
 
     def kind(index: int, name: str, first: list[Any]) -> Any:
         if index < predicted:
-            number = pa.float64() if name.startswith(("probability", "perplexity")) else None
+            if name == "in_scope":
+                return pa.bool_()
+            number = pa.float64() if name.startswith(NUMBERS) else None
             return number or (pa.int64() if name in ("row", "words") else pa.string())
         found = pa.array(first).type if typed else pa.null()
         return pa.string() if pa.types.is_null(found) else found

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcli.tasks import baselines
+from lstmcli.tasks import baselines, decisions
 from lstmcli.tasks.metrics import bootstrapped, weighted
 from lstmcli.types import Mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from lstmcli.contracts import TextTask
     from lstmcli.types import Batch, ClassScores, Metrics
@@ -81,16 +81,30 @@ class Weighted:
         probabilities, ones = self.task.probabilities(outputs, temperature), np.ones((1, len(targets)))
         tried = [replace(self, exponent=float(exponent)) for exponent in EXPONENTS]
         reached = np.array(
-            [float(weighted(probabilities, targets, ones, one.decide(probabilities))["macro_f1"][0]) for one in tried]
+            [
+                float(weighted(probabilities, targets, ones, one.decide(probabilities, {}))["macro_f1"][0])
+                for one in tried
+            ]
         )
         best = np.flatnonzero(reached >= reached.max() - 1e-9)
         chosen: Weighted = tried[best[len(best) // 2]]
         return chosen
 
-    def decide(self, probabilities: Array) -> Array:
-        """Return the index of the label of each text, ``[text]``."""
-        decided: Array = (probabilities * self.decision).argmax(axis=1)
-        return decided
+    def decide(self, probabilities: Array, thresholds: Mapping[int, float], min_confidence: float = 0.0) -> Array:
+        """As ``decisions.decide``, with the weights."""
+        return decisions.decide(probabilities, thresholds, min_confidence, weights=self.decision)
+
+    def operating_points(
+        self,
+        probabilities: Array,
+        targets: Array,
+        labels: Sequence[str],
+        more: Collection[float] = (),
+        *,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """As ``decisions.operating_points``, with the weights."""
+        return decisions.operating_points(probabilities, targets, labels, more, seed=seed, weights=self.decision)
 
     def loss(self, scores: ClassScores, batch: Batch) -> Mean:
         """Compute the weighted cross-entropy, a mean over texts; targets as of the task."""
@@ -109,14 +123,14 @@ class Weighted:
 
     def measure(self, probabilities: Array, targets: Array, *, seed: int = 0) -> Metrics:
         """Each metric of the decisions with its interval."""
-        return bootstrapped(probabilities, targets, seed=seed, predicted=self.decide(probabilities))
+        return bootstrapped(probabilities, targets, seed=seed, predicted=self.decide(probabilities, {}))
 
     def summary(self, outputs: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:
         """Figures for the training loop. score: the fraction of the weight of the texts whose label is right; with
         logit adjustment the loss, negated: macro F1 of the few held-out texts of a rare class would choose by luck."""
         tuned = self.tuned(outputs, targets, temperature)
         probabilities = self.task.probabilities(outputs, temperature)
-        predicted = tuned.decide(probabilities)
+        predicted = tuned.decide(probabilities, {})
         found = {name: float(value[0]) for name, value in
                  weighted(probabilities, targets, np.ones((1, len(targets))), predicted).items()}  # fmt: skip
         of_text = self.weights[targets]
@@ -128,7 +142,7 @@ class Weighted:
     def describe(self, outputs: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
         """Return the answers of the task with the labels decided; a label's probability may be below another's."""
         answers = self.task.describe(outputs, labels, temperature)
-        chosen = [labels[index] for index in self.decide(self.task.probabilities(outputs, temperature))]
+        chosen = [labels[index] for index in self.decide(self.task.probabilities(outputs, temperature), {})]
         return [answer | {"label": label, "probability": answer["probabilities"][label]}
                 for answer, label in zip(answers, chosen, strict=True)]  # fmt: skip
 

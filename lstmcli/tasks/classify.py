@@ -8,6 +8,7 @@ import numpy as np
 
 from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
 from lstmcli.tasks.class_weights import Weighted
+from lstmcli.tasks.decisions import decide, operating_points
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
 from lstmcli.types import Mean
@@ -40,6 +41,7 @@ __all__ = [
     "fit_baselines",
     "loss",
     "measure",
+    "operating_points",
     "outputs",
     "over_episodes",
     "probabilities",
@@ -119,16 +121,10 @@ def calibrate(logits: Array, targets: Array) -> float:
     return float(1 / inverse)
 
 
-def decide(probabilities: Array) -> Array:
-    """Return the index of the label of each text, ``[text]``: the most probable."""
-    decided: Array = probabilities.argmax(axis=1)
-    return decided
-
-
 def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
     """Return the answer of ``predict`` to each text: the label, its probability, and those of all labels."""
     rows = probabilities(logits, temperature)
-    best = decide(rows)
+    best = decide(rows, {}).tolist()
     return [
         {
             "label": labels[index],

@@ -9,7 +9,8 @@ import torch
 from lstmcli.config.training import ADJUSTED, ClassWeights
 from lstmcli.contracts import HEAD, Task, TaskHooks, hooks
 from lstmcli.data.batches.encoded import Store
-from lstmcli.inference.assemble import DECISION, Parts
+from lstmcli.inference.assemble import Parts
+from lstmcli.storage.header import CLASS_WEIGHTS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -59,4 +60,4 @@ def settled(task: Task, outputs: Array, targets: Array, temperature: float) -> t
 
 def by_label(decision: Array | None, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Return the weights in decisions as the checkpoint has them; empty without class weights."""
-    return {} if decision is None else {DECISION: dict(zip(labels, map(float, decision), strict=True))}
+    return {} if decision is None else {CLASS_WEIGHTS: dict(zip(labels, map(float, decision), strict=True))}

@@ -20,6 +20,7 @@ from lstmcli.types import Mean
 Array = np.ndarray[Any, np.dtype[Any]]
 VALIDATION = 1  # combined with the seed of a run; validation episodes are the same in every epoch
 TRAINING = 2
+TARGETS = ("target_precision", "target_coverage")
 
 
 def check(config: RunConfig) -> None:
@@ -31,7 +32,7 @@ def check(config: RunConfig) -> None:
         fix = "choose one that is meta-trained: --learner maml; or leave episodes out: --set episodes=none"
         what, where = "fine-tuning has nothing to learn from episodes", f"learner.name={config.learner.name}"
         raise ConfigError(what, where=where, fix=fix)
-    for key in ("adversarial_epsilon", "crop", "teacher", "vat_epsilon", "entropy_weight"):
+    for key in ("adversarial_epsilon", "crop", "teacher", "vat_epsilon", "entropy_weight", *TARGETS):
         if getattr(config.train, key) is not None:
             raise ConfigError(f"train.{key} has no effect on episodes", where=f"train.{key}", fix="leave it out")
 

@@ -15,10 +15,8 @@ import numpy as np
 import torch
 
 from lstmcli.contracts import HEAD
-from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
-from lstmcli.events import Listener, Progress, silent
-from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
+from lstmcli.inference.assemble import Parts, embeddings
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LENGTH = 3.0
@@ -52,24 +50,6 @@ def standardised(features: Array) -> tuple[Array, Array, float]:
     centre = features.mean(axis=0)
     scale = LENGTH / max(1e-9, float(np.sqrt(((features - centre) ** 2).sum(axis=1).mean())))
     return (features - centre) * scale, centre, scale
-
-
-def embeddings(parts: Parts, store: Store, *, listener: Listener = silent) -> Array:
-    """Compute the input of the head for each text, ``[text, feature]``."""
-    found: Array | None = None
-    done = 0
-    parts.model.eval()
-    with torch.inference_mode():
-        for indices in batching.by_length(store.lengths, batch_tokens=EVALUATION_TOKENS):
-            with parts.runtime.autocast():
-                rows = parts.model(batching.collate(store, indices).to(parts.runtime.device)).embedding
-            if found is None:
-                found = np.zeros((len(store), rows.shape[1]), np.float32)
-            found[indices] = rows.float().cpu().numpy()
-            done += len(indices)
-            listener(Progress("reading with the encoder", done, len(store)))
-    assert found is not None  # there is at least one text
-    return found
 
 
 def fitted(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -19,17 +18,16 @@ from lstmcli.config import RunConfig, pace
 from lstmcli.contracts import Learner, ModelHooks, hooks
 from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.data.batches.episodes import class_priors
-from lstmcli.events import Evaluated, Event, Finished, Interrupted, Listener, Noted, Planned, Progress, Stepped, silent
-from lstmcli.inference import assemble
+from lstmcli.errors import CheckpointError
+from lstmcli.events import Evaluated, Event, Interrupted, Listener, Noted, Planned, Stepped, silent
 from lstmcli.inference.assemble import Parts
-from lstmcli.inference.evaluate import baseline_figures
-from lstmcli.machine import runtime
+from lstmcli.machine import memory, runtime
 from lstmcli.machine.interrupt import Stop
-from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
-from lstmcli.training import class_weights, resuming, setup
+from lstmcli.training import conclusion, resuming, setup
 from lstmcli.training.episodic import EpisodicObjective, learns_head
 from lstmcli.training.language import LanguageObjective
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
@@ -50,7 +48,8 @@ def run(
 ) -> None:
     """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
 
-    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt.
+    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
+    SystemExit.
 
     Args:
         resume: Go on from last.pt.
@@ -67,6 +66,7 @@ def run(
     if last is None:
         run_folder.begin(out)
     else:
+        run_folder.clear_partial(out)
         trainer.restore(last)
         for note in resuming.notes(last.config.train, config.train, trainer.at, out):
             listener(note)
@@ -78,11 +78,12 @@ def run(
             if stop.requested:
                 trainer.save_last()
                 listener(Interrupted(out / run_folder.LAST))
-                raise KeyboardInterrupt
+                raise stop.end()
 
-        for event in trainer.events(listener=stoppable):
-            stoppable(event)
-        listener(_conclude(trainer, out, started, stoppable))
+        with memory.explained(str(out), partial(conclusion.smaller, trainer.parts.config, out)):
+            for event in trainer.events(listener=stoppable):
+                stoppable(event)
+            listener(conclusion.conclude(trainer, out, started, stoppable))
 
 
 def rehearse(config: RunConfig, inputs: Inputs, *, listener: Listener = silent) -> None:
@@ -215,17 +216,30 @@ class Trainer:
         return [names[value] for group in self.optimizer.param_groups for value in group["params"]]
 
     def restore(self, last: Checkpoint) -> None:
-        """Restore the state of last.pt."""
+        """Restore the state of last.pt. Raises CheckpointError where it is of no run like this one."""
+        try:
+            self._restore(last)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            what = f"not the state of a run with this recipe: {error}"
+            fix = "begin a new run: --out DIR without --resume"
+            raise CheckpointError(what, where=str(run_folder.LAST), fix=fix) from error
+        if self.out is not None:
+            run_folder.forget_after(self.out / run_folder.METRICS, self.at.epoch)
+
+    def _restore(self, last: Checkpoint) -> None:
         self.parts.model.load_state_dict(last.group("model"))
         self.parts.learner.load_state_dict(last.group("learner"))
         if self._mean is not None:
             self._mean.load_state_dict(last.group("mean"))
         moments = last.group("optimizer")
         state: dict[int, dict[str, Tensor]] = {}
+        shapes = [value.shape for group in self.optimizer.param_groups for value in group["params"]]
         for index, name in enumerate(self._names()):
             kinds = {
                 key.removeprefix(f"{name}/"): value for key, value in moments.items() if key.startswith(f"{name}/")
             }
+            if any(value.ndim and value.shape != shapes[index] for value in kinds.values()):
+                raise ValueError(f"the optimiser's state of {name} has another shape")
             if kinds:
                 state[index] = kinds
         groups = self.optimizer.state_dict()["param_groups"]
@@ -238,8 +252,6 @@ class Trainer:
         for field in fields(Position):
             value = last.progress[field.name]
             setattr(self.at, field.name, tuple(value) if isinstance(value, list) else value)
-        if self.out is not None:
-            run_folder.forget_after(self.out / run_folder.METRICS, self.at.step)
 
 
 def _update_mean(decay: float, mean: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
@@ -251,46 +263,3 @@ def _update_mean(decay: float, mean: list[Tensor], weights: list[Tensor], count:
 
 def _weights(parts: Parts) -> dict[str, Tensor]:
     return grouped("model", parts.model.state_dict()) | grouped("learner", parts.learner.state_dict())
-
-
-def _conclude(trainer: Trainer, out: Path, started: float, listener: Listener) -> Finished:
-    """Load the best weights, calibrate them, fit the baselines, and write the finished model."""
-    best = checkpoints.load(out / run_folder.MODEL)
-    parts = assemble.restored(best, trainer.parts.runtime)
-    task = trainer.parts.task
-    logits, targets = trainer.work.outputs(parts, "calibrating", listener)
-    temperature = task.calibrate(logits, targets)
-    task, decision = class_weights.settled(task, logits, targets, temperature)
-    before = task.summary(logits, targets)
-    after = task.summary(logits, targets, temperature)
-
-    arrays = trainer.baseline
-    if not arrays:
-        arrays = setup.fitted(trainer.whole["train"], task, labels=len(parts.vocabulary.labels), listener=listener)
-    figures = {}
-    for name in trainer.scored:
-        if name in trainer.whole and arrays:
-            listener(Progress(f"scoring the baselines on {name}"))
-            figures[name] = baseline_figures(parts.task, arrays, trainer.whole[name])
-    model = replace(
-        best,
-        config=trainer.parts.config,
-        temperature=temperature,
-        progress=best.progress | class_weights.by_label(decision, parts.vocabulary.labels),
-        metrics={trainer.scored[name]: value for name, value in figures.items()},
-        tensors=best.tensors
-        | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})
-        | trainer.text_hashes,
-    )
-    checkpoints.save(model, out / run_folder.MODEL)
-
-    calibration = {"temperature": temperature}
-    if "ece" in before:
-        calibration |= {"ece_before": before["ece"], "ece_after": after["ece"]}
-    run_folder.forget_after(out / run_folder.METRICS, trainer.at.step)
-    run_folder.append(out / run_folder.METRICS, calibration)
-    with atomic.whole(out / run_folder.RECIPE) as file:
-        file.write(yaml.safe_dump(trainer.parts.config.model_dump(mode="json"), sort_keys=False).encode())
-    baselines = trainer.work.baseline_figures(arrays)
-    values = {name: metrics[task.PRIMARY]["value"] for name, metrics in baselines.items()}
-    return Finished(out, after | calibration, values, time.perf_counter() - started, headed=best.headed)

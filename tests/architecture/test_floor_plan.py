@@ -21,6 +21,7 @@ LAYERS = (
     "machine",
     "storage",
     "inference",
+    "report",
     "training",
     "quality",
     "race",
@@ -36,7 +37,7 @@ MAY_IMPORT = {
     "events": {"types"},
     "registry": {"errors"},
     "contracts": set(),
-    "validation": {"config", "errors", "registry"},
+    "validation": {"config", "contracts", "errors", "registry"},
     "tags": set(),
     "config": {"errors"},
     "recipes": {"config", "contracts", "errors", "registry", "types", "validation"},
@@ -51,7 +52,7 @@ MAY_IMPORT["cli"] |= {"__init__", "recipes"}
 MAY_IMPORT["cli"] -= {"data", "sklearn"}
 LEAVES = {  # functions of arrays that import nothing of ours: who else may import them
     "models/crf": {"tasks"},
-    "tasks/intervals": {"race", "quality"},
+    "tasks/intervals": {"inference", "race", "quality", "report"},
 }
 HEAVY = {"torch", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "transformers", "matplotlib"}
 WATCHED = HEAVY | {"rich", "yaml"}
@@ -92,7 +93,17 @@ def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
     assert "typer" not in names or room(path) == "cli"
     assert "rich" not in names or path in [
         PROGRAM / "cli" / f"{name}.py"
-        for name in ("render", "bars", "console", "entities", "few_shot", "answers", "findings")
+        for name in (
+            "render",
+            "bars",
+            "console",
+            "contributions",
+            "entities",
+            "few_shot",
+            "answers",
+            "findings",
+            "thresholds",
+        )
     ]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"print", "exit", "quit", "eval", "exec"}
@@ -251,6 +262,12 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
         ["check", "two.csv", "--fix", "two.csv"],
         ["check", "two.csv", "--report", "out.docx"],
         ["check", "two.csv", "--label-column", "stars"],
+        ["predict", "--threshold", "good", "fine"],
+        ["predict", "--threshold", "good=7", "fine"],
+        ["predict", "--min-confidence", "7", "fine"],
+        ["predict", "--sets", "7", "fine"],
+        ["evaluate", "--thresholds", "--shots", "5"],
+        ["train", "entities", "--target-precision", "0.9"],
     ]
     for command, code, loaded in loaded_by(mistakes, (*registry.DATASETS.values(), *registry.TASKS.values())):
         assert (code, loaded & HEAVY) == (2, set()), command

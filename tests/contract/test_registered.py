@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from lstmcli import registry
-from lstmcli.config import Data
+from lstmcli.config import Data, RunConfig
+from lstmcli.config.fields import kinds
 from lstmcli.config.models import ModelSection
 from lstmcli.types import Example, Rows
 from tests.conftest import BAD, GOOD, LEARNERS, MODELS, READERS, TASKS, write_table
@@ -129,7 +130,8 @@ def test_every_data_set_and_model_goes_through_the_commands(
 def test_every_learner_goes_through_the_commands(name: str, run: Run, tmp_path: Path, capsys: Captured) -> None:
     table = write_table(tmp_path / "mine.csv", copies=10)
     episodes = {"shots": 1, "queries": 1, "batch": 2, "count": 4, "validation": 2}
-    own = {"learner": {"name": name}} | ({"episodes": episodes} if name != "finetune" else {})  # it has no meta-loss
+    trained = kinds(RunConfig.model_fields["learner"].annotation)[name].meta_trained
+    own = {"learner": {"name": name}} | ({"episodes": episodes} if trained else {})
     model = next(model for model in MODELS if SECTIONS[model].task == "classify")
     out = tmp_path / "run"
     assert run("train", recipe(tmp_path, {"path": str(table)}, model, **own), "--out", out, "-q") == 0

@@ -203,7 +203,7 @@ def test_adapt_to_new_labels(run: Run, trained: Path, tmp_path: Path, capsys: Ca
     assert "closed form (--learner ridge)" in shown.err
     kept = checkpoints.load(tmp_path / "a.pt")
     assert kept.config.learner.name == "finetune"  # what the next adaptation begins with
-    assert kept.temperature == 1 != checkpoints.load(trained).temperature  # which is of the head that is no more
+    assert kept.temperature not in (1, checkpoints.load(trained).temperature)  # the latter is of the head before
     assert run("evaluate", "-c", tmp_path / "a.pt", "--data", data) == 0
     assert "has learned from 12 of 27 texts" in capsys.readouterr().err
     data.write_text(data.read_text().replace("joy", "good"))
@@ -362,9 +362,9 @@ def test_options_of_adapt_are_not_saved(run: Run, trained: Path, tmp_path: Path,
     )
     out = tmp_path / "adapted.pt"
     once = ["--data", other, "--text-column", "review", "--label-column", "mood", "--threads", "1", "--seed", "9"]
+    once += ["--precision", "float32", "--device", "cpu"]
     assert run("adapt", "-c", trained, "--shots", "2", "--out", out, *once) == 0
-    kept = checkpoints.load(out).config.model_copy(update={"threads": None})  # which each command sets by itself
-    assert kept == checkpoints.load(trained).config
+    assert checkpoints.load(out).config == checkpoints.load(trained).config
     capsys.readouterr()
     assert run("evaluate", "-c", out, "--json") == 0  # on the old data, as it was
     report = json.loads(capsys.readouterr().out)

@@ -13,6 +13,7 @@ from lstmcli.data.readers import conll2003, entities
 from lstmcli.data.text import conll_format
 from lstmcli.errors import ConfigError, DataError
 from lstmcli.storage import examples as inputs
+from tests.pages import check_figures, checked
 
 Run = Callable[..., int]
 SMALL = ["model.hidden=24", "model.embedding=16", "model.character_features=16", "train.batch_tokens=128",
@@ -305,3 +306,16 @@ def test_a_tagger_begins_with_another_though_its_data_has_fewer_types(tagger: Pa
     assert started.vocabulary.state() == origin.vocabulary.state()
     for name, value in origin.group("model").items():
         torch.testing.assert_close(started.group("model")[name], value, rtol=0, atol=1e-6)
+
+
+def test_the_page_of_a_tagger_has_its_types_and_kinds_of_error(tagger: Path, run: Run, tmp_path: Path) -> None:
+    assert run("evaluate", "-c", tagger, "--report", tmp_path / "report", "-q") == 0
+    page = checked(tmp_path / "report")
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    check_figures(page, report)
+    for kind, count, *figures in page.tables["Figures by type of entity"][1:]:
+        of_kind = report["types"][kind]
+        assert int(count) == of_kind["entities"]
+        assert figures[:3] == [f"{of_kind[name]['value']:.1%}" for name in ("precision", "recall", "f1")]
+    counts = {kind: int(number) for kind, number, _ in page.tables["Errors"][1:]}
+    assert counts == {kind.replace("_", " "): sum(of_kind.values()) for kind, of_kind in report["confusions"].items()}

@@ -93,6 +93,9 @@ def test_resumed_it_ends_with_the_same_bytes(
             self.events += 1
             return self.events == 5
 
+        def end(self) -> BaseException:
+            return KeyboardInterrupt()
+
     with monkeypatch.context() as patched:
         patched.setattr(train, "Stop", Soon)
         assert run(*training(domains, tmp_path / "run")) == 130
@@ -184,7 +187,7 @@ def test_texts_that_a_model_was_trained_on_are_reported(
     assert run(*arguments, "--ways", "9") == 2
     assert (tmp_path / "predictions.jsonl").exists()  # a mistake loses nothing
     assert run(*arguments) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert "has learned from " in capsys.readouterr().err
     assert run("adapt", "-c", learned, "--data", domains, "--shots", "2", "--out", tmp_path / "a.pt") == 0
     assert "has learned from " in capsys.readouterr().err
@@ -254,10 +257,34 @@ def test_the_number_of_steps_is_found_by_leaving_texts_out(
 ) -> None:
     kind = [(f"{text} {n}", label) for n in range(9) for text, label in ((GOOD[0], "bad"), (BAD[1], "good"))]
     data = three_classes(tmp_path / "swapped.csv", kind)
-    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "--json") == 0
+    tuned = ["adapt", "-c", trained, "--data", data, "--learner", "finetune", "--out", tmp_path / "a.pt"]
+    assert run(*tuned, "--json") == 0
     assert json.loads(capsys.readouterr().out)["steps"] > 80  # more helps
-    assert run("adapt", "-c", trained, "--data", data, "--out", tmp_path / "a.pt", "--shots", "1") == 0
+    assert run(*tuned, "--shots", "1") == 0
     assert "a class has only one text" in capsys.readouterr().err
+
+
+def test_what_the_model_knows_already_leaves_it_as_it_is(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    kind = [(f"{text} {n}", label) for n in range(30) for text, label in ((GOOD[0], "good"), (BAD[1], "bad"))]
+    data, out = three_classes(tmp_path / "known.csv", kind), tmp_path / "a.pt"
+    assert run("adapt", "-c", trained, "--data", data, "--shots", "1", "--out", out, "--json") == 0
+    shown = capsys.readouterr()
+    assert "the model is unchanged" in shown.err
+    report = json.loads(shown.out)
+    for name, figure in report["before"].items():  # the temperature has become a factor of the head
+        assert report["after"][name]["value"] == pytest.approx(figure["value"], abs=1e-9)
+
+
+def test_equally_many_texts_of_classes_that_are_not_equally_frequent_keep_the_model_s_priors(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    rows = [(f"{GOOD[0]} {n}", "good") for n in range(60)] + [(f"{BAD[1]} {n}", "bad") for n in range(12)]
+    for count, said in ((72, True), (24, False)):
+        data = three_classes(tmp_path / f"{count}.csv", rows[-count:])
+        assert run("adapt", "-c", trained, "--data", data, "--shots", "4", "--out", tmp_path / "a.pt") == 0
+        assert ("the model's own class priors are kept" in capsys.readouterr().err) is said
 
 
 @pytest.mark.parametrize(
@@ -321,7 +348,7 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     assert run("evaluate", "-c", out, "--data", data, "--shots", "2", "--episodes", "3", "--learner", name) == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"finetune"}))
+@pytest.mark.parametrize("name", sorted(set(LEARNERS) - {"anchored", "finetune"}))
 def test_every_learner_learns_from_episodes(run: Run, domains: Path, tmp_path: Path, name: str) -> None:
     few = ["learner.steps=2"] if name in ("lstm-optimizer", "maml", "meta-lstm", "reptile") else []
     sets = [part for override in [*SMALL, *LEARN[4:], f"learner.name={name}", *few] for part in ("--set", override)]

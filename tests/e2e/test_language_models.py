@@ -26,6 +26,7 @@ from lstmcli.storage.export import compacted
 from lstmcli.training.train import run as train
 from lstmcli.types import Example, Option
 from tests.conftest import SMALL as SMALL_CLASSIFIER
+from tests.pages import check_figures, checked
 from tests.stopping import ends_with_the_same_bytes
 
 Run = Callable[..., int]
@@ -336,3 +337,8 @@ def test_a_long_text_is_read_whole_and_learning_on_twice_is_refused(
 def test_a_language_model_can_be_made_small(model: Path, run: Run, tmp_path: Path) -> None:
     checkpoints.save(compacted(checkpoints.load(model), words=9), tmp_path / "small.pt")
     assert run("predict", "-c", tmp_path / "small.pt", "the cat", "-q") == 0
+
+
+def test_the_page_of_a_language_model_has_its_figures(model: Path, run: Run, tmp_path: Path) -> None:
+    assert run("evaluate", "-c", model, "--report", tmp_path / "report", "-q") == 0
+    check_figures(checked(tmp_path / "report"), json.loads((tmp_path / "report" / "report.json").read_text()))

@@ -76,6 +76,18 @@ def test_ridge_solves_the_normal_equations(strength: float) -> None:
             np.testing.assert_allclose(actual[task, index], softmax(3.0 * np.append(q, 1) @ w), atol=1e-10)
 
 
+def test_ridge_of_fewer_texts_than_features_is_the_same() -> None:
+    """Both sides of the Woodbury identity; the six texts above are more than the features."""
+    model = Given()
+    fewer = Batch(SUPPORT.tokens[:, :3], SUPPORT.lengths[:, :3], SUPPORT.targets[:, :3])
+    *_, actual = ridge.build(Ridge(l2=0.3, logit_scale=3.0), model).double().trajectory(model, fewer, loss)
+    for task in range(TASKS):
+        x = np.hstack([rows(model, fewer, task), np.ones((3, 1))])
+        held = 0.3 * (x**2).sum(axis=1).mean()
+        w = np.linalg.solve(x.T @ x + held * np.eye(FEATURES + 1), x.T @ np.eye(LABELS)[TARGETS[task, :3]])
+        np.testing.assert_allclose(actual["head.weight"][task].detach(), 3.0 * w[:-1].T, atol=1e-10)
+
+
 def near(distance: str, one: np.ndarray, other: np.ndarray) -> float:
     if distance == "cosine":
         return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))

@@ -1,9 +1,12 @@
 """Bootstrap intervals against one resample after the other, and against the normal interval of a mean."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from lstmcli.tasks import intervals
+from lstmcli.tasks.metrics import weighted
 
 
 @pytest.mark.parametrize("cells", [50, 7_000, 2_000_000])  # one, some and all resamples at once
@@ -28,3 +31,24 @@ def test_the_interval_of_a_mean_is_near_the_normal_one_and_ignores_what_is_no_nu
     error = values.std() / 30
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+SETS, EXAMPLES = 2_000, 400  # simulated test sets, and examples in each
+CONFUSION = np.array([[0.42, 0.06, 0.02], [0.05, 0.22, 0.03], [0.02, 0.04, 0.14]])  # true class by predicted class
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
+    recall = CONFUSION.diagonal() / CONFUSION.sum(axis=1)
+    f1 = 2 * CONFUSION.diagonal() / (CONFUSION.sum(axis=0) + CONFUSION.sum(axis=1))
+    truth = {"accuracy": CONFUSION.trace(), "balanced_accuracy": recall.mean(), "macro_f1": f1.mean()}
+    targets, predicted = (index.ravel() for index in np.indices(CONFUSION.shape))
+    statistic = partial(weighted, np.eye(3)[predicted], targets)  # of the nine cells, as groups of equal examples
+    random, held = np.random.default_rng(0), dict.fromkeys(truth, 0)
+    for seed in range(SETS):
+        counts = random.multinomial(EXAMPLES, CONFUSION.ravel())
+        drawn = intervals.by_weight(statistic, EXAMPLES, counts / EXAMPLES, intervals.generator(seed))
+        for name, true in truth.items():
+            low, high = intervals.covering(drawn[name])
+            held[name] += low <= true <= high
+    assert {name: 0.93 < count / SETS < 0.97 for name, count in held.items()} == dict.fromkeys(truth, True), held

@@ -89,7 +89,7 @@ def test_the_head_is_fitted_on_what_the_frozen_encoder_gives(origin: Path) -> No
     for name, value in parts.model.state_dict().items():
         if not name.startswith("head."):
             torch.testing.assert_close(value, before[name])
-    features = probe.embeddings(parts, store)
+    features = assemble.embeddings(parts, store)
     logits = assemble.outputs(parts, store)
     weight, bias = (parts.model.get_parameter(f"head.{name}").detach().numpy() for name in ("weight", "bias"))
     np.testing.assert_allclose(logits, features @ weight.T + bias, atol=1e-4)

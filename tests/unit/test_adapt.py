@@ -8,20 +8,32 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcli.config import Classifier, Episodes, Finetune, Maml, RunConfig, Tokens
+from lstmcli.config import (
+    Anchored,
+    Classifier,
+    Episodes,
+    Finetune,
+    Maml,
+    Prototypical,
+    Ridge,
+    RunConfig,
+    Tokens,
+)
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import encode
 from lstmcli.data.text.vocabulary import UNKNOWN, Vocabulary
 from lstmcli.data.text.word_features import likeness
-from lstmcli.inference import assemble
+from lstmcli.events import silent
+from lstmcli.inference import assemble, frozen
+from lstmcli.inference import support as supports
 from lstmcli.inference.adapt import _known
 from lstmcli.inference.heads import with_labels, with_new_labels
 from lstmcli.inference.new_words import DIMENSIONS as BAG
-from lstmcli.inference.step_count import as_tasks, best_steps
+from lstmcli.inference.step_count import as_tasks, best_steps, best_temperature
 from lstmcli.machine import runtime
 from lstmcli.models.classifier import SIMILARITY, initial_bag
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.types import Example
+from lstmcli.types import Batch, Example
 
 
 def test_known_labels_keep_their_weights_and_new_ones_begin_at_zero(trained: Path) -> None:
@@ -78,6 +90,81 @@ def test_a_learner_is_chosen_for_new_labels_unless_one_was_named(trained: Path) 
     origin = checkpoints.load(trained)
     assert with_new_labels(origin, ["calm", "joy"], []).config.learner == origin.config.learner
     assert with_new_labels(origin, ["calm", "joy"], [], free=True).config.learner.name == "ridge"
+    assert with_new_labels(origin, ["calm", "good"], [], free=True).config.learner == Anchored()
+    assert with_new_labels(origin, ["bad", "good"], []).config.learner == origin.config.learner
+    for learner in (Finetune(steps=3), Anchored(l2=2.0)):  # which the recipe names
+        named = replace(origin, config=origin.config.model_copy(update={"learner": learner}))
+        assert with_new_labels(named, ["bad", "good"], [], free=True).config.learner == learner
+
+
+def test_an_anchor_has_the_calibrated_probabilities(trained: Path) -> None:
+    origin = replace(checkpoints.load(trained), temperature=1.7)
+    anchor = with_new_labels(origin, ["bad", "good"], [], free=True)
+    assert anchor.temperature == 1.0
+    for name in ("head.weight", "head.bias"):
+        torch.testing.assert_close(anchor.group("model")[name] * 1.7, origin.group("model")[name].float())
+
+
+@pytest.mark.parametrize("name", ["ridge", "anchored", "prototypical", "finetune"])
+def test_a_head_adapts_to_embeddings_as_to_the_texts(name: str, trained: Path) -> None:
+    learner = {"ridge": Ridge(), "anchored": Anchored(l2=1.0), "prototypical": Prototypical(), "finetune": Finetune()}
+    origin = checkpoints.load(trained)
+    config = origin.config.model_copy(update={"learner": learner[name]})
+    parts = assemble.restored(replace(origin, config=config), runtime.Runtime("cpu", torch.float32))
+    words = parts.vocabulary.words
+    texts = [" ".join(words[2 + index : 4 + 2 * index]) for index in range(6)]
+    store = encode(parts.vocabulary, [Example(text, ("bad", "good")[len(text) % 2]) for text in texts], cache=None)
+    reading, batch = frozen.support_of(parts, store)
+    assert batch.tokens.shape == (6, 1)
+    whole = as_tasks(batching.collate(store, np.arange(6)), [list(range(6))])
+    with torch.no_grad():
+        *_, expected = parts.learner.trajectory(parts.model, whole, parts.task.loss)
+        *_, found = reading.learner.trajectory(reading.model, as_tasks(batch, [list(range(6))]), parts.task.loss)
+    for weight, value in expected.items():
+        torch.testing.assert_close(found[weight], value, rtol=1e-4, atol=1e-5)
+
+
+def test_the_support_is_read_in_small_batches(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory does not grow with the number of texts."""
+    parts = assemble.restored(checkpoints.load(trained), runtime.Runtime("cpu", torch.float32))
+    monkeypatch.setattr(assemble, "EVALUATION_TOKENS", 30)
+    read = []
+    parts.model.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0].tokens.numel()))
+    examples = [Example("a fine film " * (1 + index % 3), ("bad", "good")[index % 2]) for index in range(40)]
+    frozen.support_of(parts, encode(parts.vocabulary, examples, cache=None))
+    assert max(read) <= 30
+    assert len(read) > 5
+
+
+@pytest.mark.parametrize(("good", "uneven"), [(12, False), (40, True)])
+def test_a_draw_that_changes_the_class_frequencies_is_uneven(good: int, uneven: bool) -> None:
+    examples = [
+        Example(f"{label} {row}", label) for label, count in (("bad", 10), ("good", good)) for row in range(count)
+    ]
+    assert supports.draw(examples, 5, seed=0, listener=silent).uneven is uneven
+    assert supports.draw(examples, 1000, seed=0, listener=silent).uneven is False
+
+
+def test_the_temperature_is_that_of_texts_left_out(trained: Path) -> None:
+    origin = checkpoints.load(trained)
+    config = origin.config.model_copy(update={"learner": Ridge()})
+    parts = assemble.restored(replace(origin, config=config), runtime.Runtime("cpu", torch.float32))
+    examples = [Example(f"{text} film", label) for label, two in (("bad", "dull cold weak"), ("good", "fine warm kind"))
+                for text in two.split()]  # fmt: skip
+    reading, batch = frozen.support_of(parts, encode(parts.vocabulary, examples, cache=None))
+    logits = torch.zeros(6, 2)
+    for left in (0, 1, 2):
+        rest = [index for index in range(6) if index % 3 != left]
+        *_, weights = parts.learner.trajectory(reading.model, as_tasks(batch, [rest]), parts.task.loss)
+        for index in (left, left + 3):
+            own = {name: value[0] for name, value in weights.items()}
+            one = Batch(batch.tokens[[index]], batch.lengths[[index]])
+            logits[index] = torch.func.functional_call(reading.model, own, (one,)).logits[0]
+    order = [0, 3, 1, 4, 2, 5]
+    expected = parts.task.calibrate(logits[order].detach().numpy(), batch.targets[order].numpy())
+    assert best_temperature(reading, batch) == pytest.approx(expected, rel=1e-5)
+    single = Batch(batch.tokens[[0, 3, 4]], batch.lengths[[0, 3, 4]], batch.targets[[0, 3, 4]])
+    assert best_temperature(reading, single) is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +179,7 @@ def test_a_head_that_knows_what_it_reads_gets_no_bag(labels: list[str], sets: di
     origin = checkpoints.load(trained)
     origin = replace(origin, config=origin.config.model_copy(update=sets))
     headed = with_new_labels(origin, labels, [], free=True)
-    assert headed.config == origin.config
+    assert headed.config.model == origin.config.model
     assert headed.tensors["model/head.weight"].shape[1] == origin.tensors["model/head.weight"].shape[1]
 
 

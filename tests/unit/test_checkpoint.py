@@ -10,27 +10,34 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmcli.config import Data, LanguageModel, RunConfig
+from lstmcli.config import Classifier, Data, LanguageModel, RunConfig
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, RuntimeSetupError
-from lstmcli.storage import atomic, run_folder
+from lstmcli.storage import atomic, run_folder, weights
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 
+CONFIG = RunConfig(model=Classifier(embedding=3, hidden=2))
+WEIGHT = torch.arange(15.0).reshape(5, 3)  # of the words <pad>, <unk>, a, b, c
+
 
 def small() -> Checkpoint:
-    vocabulary = Vocabulary.build(["a b"], ["x", "y"], RunConfig().tokens.model_copy(update={"min_count": 1}))
-    return Checkpoint(RunConfig(), vocabulary, {"model/w": torch.arange(3.0)}, temperature=1.5, progress={"step": 3})
+    vocabulary = Vocabulary.build(["a b c"], ["x", "y"], CONFIG.tokens.model_copy(update={"min_count": 1}))
+    made = weights.build(CONFIG, vocabulary, None)
+    for parameter in made.parameters():
+        torch.nn.init.ones_(parameter)
+    tensors = checkpoints.grouped("model", made.state_dict() | {"embedding.weight": WEIGHT})
+    return Checkpoint(CONFIG, vocabulary, tensors, temperature=1.5, progress={"step": 3})
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     checkpoints.save(small(), path)
     loaded = checkpoints.load(path)
-    assert loaded.config == RunConfig()
+    assert loaded.config == CONFIG
     assert loaded.vocabulary.to_json() == small().vocabulary.to_json()
     assert (loaded.temperature, loaded.progress) == (1.5, {"step": 3})
-    torch.testing.assert_close(loaded.group("model")["w"], torch.arange(3.0))
+    torch.testing.assert_close(loaded.group("model")["embedding.weight"], WEIGHT)
     assert os.listdir(tmp_path) == ["model.pt"]
 
 
@@ -183,7 +190,7 @@ def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     checkpoints.save(small(), path)
     whole = path.read_bytes()
-    position = whole.index(torch.arange(3.0).numpy().tobytes())
+    position = whole.index(WEIGHT.numpy().tobytes())
     path.write_bytes(whole[:position] + b"\1" + whole[position + 1 :])
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoints.load(path)

@@ -7,7 +7,7 @@ import pytest
 from lstmcli.config import Classifier, RunConfig, Tokens
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import export
+from lstmcli.storage import export, weights
 from lstmcli.storage.checkpoint import Checkpoint
 
 torch = pytest.importorskip("torch")
@@ -19,9 +19,11 @@ def test_a_weight_is_off_by_at_most_half_a_step_of_its_row(tmp_path: Path) -> No
     rows = torch.randn(len(vocabulary), 50, generator=torch.Generator().manual_seed(0))
     rows[0] = 0
     rows *= torch.logspace(-3, 3, len(rows))[:, None]  # each row has a scale of its own
-    head = torch.tensor([[0.1, 1e-3]])
+    config = RunConfig(model=Classifier(embedding=50, hidden=2))
+    model = weights.build(config, vocabulary, None)
+    head = model.get_parameter("head.weight").detach()
     whole = Checkpoint(
-        RunConfig(model=Classifier()), vocabulary, {"model/embedding.weight": rows, "model/head.weight": head}
+        config, vocabulary, checkpoints.grouped("model", model.state_dict() | {"embedding.weight": rows})
     )
     small = export.compacted(whole, words=4)
     assert small.tensors["model/embedding.weight"].dtype is torch.int8
@@ -33,4 +35,4 @@ def test_a_weight_is_off_by_at_most_half_a_step_of_its_row(tmp_path: Path) -> No
     assert ((found - kept).abs() <= 0.501 * step).all()  # half a step, and the scale's rounding
     assert (found[0] == 0).all()
     assert read.vocabulary.words == vocabulary.words[:4]
-    torch.testing.assert_close(read.tensors["model/head.weight"].float(), head, rtol=1e-3, atol=0)
+    torch.testing.assert_close(read.tensors["model/head.weight"].float(), head, rtol=1e-3, atol=1e-7)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from lstmcli.config import Data
-from lstmcli.data.readers import arsc, banking77, clinc150, intents
+from lstmcli.data.readers import arsc, banking77, clinc150, hwu64, intents
 from lstmcli.errors import DataError
+from lstmcli.events import Noted
+from lstmcli.storage import examples as inputs
 from lstmcli.types import Rows
 
 FILES = {
@@ -99,3 +101,13 @@ def test_arsc_counts_are_those_of_the_benchmark(real_data: Path) -> None:
     assert len({example.domain for example in test.examples}) == 12
     assert len(support.examples) == 120
     assert len(test.examples) == 9165 - 2
+
+
+def test_how_classes_are_divided_is_noted_once_where_all_splits_are_read(tmp_path: Path) -> None:
+    for name, content in hwu64.SPECIMEN.items():
+        (tmp_path / name).write_text(content)
+    events: list[object] = []
+    examples = inputs.everything(Data(name="hwu64", path=str(tmp_path)), listener=events.append)
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert len(examples) == 6
+    assert [note for note in notes if "in one split alone" in note] == notes[:1]

@@ -41,7 +41,7 @@ def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], roo
     classes = split_classes((str(example.target) for example in found.examples), sizes)
     counts = ", ".join(f"{name} {len(part)}" for name, part in classes.items())
     examples = [example for example in _once(found.examples) if example.target in classes[split]]
-    return Rows(examples, found.bad, (f"{split}: its classes are in no other split ({counts})",))
+    return Rows(examples, found.bad, (f"every class is in one split alone ({counts})",))
 
 
 def _once(examples: list[Example]) -> list[Example]:

@@ -17,7 +17,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from lstmcli.config import Tokens
 from lstmcli.data import labels
 from lstmcli.errors import DataError, did_you_mean
-from lstmcli.tags import types_of
+from lstmcli.tags import layout, types_of
 from lstmcli.types import Example
 
 PADDING, UNKNOWN, END = 0, 1, 2
@@ -141,6 +141,11 @@ class Vocabulary:
         return len(SPECIAL) + self.is_stream
 
     @property
+    def is_tagged(self) -> bool:
+        """True where the labels are all tags of some types of entities, each at its number."""
+        return self.labels == layout(types_of(self.labels))
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The labels of texts, or the types of entities whose tags the labels are."""
         return types_of(self.labels) if self.pretokenized else self.labels
@@ -169,6 +174,12 @@ class Vocabulary:
         """Ids of each text; a text without any token is one unknown word."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids or [UNKNOWN] for encoding in encodings]
+
+    def word_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """First character, and character after the last, of the word of each token; pieces have those of their word."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [[encoding.word_to_chars(word) or (0, 0) for word in encoding.word_ids if word is not None]
+                for encoding in encodings]  # fmt: skip
 
     def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The label id of each example, or of each word of the examples end to end.

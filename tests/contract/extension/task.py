@@ -46,7 +46,6 @@ __all__ = [
     "baseline_probabilities",
     "blank",
     "calibrate",
-    "decide",
     "describe",
     "divergence",
     "entropy",
@@ -67,9 +66,6 @@ def medians(probabilities: Array) -> Array:
     """The lowest rating that is not exceeded with a probability of one half, ``[text]``."""
     ratings: Array = (probabilities.cumsum(axis=1) >= 0.5).argmax(axis=1)
     return ratings
-
-
-decide = medians
 
 
 def distances(probabilities: Array, targets: Array) -> Array:

@@ -1,0 +1,121 @@
+"""The texts of a pool that are most worth labelling: uncertain, and different from each other.
+
+Zhdanov (2019), "Diverse mini-batch Active Learning": of the texts with the smallest margins between the probabilities
+of the two likeliest labels, k-means makes as many clusters as there are texts to choose, weighted by uncertainty, and
+of each cluster the text nearest to its centre is taken. The embeddings are those of the encoder.
+"""
+
+import heapq
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstmcli.data.batches.encoded import text_hashes
+from lstmcli.events import Listener, Progress, silent
+from lstmcli.inference.predict import Prediction, Predictions
+from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.sinks import Answer
+from lstmcli.storage.text_io import Question
+from lstmcli.types import Example
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CANDIDATES = 10  # uncertain texts per text to choose
+BLANK: Answer = {"row": 0, "text": "", "label": "", "proposal": "", "probability": None}
+
+
+def selected(
+    checkpoint: Checkpoint,
+    predictions: Predictions,
+    windows: Iterable[list[Question]],
+    count: int,
+    *,
+    seed: int,
+    listener: Listener = silent,
+) -> list[Prediction]:
+    """Choose the rows that are most worth labelling, the most uncertain first.
+
+    Rows that cannot be used, repeated texts, and texts that the model has learned from are not chosen. Memory does not
+    grow with the pool.
+
+    Args:
+        checkpoint: Of the predictions.
+        predictions: Of a model that labels whole texts.
+        windows: The rows of the pool.
+        count: How many to choose; of a smaller pool, all.
+        seed: Of the clusters.
+
+    Returns:
+        Their predictions: the answers are those of ``BLANK``, an empty label to be filled in, the predicted label as a
+        proposal, and its probability.
+    """
+    learned = set(checkpoint.group("learned")["texts"].tolist()) if checkpoint.group("learned") else set()
+    heap: list[tuple[float, int, Prediction]] = []  # the least uncertain first; of equals, the last
+    texts: set[str] = set()
+    for number, prediction in enumerate(predictions.of(windows), 1):
+        listener(Progress("reading the pool", number))
+        answer = prediction.answer
+        if "problem" in answer:
+            continue
+        (score,) = uncertainty(np.array([list(answer["probabilities"].values())])).tolist()
+        text = " ".join(answer["text"].split()).lower()
+        if text in texts or (len(heap) == CANDIDATES * count and score <= heap[0][0]) or _hash(answer) in learned:
+            continue
+        texts.add(text)
+        put = heapq.heappush if len(heap) < CANDIDATES * count else heapq.heapreplace
+        dropped = put(heap, (score, -number, prediction))
+        if dropped is not None:
+            texts.discard(" ".join(dropped[2].answer["text"].split()).lower())
+    ranked = [prediction for _, _, prediction in sorted(heap, key=lambda one: (-one[0], -one[1]))]
+    if len(ranked) <= count:
+        return [_proposed(prediction) for prediction in ranked]
+    listener(Progress("choosing different texts"))
+    weights = np.array(sorted((score for score, *_ in heap), reverse=True))
+    embeddings = predictions.embeddings([prediction.answer["text"] for prediction in ranked])
+    return [_proposed(ranked[index]) for index in diverse(embeddings, weights, count, seed=seed).tolist()]
+
+
+def _hash(answer: Answer) -> int:
+    return int(text_hashes([Example(answer["text"])])[0])
+
+
+def _proposed(prediction: Prediction) -> Prediction:
+    """Return the prediction with its label as a proposal, so that nobody learns from it unseen."""
+    answer = prediction.answer
+    kept = {"kept": answer["kept"]} if "kept" in answer else {}
+    found = BLANK | {key: answer[key] for key in ("row", "text", "probability")} | {"proposal": answer["label"]} | kept
+    return replace(prediction, answer=found)
+
+
+def uncertainty(probabilities: Array) -> Array:
+    """Compute one minus the margin between the two likeliest labels, ``[text]``. probabilities: ``[text, label]``."""
+    ordered = np.sort(probabilities, axis=1)
+    found: Array = 1 - (ordered[:, -1] - ordered[:, -2])
+    return found
+
+
+def diverse(embeddings: Array, weights: Array, count: int, *, seed: int) -> Array:
+    """Choose texts from different clusters: the indices, ascending, ``[count]``; all where there are no more.
+
+    Args:
+        embeddings: ``[text, feature]``.
+        weights: Of each text, ``[text]``; at least zero.
+        count: How many to choose.
+        seed: Of the initial centres.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    if len(embeddings) <= count:
+        return np.arange(len(embeddings))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different embeddings than clusters
+        means = KMeans(count, n_init=1, random_state=seed)
+        distances = means.fit_transform(embeddings, sample_weight=weights + 1e-6)  # [text, cluster]
+    chosen: dict[int, None] = {}
+    for cluster in range(count):
+        order = distances[:, cluster].argsort(kind="stable").tolist()
+        chosen[next(index for index in order if index not in chosen)] = None
+    return np.array(sorted(chosen))
