@@ -53,8 +53,9 @@ def of_model(report: Report, checkpoint: Checkpoint, path: Path, *, seed: int = 
         if "types" in report.details:
             shown.append(answers.entities(report.details))
         shown += [answers.calibration(found, raw, checkpoint.temperature, ece), answers.thresholds(found)]
-        shown.append(panels.parts(slices.measured(scored, seed=seed, listener=listener), primary,
-                                  report.metrics[primary]["value"]))  # fmt: skip
+        of_parts = checkpoint.task.PRIMARY  # macro F1 of the texts of one label would mean nothing
+        parts = slices.measured(scored, of_parts, seed=seed, listener=listener)
+        shown.append(panels.parts(parts, of_parts, report.metrics[of_parts]["value"]))
         listener(Progress("following gradients through time"))
         shown.append(panels.through_time(through_time.measured(scored.parts, scored.store, seed=seed)))
     shown.append(panels.curves(history.of(path)))

@@ -16,6 +16,7 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.training import setup
 from tests.conftest import SMALL, train_arguments, uneven_documents
+from tests.pages import check_figures, checked
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -57,6 +58,95 @@ def test_every_command_and_the_library_decide_by_the_weights(
     by_text = {one["text"]: one["label"] for one in answers}
     reference = f1_score(["abc"[label] for label in targets], [by_text[text] for text in texts], average="macro")
     assert report["metrics"]["macro_f1"]["value"] == pytest.approx(reference)
+
+
+OPTIONS = [  # of predict: thresholds by label, the least probability of a label
+    ({}, 0.0),
+    ({"c": 0.15}, 0.0),
+    ({"a": 0.3, "c": 0.05}, 0.0),
+    ({}, 0.3),
+    ({"a": 0.7}, 0.4),
+    ({"a": 0.99, "b": 0.99, "c": 0.99}, 0.0),
+]
+
+
+@pytest.mark.parametrize(("thresholds", "least"), OPTIONS)
+def test_thresholds_come_first_then_weights_then_the_least_confidence(
+    run: Run, weighted_run: Path, capsys: Captured, thresholds: dict[str, float], least: float
+) -> None:
+    texts, _ = uneven_documents()
+    options = [part for label, limit in thresholds.items() for part in ("--threshold", f"{label}={limit}")]
+    options += ["--min-confidence", least] if least else []
+    capsys.readouterr()
+    assert run("predict", "-c", weighted_run, "--json", "-q", *options, *texts) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    weights = checkpoints.load(weighted_run).progress["class_weights"]
+    expected, without = [], []
+    for found in (answer["probabilities"] for answer in answers):
+        reached = [label for label, limit in thresholds.items() if found[label] >= limit]
+        possible = reached or [label for label in found if label not in thresholds]
+        best = max(possible, key=lambda label: weights[label] * found[label], default="")
+        expected.append(best if best and found[best] >= least else "")
+        without.append(max(found, key=lambda label: weights[label] * found[label]))
+    assert [answer["label"] for answer in answers] == expected
+    shown = [label or other for label, other in zip(expected, without, strict=True)]
+    for answer, label in zip(answers, shown, strict=True):
+        assert answer["probability"] == answer["probabilities"][label]
+    model = lstmcli.load(weighted_run)
+    found = model.predict(texts, thresholds=thresholds, min_confidence=least)
+    assert found.tolist() == expected
+    assert run("predict", "-c", weighted_run, "--json", "--explain", "-q", *options, *texts[::9]) == 0
+    explained = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["label"] for answer in explained] == expected[::9]
+    for answer, label in zip(explained, shown[::9], strict=True):
+        odds = answer["base_value"] + sum(weight for *_, weight in answer["contributions"])
+        assert 1 / (1 + np.exp(-odds)) == pytest.approx(answer["probabilities"][label], abs=1e-5)
+    if not options:
+        assert [answer["label"] for answer in model.explain(texts)] == expected
+
+
+def test_evaluate_its_page_and_its_thresholds_judge_the_labels_of_predict(
+    run: Run, weighted_run: Path, uneven: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    texts, _ = uneven_documents()
+    found = dict(zip(texts, lstmcli.load(weighted_run).predict(texts), strict=True))
+    evaluate = ("evaluate", "-c", weighted_run, "--data", uneven, "--split", "train", "-q")
+    assert run(*evaluate, "--report", tmp_path / "report", "--thresholds") == 0
+    rows = [json.loads(line) for line in (tmp_path / "report" / "predictions.jsonl").read_text().splitlines()]
+    assert [row["label"] for row in rows] == [found[row["text"]] for row in rows]
+    assert {row["label"] for row in rows} != {max(row["probabilities"], key=row["probabilities"].get) for row in rows}
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    right = np.array([row["label"] == row["target"] for row in rows])
+    assert report["metrics"]["accuracy"]["value"] == pytest.approx(right.mean())
+    page = checked(tmp_path / "report")
+    check_figures(page, report)
+    for label, count, figure, _ in page.tables["By label"][1:]:
+        of_label = [row["label"] == label for row in rows if row["target"] == label]
+        assert (int(count), figure) == (len(of_label), f"{np.mean(of_label):.1%}")
+    confidence = np.array([row["probability"] for row in rows])
+    for row in report["thresholds"]["min_confidence"]:
+        answered = confidence >= row["threshold"]
+        assert row["coverage"]["value"] == pytest.approx(answered.mean())
+        assert row["error"]["value"] == pytest.approx((answered & ~right).mean())
+
+
+def test_the_threshold_of_training_is_chosen_on_the_labels_that_weights_decide(
+    run: Run, uneven: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    sets = ["--set", "train.class_weights={c: 30, b: 2}", "--set", "data.validation=0.4"]
+    assert run(*train_arguments(uneven, tmp_path / "run", *sets, "-q", "--target-coverage", "0.7")) == 0
+    checkpoint = checkpoints.load(tmp_path / "run" / "model.pt")
+    held_out = inputs.read(checkpoint.config).validation
+    capsys.readouterr()
+    texts = [str(example.text) for example in held_out]
+    assert run("predict", "-c", tmp_path / "run", "--json", "-q", "--min-confidence", "0", *texts) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any(one["probability"] < max(one["probabilities"].values()) for one in answers)
+    confidence = np.sort([one["probability"] for one in answers])[::-1]
+    rank = int(np.ceil(0.7 * len(texts)))
+    assert checkpoint.min_confidence == pytest.approx(confidence[rank - 1], abs=1e-5)
+    labels = lstmcli.load(tmp_path / "run").predict(texts)
+    assert (labels != "").mean() == pytest.approx(np.mean(confidence >= checkpoint.min_confidence - 1e-5))
 
 
 def test_an_adapted_model_no_longer_has_the_weights(run: Run, weighted_run: Path, uneven: Path) -> None:
