@@ -133,12 +133,11 @@ class Model:
     def explain(self, texts: Texts) -> list[dict[str, Any]]:
         """Return the contribution of each word to the predicted label of each text.
 
-        Of each text a dict: ``label``, ``probability``, and ``contributions``, a list of ``[start, end, weight]`` with
-        character offsets into the text. The weights and ``base_value`` sum to the log odds of the label,
-        log(p / (1 - p)) of its probability p; ``base_value`` are those of the text with every word unknown to the
-        model. A longer text than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those
-        words have weight zero. Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and
-        ConfigError for a tagger.
+        Of each text a dict: ``label`` as of ``predict``, ``probability``, and ``contributions``, a list of ``[start,
+        end, weight]`` with character offsets. The weights and ``base_value`` sum to the log odds log(p / (1 - p)) of
+        the probability p; ``base_value`` are those of the text with every word unknown to the model. A longer text
+        than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those words have weight zero.
+        Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and ConfigError for a tagger.
         """
         self._checkpoint.check_labels_texts("explain")
         self._check_labels("explain")
@@ -147,7 +146,8 @@ class Model:
         with self._ready() as predictions:
             answers = [found.answer for found in predictions.of([questions], explained=True)]
         kept = ("probability", *explaining.BLANK)
-        return [{"label": kind(answer["label"])} | {key: answer[key] for key in kept} for answer in answers]
+        named = {"": "" if kind is str else None} | {label: kind(label) for label in self._vocabulary.classes}
+        return [{"label": named[answer["label"]]} | {key: answer[key] for key in kept} for answer in answers]
 
     def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
         """Return the indices of the texts that are most worth labelling, the most uncertain first.

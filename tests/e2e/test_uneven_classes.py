@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 
 import lstmcli
 from lstmcli import recipes
+from lstmcli.report import judged
 from lstmcli.sklearn import TextClassifier
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
@@ -128,6 +129,12 @@ def test_evaluate_its_page_and_its_thresholds_judge_the_labels_of_predict(
         answered = confidence >= row["threshold"]
         assert row["coverage"]["value"] == pytest.approx(answered.mean())
         assert row["error"]["value"] == pytest.approx((answered & ~right).mean())
+
+
+def test_before_scaling_the_page_shows_the_probability_of_the_same_label() -> None:
+    given = [{"label": "b", "probability": 0.4, "probabilities": {"a": 0.6, "b": 0.4}}]
+    sharper = [{"label": "a", "probability": 0.9, "probabilities": {"a": 0.9, "b": 0.1}}]
+    assert judged.probabilities(sharper, given).tolist() == [0.1]
 
 
 def test_the_threshold_of_training_is_chosen_on_the_labels_that_weights_decide(
