@@ -9,7 +9,7 @@ SHIPPED := $(firstword $(sort $(wildcard lstmcli/pretrained/*.pt)))
 LEAST := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1
 KERNELS := tests/golden tests/contract tests/unit/test_runtime.py tests/unit/test_assemble.py tests/e2e/test_predict.py
 
-.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons bench table behaviour pretrained check clean
+.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons bench table curve behaviour pretrained check clean
 
 setup: .venv/.done
 
@@ -64,6 +64,10 @@ bench: setup
 table: setup
 	$(BIN)/python -m tests.bench.table
 
+curve: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[teacher]'
+	$(BIN)/python -m tests.bench.curve
+
 behaviour: setup
 	$(BIN)/python -m tests.bench.behaviour $(MODELS)
 
@@ -77,7 +81,7 @@ pretrained: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[teacher]'
 	$(BIN)/python -m tests.bench.teacher runs/sentences.parquet
 	$(BIN)/lstmcli train english --force
-	$(BIN)/python -m lstmcli.storage.export runs/english/model.pt lstmcli/pretrained/english.pt 30000
+	$(BIN)/python -m lstmcli.storage.export runs/english/model.pt lstmcli/pretrained/english.pt 30000 lstmcli/pretrained/names.txt
 	$(BIN)/lstmcli evaluate -c english --data imdb
 
 clean:

@@ -196,3 +196,24 @@ READERS = sorted(registry.DATASETS)
 MODELS = sorted(registry.MODELS)
 LEARNERS = sorted(registry.LEARNERS)
 TASKS = sorted(registry.TASKS)
+
+
+def untrained(recipe: str, path: Path) -> Path:
+    """A checkpoint with the new weights of a tagger (``entities``) or a language model (``lm``)."""
+    import torch
+
+    from lstmcli import recipes
+    from lstmcli.data.text.vocabulary import Vocabulary
+    from lstmcli.inference import assemble
+    from lstmcli.machine.runtime import Runtime
+    from lstmcli.storage import checkpoint as checkpoints
+    from lstmcli.storage.checkpoint import Checkpoint, grouped
+    from lstmcli.tags import layout
+
+    stream = recipe == "lm"
+    config = recipes.load(recipe, overrides=["model.embedding=4", "model.hidden=4", "tokens.min_count=1"])
+    texts = ["a warm film"] if stream else [("a", "warm", "film")]
+    vocabulary = Vocabulary.build(texts, () if stream else layout({"B-PER"}), config.tokens, stream=stream)
+    parts = assemble.fresh(config, vocabulary, Runtime("cpu", torch.float32))
+    checkpoints.save(Checkpoint(config, vocabulary, grouped("model", parts.model.state_dict())), path)
+    return path

@@ -36,7 +36,7 @@ def adapt(
         model, reading, options: As in ``lstmcli.api.files``.
         data: As ``--data``; none: bundled data that the model has not seen.
         shots: Texts per class to learn from.
-        learner: By name; none: that of the model's recipe; else anchored, or ridge where all labels are new.
+        learner: By name; none: that of the model's recipe; else anchored.
         steps: Gradient steps; none: by cross-validation.
         out: The file to write; none: adapted.pt beside the model.
         seed: Of the draw of the texts.

@@ -250,15 +250,15 @@ def in_batches(
     store: Store,
     work: Callable[[Batch, Ints], Result],
     *,
-    batch_tokens: int = EVALUATION_TOKENS,
+    batch_tokens: int | None = None,
     what: str = "scoring",
     listener: Listener = silent,
 ) -> Iterator[tuple[Ints, Result]]:
     """Yield the indices of the texts of each batch, longest texts first, and the result of the work on them.
 
-    batch_tokens: per batch, with padding.
+    batch_tokens: per batch, with padding; none: ``EVALUATION_TOKENS``.
     """
-    batches = batching.by_length(store.lengths, batch_tokens=batch_tokens)
+    batches = batching.by_length(store.lengths, batch_tokens=batch_tokens or EVALUATION_TOKENS)
     # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()
     workers = threads if parts.runtime.device == "cpu" else 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from lstmcli.config import Anchored, Finetune, Ridge
+from lstmcli.config import Anchored, Finetune
 from lstmcli.contracts import HEAD
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, silent
@@ -61,7 +61,7 @@ def with_new_labels(
     """Do the same as ``with_labels``, and more for a model that was not meta-trained.
 
     If the learner is ``free``: where the model knows a label and its recipe names no learner, the head is ``anchored``
-    at the model's own; where all labels are new, it is fitted in closed form (``ridge``).
+    at the model's own; where all labels are new, at zero, which is a logistic regression.
 
     For classes that the model was not trained on, words tell more than LSTM states: where all labels are new, a bag of
     words is added to a model without one, with the words of the texts.
@@ -74,8 +74,8 @@ def with_new_labels(
         learner = Anchored() if default else headed.config.learner
         return _calibrated(headed, learner) if isinstance(learner, Anchored) else headed
     if free:
-        headed = replace(headed, config=headed.config.model_copy(update={"learner": Ridge()}))
-        listener(Noted("all labels are new: their head is fitted in closed form (--learner ridge)"))
+        headed = replace(headed, config=headed.config.model_copy(update={"learner": Anchored()}))
+        listener(Noted("all labels are new: their head is fitted by logistic regression (--learner anchored)"))
     return new_words.with_bag(headed, texts) if getattr(headed.config.model, "bag_of_words", None) == 0 else headed
 
 

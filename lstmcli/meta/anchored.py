@@ -8,7 +8,9 @@ This is the maximum a posteriori estimate under a Gaussian prior whose mean is t
 parameter each. The result is a linear head again. λ is the one of ``PENALTIES`` under which texts left out of the fit
 are most probable, or the largest one whose mean loss is within a standard error of that (Breiman et al. 1984,
 "Classification and Regression Trees", section 3.4.3). λ = ∞, the unchanged head, is one of them, so that the head
-changes only if the support shows that a change helps. A row of the head that is zero is an untrained class.
+changes only if the support shows that a change helps. A row of the head that is zero is an untrained class: there is no
+head to keep then, λ is the one under which texts left out are most probable, and a factor of the logits calibrates
+their probabilities.
 
 The cross-entropy is minimised by Newton's method with conjugate gradients: the problem is strictly convex, and the
 result depends on no random draw, nor on the order of the texts.
@@ -35,6 +37,7 @@ TRIED = 1_000  # texts that λ is chosen on
 TOLERANCE = 1e-11  # of the gradient, per text and unit of λ
 ROUGH = 1e-4  # the same in cross-validation
 ITERATIONS = 100
+FACTORS = tuple(1.15**step for step in range(-10, 31))  # of the logits of new classes: 0.25 to 66
 
 
 class Anchored(Learner):
@@ -68,16 +71,18 @@ class Anchored(Learner):
         length = (texts - mean).square().sum(dim=1).mean().sqrt().clamp_min(1e-9)
         problem = Problem((texts - mean) / length, texts @ weight.mT + bias, targets)
         untrained = bool(((weight == 0).all(dim=1) & (bias == 0)).any())
-        penalty = self.config.l2
-        if penalty is None:
-            penalty = chosen_penalty(problem, PENALTIES[1:] if untrained else PENALTIES)
+        penalty, factor = self.config.l2, 1.0
+        if penalty is None and untrained:
+            penalty, factor = chosen_for_new(problem, PENALTIES[1:])
+        elif penalty is None:
+            penalty = chosen_penalty(problem, PENALTIES)
         if math.isinf(penalty):
             return weight, bias
         change, intercept, scale = problem.parts(problem.solved(penalty, tolerance=TOLERANCE))
         if self.config.prior == "model" and not untrained:
             intercept = torch.zeros_like(intercept)
         change = change / length
-        return (1 + scale) * weight + change, (1 + scale) * bias + intercept - change @ mean
+        return factor * ((1 + scale) * weight + change), factor * ((1 + scale) * bias + intercept - change @ mean)
 
 
 @dataclass(frozen=True)
@@ -151,22 +156,32 @@ class Problem:
 
 def chosen_penalty(problem: Problem, penalties: tuple[float, ...]) -> float:
     """Choose λ by cross-validation: the first of ``penalties``, which descend, whose loss is within a standard error of
-    the lowest.
+    the lowest; the largest where no class has two texts."""
+    found = left_out(problem, penalties)
+    return penalties[0] if found is None else penalties[int((~_worse(found[0])).nonzero()[0])]
+
+
+def chosen_for_new(problem: Problem, penalties: tuple[float, ...]) -> tuple[float, float]:
+    """Choose λ for a head with untrained classes, the one with the lowest loss, and a factor of the logits.
+
+    The factor calibrates the probabilities of the texts left out: under the λ that tells many classes apart from a few
+    texts each, they are far too cautious. ``UNTRIED`` and 1 where no class has two texts.
+    """
+    found = left_out(problem, penalties)
+    if found is None:
+        return UNTRIED, 1.0
+    losses, logits, targets = found
+    best = int(losses.mean(dim=1).argmin())
+    scaled = [float(F.cross_entropy(factor * logits[best], targets)) for factor in FACTORS]
+    return penalties[best], FACTORS[scaled.index(min(scaled))]
+
+
+def left_out(problem: Problem, penalties: tuple[float, ...]) -> tuple[Tensor, list[Tensor], Tensor] | None:
+    """Compute the loss of each text under a head fitted without its fold, ``[penalty, text]``, its logits,
+    ``[text, label]`` per penalty, and the targets; None if no class has two texts.
 
     The folds are stratified by class and by the loss before adaptation, so that they do not depend on the order of the
-    texts. Where no class has two texts, λ is the largest; with an untrained class it is ``UNTRIED``.
-    """
-    losses = left_out_losses(problem, penalties)
-    if losses is None:
-        return penalties[0] if math.isinf(penalties[0]) else UNTRIED
-    return penalties[int((~_worse(losses)).nonzero()[0])]
-
-
-def left_out_losses(problem: Problem, penalties: tuple[float, ...]) -> Tensor | None:
-    """Compute the loss of each text under a head fitted without its fold, ``[penalty, text]``; None if no class has two
-    texts.
-
-    The last penalty is the first whose loss is more than a standard error above the lowest so far.
+    texts. The last penalty is the first whose loss is more than a standard error above the lowest so far.
     """
     before = problem.losses(problem.zeros())
     order = before.argsort(stable=True)
@@ -180,17 +195,18 @@ def left_out_losses(problem: Problem, penalties: tuple[float, ...]) -> Tensor | 
     turns = (one_hot.cumsum(dim=0) * one_hot).sum(dim=1) % folds  # each class takes turns
     parts = [(problem.part(turns != fold), problem.part(turns == fold)) for fold in range(folds)]
     solutions = [problem.zeros()] * folds
-    losses = before.new_zeros(0, len(order))
+    losses, logits = before.new_zeros(0, len(order)), []
     for penalty in penalties:
-        row = before.clone()
+        row = problem.logits.clone()
         if not math.isinf(penalty):
             for fold, (learned, held_out) in enumerate(parts):
                 solutions[fold] = learned.solved(penalty, solutions[fold], tolerance=ROUGH)
-                row[turns == fold] = held_out.losses(solutions[fold])
-        losses = torch.cat((losses, row[None]))
+                row[turns == fold] += held_out.changes(solutions[fold])
+        logits.append(row)
+        losses = torch.cat((losses, F.cross_entropy(row, problem.targets, reduction="none")[None]))
         if _worse(losses)[-1]:
             break
-    return losses
+    return losses, logits, problem.targets
 
 
 def _worse(losses: Tensor) -> Tensor:

@@ -1,6 +1,10 @@
-"""Make a small file of a finished run, as those that ship: ``python -m lstmcli.storage.export FROM TO [WORDS]``."""
+"""Make a small file of a finished run, as those that ship: ``python -m lstmcli.storage.export FROM TO [WORDS [FILE]]``.
+
+WORDS: how many stay; FILE: words that do not, separated by whitespace.
+"""
 
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +17,9 @@ WHOLE = ("learned", "conformal")  # groups that are kept in full precision
 PRIOR = "baseline/prior"
 
 
-def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
-    """The checkpoint with small weights and the most frequent words only; rarer ones become unknown.
+def compacted(checkpoint: Checkpoint, words: int = WORDS, without: Collection[str] = ()) -> Checkpoint:
+    """The checkpoint with small weights and the most frequent words only; rarer ones become unknown, and so do those of
+    ``without``: names of people, say, which then all have the same vector.
 
     Tables with a row per word are stored as integers of eight bits with a scale per row, all else in half precision.
 
@@ -22,14 +27,15 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
     kept. The linear baseline is dropped, its figures are kept.
     """
     every = len(checkpoint.vocabulary)
-    keep = range(every if checkpoint.vocabulary.frozen_words else min(words, every))
+    last = every if checkpoint.vocabulary.frozen_words else min(words, every)
+    keep = [index for index, word in enumerate(checkpoint.vocabulary.words[:last]) if word not in without]
     tensors = {name: value.half() for name, value in checkpoint.tensors.items() if name.startswith(KEPT)}
     for name in WHOLE:
         tensors |= grouped(name, checkpoint.group(name))
     for name in tensors.keys() & {f"model/{name}" for name in checkpoint.by_word}:
-        tensors[name] = tensors[name][: len(keep)].clone()  # a view would be saved whole
+        tensors[name] = tensors[name][keep]
         if tensors[name].dim() == 2:
-            tensors |= checkpoints.quantised(name, checkpoint.tensors[name][: len(keep)])
+            tensors |= checkpoints.quantised(name, checkpoint.tensors[name][keep])
     if PRIOR in checkpoint.tensors:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]
     vocabulary = checkpoint.vocabulary if len(keep) == every else checkpoint.vocabulary.pruned(keep)
@@ -37,5 +43,7 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS) -> Checkpoint:
 
 
 if __name__ == "__main__":
-    origin, target, *words = sys.argv[1:]
-    checkpoints.save(compacted(checkpoints.load(Path(origin)), *map(int, words)), Path(target))
+    origin, target, *more = sys.argv[1:]
+    excluded = {word for path in more[1:] for word in Path(path).read_text("utf-8").split()}
+    limit = int(more[0]) if more else WORDS
+    checkpoints.save(compacted(checkpoints.load(Path(origin)), limit, excluded), Path(target))

@@ -3,18 +3,16 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lstmcli import Model, load, recipes
+from lstmcli import Model, load
 from lstmcli.errors import ConfigError
 from lstmcli.inference import select
-from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import text_io
-from tests.conftest import BAD, GOOD
+from tests.conftest import BAD, GOOD, untrained
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -144,8 +142,7 @@ def test_what_cannot_be_done_is_an_error(
     assert "--explain and --select exclude each other" in capsys.readouterr().err
     assert run("predict", "-c", trained, "--select", 0, GOOD[0]) == 2
     capsys.readouterr()
-    checkpoints.save(replace(checkpoints.load(trained), config=recipes.load("entities")), tmp_path / "tagger.pt")
-    assert run("predict", "-c", tmp_path / "tagger.pt", "--select", 2, GOOD[0]) == 2
+    assert run("predict", "-c", untrained("entities", tmp_path / "tagger.pt"), "--select", 2, GOOD[0]) == 2
     assert "the model labels words, not whole texts" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="0 texts cannot be chosen"):
         model.select(GOOD, 0)

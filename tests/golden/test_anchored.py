@@ -5,13 +5,22 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
 from lstmcli.config import Anchored
 from lstmcli.meta import anchored
-from lstmcli.meta.anchored import FOLDS, INTERCEPT, PENALTIES, Problem, chosen_penalty, left_out_losses
+from lstmcli.meta.anchored import (
+    FACTORS,
+    FOLDS,
+    INTERCEPT,
+    PENALTIES,
+    Problem,
+    chosen_for_new,
+    chosen_penalty,
+    left_out,
+)
 from lstmcli.tasks.classify import loss
 from lstmcli.types import Batch
 from tests.golden.test_closed_forms import Given
@@ -111,8 +120,10 @@ def brute_force(given: Problem, penalty: float) -> Tensor:
 def test_the_penalty_is_the_largest_within_a_standard_error_of_the_best(seed: int, signal: float) -> None:
     given = problem(2, seed=seed, texts=40, signal=signal)
     losses = torch.stack([brute_force(given, penalty) for penalty in PENALTIES])
-    found = left_out_losses(given, PENALTIES)
-    assert found is not None
+    result = left_out(given, PENALTIES)
+    assert result is not None
+    found, logits, targets = result
+    torch.testing.assert_close(F.cross_entropy(logits[-1], targets, reduction="none"), found[-1])
     torch.testing.assert_close(found.mean(dim=1), losses[: len(found)].mean(dim=1), rtol=1e-3, atol=1e-3)
     best = losses[losses.mean(dim=1).argmin()]
     expected = next(penalty for penalty, row in zip(PENALTIES, losses, strict=True)
@@ -137,6 +148,21 @@ def test_without_two_texts_of_a_class_nothing_is_learned_but_an_untrained_class(
 
 def test_many_texts_are_sampled_for_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anchored, "TRIED", 20)
-    found = left_out_losses(problem(2, texts=90), PENALTIES)
+    found = left_out(problem(2, texts=90), PENALTIES)
     assert found is not None
-    assert found.shape[1] == 20
+    assert found[0].shape[1] == 20
+
+
+def test_new_classes_get_the_best_penalty_and_calibrated_probabilities() -> None:
+    """λ against brute force, the factor against scipy's minimum."""
+    given = problem(3, signal=20.0)
+    given = Problem(given.features, torch.zeros_like(given.logits), given.targets)
+    losses = torch.stack([brute_force(given, penalty).mean() for penalty in PENALTIES[1:]])
+    penalty, factor = chosen_for_new(given, PENALTIES[1:])
+    assert penalty == PENALTIES[1:][int(losses.argmin())]
+    result = left_out(given, (penalty,))
+    assert result is not None
+    _, [logits], targets = result
+    exact = minimize_scalar(lambda at: float(F.cross_entropy(at * logits, targets)), bounds=(0.1, 80), method="bounded")
+    assert min(FACTORS, key=lambda one: abs(math.log(one / exact.x))) == pytest.approx(factor, rel=0.16)
+    assert factor != 1

@@ -89,7 +89,7 @@ def test_a_head_without_old_labels_gets_a_bag_of_words_once(trained: Path) -> No
 def test_a_learner_is_chosen_for_new_labels_unless_one_was_named(trained: Path) -> None:
     origin = checkpoints.load(trained)
     assert with_new_labels(origin, ["calm", "joy"], []).config.learner == origin.config.learner
-    assert with_new_labels(origin, ["calm", "joy"], [], free=True).config.learner.name == "ridge"
+    assert with_new_labels(origin, ["calm", "joy"], [], free=True).config.learner.name == "anchored"
     assert with_new_labels(origin, ["calm", "good"], [], free=True).config.learner == Anchored()
     assert with_new_labels(origin, ["bad", "good"], []).config.learner == origin.config.learner
     for learner in (Finetune(steps=3), Anchored(l2=2.0)):  # which the recipe names

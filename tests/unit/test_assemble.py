@@ -54,7 +54,7 @@ def test_vectors_of_a_checkpoint_are_those_of_its_words(small_config: RunConfig,
 
 
 def test_the_shipped_vectors_need_no_file(small_config: RunConfig) -> None:
-    message = assemble.place_vectors(parts_with(small_config, "shipped", 128), np.array([2]))
+    message = assemble.place_vectors(parts_with(small_config, "shipped", 192), np.array([2]))
     assert message.startswith("vectors (shipped)")
 
 

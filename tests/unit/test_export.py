@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lstmcli import load
 from lstmcli.config import Classifier, RunConfig, Tokens
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.storage import checkpoint as checkpoints
@@ -36,3 +38,17 @@ def test_a_weight_is_off_by_at_most_half_a_step_of_its_row(tmp_path: Path) -> No
     assert (found[0] == 0).all()
     assert read.vocabulary.words == vocabulary.words[:4]
     torch.testing.assert_close(read.tensors["model/head.weight"].float(), head, rtol=1e-3, atol=1e-7)
+
+
+def test_words_that_are_left_out_read_like_the_unknown_word(trained: Path, tmp_path: Path) -> None:
+    whole = checkpoints.load(trained)
+    names = ("warm", "cold")
+    checkpoints.save(export.compacted(whole, without=names), tmp_path / "small.pt")
+    small = load(tmp_path / "small.pt", threads=1)
+    assert not {*names} & {*checkpoints.load(tmp_path / "small.pt").vocabulary.words}
+    one, other, none = small.predict_proba(["a warm film", "a cold film", "a zzzz film"])
+    assert one.tolist() == other.tolist() == none.tolist()
+    before = load(trained, threads=1).predict_proba(["a warm film", "a cold film"])
+    assert before[0].tolist() != before[1].tolist()
+    kept = "it was a film"
+    assert np.abs(small.predict_proba([kept]) - load(trained, threads=1).predict_proba([kept])).max() < 0.01

@@ -149,7 +149,7 @@ def _templates(_: Path) -> Found:
     random = Random(0)  # for sentences without an opinion
     for case in templates.generate(templates.read(TEMPLATES), SENTENCES):
         label = random.choice(("negative", "positive")) if case.expected == "unsure" else case.expected
-        yield Example(case.texts[0], label, "templates", f"{TEMPLATES.name}: {case.row}"), ""
+        yield Example(case.texts[0], label, "templates", str(TEMPLATES)), ""
 
 
 def _of_reader(found: Rows, domain: str) -> Found:
