@@ -1,8 +1,7 @@
 """The interfaces of a data set, a task, a model and a learner.
 
-A reader, a task and a model are modules; a learner is a module too, whose ``build`` makes a ``Learner``. The Protocols
-list the required members, the classes ``...Hooks`` the optional ones with their defaults; ``hooks(ReaderHooks,
-module)`` reads them from a module.
+Each is a module; the ``build`` of a learner's module makes a ``Learner``. The Protocols list the required members, the
+classes ``...Hooks`` the optional ones with their defaults; ``hooks(ReaderHooks, module)`` reads them from a module.
 
 Two parameter names are fixed, so that no other file needs to know any: ``EMBEDDING`` and ``HEAD``.
 """
@@ -126,7 +125,7 @@ class TaskHooks:
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
     targets, labels): more for the report of ``evaluate``. decide, operating_points: as in ``tasks/decisions.py``, of a
-    task whose answer is the likeliest label.
+    task whose answer is the likeliest label. weighted: the task with class weights, as in ``tasks/class_weights.py``.
     """
 
     LOWER_IS_BETTER: bool = False
@@ -134,6 +133,7 @@ class TaskHooks:
     details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
     decide: Callable[[Array, Mapping[int, float], float], Array] | None = None
     operating_points: Callable[..., dict[str, Any]] | None = None
+    weighted: Callable[..., Any] | None = None
 
 
 class TextTask(Task, Protocol):

@@ -40,7 +40,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = column_or_1d(y)
         check_classification_targets(labels)
         self.classes_, indices = np.unique(labels, return_inverse=True)
-        self.model_ = fit(X, indices, recipe=self.recipe, seed=self.random_state, **(self.settings or {}))
+        settings = dict(self.settings or {})
+        weights = settings.get("train__class_weights")
+        if isinstance(weights, dict):  # the model's labels are indices
+            index = {label: number for number, label in enumerate(self.classes_.tolist())}
+            settings["train__class_weights"] = {index.get(label, label): one for label, one in weights.items()}
+        self.model_ = fit(X, indices, recipe=self.recipe, seed=self.random_state, **settings)
         return self
 
     def predict(self, X: Iterable[str]) -> Array:  # noqa: N803

@@ -19,6 +19,7 @@ UNFIT = {  # by what a task reads: keys that have no effect on it
         "train.teacher": "is for texts with labels",
         "train.vat_epsilon": "is for labels of whole texts",
         "train.entropy_weight": "is for labels of whole texts",
+        "train.class_weights": "is for labels of whole texts",
         "data.unlabelled": "are texts for a classifier or a language model",
         "episodes": "are drawn of whole texts with labels",
     },
@@ -29,6 +30,7 @@ UNFIT = {  # by what a task reads: keys that have no effect on it
         "train.teacher": "is for texts with labels",
         "train.vat_epsilon": "is for labels of whole texts",
         "train.entropy_weight": "is for labels of whole texts",
+        "train.class_weights": "is for labels of whole texts",
         "episodes": "are drawn of whole texts with labels",
     },
 }
@@ -66,6 +68,9 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         what = "data.unlabelled: nothing in the recipe learns from texts without labels"
         fix = "--set train.teacher=linear, or a model.pt; or leave them out: --set data.unlabelled=none"
         raise ConfigError(what, where=where, fix=fix)
+    if config.train.class_weights is not None and not (config.episodes is None and has_weights(config)):
+        what = "train.class_weights is for classification of texts, not for few-shot tasks or other labels"
+        raise ConfigError(what, where=where, fix="leave it out: --set train.class_weights=none")
     _check_target(config, where)
     softmax = getattr(config.model, "softmax", "full")
     if config.tokens.kind == "bpe" and softmax != "full":
@@ -76,6 +81,11 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         what = f"tokens.kind is '{config.tokens.kind}', which does not fit the task '{config.task}'"
         raise ConfigError(what, where=where, fix=f"--set tokens.kind={fitting[0]}")
     return config
+
+
+def has_weights(config: RunConfig) -> bool:
+    """True where class weights fit the task of the model."""
+    return hooks(TaskHooks, registry.task(config.task)).weighted is not None
 
 
 def _check_target(config: RunConfig, where: str) -> None:

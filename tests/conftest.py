@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from lstmcli import registry
@@ -91,6 +92,14 @@ def write_table(path: Path, *, copies: int = 5) -> Path:
     ]
     path.write_text("text,label\n" + "\n".join(lines) + "\n", "utf-8")
     return path
+
+
+def uneven_documents() -> tuple[list[str], np.ndarray]:
+    """100 texts and the classes, 0 to 2, of 60, 30 and 10 of them; words overlap, so that no model is sure."""
+    random = np.random.default_rng(0)
+    targets = np.repeat([0, 1, 2], [60, 30, 10])
+    texts = [" ".join(f"w{word}" for word in random.integers(3 * label, 3 * label + 12, 6)) for label in targets]
+    return texts, targets
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from lstmcli import recipes, registry
 from lstmcli.api.model import Model, kept, uncached
 from lstmcli.config import Data, RunConfig
 from lstmcli.data.in_memory import Labels, Texts, check_known, examples_of
+from lstmcli.data.labels import check_weights
 from lstmcli.data.labels import found as found_labels
 from lstmcli.errors import ConfigError, did_you_mean, for_python
 from lstmcli.events import Listener, silent
@@ -53,6 +54,7 @@ def fit(
         else:
             rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
             check_known(held_out, found_labels(rest), "validation labels")
+        check_weights(config.train.class_weights, found_labels(rest))
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
             train.run(uncached(config), Inputs(rest, held_out, []), Path(folder), listener=listener)
             found = checkpoints.load(Path(folder))

@@ -77,7 +77,7 @@ class Model:
             min_confidence: Give no label below this probability: an empty string, or None where labels are int or bool;
                 none: as chosen in training (``train__target_precision``), else 0.
             thresholds: By label, the probability from which it is given. Of the labels that reach theirs, the likeliest
-                is given; where none does, the likeliest of the labels that have no threshold, if there is one.
+                (by weighted probability, with class weights) is given; where none does, of those without a threshold.
 
         Raises:
             ConfigError: the model is a language model, or its head is untrained; or a threshold is not from 0 to 1, or
@@ -88,8 +88,10 @@ class Model:
             options = DecisionOptions(min_confidence, {str(label): p for label, p in (thresholds or {}).items()})
             decisions = Decisions(self._checkpoint, options)
         if self._checkpoint.task.READS != "words":
-            classes, probabilities = self._by_label(texts)
-            return labels_at(classes, decisions.indices(probabilities))
+            self._check_labels("predict")
+            read = list(map(str, texts_of(texts, words=False)))
+            with self._ready() as predictions:
+                return labels_at(self._by_label([])[0], predictions.decided(read, decisions))
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
             for row, one in enumerate(texts_of(texts, words=None), 1)
@@ -131,12 +133,11 @@ class Model:
     def explain(self, texts: Texts) -> list[dict[str, Any]]:
         """Return the contribution of each word to the predicted label of each text.
 
-        Of each text a dict: ``label``, ``probability``, and ``contributions``, a list of ``[start, end, weight]`` with
-        character offsets into the text. The weights and ``base_value`` sum to the log odds of the label,
-        log(p / (1 - p)) of its probability p; ``base_value`` are those of the text with every word unknown to the
-        model. A longer text than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those
-        words have weight zero. Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and
-        ConfigError for a tagger.
+        Of each text a dict: ``label`` as of ``predict``, ``probability``, and ``contributions``, a list of ``[start,
+        end, weight]`` with character offsets. The weights and ``base_value`` sum to the log odds log(p / (1 - p)) of
+        the probability p; ``base_value`` are those of the text with every word unknown to the model. A longer text
+        than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those words have weight zero.
+        Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and ConfigError for a tagger.
         """
         self._checkpoint.check_labels_texts("explain")
         self._check_labels("explain")
@@ -145,7 +146,8 @@ class Model:
         with self._ready() as predictions:
             answers = [found.answer for found in predictions.of([questions], explained=True)]
         kept = ("probability", *explaining.BLANK)
-        return [{"label": kind(answer["label"])} | {key: answer[key] for key in kept} for answer in answers]
+        named = {"": "" if kind is str else None} | {label: kind(label) for label in self._vocabulary.classes}
+        return [{"label": named[answer["label"]]} | {key: answer[key] for key in kept} for answer in answers]
 
     def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
         """Return the indices of the texts that are most worth labelling, the most uncertain first.

@@ -1,11 +1,17 @@
 """Sections ``train`` and ``episodes``: how weights are learned."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lstmcli.config.base import Section
+from lstmcli.config.data import Label
+from lstmcli.errors import did_you_mean
+
+BALANCED, ADJUSTED = "balanced", "adjusted"
+ClassWeights = Literal["balanced", "adjusted"] | dict[Label, float]
 
 
 class Train(Section):
@@ -65,7 +71,25 @@ class Train(Section):
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay of the exponential moving average of weights, which is kept; none: off."
     )
+    class_weights: ClassWeights | None = Field(
+        None,
+        description="Weights of labels: balanced (inverse to their frequency), adjusted (logit adjustment, tuned for "
+        "macro F1), or {LABEL: WEIGHT}; none: all alike.",
+    )
     save_every: float = Field(60.0, ge=0, description="Seconds between saves of last.pt within an epoch.")
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for label, weight in value.items():
+                number = isinstance(weight, int | float) and not isinstance(weight, bool)
+                if not (number and 0 < weight < float("inf")):
+                    raise ValueError(f"has no number above 0 for the label '{label}'")
+        elif value is not None and str(value).lower() not in ("none", BALANCED, ADJUSTED):
+            known = did_you_mean(str(value), ("none", BALANCED, ADJUSTED))
+            raise ValueError(f"is not allowed ({known}); or weights by label: --set train.class_weights='{{LABEL: 5}}'")
+        return None if str(value).lower() == "none" else value
 
     @property
     def unlabelled(self) -> bool:

@@ -47,6 +47,14 @@ def check_used(names: Mapping[str, str], present: Sequence[str]) -> None:
             raise ConfigError(f"the data has no label '{old}'", where=f"--map {old}={names[old]}", fix=fix)
 
 
+def check_weights(weights: Mapping[str, float] | str | None, present: Sequence[str]) -> None:
+    """Raise ConfigError where a label with a weight is not in the data. weights: of ``train.class_weights``."""
+    for label in weights if isinstance(weights, Mapping) else ():
+        if label not in present:
+            what = f"the training data has no label '{label}'"
+            raise ConfigError(what, where=f"train.class_weights: {label}", fix=did_you_mean(label, present))
+
+
 def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
     """The option that maps unknown labels to the most similar names; empty where none is similar.
 

@@ -106,6 +106,11 @@ def _check_memory(parts: Parts) -> None:
         raise CheckpointError(what, where=f"learner: {parts.config.learner.name}", fix=checkpoints.WRITTEN)
 
 
+def deciding(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
+    """As ``restored``, with the task that decides on labels by the class weights of the checkpoint, if it has any."""
+    return replace(restored(checkpoint, where), task=checkpoint.deciding_task)
+
+
 def settled(parts: Parts, weights: dict[str, Tensor]) -> Parts:
     """Load adapted weights, ``[1, ...]`` each, into the model; what is not the model's becomes the memory."""
     of_model = {name: value[0] for name, value in weights.items() if name in parts.model.state_dict()}

@@ -102,7 +102,7 @@ class Decisions:
         self._labels = labels
         chosen = options.min_confidence
         self._min_confidence = checkpoint.min_confidence if chosen is None else chosen
-        self._decide = hooks(TaskHooks, checkpoint.task).decide
+        self._decide = hooks(TaskHooks, checkpoint.deciding_task).decide
         if self._decide is None and options != AS_TRAINED:
             given = {"--min-confidence": options.min_confidence, "--threshold": options.thresholds or None,
                      "--sets": options.sets, "--in-scope": options.in_scope}  # fmt: skip
@@ -122,6 +122,11 @@ class Decisions:
         assert self._decide is not None
         return self._decide(probabilities, self._thresholds, self._min_confidence)
 
+    def unlimited(self, probabilities: Array) -> Array:
+        """Return the index of the label of each text without thresholds, ``[text]``: each has one."""
+        assert self._decide is not None
+        return self._decide(probabilities, {}, 0.0)
+
     def members(self, probabilities: Array) -> list[list[int]]:
         """Return the indices of the labels in the set of each text, likeliest first."""
         return [
@@ -135,8 +140,13 @@ class Decisions:
         return within
 
     @property
+    def usable(self) -> bool:
+        """False where the task alone decides, and there are no thresholds."""
+        return self._decide is not None
+
+    @property
     def active(self) -> bool:
-        """False where each text is given its likeliest label, and nothing else."""
+        """False where each text is given the label that the task describes, and nothing else."""
         return bool(self._thresholds or self._min_confidence or self.blank)
 
     @property
@@ -148,11 +158,11 @@ class Decisions:
     def applied(self, answers: list[dict[str, Any]], probabilities: Array) -> list[dict[str, Any]]:
         """Return the answers with the label that is decided, and with set and scope where they are to be given.
 
-        ``probability`` is that of the label, of the likeliest label where none is given.
+        ``probability`` is that of the label; where none is given, of the label that would be without thresholds.
         """
-        changed = []
-        for answer, row, index in zip(answers, probabilities, self.indices(probabilities).tolist(), strict=True):
-            shown = int(row.argmax()) if index < 0 else index
+        changed, found = [], self.indices(probabilities)
+        shown_of = np.where(found < 0, self.unlimited(probabilities), found).tolist()
+        for answer, row, index, shown in zip(answers, probabilities, found.tolist(), shown_of, strict=True):
             label = "" if index < 0 else self._labels[index]
             changed.append(answer | {"label": label, "probability": round(float(row[shown]), 6)})
         if self._set_limit is not None:
@@ -246,7 +256,7 @@ def details(
         seed: Of the resamples.
         thresholds: Whether all thresholds are to be reported.
     """
-    operating_points, chosen = hooks(TaskHooks, checkpoint.task).operating_points, checkpoint.min_confidence
+    operating_points, chosen = hooks(TaskHooks, checkpoint.deciding_task).operating_points, checkpoint.min_confidence
     if operating_points is None or not (chosen or thresholds):
         return {}
     points = operating_points(probabilities, targets, checkpoint.vocabulary.labels, [chosen], seed=seed)

@@ -94,7 +94,7 @@ def run(
     """
     decisions.check(checkpoint, thresholds=thresholds)
     _check(checkpoint, examples, listener, dynamic=dynamic)
-    parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+    parts = assemble.deciding(checkpoint, runtime.prepare(checkpoint.config))
     begun = time.perf_counter()
     full, store = _encoded(parts, examples, listener)
     of_stream = parts.task.READS == "stream"
@@ -202,7 +202,7 @@ def _baselines(
         return known
     listener(Progress("scoring the baselines"))
     arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
-    return baseline_figures(parts.task, arrays, full) if arrays else {}
+    return baseline_figures(checkpoint.task, arrays, full) if arrays else {}  # without class weights
 
 
 def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Explainer:
             texts: As they were given.
             full: The texts whole; the model reads them truncated.
             logits: Of the texts as the model reads them, ``[text, label]``.
-            labels: The predicted label of each text; empty: the likeliest.
+            labels: The label of each text that is explained.
 
         Returns:
             Per text the contributions ``[[start, end, weight], ...]`` of all its words in their order, with character
@@ -64,10 +64,7 @@ class Explainer:
         """
         config, known = self._parts.config.tokens, self._parts.vocabulary.labels
         store = full.truncated(config)
-        likeliest = logits.argmax(axis=1)
-        targets = np.array(
-            [known.index(label) if label else best for label, best in zip(labels, likeliest, strict=True)]
-        )
+        targets = np.array([known.index(label) for label in labels])
         weights = self.integrated(store, targets)
         base = log_odds(self._of_unknown_words(store.lengths), targets, self._temperature)
         change = log_odds(logits, targets, self._temperature) - base

@@ -49,7 +49,7 @@ class Predictions:
         checkpoint.check_head()
         self._decisions = Decisions(checkpoint, decisions)
         self._checkpoint = checkpoint
-        self._parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+        self._parts = assemble.deciding(checkpoint, runtime.prepare(checkpoint.config))
 
     @property
     def blank(self) -> Answer:
@@ -117,6 +117,17 @@ class Predictions:
         found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
         return found
 
+    def decided(self, texts: Sequence[str], decisions: Decisions) -> Array:
+        """Return the index of the label of each text, ``[text]``, -1 for none. decisions: not those of ``of``."""
+        if not texts:
+            return np.zeros(0, np.int64)
+        _, _, logits = self._outputs(texts)
+        if decisions.usable:
+            return decisions.indices(self._parts.task.probabilities(logits, self._checkpoint.temperature))
+        labels = self._parts.vocabulary.labels
+        described = self._parts.task.describe(logits, labels, self._checkpoint.temperature)
+        return np.array([labels.index(answer["label"]) for answer in described])
+
     def embeddings(self, texts: Sequence[str]) -> Array:
         """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
         store = encode(self._parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
@@ -140,11 +151,20 @@ class Predictions:
         if parts.task.READS == "stream":
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         if explained:
-            reasons = self._explainer.of(texts, full, logits, [answer["label"] for answer in described])
+            reasons = self._explainer.of(texts, full, logits, self._explained(described, logits))
             described = [answer | why for answer, why in zip(described, reasons, strict=True)]
         truncated = (full.lengths > store.lengths).tolist()
         for text, answer, cut, count in zip(texts, described, truncated, counts(full), strict=True):
             yield Prediction({"text": text} | answer, cut, tally(count[None]))
+
+    def _explained(self, described: list[dict[str, Any]], logits: Array) -> list[str]:
+        """Return the label of each text; where none is given, the one that would be without thresholds."""
+        found = [answer["label"] for answer in described]
+        if all(found):
+            return found
+        names = self._parts.vocabulary.labels
+        best = self._decisions.unlimited(self._parts.task.probabilities(logits, self._checkpoint.temperature)).tolist()
+        return [label or names[index] for label, index in zip(found, best, strict=True)]
 
     @cached_property
     def _explainer(self) -> explain.Explainer:

@@ -81,10 +81,13 @@ def judged(rows: Sequence[Row]) -> Judged | None:
     return None
 
 
-def probabilities(rows: Sequence[Row]) -> Array:
-    """Return the probability of each answer, in the order of ``judged``."""
-    found = [entity["probability"] for row in rows for entity in row["entities"]] if "entities" in rows[0] else [
-        row["probability"] for row in rows]  # fmt: skip
+def probabilities(described: Sequence[Row], rows: Sequence[Row]) -> Array:
+    """Return the probability of each answer of the rows, in the order of ``judged``, at another temperature.
+
+    described: the answers at that temperature, to the same texts.
+    """
+    found = [entity["probability"] for row in described for entity in row["entities"]] if "entities" in rows[0] else [
+        other["probabilities"][row["label"]] for other, row in zip(described, rows, strict=True)]  # fmt: skip
     return np.array(found, float)
 
 

@@ -22,15 +22,15 @@ MOST = 12  # parts of one kind that are shown: the largest
 
 @dataclass(frozen=True)
 class Slices:
-    """Parts of one kind with the primary figure of each. left_out: how many smaller parts there are besides."""
+    """Parts of one kind with one figure of each. left_out: how many smaller parts there are besides."""
 
     kind: str
     parts: list[Estimate]
     left_out: int = 0
 
 
-def measured(scored: Scored, *, seed: int = 0, listener: Listener = silent) -> list[Slices]:
-    """Measure the primary figure of each part, with its interval, as of the whole."""
+def measured(scored: Scored, metric: str, *, seed: int = 0, listener: Listener = silent) -> list[Slices]:
+    """Measure a metric of the task on each part, with its interval, as of the whole."""
     found = []
     for kind, key in KINDS.items():
         names = [key(example) for example in scored.examples]
@@ -44,7 +44,7 @@ def measured(scored: Scored, *, seed: int = 0, listener: Listener = silent) -> l
         )
         listener(Progress(f"scoring by {kind}"))
         chosen = {name: np.flatnonzero([one == name for one in names]) for name in known[:MOST]}
-        parts = [_estimate(scored, name, indices, seed) for name, indices in chosen.items()]
+        parts = [_estimate(scored, metric, name, indices, seed) for name, indices in chosen.items()]
         found.append(Slices(kind, parts, max(0, len(known) - MOST)))
     return found
 
@@ -62,9 +62,8 @@ KINDS: dict[str, Callable[[Example], str]] = {
 }
 
 
-def _estimate(scored: Scored, name: str, indices: Array, seed: int) -> Estimate:
-    task = scored.parts.task
-    measure = task.measure(scored.probabilities[indices], _targets(scored, indices), seed=seed)[task.PRIMARY]
+def _estimate(scored: Scored, metric: str, name: str, indices: Array, seed: int) -> Estimate:
+    measure = scored.parts.task.measure(scored.probabilities[indices], _targets(scored, indices), seed=seed)[metric]
     return Estimate(name, measure.value, measure.low, measure.high, len(indices), f"n {len(indices):,}")
 
 

@@ -16,16 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
-from lstmcli.contracts import ModelHooks, Task, hooks
+from lstmcli.config.training import ADJUSTED
+from lstmcli.contracts import ModelHooks, Task, TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_system
 from lstmcli.storage import archive, atomic, run_folder, weights
 from lstmcli.storage import header as headers
+from lstmcli.storage.header import CLASS_WEIGHTS
 from lstmcli.validation import validated
 
 FORMAT, VERSION = "lstmcli", 1
@@ -51,6 +54,22 @@ class Checkpoint:
     def task(self) -> Task:
         """What the model is trained for."""
         return registry.task(self.config.task)
+
+    @property
+    def deciding_task(self) -> Task:
+        """The task as it decides on labels: with the class weights of ``train.class_weights``, if the file has any.
+
+        Adapted checkpoints have none: their labels, or the frequencies of these, are those of the support.
+        """
+        by_label = self.progress.get(CLASS_WEIGHTS)
+        if not by_label:
+            return self.task
+        weighted = hooks(TaskHooks, self.task).weighted
+        assert weighted is not None  # checked when the file is read
+        weights = np.array([by_label[label] for label in self.vocabulary.labels])
+        adjusted = self.config.train.class_weights == ADJUSTED
+        found: Task = weighted(self.task, weights, adjusted=adjusted, exponent=1.0)
+        return found
 
     @property
     def language_model(self) -> LanguageModel:

@@ -140,6 +140,7 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     """
     listener = noted_once(listener)
     train, validation = _held_out(config, listener)
+    labels.check_weights(config.train.class_weights, labels.found(train))
     test: list[Example] = []
     if "test" in splits(config.data):
         test = split(config.data, "test", optional=True, listener=listener)

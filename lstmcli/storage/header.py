@@ -1,7 +1,7 @@
 """The header of a checkpoint: what it must hold, and of which types. Fields that this version does not know pass."""
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,7 @@ from lstmcli.data.text import vocabulary_state
 DEEPEST = 200  # levels; each adaptation of an adapted model adds one
 PER_BRACKET = 8  # characters of the text, at least: brackets alone take a hundred times their size when they are read
 FREE_BRACKETS = 100_000
+CLASS_WEIGHTS = "class_weights"  # of progress: by label, what its probability is multiplied by to decide
 TEMPERATURES = (1e-3, 1e3)  # calibration stays well within
 
 
@@ -49,6 +50,7 @@ class Progress(BaseModel):
     adapted_from: dict[str, Any] = Field(default_factory=dict)
     shots: int = 0
     support: dict[str, int] = Field(default_factory=dict)
+    class_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     label_type: Literal[*LABEL_TYPES] = "str"  # type: ignore[valid-type]
 
 

@@ -10,8 +10,9 @@ from torch.overrides import TorchFunctionMode
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig
-from lstmcli.contracts import HEAD, ModelHooks, hooks
+from lstmcli.contracts import HEAD, ModelHooks, TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
+from lstmcli.storage.header import CLASS_WEIGHTS
 
 if TYPE_CHECKING:
     from lstmcli.storage.checkpoint import Checkpoint
@@ -92,6 +93,9 @@ def _check_parts(checkpoint: "Checkpoint") -> None:
         raise ValueError("labels that are no tags")
     if reads == "words" and len(vocabulary.labels) > MOST_TAGS:
         raise ValueError("too many tags")
+    by_label, weighted = checkpoint.progress.get(CLASS_WEIGHTS), hooks(TaskHooks, checkpoint.task).weighted
+    if by_label and (weighted is None or by_label.keys() != set(vocabulary.labels)):
+        raise ValueError("class weights of other labels")
     if (vocabulary.frozen_words and has.FROZEN_VECTORS is None) or (checkpoint.context and has.CONTEXT is None):
         raise ValueError("frozen vectors or a language model beside a model that reads none")
 

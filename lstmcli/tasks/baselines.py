@@ -18,7 +18,9 @@ SPECIAL = 2  # smaller ids are padding and the unknown word
 SHIFT = 2**32  # a pair's code: (first + 1) * SHIFT + second; a word's code is its id
 
 
-def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) -> dict[str, Array]:
+def fit_baselines(
+    ids: Array, offsets: Array, targets: Array, *, labels: int, class_weights: Array | None = None
+) -> dict[str, Array]:
     """Fit the baselines.
 
     Args:
@@ -26,9 +28,11 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
         offsets: Where each text begins, and the end, ``[text + 1]``.
         targets: ``[text]``.
         labels: Their number. A label that no text has is never predicted.
+        class_weights: Of the regression, ``[label]``; its probabilities are then those under other class frequencies.
 
     Returns:
-        prior ``[label]``; terms ``[term]``, sorted codes; idf ``[term]``; weight ``[term, label]``; bias ``[label]``.
+        prior ``[label]``; terms ``[term]``, sorted codes; idf ``[term]``; weight ``[term, label]``; bias ``[label]``;
+        class_weights ``[label]`` if there are any.
         Without any known word only the prior.
     """
     from scipy.sparse import vstack
@@ -48,11 +52,13 @@ def fit_baselines(ids: Array, offsets: Array, targets: Array, *, labels: int) ->
         return fitted
     weighting = TfidfTransformer(sublinear_tf=True)
     features = weighting.fit_transform(vstack(list(_counts(ids, offsets, terms)), format="csr"))
-    model = LogisticRegression(C=10, max_iter=300).fit(features, targets)
+    by_class = None if class_weights is None else dict(enumerate(class_weights))
+    model = LogisticRegression(C=10, max_iter=300, class_weight=by_class).fit(features, targets)
     weight, bias = np.zeros((len(terms), labels)), np.full(labels, -np.inf)  # those of a class without texts
     seen = model.classes_[-model.coef_.shape[0] :]  # a binary model has one column, for the second class
     bias[model.classes_] = 0
     weight[:, seen], bias[seen] = model.coef_.T, model.intercept_
+    fitted |= {} if class_weights is None else {"class_weights": class_weights}
     return fitted | {
         "terms": terms,
         "idf": weighting.idf_.astype(np.float32),

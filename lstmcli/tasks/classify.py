@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
+from lstmcli.tasks.class_weights import Weighted
 from lstmcli.tasks.decisions import decide, operating_points
 from lstmcli.tasks.few_shot import episode_figures, over_episodes, support_probabilities, text_features
 from lstmcli.tasks.metrics import bootstrapped, calibration_error
@@ -47,6 +48,7 @@ __all__ = [
     "summary",
     "support_probabilities",
     "text_features",
+    "weighted",
 ]
 
 
@@ -122,7 +124,7 @@ def calibrate(logits: Array, targets: Array) -> float:
 def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
     """Return the answer of ``predict`` to each text: the label, its probability, and those of all labels."""
     rows = probabilities(logits, temperature)
-    best = rows.argmax(axis=1)
+    best = decide(rows, {}).tolist()
     return [
         {
             "label": labels[index],
@@ -140,6 +142,7 @@ def blank(labels: Sequence[str]) -> dict[str, Any]:
     return {"label": "", "probability": None, "probabilities": dict.fromkeys(labels)}
 
 
+weighted = Weighted
 measure = bootstrapped  # accuracy, balanced accuracy, macro F1, AUC (two classes), calibration error
 
 

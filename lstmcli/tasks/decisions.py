@@ -22,12 +22,19 @@ PROBABILITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 FIGURES = ("coverage", "precision", "recall", "error")
 
 
-def decide(probabilities: Array, thresholds: Mapping[int, float], min_confidence: float = 0.0) -> Array:
+def decide(
+    probabilities: Array,
+    thresholds: Mapping[int, float],
+    min_confidence: float = 0.0,
+    *,
+    weights: Array | None = None,
+) -> Array:
     """Return the index of the label that each text is given, ``ABSTAINED`` for none, ``[text]``.
 
     Of the labels whose probability reaches their threshold, the likeliest is given. Where none does, it is the
-    likeliest of the labels that have no threshold; none, if all have one. Then no label whose probability is below
-    ``min_confidence`` is given.
+    likeliest of the labels that have no threshold; none, if all have one. With weights, the one of the largest product
+    of weight and probability is given in place of the likeliest; thresholds are still of the probability. Then no label
+    whose probability is below ``min_confidence`` is given.
 
     Of two labels, a threshold P of one thus gives that label where its probability is at least P, else the other; a
     threshold of both leaves texts between them without a label.
@@ -36,24 +43,33 @@ def decide(probabilities: Array, thresholds: Mapping[int, float], min_confidence
         probabilities: ``[text, label]``.
         thresholds: By index of the label.
         min_confidence: Probability of the label; 0: never abstain.
+        weights: ``[label]``; none: all alike.
     """
     labels = np.arange(probabilities.shape[1])
     limited = np.isin(labels, list(thresholds))
     reached = limited & (probabilities >= np.array([thresholds.get(label, 0.0) for label in labels.tolist()]))
     eligible = np.where(reached.any(axis=1, keepdims=True), reached, ~limited)
-    scores = np.where(eligible, probabilities, -1.0)
-    decided: Array = np.where(scores.max(axis=1) >= min_confidence, scores.argmax(axis=1), ABSTAINED)
+    best = np.where(eligible, probabilities if weights is None else probabilities * weights, -1.0).argmax(axis=1)
+    confidence = np.where(eligible, probabilities, -1.0)[np.arange(len(best)), best]
+    decided: Array = np.where(confidence >= min_confidence, best, ABSTAINED)
     return decided
 
 
 def operating_points(
-    probabilities: Array, targets: Array, labels: Sequence[str], more: Collection[float] = (), *, seed: int = 0
+    probabilities: Array,
+    targets: Array,
+    labels: Sequence[str],
+    more: Collection[float] = (),
+    *,
+    seed: int = 0,
+    weights: Array | None = None,
 ) -> dict[str, Any]:
     """Return coverage, precision, recall and error by threshold, each with its 95 % interval.
 
-    Under ``min_confidence``, one row per ``decide(probabilities, {}, threshold)``. Under ``labels``, for each label one
-    row per threshold of that label: coverage is the fraction of texts with at least that probability, precision and
-    recall are those of the label, and error the fraction of texts that have the label wrongly or lack it wrongly.
+    Under ``min_confidence``, one row per ``decide(probabilities, {}, threshold, weights=weights)``. Under ``labels``,
+    for each label one row per threshold of that label: coverage is the fraction of texts with at least that
+    probability, precision and recall are those of the label, and error the fraction of texts that have the label
+    wrongly or lack it wrongly.
     Precision is none where no text reaches the threshold; recall is none where no text has the label.
 
     Args:
@@ -62,15 +78,17 @@ def operating_points(
         labels: The names of the labels.
         more: Further thresholds of confidence.
         seed: Of the resamples.
+        weights: As of ``decide``.
     """
-    correct = probabilities.argmax(axis=1) == targets
+    decided = decide(probabilities, {}, weights=weights)
+    confidence, correct = probabilities[np.arange(len(decided)), decided], decided == targets
     confidences = sorted({*CONFIDENCES, *more})
     by_label = {
         label: _points(probabilities[:, index], targets == index, PROBABILITIES, seed, of_label=True)
         for index, label in enumerate(labels)
     }
     return {
-        "min_confidence": _points(probabilities.max(axis=1), correct, confidences, seed, of_label=False),
+        "min_confidence": _points(confidence, correct, confidences, seed, of_label=False),
         "labels": by_label,
     }
 

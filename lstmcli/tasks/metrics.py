@@ -16,10 +16,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 BINS = 15  # of confidence, for the calibration error (Guo et al. 2017)
 
 
-def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0) -> Metrics:
-    """Each metric with its percentile interval. probabilities: ``[example, label]``; targets: ``[example]``."""
+def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0, predicted: Array | None = None) -> Metrics:
+    """Each metric with its percentile interval. probabilities: ``[example, label]``; targets: ``[example]``; predicted:
+    as ``weighted``."""
     count = len(targets)
-    statistic = partial(weighted, probabilities, targets)
+    statistic = partial(weighted, probabilities, targets, predicted=predicted)
     values = statistic(np.ones((1, count)))
     sampled = intervals.by_weight(statistic, count, np.full(count, 1 / count), intervals.generator(seed))
     metrics = {}
@@ -34,12 +35,12 @@ def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0) -> Metr
     return metrics
 
 
-def weighted(probabilities: Array, targets: Array, weights: Array) -> dict[str, Array]:
+def weighted(probabilities: Array, targets: Array, weights: Array, predicted: Array | None = None) -> dict[str, Array]:
     """Compute each metric, ``[draw]``, for weights ``[draw, example]``; a class that a draw lacks does not count in
-    it."""
+    it. predicted: the label of each example, ``[example]``; none: the most probable."""
     labels = probabilities.shape[1]
     weights = weights.astype(np.float64)
-    predicted = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1) if predicted is None else predicted
     correct = predicted == targets
     # By class, [draw, label]: weight of its true, its predicted, and its correctly predicted examples.
     of_class = weights @ np.eye(labels)[targets]
@@ -56,7 +57,8 @@ def weighted(probabilities: Array, targets: Array, weights: Array) -> dict[str, 
     }
     if labels == 2 and len(np.unique(targets)) == 2:
         metrics["auc"] = _auc(probabilities[:, 1], targets, weights)
-    metrics["ece"] = _ece(probabilities.max(axis=1), correct, weights) / total
+    confidence = probabilities[np.arange(len(targets)), predicted]
+    metrics["ece"] = _ece(confidence, correct, weights) / total
     return metrics
 
 

@@ -16,7 +16,7 @@ from lstmcli.inference.evaluate import baseline_figures
 from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import grouped
-from lstmcli.training import decisions, setup
+from lstmcli.training import class_weights, decisions, setup
 
 if TYPE_CHECKING:
     from lstmcli.training.train import Trainer
@@ -29,27 +29,28 @@ def conclude(trainer: "Trainer", out: Path, started: float, listener: Listener) 
         raise RuntimeSetupError("the best model was removed during the run", where=str(out / run_folder.MODEL), fix=fix)
     best = checkpoints.load(out / run_folder.MODEL)
     parts = assemble.restored(best, trainer.parts.runtime)
-    task = parts.task
+    task = trainer.parts.task
     logits, targets = trainer.work.outputs(parts, "calibrating", listener)
     temperature = task.calibrate(logits, targets)
+    task, decision = class_weights.settled(task, logits, targets, temperature)
     before = task.summary(logits, targets)
     after = task.summary(logits, targets, temperature)
 
     arrays = trainer.baseline
     if not arrays:
-        labels = len(parts.vocabulary.labels)
-        arrays = setup.fitted(trainer.whole["train"], parts.config, labels=labels, listener=listener)
+        arrays = setup.fitted(trainer.whole["train"], task, labels=len(parts.vocabulary.labels), listener=listener)
     figures = {}
     for name in trainer.scored:
         if name in trainer.whole and arrays:
             listener(Progress(f"scoring the baselines on {name}"))
-            figures[name] = baseline_figures(task, arrays, trainer.whole[name])
-    decided = decisions.of_validation(parts, logits, targets, temperature, listener=listener)
+            figures[name] = baseline_figures(parts.task, arrays, trainer.whole[name])
+    decided = decisions.of_validation(replace(parts, task=task), logits, targets, temperature, listener=listener)
     model = replace(
         best,
         config=trainer.parts.config,
         temperature=temperature,
         min_confidence=decided.min_confidence,
+        progress=best.progress | class_weights.by_label(decision, parts.vocabulary.labels),
         metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})

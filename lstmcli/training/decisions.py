@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.events import Listener, Noted
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.decisions import ENTROPIES, GROUP, SCORES, entropies, for_coverage, for_precision, scores, usable
@@ -47,7 +48,10 @@ def of_validation(parts: Parts, outputs: Array, targets: Array, temperature: flo
 def _threshold(parts: Parts, probabilities: Array, targets: Array, listener: Listener) -> float:
     """Return the chosen threshold; 0 where none is to be chosen, or none reaches the target."""
     precision, coverage = parts.config.train.target_precision, parts.config.train.target_coverage
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    decide = hooks(TaskHooks, parts.task).decide
+    assert decide is not None  # the task is usable
+    given = decide(probabilities, {}, 0.0)
+    confidence, correct = probabilities[np.arange(len(given)), given], given == targets
     if coverage is not None:
         chosen = for_coverage(confidence, coverage)
     elif precision is not None:

@@ -20,7 +20,7 @@ from lstmcli.contracts import Task
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, silent
-from lstmcli.inference import assemble
+from lstmcli.inference import assemble, priors
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
@@ -55,7 +55,7 @@ def probabilities(
     members = [parts.task.probabilities(logits, teacher.temperature)]  # of the ensemble
     fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}
     if "terms" in fitted:
-        members.append(parts.task.baseline_probabilities(fitted, store.ids, store.offsets)["linear"])
+        members.append(_linear(parts.task, fitted, store))
     order = [teacher.vocabulary.labels.index(label) for label in labels]
     members = [rows[:, order] for rows in members]
     if len(members) == 1 and linear is not None:
@@ -72,10 +72,17 @@ def linear_probabilities(
     task: Task, fitted: dict[str, Array], unlabelled: Store, *, listener: Listener = silent
 ) -> Array:
     """Compute the probabilities of the linear baseline alone; of the majority if it has no terms."""
-    by_name = task.baseline_probabilities(fitted, unlabelled.codes, unlabelled.offsets)
-    found = by_name.get("linear", by_name["majority"])
+    found = _linear(task, fitted, unlabelled)
     listener(Noted(_sure("linear", found)))
     return np.asarray(found, np.float32)
+
+
+def _linear(task: Task, fitted: dict[str, Array], store: Store) -> Array:
+    """Compute the probabilities of the linear baseline, of the majority if it has no terms, ``[text, label]``; of one
+    fitted with class weights those under the class frequencies of its texts."""
+    by_name = task.baseline_probabilities(fitted, store.codes, store.offsets)
+    found = by_name.get("linear", by_name["majority"])
+    return priors.shifted(found, -np.log(fitted["class_weights"])) if "class_weights" in fitted else found
 
 
 def _sure(teacher: object, found: Array) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from lstmcli import registry
 from lstmcli.data.batches.encoded import Store
 from lstmcli.events import Listener, silent
 from lstmcli.inference.assemble import Parts
@@ -51,4 +52,5 @@ class Objective:
 
     def baseline_figures(self, fitted: dict[str, Array]) -> dict[str, Figures]:
         """Compute the figures of the baselines on the validation part."""
-        return baseline_figures(self._parts.task, fitted, self._validation_whole)
+        task = registry.task(self._parts.config.task)  # without class weights: each baseline decides by itself
+        return baseline_figures(task, fitted, self._validation_whole)

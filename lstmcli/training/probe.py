@@ -28,12 +28,15 @@ MASKED = -30.0  # the bias of a label without a text
 
 
 def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
-    """Fit the model's head on the texts. A label without a text gets next to no probability."""
+    """Fit the model's head on the texts, with the class weights of the task, if it has any. A label without a text gets
+    next to no probability."""
     random = np.random.default_rng(seed)
     part = store.part(random.permutation(len(store))[:FITTED])  # shuffled: files are often sorted by label
     features, targets = embeddings(parts, part), part.known_targets
     standard, centre, scale = standardised(features)
-    weight, bias = fitted(standard, targets, len(parts.vocabulary.labels), seed=seed)
+    labels = len(parts.vocabulary.labels)
+    weights = getattr(parts.task, "loss_weights", None)
+    weight, bias = fitted(standard, targets, labels, seed=seed, class_weights=weights)
     weight *= scale
     with torch.no_grad():
         for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
@@ -49,7 +52,9 @@ def standardised(features: Array) -> tuple[Array, Array, float]:
     return (features - centre) * scale, centre, scale
 
 
-def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[Array, Array]:
+def fitted(
+    features: Array, targets: Array, labels: int, *, seed: int, class_weights: Array | None = None
+) -> tuple[Array, Array]:
     """Fit a logistic regression and return its weights, ``[label, feature]``, and biases, ``[label]``.
 
     Args:
@@ -57,6 +62,8 @@ def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[
         targets: ``[text]``, of at least two labels.
         labels: How many labels there are, with or without texts.
         seed: Of the folds that choose the penalty.
+        class_weights: Of the loss, ``[label]``. Their logarithms are taken off the biases: the probabilities are those
+            under the class frequencies of the texts.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -64,19 +71,21 @@ def fitted(features: Array, targets: Array, labels: int, *, seed: int) -> tuple[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # a label with fewer texts than folds
-        penalty = _penalty(features[:TRIED], targets[:TRIED], seed)
-        model = LogisticRegression(C=penalty, max_iter=300).fit(features, targets)
+        weights = np.ones(labels) if class_weights is None else class_weights
+        penalty = _penalty(features[:TRIED], targets[:TRIED], weights, seed)
+        model = LogisticRegression(C=penalty, max_iter=300, class_weight=dict(enumerate(weights)))
+        model.fit(features, targets)
     weight, bias = np.zeros((labels, features.shape[1])), np.full(labels, MASKED)
     if len(model.classes_) == 2:  # scikit-learn has one row, of the second label against the first
         weight[model.classes_] = np.outer((-0.5, 0.5), model.coef_[0])
         bias[model.classes_] = np.array((-0.5, 0.5)) * model.intercept_[0]
     else:
         weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return weight, bias
+    return weight, bias - np.log(weights)
 
 
-def _penalty(features: Array, targets: Array, seed: int) -> float:
-    """Choose the inverse penalty under which left-out texts are most likely; 1 where no label has two texts."""
+def _penalty(features: Array, targets: Array, weights: Array, seed: int) -> float:
+    """Choose the inverse penalty with the least weighted loss on left-out texts; 1 where no label has two texts."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
 
@@ -89,8 +98,10 @@ def _penalty(features: Array, targets: Array, seed: int) -> float:
         if len(np.unique(targets[learned])) < 2:
             continue
         for index, penalty in enumerate(PENALTIES):
-            model = LogisticRegression(C=penalty, max_iter=50).fit(features[learned], targets[learned])
+            model = LogisticRegression(C=penalty, max_iter=50, class_weight=dict(enumerate(weights)))
+            model.fit(features[learned], targets[learned])
             rows = model.predict_proba(features[left])  # [text, label]
             columns = np.searchsorted(model.classes_, targets[left])
-            losses[index] -= np.log(rows[np.arange(len(left)), columns].clip(1e-12)).sum()
+            likelihood = np.log(rows[np.arange(len(left)), columns].clip(1e-12))
+            losses[index] -= (weights[targets[left]] * likelihood).sum()
     return PENALTIES[int(losses.argmin())]

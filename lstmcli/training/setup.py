@@ -8,7 +8,7 @@ import numpy as np
 
 from lstmcli import registry
 from lstmcli.config import RunConfig, pace
-from lstmcli.contracts import ModelHooks, hooks
+from lstmcli.contracts import ModelHooks, Task, hooks
 from lstmcli.data.batches import check
 from lstmcli.data.batches.encoded import Store, built, encode, text_hashes
 from lstmcli.data.batches.ragged import Ints
@@ -23,8 +23,9 @@ from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
-from lstmcli.training import distillation, episodic, sentences, warm_start
+from lstmcli.training import class_weights, distillation, episodic, sentences, warm_start
 from lstmcli.training.supervised import SOFT_LABELS
+from lstmcli.validation import has_weights
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,7 +68,8 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     checked = check.check(inputs.parts, lengths)
     listener(Checked(checked))
     own_words = initial is None and not (language_model is not None and registry.task(config.task).READS == "text")
-    for remark in (*check.remarks(checked), *_of_words(vocabulary, full, config, own_words=own_words)):
+    fix = "" if config.train.class_weights or config.episodes or not has_weights(config) else check.UNEVEN_FIX
+    for remark in (*check.remarks(checked, fix=fix), *_of_words(vocabulary, full, config, own_words=own_words)):
         listener(Noted(remark))
     config, amount = _paced(config, lengths, listener)
     baseline: dict[str, Array] = {}
@@ -81,7 +83,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
         full[SENTENCES] = sentences.encoded(config, inputs.sentences, vocabulary, listener)
     own_context = None if language_model is None else language_model.language_model
     context = own_context if initial is None else initial.context
-    parts = assemble.fresh(config, vocabulary, where, context)
+    parts = class_weights.applied(assemble.fresh(config, vocabulary, where, context), full["train"])
     _initialise(parts, full, origin, language_model, resumed=last is not None, listener=listener)
     return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
 
@@ -183,29 +185,29 @@ def _soft_labels(
     """Compute the teacher's probabilities for the unlabelled texts, ``[text, label]``, zeros without a teacher; and fit
     the baseline if that is the teacher."""
     teacher, unlabelled = config.train.teacher, inputs.unlabelled
+    task = registry.task(config.task)
     if teacher is None:
         return np.zeros((len(unlabelled), len(labels)), np.float32), {}
     if isinstance(teacher, Path):
         cache, linear, baseline = assemble.cache_of(config), None, {}
         if "terms" not in checkpoints.load(teacher).group("baseline"):
-            baseline = fitted(full["train"], config, labels=len(labels), listener=listener)
-            task = registry.task(config.task)
+            baseline = fitted(full["train"], task, labels=len(labels), listener=listener)
             linear = distillation.linear_probabilities(task, baseline, full[UNLABELLED], listener=listener)
         found = distillation.probabilities(
             teacher, unlabelled, labels, where, cache=cache, linear=linear, listener=listener
         )
-        return found, baseline
-    baseline = fitted(full["train"], config, labels=len(labels), listener=listener)
-    task = registry.task(config.task)
-    return distillation.linear_probabilities(task, baseline, full[UNLABELLED], listener=listener), baseline
+    else:
+        baseline = fitted(full["train"], task, labels=len(labels), listener=listener)
+        found = distillation.linear_probabilities(task, baseline, full[UNLABELLED], listener=listener)
+    # With class weights the run's baseline is another: fitted with them.
+    return found, baseline if config.train.class_weights is None else {}
 
 
-def fitted(train: Store, config: RunConfig, *, labels: int, listener: Listener = silent) -> dict[str, Array]:
+def fitted(train: Store, task: Task, *, labels: int, listener: Listener = silent) -> dict[str, Array]:
     """Fit the task's baselines on the training texts; none if each episode draws its own classes."""
     if train.targets is None:
         return {}
     listener(Progress("fitting the baselines"))
-    task = registry.task(config.task)
     return task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
 
 

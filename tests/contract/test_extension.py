@@ -12,7 +12,7 @@ import torch
 import yaml
 from pydantic import Tag
 
-from lstmcli import registry
+from lstmcli import load, registry
 from lstmcli.config import RunConfig, Section
 from lstmcli.tasks.classify import loss
 from lstmcli.types import Batch
@@ -134,6 +134,9 @@ def test_a_new_task_goes_through_every_command(run: Run, rated: Path, tmp_path: 
     assert run("predict", "-c", out / "model.pt", "It leaks. 3", "A joy. 3", "--json") == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["label"] for answer in answers] == ["1", "3"]
+    texts = [line.rsplit(",", 1)[0] for line in rated.read_text("utf-8").splitlines()[1:]]
+    described = said(run, capsys, "predict", "-c", out / "model.pt", "--json", *texts[:1])["label"]
+    assert load(out / "model.pt").predict(texts[:1]).tolist() == [described]
     few = (*of_model, "--shots", "2")
     for command in (
         ("evaluate", *of_model, "--report", tmp_path),

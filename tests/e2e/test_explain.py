@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.text import Text
 
-from lstmcli import load
+from lstmcli import fit, load
 from lstmcli.cli import console, contributions
 from lstmcli.errors import ConfigError
-from tests.conftest import BAD, GOOD, untrained
+from tests.conftest import BAD, GOOD, SMALL, untrained
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -41,6 +41,21 @@ def test_the_weights_of_the_words_sum_to_the_log_odds(run: Run, trained: Path, c
     explained = load(trained, threads=1).explain(texts)
     keys = ("label", "probability", "contributions", "base_value", "cut")
     assert explained == [{key: answer[key] for key in keys} for answer in answers]
+
+
+@pytest.mark.parametrize(("names", "none"), [((0, 1), None), ((False, True), None), (("bad", "good"), "")])
+def test_where_training_chose_a_threshold_no_label_is_explained_as_another(
+    trained: Path, names: tuple[Any, Any], none: Any
+) -> None:
+    texts = [*GOOD, *BAD, "a film", "warm and cruel"]
+    settings = {name.replace(".", "__"): value for name, _, value in (one.partition("=") for one in SMALL)}
+    labels = [names[1]] * len(GOOD) + [names[0]] * len(BAD)
+    model = fit(texts[: len(labels)] * 5, labels * 5, train__target_coverage=0.6, **settings)
+    predicted = list(model.predict(texts))
+    assert none in predicted
+    assert [(type(one["label"]), one["label"]) for one in model.explain(texts)] == [
+        (type(none), none) if label == none else (type(names[0]), label) for label in predicted
+    ]
 
 
 def test_files_have_the_same_explanations_in_one_column(

@@ -21,13 +21,15 @@ def tables(labels: int, count: int, seed: int) -> np.ndarray:
     return random.dirichlet(np.full(labels, 0.7), count)
 
 
-def decided_by_hand(row: list[float], thresholds: dict[int, float], min_confidence: float) -> int:
+def decided_by_hand(
+    row: list[float], thresholds: dict[int, float], min_confidence: float, weights: list[float] | None = None
+) -> int:
     """The rule as its documentation states it, for one text."""
     reached = [label for label, limit in thresholds.items() if row[label] >= limit]
     free = [label for label in range(len(row)) if label not in thresholds]
     for candidates in (reached, free):
         if candidates:
-            best = max(candidates, key=lambda label: row[label])
+            best = max(candidates, key=lambda label: row[label] * (weights[label] if weights else 1))
             return best if row[best] >= min_confidence else ABSTAINED
     return ABSTAINED
 
@@ -40,6 +42,30 @@ def test_a_label_is_decided_as_the_rule_says(labels: int, seed: int, given: dict
     assert decide(probabilities, thresholds, least).tolist() == expected
 
 
+@given(
+    st.integers(2, 5),
+    st.integers(0, 1000),
+    st.dictionaries(st.integers(0, 4), LEVELS),
+    LEVELS,
+    st.lists(st.floats(0.01, 100), min_size=5, max_size=5),
+)
+def test_with_weights_a_label_is_decided_as_the_rule_says(
+    labels: int, seed: int, given: dict[int, float], least: float, weights: list[float]
+) -> None:
+    probabilities = tables(labels, 30, seed)
+    thresholds = {label: limit for label, limit in given.items() if label < labels}
+    expected = [decided_by_hand(row, thresholds, least, weights) for row in probabilities.tolist()]
+    assert decide(probabilities, thresholds, least, weights=np.array(weights[:labels])).tolist() == expected
+
+
+def test_weights_choose_among_labels_and_leave_thresholds_of_probability() -> None:
+    probabilities, weights = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]), np.array([1.0, 5.0])
+    assert decide(probabilities, {}, weights=weights).tolist() == [0, 1, 1]
+    assert decide(probabilities, {1: 0.3}, weights=weights).tolist() == [0, 0, 1]
+    assert decide(probabilities, {0: 0.5, 1: 0.1}, weights=weights).tolist() == [0, 1, 1]
+    assert decide(probabilities, {}, 0.3, weights=weights).tolist() == [0, -1, 1]
+
+
 def test_two_labels() -> None:
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.69, 0.31], [0.4, 0.6], [0.25, 0.75]])
     assert decide(probabilities, {}).tolist() == [0, 0, 0, 1, 1]
@@ -50,15 +76,17 @@ def test_two_labels() -> None:
     assert decide(probabilities, {}, 0.7).tolist() == [0, 0, -1, -1, 1]
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("labels", [2, 4])
-def test_figures_of_thresholds_are_those_of_the_decisions(labels: int) -> None:
+def test_figures_of_thresholds_are_those_of_the_decisions(labels: int, weighted: bool) -> None:
     probabilities = tables(labels, 300, seed=labels)
     targets = np.array([np.random.default_rng(row).choice(labels, p=one) for row, one in enumerate(probabilities)])
     names = [f"label {index}" for index in range(labels)]
-    points = operating_points(probabilities, targets, names, [0.77])
+    weights = np.arange(1.0, labels + 1) ** 2 if weighted else None
+    points = operating_points(probabilities, targets, names, [0.77], weights=weights)
     assert [row["threshold"] for row in points["min_confidence"]] == sorted({*CONFIDENCES, 0.77})
     for row in points["min_confidence"]:
-        decided = decide(probabilities, {}, row["threshold"])
+        decided = decide(probabilities, {}, row["threshold"], weights=weights)
         answered, right = decided >= 0, decided == targets
         assert row["coverage"]["value"] == pytest.approx(answered.mean())
         assert row["recall"]["value"] == pytest.approx(right.mean())
@@ -72,7 +100,9 @@ def test_figures_of_thresholds_are_those_of_the_decisions(labels: int) -> None:
         for row in points["labels"][name]:
             true, found = targets == index, probabilities[:, index] >= row["threshold"]
             if labels == 2:
-                np.testing.assert_array_equal(found, decide(probabilities, {index: row["threshold"]}) == index)
+                np.testing.assert_array_equal(
+                    found, decide(probabilities, {index: row["threshold"]}, weights=weights) == index
+                )
             assert row["coverage"]["value"] == pytest.approx(found.mean())
             assert row["recall"]["value"] == pytest.approx(reference.recall_score(true, found))
             assert row["error"]["value"] == pytest.approx(1 - reference.accuracy_score(true, found))

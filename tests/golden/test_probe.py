@@ -71,7 +71,7 @@ def test_a_penalty_is_chosen_by_the_texts_left_out() -> None:
 def test_texts_sorted_by_label_get_the_penalty_of_shuffled_ones(origin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(probe, "TRIED", 20)
-    monkeypatch.setattr(probe, "_penalty", lambda features, targets, seed: seen.append(set(targets)) or 1.0)
+    monkeypatch.setattr(probe, "_penalty", lambda features, targets, *_: seen.append(set(targets)) or 1.0)
     examples = sorted(labelled(), key=lambda example: str(example.target))
     section = MODEL.model_copy(update={"init": origin})
     config = RunConfig(model=section, train=Train(probe=True), tokens=Tokens(min_count=1), precision="float32")

@@ -15,6 +15,7 @@ from lstmcli.types import Example, SplitCheck
 RARE = 10  # a class of fewer training examples is reported
 FEW = 3  # small classes that are reported one by one
 SHOWN = 12  # names of a list
+UNEVEN_FIX = "to label the rare ones more often: --set train.class_weights=adjusted"
 
 
 def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[Ints, Ints]]) -> dict[str, SplitCheck]:
@@ -55,9 +56,9 @@ def _count(examples: Sequence[Example]) -> Counter[str]:
     return Counter(chain.from_iterable(map(labels, examples)))
 
 
-def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
-    """The findings that the user should know, in words."""
-    found = label_remarks(checked["train"])
+def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
+    """The findings that the user should know, in words. fix: of uneven classes."""
+    found = label_remarks(checked["train"], fix=fix)
     for name, split in checked.items():
         if split.tagged and not split.labels:
             found.append(f"{name}: no entities; its scores mean nothing")
@@ -73,12 +74,13 @@ def remarks(checked: Mapping[str, SplitCheck]) -> list[str]:
     return found
 
 
-def label_remarks(train: SplitCheck) -> list[str]:
-    """The findings on the labels to learn, in words."""
+def label_remarks(train: SplitCheck, *, fix: str = "") -> list[str]:
+    """The findings on the labels to learn, in words. fix: of uneven classes."""
     found = [*label_names.remarks(train.labels), *_small(train)]
     most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
     if most > 5 * least and not train.tagged:
-        found.append(f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1")
+        what = f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1"
+        found.append(f"{what}; {fix}" if fix else what)
     return found
 
 

@@ -1,0 +1,63 @@
+"""Class weights of a run (``train.class_weights``): from the recipe to the task, and on to the checkpoint."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from lstmcli.config.training import ADJUSTED, ClassWeights
+from lstmcli.contracts import HEAD, Task, TaskHooks, hooks
+from lstmcli.data.batches.encoded import Store
+from lstmcli.inference.assemble import Parts
+from lstmcli.storage.header import CLASS_WEIGHTS
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def weights_of(setting: ClassWeights, counts: Array, labels: tuple[str, ...]) -> Array:
+    """Return the weight of each label, ``[label]``, with a mean over the training texts of 1.
+
+    Weights by label as given, and 1 for labels without one; else n / (K n_y), inverse to the frequency of the label, as
+    scikit-learn's ``balanced``, and 1 for a label without texts. counts: texts of each label, n_y, ``[label]``.
+    """
+    if isinstance(setting, dict):
+        weights = np.array([setting.get(label, 1.0) for label in labels])
+    else:
+        present = counts > 0
+        weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 1.0)
+    found: Array = weights * counts.sum() / (weights * counts).sum()
+    return found
+
+
+def applied(parts: Parts, train: Store) -> Parts:
+    """Return the parts with a task that has the weights of the recipe, if it has any.
+
+    The bias of the head, while it is random, gives each label a probability inverse to its weight: balanced weights
+    then begin with the frequencies of the training texts.
+    """
+    setting = parts.config.train.class_weights
+    if setting is None:
+        return parts
+    labels = parts.vocabulary.labels
+    weights = weights_of(setting, np.bincount(train.known_targets, minlength=len(labels)), labels)
+    weighted = hooks(TaskHooks, parts.task).weighted
+    assert weighted is not None  # the recipe was checked
+    bias = parts.model.get_parameter(f"{HEAD}.bias")
+    with torch.no_grad():
+        bias.sub_(torch.from_numpy(weights).log().to(bias))
+    return replace(parts, task=weighted(parts.task, weights, adjusted=setting == ADJUSTED))
+
+
+def settled(task: Task, outputs: Array, targets: Array, temperature: float) -> tuple[Task, Array | None]:
+    """Return the task with what it chooses on held-out data, and its weights in decisions: none without weights."""
+    tuned = getattr(task, "tuned", None)
+    if tuned is None:
+        return task, None
+    chosen = tuned(outputs, targets, temperature)
+    return chosen, chosen.decision
+
+
+def by_label(decision: Array | None, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Return the weights in decisions as the checkpoint has them; empty without class weights."""
+    return {} if decision is None else {CLASS_WEIGHTS: dict(zip(labels, map(float, decision), strict=True))}
