@@ -24,7 +24,7 @@ from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.export import compacted
 from lstmcli.training import train
-from tests.advice import COMMANDS
+from tests import advice
 from tests.conftest import ROOT, skip_unless_run
 
 Run = Callable[..., int]
@@ -130,7 +130,7 @@ COMMANDS = [
 
 
 def test_readme_shows_every_command() -> None:
-    assert {line.split()[1] for line in commands(".")} == {*COMMANDS}
+    assert {line.split()[1] for line in commands(".")} == {*advice.COMMANDS}
 
 
 def test_readme_is_short() -> None:
