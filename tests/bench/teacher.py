@@ -141,6 +141,7 @@ def embed(texts: list[str]) -> Array:
     from importlib.util import find_spec
 
     import torch
+    from rich.console import Console
     from rich.progress import track
     from transformers import AutoModel, AutoTokenizer
 
@@ -157,7 +158,7 @@ def embed(texts: list[str]) -> Array:
     found = np.zeros((len(ids), model.config.hidden_size), np.float16)
     size = BATCH // LENGTH
     with torch.inference_mode():
-        for start in track(range(0, len(order), size), "embedding"):
+        for start in track(range(0, len(order), size), "embedding", console=Console(stderr=True)):
             batch = order[start : start + size]
             padded = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt")
             mask = padded["attention_mask"][..., None]
