@@ -4,7 +4,8 @@ A row that cannot be read becomes a Row with a problem, so that the caller repor
 does not grow with the file, but for workbooks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
@@ -50,10 +51,11 @@ def stream(path: Path | None, data: Data, *, kind: str = "", labelled: bool = Fa
         DataError: the file cannot be opened or is empty, its format is not known, or it lacks a column.
     """
     needed = [data.text_column, *([data.label_column] if labelled else [])]
-    yield from _chosen(_rows(path, data, needed, kind), needed, str(path or STDIN))
+    with closing(_rows(path, data, needed, kind)) as found:  # also where a column is missing
+        yield from _chosen(found, needed, str(path or STDIN))
 
 
-def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> Iterator[Row]:
+def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> Generator[Row, None, None]:
     """As ``stream``, with the columns as the file names them."""
     where = str(path or STDIN)
     with opened(path) as (raw, ending):
