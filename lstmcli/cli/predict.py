@@ -74,11 +74,11 @@ def predict(
         typer.Option(
             "--in-scope",
             metavar="P",
-            help="Add whether the text is of the kind seen in training; P of those that are get true: 0.95.",
+            help="Add in_scope: whether a text resembles those of training; true for a fraction P of such texts: 0.95.",
         ),
     ] = None,
     explained: Annotated[
-        bool, typer.Option("--explain", help="Show how much each word speaks for or against the label.")
+        bool, typer.Option("--explain", help="Show the contribution of each word to the label.")
     ] = False,
     select: Annotated[
         int | None,

@@ -216,7 +216,7 @@ def outputs(
     gathered = np.concatenate(results)
     if gathered.dtype.kind == "f" and not np.isfinite(gathered).all():
         fix = "score in full precision: --precision float32; else train the model again"
-        raise CheckpointError("the model's scores are no numbers", where=f"model: {parts.config.model.name}", fix=fix)
+        raise CheckpointError("the model's scores are not finite", where=f"model: {parts.config.model.name}", fix=fix)
     ordered = np.empty_like(gathered)
     ordered[np.concatenate(batches)] = gathered
     return ordered

@@ -11,14 +11,14 @@ from lstmcli.errors import DataError
 from lstmcli.events import Listener, Noted
 from lstmcli.types import Example
 
-UNEVEN = 0.1  # change of a class's frequency by the draw from which on the support tells nothing of class priors
+UNEVEN = 0.1  # change of a class's frequency by the draw from which on the support does not show the class priors
 
 
 @dataclass(frozen=True)
 class Support:
     """The texts to learn from, the others, and the number of texts to learn from per class.
 
-    uneven: the draw changed the class frequencies, of which the support therefore tells nothing.
+    uneven: the draw changed the class frequencies, which the support therefore does not show.
     """
 
     examples: list[Example]

@@ -78,7 +78,7 @@ def check(checkpoint: "Checkpoint") -> None:
     for name, value in checkpoint.tensors.items():
         infinite = name.startswith("baseline/")  # a label without a text has a bias of -inf
         if name.startswith(FINITE) and value.is_floating_point() and not _is_finite(value, infinite=infinite):
-            raise ValueError(f"{name} holds what is no number")
+            raise ValueError(f"{name} has values that are not finite")
 
 
 def _check_parts(checkpoint: "Checkpoint") -> None:

@@ -137,6 +137,6 @@ def _measured(value: float, drawn: Array, count: int) -> dict[str, float] | None
     if not count:
         return None
     low, high = intervals.covering(drawn)
-    if low == high:  # all alike: resampling tells nothing of those not seen
+    if low == high:  # all alike: resampling cannot show those not seen
         low, high = intervals.wilson(value, count)
     return asdict(Measure(value, low, high))

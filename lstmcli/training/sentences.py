@@ -26,10 +26,10 @@ from lstmcli.inference.assemble import Parts
 from lstmcli.types import Mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
-PULL = 3.0  # of the ridge regression: how strongly a word is held to its own embedding, in texts of one word
+PENALTY = 3.0  # of the ridge regression, in texts of one word
 STEPS = 8  # of conjugate gradients
 TINY = 1e-20
-CALM = 0.1  # initial scale of the map of the pooled states, beside that of the fitted words
+STATES_SCALE = 0.1  # initial scale of the map of the pooled states, beside that of the fitted words
 
 
 def encoded(config: RunConfig, sentences: Sentences, vocabulary: Vocabulary, listener: Listener) -> Store:
@@ -61,7 +61,7 @@ def loss(parts: Parts, store: Store, indices: Ints) -> tuple[Mean, int]:
 def fit_words(parts: Parts, store: Store) -> None:
     """Set the word vectors of the model to those whose sums come closest to the teacher's embeddings.
 
-        minimise over V    Σ |t_s - Σ_w c_sw V_w / √n_s|²  +  PULL Σ |V_w - p_w|²
+        minimise over V    Σ |t_s - Σ_w c_sw V_w / √n_s|²  +  PENALTY Σ |V_w - p_w|²
 
     where t_s is the teacher's embedding of text s, c_sw how often word w is in it, n_s its length, and p_w the
     teacher's embedding of the word as a text of its own, zero if there is no such text. V, ``[word, teacher's
@@ -79,8 +79,8 @@ def fit_words(parts: Parts, store: Store) -> None:
     vectors = np.zeros((words, targets.shape[1]), np.float32)
     alone = lengths == 1
     vectors[store.ids[store.offsets[:-1][alone]]] = targets[alone]
-    _descend(counts, targets, vectors)
-    frequency = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=0)).ravel() + PULL)
+    _solve(counts, targets, vectors)
+    frequency = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=0)).ravel() + PENALTY)
     _, _, basis = np.linalg.svd(frequency[:, None] * vectors, full_matrices=False)
     embedding = model.get_parameter(f"{EMBEDDING}.weight")
     basis = basis[: embedding.shape[1]]
@@ -93,18 +93,20 @@ def fit_words(parts: Parts, store: Store) -> None:
         embedding[torch.from_numpy(known)] = torch.from_numpy(reduced[known] / length[known, None]).to(embedding)
         model.get_parameter("word_weight").copy_(torch.from_numpy(length))
         model.get_parameter("sentence_words.weight").copy_(torch.from_numpy(basis.T.copy()))
-        model.get_parameter("sentence.weight").mul_(CALM)
+        model.get_parameter("sentence.weight").mul_(STATES_SCALE)
 
 
-def _descend(counts: Any, targets: Array, vectors: Array) -> None:
+def _solve(counts: Any, targets: Array, vectors: Array) -> None:
     """Solve the ridge regression by conjugate gradients, from the vectors, in place."""
     transposed = counts.T.tocsr()
-    inverse = 1 / (np.asarray(counts.multiply(counts).sum(axis=0)).ravel() + PULL)[:, None]  # preconditioner: diagonal
+    inverse = (
+        1 / (np.asarray(counts.multiply(counts).sum(axis=0)).ravel() + PENALTY)[:, None]
+    )  # preconditioner: diagonal
     residual = transposed @ (targets - counts @ vectors)
     direction = inverse * residual
     size = (residual * direction).sum(axis=0)
     for _ in range(STEPS):
-        image = transposed @ (counts @ direction) + PULL * direction
+        image = transposed @ (counts @ direction) + PENALTY * direction
         step = size / np.maximum((direction * image).sum(axis=0), TINY)
         vectors += step * direction
         residual -= step * image

@@ -95,7 +95,7 @@ def test_the_first_word_vectors_are_those_of_a_ridge_regression(dimensions: int,
         np.add.at(counts[row], ids, 1 / np.sqrt(len(ids)))
         if len(ids) == 1:
             prior[ids[0]] = vectors[row]
-    pull = sentences.PULL * np.eye(len(vocabulary))
+    pull = sentences.PENALTY * np.eye(len(vocabulary))
     expected = np.linalg.solve(counts.T @ counts + pull, counts.T @ vectors.astype(float) + pull @ prior)
     found = (model.word_weight[:, None] * model.embedding.weight) @ model.sentence_words.weight.T
     assert np.abs(expected).max() > 0.1
