@@ -26,8 +26,7 @@ def adapt(
         typer.Option(
             "--learner",
             metavar="NAME",
-            help="How to adapt; default: the learner of the model's recipe, else anchored, or ridge if all labels are "
-            "new.",
+            help="How to adapt; default: the learner of the model's recipe, else anchored.",
         ),
     ] = None,
     steps: Annotated[

@@ -28,6 +28,11 @@ class Anchored(LearnerSection):
         description="Class priors after adaptation: those of the support; or the model's own, for a support that was "
         "drawn with other class frequencies than its domain has.",
     )
+    label_names: bool = Field(
+        True,
+        description="Names of new labels, such as card_arrival, count as one text each if they tell the texts of the "
+        "support apart.",
+    )
 
 
 class Finetune(LearnerSection):

@@ -18,7 +18,7 @@ from lstmcli.data.batches.check import listed
 from lstmcli.data.batches.encoded import check_kind, encode, text_hashes
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, silent
-from lstmcli.inference import assemble, frozen, heads, support_baselines
+from lstmcli.inference import assemble, frozen, heads, label_texts, support_baselines
 from lstmcli.inference import support as supports
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import check_finite
@@ -185,7 +185,8 @@ def _prepare(checkpoint: Checkpoint, support: Support, listener: Listener, *, fr
         listener(Noted("before: by chance, since the learner computes the head from the support"))
     where = runtime.prepare(checkpoint.config)
     labels = sorted(support.counts)
-    headed = heads.with_new_labels(checkpoint, labels, support.examples, free=free, listener=listener)
+    texts = [*support.examples, *label_texts.examples(labels)]
+    headed = heads.with_new_labels(checkpoint, labels, texts, free=free, listener=listener)
     learner = headed.config.learner
     if isinstance(learner, Anchored) and support.uneven:
         listener(Noted("the draw changed the class frequencies: the model's own class priors are kept"))
@@ -229,13 +230,17 @@ def _learned(
 ) -> tuple[Parts, int, float]:
     """Adapt the parts to the support, and return them with the number of steps and the temperature after them."""
     new_labels = parts.vocabulary.labels != checkpoint.vocabulary.labels  # their rows of the head are untrained
-    full = encode(parts.vocabulary, support.examples, cache=None, listener=listener)
+    examples = support.examples
+    if new_labels and label_texts.counted(parts, names := label_texts.examples(parts.vocabulary.labels), examples):
+        listener(Noted(label_texts.REMARK))
+        examples = [*examples, *names]
+    full = encode(parts.vocabulary, examples, cache=None, listener=listener)
     reading, batch = frozen.support_of(parts, full.truncated(parts.config.tokens), listener=listener)
     choose = options.choose and hasattr(parts.config.learner, "steps")
     with torch.no_grad():
         untrained = new_labels and getattr(parts.config.learner, "head_init", "model") == "model"
         steps = best_steps(reading, batch, least=int(untrained)) if choose else None
-        tasks = as_tasks(batch, [list(range(len(support.examples)))])
+        tasks = as_tasks(batch, [list(range(len(examples)))])
         path = reading.learner.trajectory(reading.model, tasks, parts.task.loss)
         taken, stacked = deque(enumerate(islice(path, None if steps is None else steps + 1)), maxlen=1).pop()
         if parts.config.learner.name in CLOSED_FORM and new_labels and checkpoint.config.episodes is None:

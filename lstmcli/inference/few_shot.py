@@ -15,9 +15,10 @@ from lstmcli.config import Finetune
 from lstmcli.contracts import HEAD
 from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store, encode
+from lstmcli.data.batches.encoded import labels_of as labels_in
 from lstmcli.data.batches.episodes import Draw
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.inference import assemble, heads, priors
+from lstmcli.inference import assemble, heads, label_texts, priors
 from lstmcli.inference.episodes import check_finite, check_task, labels_of, outputs
 from lstmcli.inference.evaluate import Array, note_learned, note_unknown
 from lstmcli.inference.few_shot_report import MODEL, FewShot, FewShotOptions, Measured, report
@@ -66,12 +67,13 @@ def measured(
     config = checkpoint.config.model_copy(update={"episodes": options.shape})
     draws_classes = options.shape.ways is not None
     labels = labels_of(config, examples) if draws_classes else checkpoint.vocabulary.labels
-    headed = heads.with_new_labels(
-        checkpoint, labels, examples, alone=draws_classes, free=options.free, listener=listener
-    )
+    names = label_texts.examples(labels_in(examples)) if draws_classes else []
+    texts = [*examples, *names]
+    headed = heads.with_new_labels(checkpoint, labels, texts, alone=draws_classes, free=options.free, listener=listener)
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
-    together = [*support, *examples]
-    drawn = _drawn(support, examples, options, parts.vocabulary.labels, listener)
+    tasks = _drawn(support, examples, options, parts.vocabulary.labels, listener)
+    together = [*support, *texts]
+    drawn = label_texts.with_names(parts, together, tasks, names=len(names), listener=listener)
     note_learned(checkpoint, examples, listener)
     _note_tasks(drawn, listener)
     cache = assemble.cache_of(checkpoint.config)
@@ -88,7 +90,7 @@ def measured(
     task = parts.text_task
     figures = {name: [task.episode_figures(each, draw.query_targets) for each, draw in zip(tables, drawn, strict=True)]
                for name, tables in probabilities.items()}  # fmt: skip
-    return Measured(task, figures, drawn, getattr(parts.config.learner, "steps", None), seconds)
+    return Measured(task, figures, tasks, getattr(parts.config.learner, "steps", None), seconds)
 
 
 def _drawn(
