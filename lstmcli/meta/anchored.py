@@ -18,6 +18,7 @@ result depends on no random draw, nor on the order of the texts.
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,7 @@ TRIED = 1_000  # texts that λ is chosen on
 TOLERANCE = 1e-11  # of the gradient, per text and unit of λ
 ROUGH = 1e-4  # the same in cross-validation
 ITERATIONS = 100
+SHARED = 100_000_000  # multiplications of a product from which on a second thread pays
 FACTORS = tuple(1.15**step for step in range(-10, 31))  # of the logits of new classes: 0.25 to 66
 
 
@@ -56,10 +58,11 @@ class Anchored(Learner):
             _, embedding = embedded(model, support)
             assert support.targets is not None
             weight, bias = (model.get_parameter(f"{HEAD}.{name}") for name in ("weight", "bias"))
-            heads = [
-                self._head(texts.double(), targets, weight.double(), bias.double())
-                for texts, targets in zip(embedding, support.targets, strict=True)
-            ]
+            with _threads(embedding[0].numel() * len(bias)):
+                heads = [
+                    self._head(texts.double(), targets, weight.double(), bias.double())
+                    for texts, targets in zip(embedding, support.targets, strict=True)
+                ]
         yield {
             name: torch.stack(values).to(weight)
             for name, values in zip(self.names, zip(*heads, strict=True), strict=True)
@@ -234,6 +237,18 @@ def _conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor) -> 
         square, last = residual @ residual, square
         direction = residual + square / last * direction
     return found
+
+
+@contextmanager
+def _threads(multiplications: int) -> Iterator[None]:
+    """Use one thread inside the ``with`` block for small products: where other work keeps a processor busy, waiting for
+    a second thread takes a hundred times as long as the product."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before if multiplications >= SHARED else 1)
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def build(config: Config, model: nn.Module) -> Anchored:  # noqa: ARG001
