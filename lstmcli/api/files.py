@@ -1,6 +1,6 @@
 """What the functions on files share: the checkpoint that they open, and the data that they read.
 
-Torch is loaded when a checkpoint is opened. Arguments of the same name mean the same in each of these functions:
+Opening a checkpoint loads no torch; using its tensors does. Arguments of the same name mean the same in each of these functions:
 
 model: a .pt file or the folder of a run; none: the newest under ./runs, else the model that ships.
 options: changes of the model's recipe, such as the device; none: as it was trained.
@@ -43,7 +43,7 @@ def opened(model: Name | None, options: Sequence[Option], listener: Listener) ->
     from lstmcli.storage import checkpoint as checkpoints
 
     path = checkpoints.find(None if model is None else Path(model))
-    loaded = checkpoints.load(path)
+    loaded = checkpoints.opened(path)
     if model is None:
         shown = "the model that ships with lstmcli" if path == checkpoints.PRETRAINED else str(path)
         listener(Noted(f"model: {shown}"))

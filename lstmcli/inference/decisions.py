@@ -181,12 +181,12 @@ def _limit(checkpoint: "Checkpoint", name: str, option: str, coverage: float | N
     """
     if coverage is None:
         return None
-    found = checkpoint.group(GROUP)
+    found = checkpoint.arrays(GROUP)
     if name not in found:
         what = "the model has no scores of validation texts, by which it is calibrated"
         fix = "train one, which stores them: lstmcli train FILE; then name its folder: -c runs/NAME"
         raise CheckpointError(what, where=f"{option} {coverage}", fix=fix)
-    return critical(found[name].numpy(), coverage)
+    return critical(found[name], coverage)
 
 
 def scores(probabilities: Array, targets: Array) -> Array:
@@ -266,10 +266,8 @@ def details(
         (row,) = (row for row in points["min_confidence"] if row["threshold"] == chosen)
         found["decision"] = row | {"target": {key: value for key, value in target.items() if value is not None}}
     if thresholds:
-        ascending = checkpoint.group(GROUP).get(SCORES)
-        sets = (
-            [] if ascending is None else [_of_sets(probabilities, targets, ascending.numpy(), one) for one in PROMISED]
-        )
+        ascending = checkpoint.arrays(GROUP).get(SCORES)
+        sets = [] if ascending is None else [_of_sets(probabilities, targets, ascending, one) for one in PROMISED]
         found["thresholds"] = points | {"sets": sets}
     return found
 

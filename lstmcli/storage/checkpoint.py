@@ -5,20 +5,20 @@
 header: config, vocabulary (words and labels), temperature, min_confidence, progress, metrics, context. tensors:
 ``model/<parameter>``, ``baseline/<array>``, ``conformal/<scores>``, and in last.pt ``optimizer/<parameter>/<moment>``
 and ``random/<generator>``. A matrix of int8 has a ``scale/<its name>`` per row, by which it is multiplied when the file
-is read. Text and tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone:
-nothing in the file is ever run. torch does not detect damaged data; the checksum does.
+is read. Text and tensors are kept flat, so that equal states make equal bytes. Read without torch, by ``archive.py``:
+nothing in the file is ever run. The checksum detects damaged data.
 """
 
 import hashlib
 import io
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
@@ -26,14 +26,18 @@ from lstmcli.config.training import ADJUSTED
 from lstmcli.contracts import ModelHooks, Task, TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_system
-from lstmcli.storage import archive, atomic, run_folder, weights
+from lstmcli.storage import archive, atomic, consistency, run_folder
 from lstmcli.storage import header as headers
 from lstmcli.storage.header import CLASS_WEIGHTS
+from lstmcli.storage.tensors import SCALE, Array, Stored, Tensors, arrays
 from lstmcli.validation import validated
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FORMAT, VERSION = "lstmcli", 1
-SCALE = "scale/"  # prefix of the scales of matrices of int8
 WRITTEN = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
+DAMAGED = "not a checkpoint that can be read, or a damaged one"
 PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
 
 
@@ -43,7 +47,7 @@ class Checkpoint:
 
     config: RunConfig
     vocabulary: Vocabulary
-    tensors: dict[str, Tensor]
+    tensors: "dict[str, Tensor] | Tensors"
     temperature: float = 1.0
     min_confidence: float = 0.0  # below it ``predict`` gives no label: see ``inference/decisions.py``
     progress: dict[str, Any] = field(default_factory=dict)
@@ -110,14 +114,18 @@ class Checkpoint:
             fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
             raise ConfigError(what, where=where, fix=fix)
 
-    def group(self, name: str) -> dict[str, Tensor]:
+    def group(self, name: str) -> "dict[str, Tensor]":
         """The tensors under ``name/``."""
         return {
             key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")
         }
 
+    def arrays(self, name: str, *, whole: bool = True) -> dict[str, Array]:
+        """The tensors under ``name/`` as arrays; of a file without torch. whole: as in ``tensors.arrays``."""
+        return arrays(self.tensors, f"{name}/", whole=whole)
 
-def grouped(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+
+def grouped(name: str, tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     """The tensors, each copied to the CPU, under ``name/``."""
     return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
 
@@ -143,19 +151,29 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
         header["context"] = checkpoint.context.model_dump(mode="json")
     text = json.dumps(header, sort_keys=True, ensure_ascii=False)
     text = text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
+    import torch
+
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
-    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
-    torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
+    tensors = dict(checkpoint.tensors)
+    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
+    torch.save(content | {"checksum": _checksum(text, tensors)}, buffer)
     buffer.seek(0)
     return buffer
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint of this or an older version.
+    """Read a checkpoint of this or an older version, and check its tensors against its model, with torch.
 
     Raises:
         CheckpointError: the file is not there, is cut short, or is something else, such as a learned optimiser.
     """
+    checkpoint = opened(path)
+    dict(checkpoint.tensors)  # this checks them
+    return checkpoint
+
+
+def opened(path: Path) -> Checkpoint:
+    """Read a checkpoint without torch; its tensors are checked when torch first uses them. Raises as ``load``."""
     path = run_folder.model_at(path)
     if not path.is_file():
         fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train opinions"
@@ -164,13 +182,13 @@ def load(path: Path) -> Checkpoint:
 
 
 def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
-    """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``load``."""
+    """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``opened``."""
     try:
-        size = archive.check(source)
-        content = torch.load(source, map_location="cpu", weights_only=True)
+        size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
+        content = archive.read(source)
     except OSError as error:
         raise of_system(error) or _damaged(where) from error
-    except Exception as error:  # pickle, zip and torch raise different ones; to the user all mean the same
+    except Exception as error:  # pickle and zip raise different ones; to the user all mean the same
         raise _damaged(where) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=WRITTEN)
@@ -183,7 +201,7 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
     try:
         if not isinstance(text, str):
             raise ValueError("no header")
-        tensors = weights.plain(content.get("tensors"), size)
+        tensors = consistency.plain(content.get("tensors"), size)
         if content.get("checksum") != _checksum(text, tensors):
             raise _damaged(where)
         if not any(name.startswith("model/") for name in tensors):
@@ -194,58 +212,60 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         raise _damaged(where, str(error)) from error
 
 
-def _of(header: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Checkpoint:
+def _of(header: dict[str, Any], tensors: dict[str, Stored], where: str) -> Checkpoint:
     """The checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
     try:
         vocabulary = Vocabulary.from_state(header["vocabulary"])
     except Exception as error:  # of tokenizers, which knows no kinds of errors
         raise ValueError(str(error)) from error
-    checkpoint = Checkpoint(
+    found = Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=vocabulary,
-        tensors=_dequantised(tensors),
+        tensors={},
         temperature=header["temperature"],
         min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,
     )
-    weights.check(checkpoint)
-    return checkpoint
+    consistency.check(found, tensors)
+    return replace(found, tensors=Tensors(tensors, partial(_check, found, where)))
+
+
+def _check(checkpoint: Checkpoint, where: str, tensors: "dict[str, Tensor]") -> None:
+    """Raise CheckpointError where the tensors are not those of the checkpoint's model."""
+    from lstmcli.storage import weights
+
+    try:
+        weights.check(replace(checkpoint, tensors=tensors))
+    except ValueError as error:
+        raise _damaged(where, str(error)) from error
 
 
 def _damaged(where: str, why: str = "") -> CheckpointError:
     why = f": {why.splitlines()[0][:LONGEST]}" if why else ""
-    return CheckpointError(f"not a checkpoint that can be read, or a damaged one{why}", where=where, fix=WRITTEN)
+    return CheckpointError(f"{DAMAGED}{why}", where=where, fix=WRITTEN)
 
 
-def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
+def quantised(name: str, matrix: "Tensor") -> "dict[str, Tensor]":
     """The matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
+    import torch
+
     scale = (matrix.float().abs().amax(dim=1) / 127).half()
     safe = scale.float().clamp(min=torch.finfo(torch.half).tiny)
     return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}
-
-
-def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The matrices of int8 in float32. Raises ValueError where a scale is of something else."""
-    found = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
-    for name, value in found.items():
-        if (scale := tensors.get(f"{SCALE}{name}")) is not None:
-            if value.dtype != torch.int8 or value.dim() != 2 or scale.shape != value.shape[:1]:
-                raise ValueError(f"{SCALE}{name} is of no matrix of int8 with as many rows")
-            found[name] = value.float() * scale.float()[:, None]
-    return found
 
 
 def _language_model(values: dict[str, Any]) -> LanguageModel:
     return LanguageModel.model_validate(renamed.translated({"model": values})["model"])
 
 
-def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
+def _checksum(header: str, tensors: "Mapping[str, Stored | Tensor]") -> str:
     digest = hashlib.blake2b(header.encode(), digest_size=16)
     for name, value in tensors.items():
-        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        stored = value if isinstance(value, Stored) else Stored.from_torch(value)
+        digest.update(f"{name} torch.{stored.kind} {list(stored.shape)}".encode())
+        digest.update(stored.data.data)
     return digest.hexdigest()
 
 
