@@ -238,8 +238,14 @@ class Graph(Protocol):
     def shapes(self, config: Any, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
         """The shape of each of the model's tensors, by its name."""
 
+    def prepared_shapes(self, config: Any, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each array of the graph before any is quantised, by its name."""
+
     def prepared(self, config: Any, arrays: Mapping[str, Array], /) -> dict[str, Array]:
         """The arrays of the graph, made of the model's tensors."""
+
+    def quantised(self, arrays: Mapping[str, Array], /) -> dict[str, Array]:
+        """The arrays with the largest matrices in int8."""
 
     def model(self, config: Any, arrays: Mapping[str, Array], /) -> ModelProto:
         """The graph with its arrays, in the form that ``prepared`` returns."""

@@ -1,6 +1,7 @@
 """What the functions on files share: the checkpoint that they open, and the data that they read.
 
-Opening a checkpoint loads no torch; using its tensors does. Arguments of the same name mean the same in each of these functions:
+Opening a checkpoint loads no torch; using its tensors does. Arguments of the same name mean the same in each of these
+functions:
 
 model: a .pt file or the folder of a run; none: the newest under ./runs, else the model that ships.
 options: changes of the model's recipe, such as the device; none: as it was trained.

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto
 
 from lstmcli.config import Classifier
-from lstmcli.graphs.graph import Array, Graph, lstm_arrays
+from lstmcli.graphs.graph import Array, Graph, lstm_arrays, lstm_shapes, quantised_lstm, quantised_rows
 
 LSTM = "lstm"
 GATHERED = ("embedding.weight", "projection")  # matrices of which rows are looked up: kept in the type of the file
@@ -37,12 +37,24 @@ def shapes(config: Classifier, *, words: int, labels: int) -> dict[str, tuple[in
     return found | {"head.weight": (labels, width), "head.bias": (labels,)}
 
 
+def prepared_shapes(config: Classifier, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array of the graph before any is quantised, by name."""
+    found = shapes(config, words=words, labels=labels)
+    others = {name: shape for name, shape in found.items() if not name.startswith(f"{LSTM}.")}
+    return lstm_shapes(found, LSTM, layers=config.layers, directions=_directions(config)) | others
+
+
 def prepared(config: Classifier, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the arrays of the graph, by name. arrays: of the model; of int8, with their scales."""
     of_lstm = lstm_arrays(arrays, LSTM, layers=config.layers, directions=_directions(config))
     others = {name: value for name, value in arrays.items() if not name.startswith(f"{LSTM}.")}
     return of_lstm | {name: value if value.dtype == np.int8 or name.endswith(GATHERED) else value.astype(np.float32)
                       for name, value in others.items()}  # fmt: skip
+
+
+def quantised(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays with word vectors and matrices of the LSTM in int8."""
+    return quantised_lstm(quantised_rows(arrays, "embedding.weight"))
 
 
 def model(config: Classifier, arrays: Mapping[str, Array]) -> ModelProto:

@@ -106,7 +106,7 @@ class Graph:
             helper.make_tensor_value_info("lengths", TensorProto.INT32, ("batch",)),
         ]
         found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-        tensors = [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in self.arrays.items()]
+        tensors = [numpy_helper.from_array(np.asarray(value, order="C"), name) for name, value in self.arrays.items()]
         graph = helper.make_graph(self._nodes, "lstmcli", inputs, found, tensors)
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
@@ -126,8 +126,30 @@ def lstm_arrays(arrays: Mapping[str, Array], name: str, *, layers: int, directio
     return found
 
 
+def lstm_shapes(
+    shapes: Mapping[str, tuple[int, ...]], name: str, *, layers: int, directions: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of ``lstm_arrays``. shapes: of the weights in torch."""
+    found: dict[str, tuple[int, ...]] = {}
+    for layer in range(layers):
+        for key, weight in {"W": "weight_ih", "R": "weight_hh"}.items():
+            found[f"{name}.{key}_l{layer}"] = (directions, *shapes[f"{name}.{weight}_l{layer}"])
+        found[f"{name}.B_l{layer}"] = (directions, 2 * shapes[f"{name}.bias_ih_l{layer}"][0])
+    return found
+
+
 def _gates(weights: Array) -> Array:
     return np.concatenate([np.split(weights.astype(np.float32), 4)[gate] for gate in GATES])
+
+
+def quantised_rows(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """Return the matrix of that name as int8 with one scale per row, unless it is so already; all others as they
+    are."""
+    value = arrays[name]
+    if value.dtype == np.int8:
+        return dict(arrays)
+    scale = np.maximum(np.abs(value.astype(np.float32)).max(axis=1) / LARGEST, TINY).astype(np.float32)  # [row]
+    return {**arrays, name: np.rint(value / scale[:, None]).astype(np.int8), f"{SCALE}{name}": scale}
 
 
 def quantised_lstm(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -76,7 +76,7 @@ class Onnx(Engine):
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where the tensors are not those of the model that the header describes."""
         super().__init__(checkpoint)
-        self._session = session(graph_of(checkpoint))
+        self._session = session(checkpoint.graph or graph_of(checkpoint))
         self._names = {output.name for output in self._session.get_outputs()}
 
     def outputs(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:

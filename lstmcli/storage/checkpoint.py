@@ -29,7 +29,7 @@ from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_
 from lstmcli.storage import archive, atomic, consistency, run_folder
 from lstmcli.storage import header as headers
 from lstmcli.storage.header import CLASS_WEIGHTS
-from lstmcli.storage.tensors import SCALE, Array, Stored, Tensors, arrays
+from lstmcli.storage.tensors import Array, Stored, Tensors, arrays
 from lstmcli.validation import validated
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Checkpoint:
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
     context: LanguageModel | None = None  # section of the language model that reads with the model
+    graph: bytes | None = None  # of an exported model, which has no weights for torch: see ``onnx_file.py``
 
     @property
     def task(self) -> Task:
@@ -106,6 +107,11 @@ class Checkpoint:
             )
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
 
+    def check_weights(self, where: str) -> None:
+        """Raise ConfigError where the model is an exported one. where: what the user asked for."""
+        if self.graph is not None:
+            raise _without_weights(where)
+
     def check_labels_texts(self, where: str) -> None:
         """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
         if self.task.READS != "text":
@@ -139,6 +145,19 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     """Return what the file of the checkpoint holds."""
+    text = header_of(checkpoint)
+    import torch
+
+    buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
+    tensors = dict(checkpoint.tensors)
+    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
+    torch.save(content | {"checksum": _checksum(text, tensors)}, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def header_of(checkpoint: Checkpoint) -> str:
+    """Return the header of the checkpoint's file."""
     header = {
         "config": checkpoint.config.model_dump(mode="json"),
         "vocabulary": checkpoint.vocabulary.state(),
@@ -150,15 +169,7 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     if checkpoint.context is not None:
         header["context"] = checkpoint.context.model_dump(mode="json")
     text = json.dumps(header, sort_keys=True, ensure_ascii=False)
-    text = text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
-    import torch
-
-    buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
-    tensors = dict(checkpoint.tensors)
-    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
-    torch.save(content | {"checksum": _checksum(text, tensors)}, buffer)
-    buffer.seek(0)
-    return buffer
+    return text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
 
 
 def load(path: Path) -> Checkpoint:
@@ -178,6 +189,10 @@ def opened(path: Path) -> Checkpoint:
     if not path.is_file():
         fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train opinions"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
+    if path.suffix.lower() == ".onnx":
+        from lstmcli.storage import onnx_file
+
+        return onnx_file.opened(path)
     return read(path, where=str(path))
 
 
@@ -207,18 +222,41 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         if not any(name.startswith("model/") for name in tensors):
             fix = "give a model.pt: -c FILE"
             raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
-        return _of(headers.parsed(text), tensors, where)
+        return _of(headers.checked(headers.loaded(text)), tensors, where)
     except (ValueError, RecursionError) as error:
         raise _damaged(where, str(error)) from error
 
 
 def _of(header: dict[str, Any], tensors: dict[str, Stored], where: str) -> Checkpoint:
     """The checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
+    found = _described(header, where)
+    consistency.check(found, tensors)
+    return replace(found, tensors=Tensors(tensors, partial(_check, found, where)))
+
+
+def exported(header: dict[str, Any], arrays: dict[str, Stored], where: str) -> Checkpoint:
+    """The checkpoint of an exported model. arrays: those that are not the model's. Raises ValueError as ``_of``."""
+    found = _described(header, where)
+    consistency.check_parts(found)
+
+    def check(_: object) -> None:
+        raise _without_weights(where)
+
+    return replace(found, tensors=Tensors(arrays, check))
+
+
+def _without_weights(where: str) -> ConfigError:
+    fix = "give the .pt file that it was exported from"
+    return ConfigError("an exported model is for predict and evaluate alone", where=where, fix=fix)
+
+
+def _described(header: dict[str, Any], where: str) -> Checkpoint:
+    """The checkpoint of a header, without tensors. Raises ValueError as ``_of``."""
     try:
         vocabulary = Vocabulary.from_state(header["vocabulary"])
     except Exception as error:  # of tokenizers, which knows no kinds of errors
         raise ValueError(str(error)) from error
-    found = Checkpoint(
+    return Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=vocabulary,
         tensors={},
@@ -228,8 +266,6 @@ def _of(header: dict[str, Any], tensors: dict[str, Stored], where: str) -> Check
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,
     )
-    consistency.check(found, tensors)
-    return replace(found, tensors=Tensors(tensors, partial(_check, found, where)))
 
 
 def _check(checkpoint: Checkpoint, where: str, tensors: "dict[str, Tensor]") -> None:
@@ -245,15 +281,6 @@ def _check(checkpoint: Checkpoint, where: str, tensors: "dict[str, Tensor]") -> 
 def _damaged(where: str, why: str = "") -> CheckpointError:
     why = f": {why.splitlines()[0][:LONGEST]}" if why else ""
     return CheckpointError(f"{DAMAGED}{why}", where=where, fix=WRITTEN)
-
-
-def quantised(name: str, matrix: "Tensor") -> "dict[str, Tensor]":
-    """The matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
-    import torch
-
-    scale = (matrix.float().abs().amax(dim=1) / 127).half()
-    safe = scale.float().clamp(min=torch.finfo(torch.half).tiny)
-    return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}
 
 
 def _language_model(values: dict[str, Any]) -> LanguageModel:

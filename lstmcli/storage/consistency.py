@@ -33,6 +33,19 @@ def check(checkpoint: "Checkpoint", tensors: Mapping[str, Stored]) -> None:
     Raises:
         ValueError: They do not, or are none.
     """
+    check_parts(checkpoint)
+    vocabulary = checkpoint.vocabulary
+    head = tensors.get(f"model/{HEAD}.weight")
+    if vocabulary.labels and (head is None or head.shape[:1] != (len(vocabulary.labels),)):
+        raise ValueError(f"{len(vocabulary.labels)} labels, but a head of {() if head is None else head.shape}")
+    for name, value in tensors.items():
+        infinite = name.startswith("baseline/")  # a label without a text has a bias of -inf
+        if name.removeprefix("scale/").startswith(FINITE) and not value.is_finite(infinite=infinite):
+            raise ValueError(f"{name} has values that are not finite")
+
+
+def check_parts(checkpoint: "Checkpoint") -> None:
+    """Check that model, task and vocabulary belong together. Raises ValueError where they do not."""
     vocabulary, reads = checkpoint.vocabulary, checkpoint.task.READS
     if (reads == "stream") != vocabulary.is_stream or (reads == "words") != vocabulary.pretokenized:
         raise ValueError("a vocabulary for another task")
@@ -45,10 +58,3 @@ def check(checkpoint: "Checkpoint", tensors: Mapping[str, Stored]) -> None:
     by_label, weighted = checkpoint.progress.get(CLASS_WEIGHTS), hooks(TaskHooks, checkpoint.task).weighted
     if by_label and (weighted is None or by_label.keys() != set(vocabulary.labels)):
         raise ValueError("class weights of other labels")
-    head = tensors.get(f"model/{HEAD}.weight")
-    if vocabulary.labels and (head is None or head.shape[:1] != (len(vocabulary.labels),)):
-        raise ValueError(f"{len(vocabulary.labels)} labels, but a head of {() if head is None else head.shape}")
-    for name, value in tensors.items():
-        infinite = name.startswith("baseline/")  # a label without a text has a bias of -inf
-        if name.removeprefix("scale/").startswith(FINITE) and not value.is_finite(infinite=infinite):
-            raise ValueError(f"{name} has values that are not finite")
