@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from lstmcli.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from lstmcli.contracts import Graph, LearnerKind, Model, Reader, Task
+    from lstmcli.contracts import LearnerKind, Model, Reader, Task
+    from lstmcli.graphs import GraphModule
 
 DATASETS = {
     "arsc": "lstmcli.data.readers.arsc",
@@ -93,9 +94,9 @@ def model(name: str) -> Model:
     return found
 
 
-def graph(name: str) -> Graph:
+def graph(name: str) -> GraphModule:
     """What makes the ONNX graph of the model of that name. Raises ConfigError where there is none."""
-    found: Graph = find(GRAPHS, name)
+    found: GraphModule = find(GRAPHS, name)
     return found
 
 

@@ -47,6 +47,7 @@ def adapt(
         RuntimeSetupError: the file cannot be written.
     """
     original, path = files.opened(model, (), listener)
+    original.check_weights(str(path))
     config = recipes.adjusted(original.config, [*files.learner_options(learner, steps), *options])
     checkpoint = replace(original, config=config)
     target = run_folder.beside(path, out)

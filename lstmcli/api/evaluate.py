@@ -78,6 +78,8 @@ def evaluate(
     if report is not None:
         reports.claim(report)
     checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
+    if tasks.shots is not None:
+        checkpoint.check_weights(str(path))
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
     data_option.check_known(reading, known)

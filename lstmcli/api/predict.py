@@ -132,7 +132,9 @@ def predict(
     stream = Texts(texts, rows)
     if output is not None:
         sinks.check(output, rows.source)
-    checkpoint, _ = files.opened(model, options, listener)
+    checkpoint, path = files.opened(model, options, listener)
+    if explained:
+        checkpoint.check_weights(f"{path} and --explain")
     if explained or select is not None:
         checkpoint.check_labels_texts("--explain" if explained else "--select")
     stream.open(checkpoint.config.data)

@@ -76,7 +76,8 @@ def fresh(
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
-    """Build parts with the checkpoint's weights, in evaluation mode."""
+    """Build parts with the checkpoint's weights, in evaluation mode. Raises ConfigError for an exported model."""
+    checkpoint.check_weights(f"model: {checkpoint.config.model.name}")
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where, checkpoint.context)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()

@@ -18,7 +18,7 @@ from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError
+from lstmcli.errors import CheckpointError, ConfigError
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import batches
 from lstmcli.machine import runtime
@@ -56,13 +56,13 @@ class Engine:
         self._parts = self._parts or assemble.deciding(self.checkpoint, runtime.prepare(self.checkpoint.config))
         return self._parts
 
-    def outputs(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
+    def score(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
         """Compute the task's outputs for each text, in the order of the store, ``[text, ...]``."""
         from lstmcli.inference import assemble
 
         return assemble.outputs(self.parts, store, what, listener=listener)
 
-    def embeddings(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
+    def embed(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
         """Compute the input of the head for each text, ``[text, feature]``. sentence: of a model that has a sentence
         embedding, that alone."""
         from lstmcli.inference import assemble
@@ -79,10 +79,10 @@ class Onnx(Engine):
         self._session = session(checkpoint.graph or graph_of(checkpoint))
         self._names = {output.name for output in self._session.get_outputs()}
 
-    def outputs(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
+    def score(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
         return self._run(store, "logits", what, listener)
 
-    def embeddings(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
+    def embed(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
         name = "sentence" if sentence and "sentence" in self._names else "embedding"
         return self._run(store, name, "embedding", listener)
 
@@ -97,11 +97,26 @@ class Onnx(Engine):
 def chosen(checkpoint: Checkpoint, listener: Listener = silent) -> Engine:
     """Return what scores the checkpoint's texts. Report once where ONNX Runtime could and is not installed."""
     config = checkpoint.config
+    if checkpoint.graph is not None:
+        return _of_export(checkpoint)
     if unexportable(checkpoint) or config.precision == "bfloat16" or runtime.may_be_cuda(config):
         return Engine(checkpoint)
     if find_spec(RUNTIME) is None:
         listener(Noted("torch scores, since ONNX Runtime is not installed: pip install onnxruntime"))
         return Engine(checkpoint)
+    return Onnx(checkpoint)
+
+
+def _of_export(checkpoint: Checkpoint) -> Engine:
+    """Return what runs an exported model. Raises ConfigError where it is to run otherwise than it was exported."""
+    config = checkpoint.config
+    if config.precision == "bfloat16" or config.device.startswith("cuda"):
+        where = "--precision bfloat16" if config.precision == "bfloat16" else f"--device {config.device}"
+        fix = "leave it out, or give the .pt file that it was exported from"
+        raise ConfigError("an exported model runs on a CPU, in the precision of its file", where=where, fix=fix)
+    if find_spec(RUNTIME) is None:
+        fix = "pip install onnxruntime"
+        raise ConfigError("an exported model runs on ONNX Runtime, which is not installed", where=RUNTIME, fix=fix)
     return Onnx(checkpoint)
 
 

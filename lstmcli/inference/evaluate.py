@@ -94,12 +94,12 @@ def run(
     """
     decisions.check(checkpoint, thresholds=thresholds)
     _check(checkpoint, examples, listener, dynamic=dynamic)
-    engine = engines.chosen(checkpoint, listener)
+    engine = engines.chosen(checkpoint, listener=listener)
     task = engine.task
     begun = time.perf_counter()
     full, store = _encoded(checkpoint, examples, listener)
     of_stream = task.READS == "stream"
-    logits = _of_stream(engine, store, listener) if of_stream else engine.outputs(store, listener=listener)
+    logits = _of_stream(engine, store, listener) if of_stream else engine.score(store, listener=listener)
     seconds = time.perf_counter() - begun
     listener(Progress("resampling for the intervals"))
     probabilities = task.probabilities(logits, checkpoint.temperature)

@@ -87,7 +87,7 @@ def run(
     used = [examples[index] for index in np.unique(np.linspace(0, len(examples) - 1, MOST).astype(int)).tolist()]
     labelled = all(isinstance(one.target, str) and one.target in checkpoint.vocabulary.labels for one in used)
     listener(Progress("comparing it with the model"))
-    found = _compared(checkpoint, onnx_file.of_bytes(content, str(out)), used, labelled=labelled)
+    found = _compared(checkpoint, onnx_file.of_bytes(content, str(out)), used, listener, labelled=labelled)
     equal, largest, accuracy = found
     _check_agreement(int8, len(used), equal, largest, accuracy)
     with atomic.whole(out) as file:
@@ -97,21 +97,23 @@ def run(
 
 
 def _compared(
-    checkpoint: Checkpoint, exported: Checkpoint, examples: Sequence[Example], *, labelled: bool
+    checkpoint: Checkpoint, exported: Checkpoint, examples: Sequence[Example], listener: Listener, *, labelled: bool
 ) -> tuple[float, float, tuple[float, float] | None]:
     """Return the fraction of equal labels, the largest difference of a probability, and the two accuracies."""
     config = checkpoint.config.model_copy(update=REFERENCE)
-    store = encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled).truncated(config.tokens)
+    store = encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled, listener=listener).truncated(
+        config.tokens
+    )
     models = (engines.Engine(replace(checkpoint, config=config)), engines.Onnx(exported))
     task, labels = models[0].task, checkpoint.vocabulary.labels
-    outputs = [model.outputs(store) for model in models]
-    ours, others = (task.describe(one, labels, checkpoint.temperature) for one in outputs)
+    outputs = [model.score(store, listener=listener) for model in models]
+    first, second = (task.describe(one, labels, checkpoint.temperature) for one in outputs)
     pairs = [task.probabilities(one, checkpoint.temperature) for one in outputs]
-    equal = np.mean([one["label"] == other["label"] for one, other in zip(ours, others, strict=True)])
+    equal = np.mean([one["label"] == other["label"] for one, other in zip(first, second, strict=True)])
     accuracy = None
     if labelled:
         right = [np.mean([one["label"] == example.target for one, example in zip(found, examples, strict=True)])
-                 for found in (ours, others)]  # fmt: skip
+                 for found in (first, second)]  # fmt: skip
         accuracy = float(right[0]), float(right[1])
     return float(equal), float(np.abs(pairs[0] - pairs[1]).max()), accuracy
 

@@ -53,7 +53,7 @@ class Predictions:
         checkpoint.check_head()
         self._decisions = Decisions(checkpoint, decisions)
         self._checkpoint = checkpoint
-        self._engine = engines.chosen(checkpoint, listener)
+        self._engine = engines.chosen(checkpoint, listener=listener)
         self._task, self._vocabulary = self._engine.task, self._engine.vocabulary
 
     @property
@@ -114,7 +114,7 @@ class Predictions:
     def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
         """Return the task's answer to each text, and the counts of its words and unknown words."""
         store = encode(self._vocabulary, examples, cache=None, labelled=False)
-        tagged = self._engine.outputs(store)
+        tagged = self._engine.score(store)
         answers = self._task.describe(tagged, self._vocabulary.labels, self._checkpoint.temperature)
         return answers, counts(store)
 
@@ -138,7 +138,7 @@ class Predictions:
     def embeddings(self, texts: Sequence[str]) -> Array:
         """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
         store = encode(self._vocabulary, [*map(Example, texts)], cache=None, labelled=False)
-        return self._engine.embeddings(store.truncated(self._checkpoint.config.tokens), sentence=True)
+        return self._engine.embed(store.truncated(self._checkpoint.config.tokens), sentence=True)
 
     def _outputs(self, texts: Sequence[str], *, explained: bool = False) -> tuple[Store, Store, Array]:
         """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``. explained: the
@@ -146,7 +146,7 @@ class Predictions:
         full = encode(self._vocabulary, [*map(Example, texts)], cache=None, labelled=False)
         store = full.truncated(self._checkpoint.config.tokens)
         engine = engines.Engine(self._checkpoint, self._engine.parts) if explained else self._engine
-        return full, store, engine.outputs(store)
+        return full, store, engine.score(store)
 
     def _labels(self, questions: list[Question], *, explained: bool = False) -> Iterator[Prediction]:
         texts = [question.text for question in questions]

@@ -56,8 +56,9 @@ def of_model(report: Report, checkpoint: Checkpoint, path: Path, *, seed: int = 
         of_parts = checkpoint.task.PRIMARY  # macro F1 of the texts of one label would mean nothing
         parts = slices.measured(scored, of_parts, seed=seed, listener=listener)
         shown.append(panels.parts(parts, of_parts, report.metrics[of_parts]["value"]))
-        listener(Progress("following gradients through time"))
-        shown.append(panels.through_time(through_time.measured(scored.engine.parts, scored.store, seed=seed)))
+        if checkpoint.graph is None:  # an exported model has no gradients
+            listener(Progress("following gradients through time"))
+            shown.append(panels.through_time(through_time.measured(scored.engine.parts, scored.store, seed=seed)))
     shown.append(panels.curves(history.of(path)))
     if found is not None:
         shown.append(answers.mistakes(found))

@@ -106,13 +106,6 @@ def _value(content: bytes, stored: Callable[[str], Array]) -> Any:
     stack: list[Any] = []
     marks: list[int] = []  # of the stack: where the operands of the next operation begin
     memo: dict[object, Any] = {}
-
-    def marked() -> list[Any]:
-        begin = marks.pop()
-        found = stack[begin:]
-        del stack[begin:]
-        return found
-
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         if count > OPERATIONS:
             raise ValueError("too many values")
@@ -121,19 +114,6 @@ def _value(content: bytes, stored: Callable[[str], Array]) -> Any:
                 pass
             case "MARK":
                 marks.append(len(stack))
-            case "EMPTY_DICT":
-                stack.append({})
-            case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
-                stack.append(argument)
-            case "NEWTRUE" | "NEWFALSE":
-                stack.append(operation.name == "NEWTRUE")
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                size = int(operation.name[-1])
-                stack[-size:] = [tuple(stack[-size:])]
-            case "TUPLE":
-                stack.append(tuple(marked()))
             case "BINPUT" | "LONG_BINPUT":
                 memo[argument] = stack[-1]
             case "BINGET" | "LONG_BINGET":
@@ -145,15 +125,45 @@ def _value(content: bytes, stored: Callable[[str], Array]) -> Any:
             case "REDUCE":
                 arguments = stack.pop()
                 stack.append(_called(stack.pop(), arguments))
-            case "SETITEM" | "SETITEMS":
-                items = marked() if operation.name == "SETITEMS" else [stack.pop(-2), stack.pop()]
-                _set(stack[-1], items)
             case "STOP":
                 (value,) = stack
                 return value
+            case "TUPLE" | "SETITEMS":
+                begin = marks.pop()
+                operands = stack[begin:]
+                del stack[begin:]
+                _collect(operation.name, stack, operands)
             case _:
-                raise ValueError(f"it would run code: {operation.name}")
+                _push(operation.name, argument, stack)
     raise ValueError("cut short")
+
+
+def _push(operation: str, argument: Any, stack: list[Any]) -> None:
+    """Push a value, or combine the last ones."""
+    match operation:
+        case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+            stack.append(argument)
+        case "EMPTY_DICT":
+            stack.append({})
+        case "EMPTY_TUPLE":
+            stack.append(())
+        case "NEWTRUE" | "NEWFALSE":
+            stack.append(operation == "NEWTRUE")
+        case "TUPLE1" | "TUPLE2" | "TUPLE3":
+            size = int(operation[-1])
+            stack[-size:] = [tuple(stack[-size:])]
+        case "SETITEM":
+            items = [stack.pop(-2), stack.pop()]
+            _set(stack[-1], items)
+        case _:
+            raise ValueError(f"it would run code: {operation}")
+
+
+def _collect(operation: str, stack: list[Any], operands: list[Any]) -> None:
+    if operation == "TUPLE":
+        stack.append(tuple(operands))
+    else:
+        _set(stack[-1], operands)
 
 
 def _named(name: str) -> _Global:

@@ -9,7 +9,6 @@ is read. Text and tensors are kept flat, so that equal states make equal bytes. 
 nothing in the file is ever run. The checksum detects damaged data.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_
 from lstmcli.storage import archive, atomic, consistency, run_folder
 from lstmcli.storage import header as headers
 from lstmcli.storage.header import CLASS_WEIGHTS
-from lstmcli.storage.tensors import Array, Stored, Tensors, arrays
+from lstmcli.storage.tensors import Array, Stored, Tensors, arrays, checksum
 from lstmcli.validation import validated
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
     tensors = dict(checkpoint.tensors)
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
-    torch.save(content | {"checksum": _checksum(text, tensors)}, buffer)
+    torch.save(content | {"checksum": checksum(text, tensors)}, buffer)
     buffer.seek(0)
     return buffer
 
@@ -217,7 +216,7 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         if not isinstance(text, str):
             raise ValueError("no header")
         tensors = consistency.plain(content.get("tensors"), size)
-        if content.get("checksum") != _checksum(text, tensors):
+        if content.get("checksum") != checksum(text, tensors):
             raise _damaged(where)
         if not any(name.startswith("model/") for name in tensors):
             fix = "give a model.pt: -c FILE"
@@ -285,15 +284,6 @@ def _damaged(where: str, why: str = "") -> CheckpointError:
 
 def _language_model(values: dict[str, Any]) -> LanguageModel:
     return LanguageModel.model_validate(renamed.translated({"model": values})["model"])
-
-
-def _checksum(header: str, tensors: "Mapping[str, Stored | Tensor]") -> str:
-    digest = hashlib.blake2b(header.encode(), digest_size=16)
-    for name, value in tensors.items():
-        stored = value if isinstance(value, Stored) else Stored.from_torch(value)
-        digest.update(f"{name} torch.{stored.kind} {list(stored.shape)}".encode())
-        digest.update(stored.data.data)
-    return digest.hexdigest()
 
 
 def find(path: Path | None) -> Path:

@@ -1,5 +1,6 @@
 """The tensors of a file: arrays as they are stored, which become torch's on first use. Imports no torch at its top."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,3 +161,13 @@ def arrays(tensors: "Mapping[str, Tensor]", prefix: str, *, whole: bool = True) 
     if whole:
         return found | {name: scaled(found[name], scale) for name, scale in scales.items() if name in found}
     return found | {f"{SCALE}{name}": scale for name, scale in scales.items()}
+
+
+def checksum(header: str, tensors: "Mapping[str, Stored | Tensor]") -> str:
+    """Return the checksum of a checkpoint's file."""
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
+    for name, value in tensors.items():
+        stored = value if isinstance(value, Stored) else Stored.from_torch(value)
+        digest.update(f"{name} torch.{stored.kind} {list(stored.shape)}".encode())
+        digest.update(stored.data.data)
+    return digest.hexdigest()

@@ -18,8 +18,8 @@ from lstmcli.inference.few_shot import run as run_few_shot
 from lstmcli.inference.few_shot_report import FewShotOptions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import examples as inputs
 from lstmcli.storage import compact
+from lstmcli.storage import examples as inputs
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
