@@ -77,9 +77,8 @@ def evaluate(
     _check(tasks, dynamic=dynamic, thresholds=thresholds)
     if report is not None:
         reports.claim(report)
-    checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
-    if tasks.shots is not None:
-        checkpoint.check_weights(str(path))
+    changed = [*files.learner_options(tasks.learner), *options]
+    checkpoint, path = files.opened(model, changed, listener, weights=tasks.shots is not None)
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
     data_option.check_known(reading, known)

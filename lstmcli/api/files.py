@@ -34,17 +34,23 @@ def learner_options(name: str | None, steps: int | None = None, *, flag: str = "
     return chosen if steps is None else [*chosen, Option("learner.steps", flag.format("steps"), steps)]
 
 
-def opened(model: Name | None, options: Sequence[Option], listener: Listener) -> "tuple[Checkpoint, Path]":
+def opened(
+    model: Name | None, options: Sequence[Option], listener: Listener, *, weights: bool = False
+) -> "tuple[Checkpoint, Path]":
     """Load the checkpoint, report which one if none was named, and apply the options to its recipe.
+
+    weights: they are needed, which an exported model does not have.
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
-        ConfigError: an option is wrong.
+        ConfigError: an option is wrong, or there are no weights.
     """
     from lstmcli.storage import checkpoint as checkpoints
 
     path = checkpoints.find(None if model is None else Path(model))
     loaded = checkpoints.opened(path)
+    if weights:
+        loaded.check_weights(str(path))
     if model is None:
         shown = "the model that ships with lstmcli" if path == checkpoints.PRETRAINED else str(path)
         listener(Noted(f"model: {shown}"))

@@ -132,9 +132,7 @@ def predict(
     stream = Texts(texts, rows)
     if output is not None:
         sinks.check(output, rows.source)
-    checkpoint, path = files.opened(model, options, listener)
-    if explained:
-        checkpoint.check_weights(f"{path} and --explain")
+    checkpoint, _ = files.opened(model, options, listener, weights=explained)
     if explained or select is not None:
         checkpoint.check_labels_texts("--explain" if explained else "--select")
     stream.open(checkpoint.config.data)

@@ -98,13 +98,12 @@ def run(
     task = engine.task
     begun = time.perf_counter()
     full, store = _encoded(checkpoint, examples, listener)
-    of_stream = task.READS == "stream"
-    logits = _of_stream(engine, store, listener) if of_stream else engine.score(store, listener=listener)
+    logits = _outputs(engine, store, listener)
     seconds = time.perf_counter() - begun
     listener(Progress("resampling for the intervals"))
     probabilities = task.probabilities(logits, checkpoint.temperature)
     metrics = _plain(task.measure(probabilities, store.known_targets, seed=seed))
-    if of_stream:
+    if task.READS == "stream":
         metrics |= _of_language(engine, examples, logits, store, seed, listener, dynamic=dynamic)
     baselines = _baselines(checkpoint, task, examples, full, listener)
     decided = decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
@@ -171,10 +170,12 @@ def note_unknown(store: Store, listener: Listener) -> None:
         listener(Noted(remark))
 
 
-def _of_stream(
+def _outputs(
     engine: Engine, store: Store, listener: Listener, what: str = "scoring", *, dynamic: bool = False
 ) -> Array:
-    """Compute the outputs of the texts as one stream."""
+    """Compute the outputs of the texts; of a language model, as one stream."""
+    if engine.task.READS != "stream":
+        return engine.score(store, what, listener=listener)
     from lstmcli.inference import stream
 
     return stream.outputs(engine.parts, store, what, dynamic=dynamic, listener=listener)
@@ -201,7 +202,7 @@ def _of_language(
     found = _plain(of_words | parts.stream_task.by_character(outputs, characters, spelled, seed=seed))
     if not dynamic:
         return found
-    outputs = _of_stream(engine, store, listener, "scoring and learning", dynamic=True)
+    outputs = _outputs(engine, store, listener, "scoring and learning", dynamic=True)
     figures = _plain(parts.task.measure(outputs, store.known_targets, seed=seed))
     return found | {f"dynamic_{name}": figure for name, figure in figures.items()}
 

@@ -101,9 +101,8 @@ def _compared(
 ) -> tuple[float, float, tuple[float, float] | None]:
     """Return the fraction of equal labels, the largest difference of a probability, and the two accuracies."""
     config = checkpoint.config.model_copy(update=REFERENCE)
-    store = encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled, listener=listener).truncated(
-        config.tokens
-    )
+    store = encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled, listener=listener)
+    store = store.truncated(config.tokens)
     models = (engines.Engine(replace(checkpoint, config=config)), engines.Onnx(exported))
     task, labels = models[0].task, checkpoint.vocabulary.labels
     outputs = [model.score(store, listener=listener) for model in models]
