@@ -13,6 +13,7 @@ from lstmcli.errors import ConfigError, RuntimeSetupError
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference import engines
 from lstmcli.storage import atomic, onnx_file
+from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example
 
@@ -133,9 +134,11 @@ def _check_agreement(
 
 def claim(out: Path) -> None:
     """Raise an error where the file cannot be written, or its ending is another."""
-    if out.suffix.lower() != onnx_file.SUFFIX:
+    if out.suffix.lower() != checkpoints.EXPORTED:
         where = f"{out}"
-        raise ConfigError("an exported model ends in .onnx", where=where, fix=f"{out.with_suffix(onnx_file.SUFFIX)}")
+        raise ConfigError(
+            "an exported model ends in .onnx", where=where, fix=f"{out.with_suffix(checkpoints.EXPORTED)}"
+        )
     if out.is_dir():
         raise RuntimeSetupError("it is a folder", where=str(out), fix="give a file inside it")
     atomic.claim_file(out)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT, VERSION = "lstmcli", 1
+EXPORTED = ".onnx"  # ending of exported models
 WRITTEN = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
 DAMAGED = "not a checkpoint that can be read, or a damaged one"
 PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
@@ -136,7 +137,9 @@ def grouped(name: str, tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written."""
+    """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written, ConfigError for an
+    exported model."""
+    checkpoint.check_weights(str(path))
     content = to_buffer(checkpoint)
     with atomic.whole(path) as file:
         file.write(content.getbuffer())
@@ -144,6 +147,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     """Return what the file of the checkpoint holds."""
+    if checkpoint.graph is not None:
+        return io.BytesIO(checkpoint.graph)
     text = header_of(checkpoint)
     import torch
 
@@ -188,15 +193,15 @@ def opened(path: Path) -> Checkpoint:
     if not path.is_file():
         fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train opinions"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
-    if path.suffix.lower() == ".onnx":
-        from lstmcli.storage import onnx_file
-
-        return onnx_file.opened(path)
+    if path.suffix.lower() == EXPORTED:
+        return _of_export(path.read_bytes(), str(path))
     return read(path, where=str(path))
 
 
 def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
     """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``opened``."""
+    if isinstance(source, io.BytesIO) and not source.getvalue().startswith(b"PK"):
+        return _of_export(source.getvalue(), where)
     try:
         size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
         content = archive.read(source)
@@ -244,6 +249,12 @@ def exported(header: dict[str, Any], arrays: dict[str, Stored], where: str) -> C
     return replace(found, tensors=Tensors(arrays, check))
 
 
+def _of_export(content: bytes, where: str) -> Checkpoint:
+    from lstmcli.storage import onnx_file
+
+    return onnx_file.of_bytes(content, where)
+
+
 def _without_weights(where: str) -> ConfigError:
     fix = "give the .pt file that it was exported from"
     return ConfigError("an exported model is for predict and evaluate alone", where=where, fix=fix)
@@ -255,6 +266,7 @@ def _described(header: dict[str, Any], where: str) -> Checkpoint:
         vocabulary = Vocabulary.from_state(header["vocabulary"])
     except Exception as error:  # of tokenizers, which knows no kinds of errors
         raise ValueError(str(error)) from error
+    context = renamed.translated({"model": header["context"]})["model"] if "context" in header else None
     return Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=vocabulary,
@@ -263,7 +275,7 @@ def _described(header: dict[str, Any], where: str) -> Checkpoint:
         min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
-        context=_language_model(header["context"]) if "context" in header else None,
+        context=None if context is None else LanguageModel.model_validate(context),
     )
 
 
@@ -282,12 +294,6 @@ def _damaged(where: str, why: str = "") -> CheckpointError:
     return CheckpointError(f"{DAMAGED}{why}", where=where, fix=WRITTEN)
 
 
-def _language_model(values: dict[str, Any]) -> LanguageModel:
-    return LanguageModel.model_validate(renamed.translated({"model": values})["model"])
-
-
 def find(path: Path | None) -> Path:
     """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
-    if path is not None:
-        return run_folder.model_at(path)
-    return run_folder.newest() or PRETRAINED
+    return run_folder.newest() or PRETRAINED if path is None else run_folder.model_at(path)

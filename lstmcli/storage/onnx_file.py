@@ -15,13 +15,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lstmcli import registry
-from lstmcli.errors import LONGEST, CheckpointError, of_system
+from lstmcli.errors import LONGEST, CheckpointError
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import header as headers
 from lstmcli.storage.checkpoint import Checkpoint
@@ -30,10 +29,9 @@ from lstmcli.storage.tensors import SCALE, Array, Stored
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-SUFFIX = ".onnx"
 FORMAT, VERSION = "lstmcli", "1"
 KEPT = ("conformal/", "learned/", "baseline/prior")  # tensors beside the model that predict and evaluate use
-EXPORTED = "give a file that 'lstmcli export' wrote; if this is one, it was damaged: export the model again"
+WRITTEN = "give a file that 'lstmcli export' wrote; if this is one, it was damaged: export the model again"
 FIELDS = 2_000  # of a message of protobuf, at most
 SMALL = 2**20  # bytes of all but weights and metadata
 GRAPH, METADATA, INITIALIZER, RAW_DATA = 7, 14, 5, 9  # numbers of fields: of the model, of the graph, of an array
@@ -76,17 +74,12 @@ def _checksum(metadata: Mapping[str, str], model: "ModelProto") -> str:
     return digest.hexdigest()
 
 
-def opened(path: Path) -> Checkpoint:
-    """Read an exported model; it has no weights for torch. Raises CheckpointError where the file is none."""
-    where = str(path)
-    try:
-        return of_bytes(path.read_bytes(), where)
-    except OSError as error:
-        raise of_system(error) or _damaged(where, "it cannot be read") from error
-
-
 def of_bytes(content: bytes, where: str) -> Checkpoint:
-    """As ``opened``, of what the file holds. where: for messages."""
+    """Read an exported model; it has no weights for torch. content: of the file; where: for messages.
+
+    Raises:
+        CheckpointError: It is none, or a damaged one.
+    """
     from onnx import ModelProto
 
     try:
@@ -96,7 +89,7 @@ def of_bytes(content: bytes, where: str) -> Checkpoint:
         raise _damaged(where, str(error)) from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if metadata.get("format") != FORMAT:
-        raise CheckpointError("an ONNX file, but not a model that lstmcli exported", where=where, fix=EXPORTED)
+        raise CheckpointError("an ONNX file, but not a model that lstmcli exported", where=where, fix=WRITTEN)
     if metadata.get("version") != VERSION:
         fix = "export it again from its .pt file: lstmcli export model.pt model.onnx"
         raise CheckpointError("exported by another version of lstmcli", where=where, fix=fix)
@@ -112,7 +105,7 @@ def of_bytes(content: bytes, where: str) -> Checkpoint:
 
 def _damaged(where: str, why: str) -> CheckpointError:
     what = f"not an exported model that can be read, or a damaged one: {(why.splitlines() or [''])[0][:LONGEST]}"
-    return CheckpointError(what, where=where, fix=EXPORTED)
+    return CheckpointError(what, where=where, fix=WRITTEN)
 
 
 def _of(metadata: Mapping[str, str], where: str) -> Checkpoint:
