@@ -181,8 +181,10 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is not there, is cut short, or is something else, such as a learned optimiser.
+        ConfigError: it is an exported model.
     """
     checkpoint = opened(path)
+    checkpoint.check_weights(str(path))
     dict(checkpoint.tensors)  # this checks them
     return checkpoint
 

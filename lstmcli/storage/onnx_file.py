@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 FORMAT, VERSION = "lstmcli", "1"
-KEPT = ("conformal/", "learned/", "baseline/prior")  # tensors beside the model that predict and evaluate use
+KEPT = {"conformal": ("scores", "entropies"), "learned": ("texts",), "baseline": ("prior",)}  # tensors by group
 WRITTEN = "give a file that 'lstmcli export' wrote; if this is one, it was damaged: export the model again"
 FIELDS = 2_000  # of a message of protobuf, at most
 SMALL = 2**20  # bytes of all but weights and metadata
@@ -49,18 +49,14 @@ def to_bytes(checkpoint: Checkpoint, model: "ModelProto", card: str) -> bytes:
         "labels": json.dumps(vocabulary.pop("labels"), ensure_ascii=False),
         "temperature": json.dumps(header.pop("temperature")),
         "lstmcli": json.dumps(header | {"vocabulary": vocabulary}, ensure_ascii=False),
-        "arrays": json.dumps({name: _plain(value) for prefix in KEPT
-                              for name, value in _named(checkpoint, prefix).items()}),
+        "arrays": json.dumps({f"{group}/{name}": _plain(value) for group, kept in KEPT.items()
+                              for name, value in checkpoint.arrays(group).items() if name in kept}),
     }  # fmt: skip
     model.producer_name, model.doc_string = FORMAT, card
     for name, text in (metadata | {"checksum": _checksum(metadata, model)}).items():
         model.metadata_props.add(key=name, value=text)
     content: bytes = model.SerializeToString()
     return content
-
-
-def _named(checkpoint: Checkpoint, prefix: str) -> dict[str, Array]:
-    return {name: value for name, value in checkpoint.arrays("").items() if name.startswith(prefix)}
 
 
 def _plain(value: Array) -> list[Any]:
@@ -116,7 +112,8 @@ def _of(metadata: Mapping[str, str], where: str) -> Checkpoint:
         raise ValueError("no header")
     arrays: dict[str, Stored] = {}
     for name, (kind, shape, text) in parts["arrays"].items():
-        if not name.startswith(KEPT) or kind not in ("float64", "int64"):
+        group, _, last = name.partition("/")
+        if last not in KEPT.get(group, ()) or kind not in ("float64", "int64"):
             raise ValueError(f"an array of another kind: {name!r}")
         values = np.frombuffer(base64.b64decode(text, validate=True), kind).reshape(shape).copy()
         arrays[name] = Stored(kind, values.shape, values.reshape(-1).view(np.uint8))

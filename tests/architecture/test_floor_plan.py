@@ -273,6 +273,24 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
         assert (code, loaded & HEAVY) == (2, set()), command
 
 
+def test_classifiers_score_texts_without_torch(trained: Path) -> None:
+    Path("two.csv").write_text("text,label\n" + "a fine film,good\na dull film,bad\n" * 20)
+    commands = [
+        ["predict", "a fine film"],
+        ["predict", "-c", "imdb", "a fine film", "--json"],
+        ["predict", "-c", str(trained), "-i", "two.csv", "-o", "out.csv", "--keep", "all"],
+        ["predict", "-c", str(trained), "a fine film", "--min-confidence", "0.9", "--sets", "0.9", "--in-scope", "0.9"],
+        ["evaluate", "-c", str(trained), "--data", "two.csv", "--json"],
+    ]
+    for command, code, loaded in loaded_by(commands):
+        assert (code, loaded & HEAVY) == (0, set()), command
+    library = "import lstmcli; lstmcli.load().predict(['a fine film'])"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", library], capture_output=True, text=True, check=True
+    )
+    assert not {line.split("|")[-1].strip() for line in done.stderr.splitlines()} & (HEAVY | {"rich", "typer"})
+
+
 @pytest.mark.parametrize(
     ("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "")]
 )
