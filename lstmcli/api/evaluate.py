@@ -112,7 +112,6 @@ def _scored(
     """Score the model and write the report."""
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
-    from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
         found = evaluation.run(
@@ -127,6 +126,8 @@ def _scored(
             listener=listener,
         )
         if report is not None:
+            from lstmcli.report import page
+
             page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
     return found
 

@@ -280,14 +280,14 @@ def test_classifiers_score_texts_without_torch(trained: Path) -> None:
         ["predict", "-c", "imdb", "a fine film", "--json"],
         ["predict", "-c", str(trained), "-i", "two.csv", "-o", "out.csv", "--keep", "all"],
         ["predict", "-c", str(trained), "a fine film", "--min-confidence", "0.9", "--sets", "0.9", "--in-scope", "0.9"],
-        ["evaluate", "-c", str(trained), "--data", "two.csv", "--json"],
+        ["evaluate", "-c", "imdb", "--data", "two.csv", "--map", "good=positive,bad=negative", "--json"],
     ]
     for command, code, loaded in loaded_by(commands):
         assert (code, loaded & HEAVY) == (0, set()), command
-    library = "import lstmcli; lstmcli.load().predict(['a fine film'])"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", library], capture_output=True, text=True, check=True
-    )
+    ((command, code, loaded),) = loaded_by([["evaluate", "-c", str(trained), "--data", "two.csv", "--json"]])
+    assert (code, loaded & {"torch"}) == (0, set()), command  # the linear baseline is one of scikit-learn
+    library = [sys.executable, "-X", "importtime", "-c", "import lstmcli; lstmcli.load().predict(['a fine film'])"]
+    done = subprocess.run(library, capture_output=True, text=True, check=True)
     assert not {line.split("|")[-1].strip() for line in done.stderr.splitlines()} & (HEAVY | {"rich", "typer"})
 
 
