@@ -6,7 +6,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto
 
 from lstmcli.config import Classifier
-from lstmcli.graphs.graph import Array, Graph, lstm_arrays, lstm_shapes, quantised_lstm, quantised_rows
+from lstmcli.graphs.graph import SCALE, Array, Graph, at_full, lstm_arrays, lstm_shapes, quantised_lstm, quantised_rows
 
 LSTM = "lstm"
 GATHERED = ("embedding.weight", "projection")  # matrices of which rows are looked up: kept in the type of the file
@@ -46,10 +46,10 @@ def prepared_shapes(config: Classifier, *, words: int, labels: int) -> dict[str,
 
 def prepared(config: Classifier, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the arrays of the graph, by name. arrays: of the model; of int8, with their scales."""
-    of_lstm = lstm_arrays(arrays, LSTM, layers=config.layers, directions=_directions(config))
-    others = {name: value for name, value in arrays.items() if not name.startswith(f"{LSTM}.")}
-    return of_lstm | {name: value if value.dtype == np.int8 or name.endswith(GATHERED) else value.astype(np.float32)
-                      for name, value in others.items()}  # fmt: skip
+    gathered = {name: value for name, value in arrays.items() if name.removeprefix(SCALE) in GATHERED}
+    whole = at_full(arrays)
+    of_lstm = lstm_arrays(whole, LSTM, layers=config.layers, directions=_directions(config))
+    return of_lstm | {name: value for name, value in whole.items() if not name.startswith(f"{LSTM}.")} | gathered
 
 
 def quantised(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -112,6 +112,13 @@ class Graph:
         return helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
 
 
+def at_full(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays in float32; matrices of int8 multiplied by their scales, which are left out."""
+    found = {name: value.astype(np.float32) for name, value in arrays.items() if not name.startswith(SCALE)}
+    scales = {name.removeprefix(SCALE): value for name, value in arrays.items() if name.startswith(SCALE)}
+    return found | {name: found[name] * scale.astype(np.float32)[:, None] for name, scale in scales.items()}
+
+
 def lstm_arrays(arrays: Mapping[str, Array], name: str, *, layers: int, directions: int) -> dict[str, Array]:
     """Return the weights of an LSTM of torch as ONNX has them: ``W`` ``[direction, 4 * hidden, inputs]``, ``R``
     ``[direction, 4 * hidden, hidden]`` and ``B`` ``[direction, 8 * hidden]`` of each layer, in float32."""

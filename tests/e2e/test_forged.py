@@ -42,6 +42,16 @@ def test_forged_content_with_a_right_checksum_is_refused(name: str, real: Path, 
     refused(path)
 
 
+@pytest.mark.parametrize("name", sorted(forged.FORGED.keys() - {"a learner's tensor of another shape"}))
+def test_a_prediction_without_torch_refuses_it_too(name: str, real: Path, tmp_path: Path) -> None:
+    """All but what only a learner reads."""
+    path = tmp_path / "model.pt"
+    path.write_bytes(forged.signed(forged.FORGED[name](torch.load(real, weights_only=True))))
+    with pytest.raises(LstmcliError) as caught:
+        Predictions(checkpoints.opened(path)).probabilities(["a fine film"])
+    assert caught.value.fix
+
+
 @pytest.mark.parametrize("name", forged.BROKEN)
 def test_a_file_of_another_form_is_refused_and_runs_nothing(name: str, real: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
