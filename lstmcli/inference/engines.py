@@ -76,7 +76,12 @@ class Onnx(Engine):
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where the tensors are not those of the model that the header describes."""
         super().__init__(checkpoint)
-        self._session = session(checkpoint.graph or graph_of(checkpoint))
+        graph = checkpoint.graph or graph_of(checkpoint)
+        try:
+            self._session = session(graph)
+        except Exception as error:  # ONNX Runtime has its own, for arrays of types that an operator does not have
+            where = f"model: {checkpoint.config.model.name}"
+            raise CheckpointError(checkpoints.DAMAGED, where=where, fix=checkpoints.WRITTEN) from error
         self._names = {output.name for output in self._session.get_outputs()}
 
     def score(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:

@@ -110,6 +110,8 @@ def _of(metadata: Mapping[str, str], where: str) -> Checkpoint:
     parts = {name: headers.loaded(metadata[name]) for name in ("tokenizer", "labels", "temperature", "arrays")}
     if not isinstance(header, dict) or not isinstance(header.get("vocabulary"), dict):
         raise ValueError("no header")
+    if not isinstance(parts["arrays"], dict):
+        raise ValueError("arrays without names")
     arrays: dict[str, Stored] = {}
     for name, (kind, shape, text) in parts["arrays"].items():
         group, _, last = name.partition("/")
@@ -132,7 +134,7 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
     words = len(vocabulary) - vocabulary.frozen_words
     expected = module.prepared_shapes(section, words=words, labels=len(vocabulary.labels))
     for name, shape in expected.items():
-        check_array(name, shape, arrays)
+        _check_array(name, shape, arrays)
     if more := [name for name in arrays if name.removeprefix(SCALE).removeprefix("zero/") not in expected]:
         raise ValueError(f"{more[0]!r} belongs to no model of this kind")
     made = module.model(section, {one.name: arrays[one.name] for one in model.graph.initializer if one.name in arrays})
@@ -141,19 +143,29 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
         raise ValueError("its graph is not one that lstmcli exports")
 
 
-def check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError where an array of the graph has another shape or type, or values that are not finite."""
-    if name not in arrays:
-        raise ValueError(f"{name} is missing")
-    found = arrays[name]
-    scales: tuple[int, ...] = shape[:-1]
+def _check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array]) -> None:
+    """Raise ValueError where an array of the graph has another shape or type, or values that are not finite.
+
+    A matrix of an LSTM in int8 is transposed, and has zero points of zero.
+    """
+    found = arrays.get(name, np.empty(0, bool))
+    scales, zeros = arrays.get(f"{SCALE}{name}"), arrays.get(f"zero/{name}")
     if found.dtype == np.int8:
-        by_row = len(shape) == 2
-        expected = shape if by_row else (shape[0], shape[2], shape[1])
-        if found.shape != expected or arrays.get(f"{SCALE}{name}", np.empty(0)).shape != scales:
-            raise ValueError(f"{name} is {found.shape} in place of {expected}, or lacks its scales")
-    elif found.shape != shape or found.dtype not in (np.float32, np.float16) or not np.isfinite(found).all():
-        raise ValueError(f"{name} is {found.shape} in place of {shape}, or has values that are not finite")
+        of_lstm = len(shape) == 3
+        fits = (
+            scales is not None and scales.shape == shape[:-1] and _is_float(scales) and (zeros is not None) == of_lstm
+        )
+        fits = fits and (zeros is None or (zeros.shape == shape[:-1] and zeros.dtype == np.int8 and not zeros.any()))
+        shape = (shape[0], shape[2], shape[1]) if of_lstm else shape
+    else:
+        fits = _is_float(found) and scales is None and zeros is None
+    if found.shape != shape or not fits:
+        raise ValueError(f"{name} is {found.shape} in place of {shape}, or of another type")
+
+
+def _is_float(array: Array) -> bool:
+    """True of floating-point numbers that are all finite."""
+    return array.dtype in (np.float32, np.float16) and bool(np.isfinite(array).all())
 
 
 def _array(tensor: Any) -> Array:

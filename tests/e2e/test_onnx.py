@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from lstmcli import load
 from lstmcli.errors import ConfigError, LstmcliError
@@ -287,6 +287,16 @@ def with_value(value: float) -> Callable[[onnx.ModelProto], bytes]:
     return changed(change)
 
 
+def halved(name: str) -> Callable[[onnx.ModelProto], bytes]:
+    """An array in a type that its operator does not have."""
+
+    def change(model: onnx.ModelProto) -> None:
+        tensor = next(one for one in model.graph.initializer if one.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name))
+
+    return changed(change)
+
+
 def endless(model: onnx.ModelProto) -> None:
     """A loop of 10^12 steps before the logits."""
     step, keep, kept = (
@@ -328,6 +338,9 @@ FORGED: dict[str, Callable[[onnx.ModelProto], bytes]] = {
     "labels numbers": meta("labels", "[1, 2]"),
     "temperature 0": meta("temperature", "0"),
     "temperature NaN": meta("temperature", "NaN"),
+    "arrays a list": meta("arrays", "[1, 2]"),
+    "an array a number": meta("arrays", '{"conformal/scores": 1}'),
+    "an array of a negative shape": meta("arrays", '{"conformal/scores": ["float64", [-1, -1], "AAAAAAAAAAA="]}'),
     "arrays no base64": meta("arrays", '{"conformal/scores": ["float64", [1], "?"]}'),
     "arrays of another kind": meta("arrays", '{"model/head.weight": ["float64", [1], "AAAAAAAAAAA="]}'),
     "arrays larger than their bytes": meta("arrays", '{"conformal/scores": ["float64", [1000000000], "AAAAAAAAAAA="]}'),
@@ -348,6 +361,7 @@ FORGED: dict[str, Callable[[onnx.ModelProto], bytes]] = {
     "dims of another shape": with_dims(1, 1),
     "weights NaN": with_value(float("nan")),
     "weights infinite": with_value(float("inf")),
+    "a head of half precision": halved("head.weight"),
     "an array missing": changed(lambda model: model.graph.initializer.pop(0)),
     "an array twice": changed(lambda model: model.graph.initializer.append(model.graph.initializer[0])),
     "another array": changed(lambda model: model.graph.initializer.append(helper.make_tensor("more", 1, [1], [0.0]))),
