@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 class GraphModule(Protocol):
     """The ONNX graph of a model: a module in ``graphs``, registered in ``registry.GRAPHS`` by the name of the model. It
     imports no torch. Of a model that labels whole texts the graph computes ``logits`` and ``embedding``, as
-    ``ClassScores`` has them, and may compute ``sentence``."""
+    ``ClassScores`` has them, and may compute ``sentence``.
+
+    GATHERED: the matrices of which rows are looked up, which may be of half precision; all else is of float32 or int8.
+    """
+
+    GATHERED: tuple[str, ...]
 
     def shapes(self, config: Any, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
         """The shape of each of the model's tensors, by its name."""

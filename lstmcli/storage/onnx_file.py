@@ -134,7 +134,7 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
     words = len(vocabulary) - vocabulary.frozen_words
     expected = module.prepared_shapes(section, words=words, labels=len(vocabulary.labels))
     for name, shape in expected.items():
-        _check_array(name, shape, arrays)
+        _check_array(name, shape, arrays, half=name in module.GATHERED)
     if more := [name for name in arrays if name.removeprefix(SCALE).removeprefix("zero/") not in expected]:
         raise ValueError(f"{more[0]!r} belongs to no model of this kind")
     made = module.model(section, {one.name: arrays[one.name] for one in model.graph.initializer if one.name in arrays})
@@ -143,10 +143,10 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
         raise ValueError("its graph is not one that lstmcli exports")
 
 
-def _check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array]) -> None:
+def _check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array], *, half: bool) -> None:
     """Raise ValueError where an array of the graph has another shape or type, or values that are not finite.
 
-    A matrix of an LSTM in int8 is transposed, and has zero points of zero.
+    A matrix of an LSTM in int8 is transposed, and has zero points of zero. half: half precision is accepted.
     """
     found = arrays.get(name, np.empty(0, bool))
     scales, zeros = arrays.get(f"{SCALE}{name}"), arrays.get(f"zero/{name}")
@@ -158,7 +158,7 @@ def _check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array])
         fits = fits and (zeros is None or (zeros.shape == shape[:-1] and zeros.dtype == np.int8 and not zeros.any()))
         shape = (shape[0], shape[2], shape[1]) if of_lstm else shape
     else:
-        fits = _is_float(found) and scales is None and zeros is None
+        fits = _is_float(found) and (half or found.dtype == np.float32) and scales is None and zeros is None
     if found.shape != shape or not fits:
         raise ValueError(f"{name} is {found.shape} in place of {shape}, or of another type")
 
