@@ -165,8 +165,7 @@ class Model:
 
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""
-        primary = self._checkpoint.task.PRIMARY
-        return self.evaluate(texts, labels).metrics[primary]["value"]
+        return self.evaluate(texts, labels).metrics[self._checkpoint.task.PRIMARY]["value"]
 
     def evaluate(
         self,
@@ -233,9 +232,8 @@ class Model:
         chosen = learner_options(learner, steps, flag="{}=")
         from lstmcli.inference import adapt as adapting
 
-        options = adapting.AdaptOptions(
-            len(examples), seed, choose=steps is None, free=learner is None and steps is None
-        )
+        free = learner is None and steps is None
+        options = adapting.AdaptOptions(len(examples), seed, choose=steps is None, free=free)
         with self._apart(chosen) as checkpoint:
             found = adapting.adapted(checkpoint, examples, options, listener=listener)
         left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
@@ -271,8 +269,8 @@ class Model:
             fix = "use the commands: lstmcli predict and lstmcli evaluate; or load a model that was trained with labels"
             raise ConfigError("a language model has no labels", where=where, fix=fix)
         if headed and not self._checkpoint.headed:
-            what = "the model has no trained head: it makes one from a few texts"
-            raise ConfigError(what, where=where, fix="adapt it first: model.adapt(texts, labels)")
+            what, fix = "the model has no trained head: it makes one from a few texts", "model.adapt(texts, labels)"
+            raise ConfigError(what, where=where, fix=f"adapt it first: {fix}")
 
     @contextmanager
     def _apart(self, options: list[Option] | None = None) -> Iterator[Checkpoint]:

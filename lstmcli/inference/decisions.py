@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 GROUP, SCORES, ENTROPIES = "conformal", "scores", "entropies"  # of a checkpoint's tensors, ascending
 ROUNDING = 1e-9  # of a product of float64
+SHOWN = 1e-6  # the last digit of a probability in an answer: a text at the threshold reaches it on every processor
 PROMISED = (0.8, 0.9, 0.95, 0.99)  # coverage of the prediction sets that a report has
 NO_LABEL = "the model does not give each text its likeliest label"
 
@@ -101,7 +102,7 @@ class Decisions:
         labels = checkpoint.vocabulary.labels
         self._labels = labels
         chosen = options.min_confidence
-        self._min_confidence = checkpoint.min_confidence if chosen is None else chosen
+        self._min_confidence = max((checkpoint.min_confidence if chosen is None else chosen) - SHOWN, 0.0)
         self._decide = hooks(TaskHooks, checkpoint.deciding_task).decide
         if self._decide is None and options != AS_TRAINED:
             given = {"--min-confidence": options.min_confidence, "--threshold": options.thresholds or None,

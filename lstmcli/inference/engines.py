@@ -80,6 +80,8 @@ class Onnx(Engine):
         try:
             self._session = session(graph)
         except Exception as error:  # ONNX Runtime has its own, for arrays of types that an operator does not have
+            if not type(error).__module__.startswith(RUNTIME):
+                raise
             where = f"model: {checkpoint.config.model.name}"
             raise CheckpointError(checkpoints.DAMAGED, where=where, fix=checkpoints.WRITTEN) from error
         self._names = {output.name for output in self._session.get_outputs()}

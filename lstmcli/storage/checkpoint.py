@@ -149,11 +149,10 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     """Return what the file of the checkpoint holds."""
     if checkpoint.graph is not None:
         return io.BytesIO(checkpoint.graph)
-    text = header_of(checkpoint)
     import torch
 
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
-    tensors = dict(checkpoint.tensors)
+    text, tensors = header_of(checkpoint), dict(checkpoint.tensors)
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
     torch.save(content | {"checksum": checksum(text, tensors)}, buffer)
     buffer.seek(0)

@@ -1,5 +1,6 @@
 """One .pt of plain things: whole or not at all, and never run."""
 
+import json
 import os
 import pickle
 import random
@@ -198,4 +199,5 @@ def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
 
 def test_the_language_model_inside_an_old_checkpoint_is_read_by_its_old_keys() -> None:
     values = {"name": "language-model", "activation": 2.0, "slowness": 1.0}
-    assert checkpoints._language_model(values) == LanguageModel(ar_weight=2.0, tar_weight=1.0)
+    checkpoint = checkpoints._described(json.loads(checkpoints.header_of(small())) | {"context": values}, "a.pt")
+    assert checkpoint.context == LanguageModel(ar_weight=2.0, tar_weight=1.0)
