@@ -47,7 +47,7 @@ def prepared_shapes(config: Classifier, *, words: int, labels: int) -> dict[str,
 def prepared(config: Classifier, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the arrays of the graph, by name. arrays: of the model; of int8, with their scales."""
     gathered = {name: value for name, value in arrays.items() if name.removeprefix(SCALE) in GATHERED}
-    whole = at_full(arrays)
+    whole = at_full({name: value for name, value in arrays.items() if name not in gathered})
     of_lstm = lstm_arrays(whole, LSTM, layers=config.layers, directions=_directions(config))
     return of_lstm | {name: value for name, value in whole.items() if not name.startswith(f"{LSTM}.")} | gathered
 
