@@ -7,7 +7,6 @@ adapting and explaining need gradients, and thus torch.
 """
 
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import CheckpointError, ConfigError
+from lstmcli.errors import LONGEST, CheckpointError, ConfigError
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import batches
 from lstmcli.machine import runtime
@@ -76,14 +75,7 @@ class Onnx(Engine):
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where the tensors are not those of the model that the header describes."""
         super().__init__(checkpoint)
-        graph = checkpoint.graph or graph_of(checkpoint)
-        try:
-            self._session = session(graph)
-        except Exception as error:  # ONNX Runtime has its own, for arrays of types that an operator does not have
-            if not type(error).__module__.startswith(RUNTIME):
-                raise
-            where = f"model: {checkpoint.config.model.name}"
-            raise CheckpointError(checkpoints.DAMAGED, where=where, fix=checkpoints.WRITTEN) from error
+        self._session = session(checkpoint.graph or graph_of(checkpoint))
         self._names = {output.name for output in self._session.get_outputs()}
 
     def score(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
@@ -102,16 +94,22 @@ class Onnx(Engine):
 
 
 def chosen(checkpoint: Checkpoint, listener: Listener = silent) -> Engine:
-    """Return what scores the checkpoint's texts. Report once where ONNX Runtime could and is not installed."""
+    """Return what scores the checkpoint's texts. Report once where ONNX Runtime could, but is not there or fails."""
     config = checkpoint.config
     if checkpoint.graph is not None:
         return _of_export(checkpoint)
     if unexportable(checkpoint) or config.precision == "bfloat16" or runtime.may_be_cuda(config):
         return Engine(checkpoint)
-    if find_spec(RUNTIME) is None:
+    if not installed():
         listener(Noted("torch scores, since ONNX Runtime is not installed: pip install onnxruntime"))
         return Engine(checkpoint)
-    return Onnx(checkpoint)
+    try:
+        return Onnx(checkpoint)
+    except Exception as error:
+        if not _is_of_runtime(error):
+            raise
+        listener(Noted(f"torch scores, since ONNX Runtime cannot run the model: {_first_line(error)}"))
+        return Engine(checkpoint)
 
 
 def _of_export(checkpoint: Checkpoint) -> Engine:
@@ -121,10 +119,34 @@ def _of_export(checkpoint: Checkpoint) -> Engine:
         where = "--precision bfloat16" if config.precision == "bfloat16" else f"--device {config.device}"
         fix = "leave it out, or give the .pt file that it was exported from"
         raise ConfigError("an exported model runs on a CPU, in the precision of its file", where=where, fix=fix)
-    if find_spec(RUNTIME) is None:
+    if not installed():
         fix = "pip install onnxruntime"
         raise ConfigError("an exported model runs on ONNX Runtime, which is not installed", where=RUNTIME, fix=fix)
-    return Onnx(checkpoint)
+    try:
+        return Onnx(checkpoint)
+    except Exception as error:
+        if not _is_of_runtime(error):
+            raise
+        fix = "pip install --upgrade onnxruntime; or export the model again"
+        raise CheckpointError("ONNX Runtime cannot run the model", where=_first_line(error), fix=fix) from error
+
+
+def installed() -> bool:
+    """Return whether ONNX Runtime can be loaded."""
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError:  # also of a library of the system that it needs
+        return False
+    return bool(onnx.__version__ and onnxruntime.__version__)
+
+
+def _is_of_runtime(error: Exception) -> bool:
+    return type(error).__module__.startswith(RUNTIME)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:LONGEST]
 
 
 def unexportable(checkpoint: Checkpoint) -> str:

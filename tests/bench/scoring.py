@@ -18,7 +18,7 @@ from lstmcli import export
 Figures = dict[str, float]
 REVIEWS = 5_000
 RUN = "from lstmcli.cli.app import main; import sys; main(sys.argv[1:])"
-TORCH = f"from lstmcli.inference import engines; engines.find_spec = lambda _: None; {RUN}"
+TORCH = f"from lstmcli.inference import engines; engines.installed = lambda: False; {RUN}"
 
 
 def figures(texts: Callable[[int], list[str]]) -> Figures:

@@ -206,7 +206,7 @@ def test_the_output_is_named_onnx_and_can_be_written(trained: Path, run: Run, ca
 def test_without_onnx_runtime_torch_scores_and_it_is_said_once(
     trained: Path, exported: Path, run: Run, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+    monkeypatch.setattr(engines, "installed", lambda: False)
     found: list[str] = []
     checkpoint = checkpoints.load(trained)
     predictions = Predictions(
@@ -219,6 +219,19 @@ def test_without_onnx_runtime_torch_scores_and_it_is_said_once(
     assert capsys.readouterr().err.count("ONNX Runtime is not installed") == 1
     assert run("predict", "-c", exported, "a fine film") == 2
     assert "not installed" in capsys.readouterr().err
+
+
+def test_where_onnx_runtime_fails_torch_scores_and_it_is_said_once(
+    trained: Path, exported: Path, run: Run, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = answers(run, capsys, "-c", trained, "a fine film", "--precision", "float32")
+    session = engines.session
+    monkeypatch.setattr(engines, "session", lambda graph: session(graph[:-100]))
+    near(answers(run, capsys, "-c", trained, "a fine film", "--precision", "float32"), expected)
+    assert run("predict", "-c", trained, "a fine film") == 0
+    assert capsys.readouterr().err.count("ONNX Runtime cannot run the model") == 1
+    assert run("predict", "-c", exported, "a fine film") == 2
+    assert "ONNX Runtime cannot run the model" in capsys.readouterr().err
 
 
 def signed(model: onnx.ModelProto) -> bytes:
