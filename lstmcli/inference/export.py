@@ -49,8 +49,12 @@ class Exported:
 
 
 def check(checkpoint: Checkpoint, where: str) -> None:
-    """Raise ConfigError where the model cannot be exported. where: its file."""
+    """Raise ConfigError where the model cannot be exported, CheckpointError where it is damaged. where: its file."""
     checkpoint.check_weights(where)
+    if not engines.installed():
+        what = "an export is run on ONNX Runtime, which is not installed"
+        raise ConfigError(what, where=engines.RUNTIME, fix="pip install onnx onnxruntime")
+    checkpoint.group("model")  # torch compares the tensors with its model
     checkpoint.check_head()
     if reason := engines.unexportable(checkpoint):
         fix = "run it with lstmcli and torch; a classifier that 'lstmcli train' wrote can be exported"

@@ -87,6 +87,7 @@ COMMANDS = [
     ("header nested 100,000 deep", ["evaluate", "-c", "{}", "--data", "mine.csv"]),
     ("labels numbers", ["adapt", "-c", "{}", "--data", "mine.csv", "--out", "a.pt"]),
     ("hidden 8192 beside small tensors", ["train", "mine.csv", "--set", "model.init={}"]),
+    ("a tensor missing", ["export", "{}", "out.onnx"]),
     ("weights NaN", ["train", "mine.csv", "--set", "train.teacher={}", "--set", "data.unlabelled=more.txt"]),
     ("a tensor missing", ["train", "mine.csv", "--set", "model.vectors={}", "--set", "model.init=none"]),
     ("temperature 0", ["train", "mine.csv", "--set", "model.context={}", "--set", "model.init=none"]),
