@@ -106,7 +106,7 @@ class Trainer:
 
     def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs) -> None:
         self.parts = parts = begun.parts
-        self.dataset_hash = dataset_hash([*inputs.train, *inputs.unlabelled, *inputs.sentences.examples])
+        self.dataset_hash = dataset_hash(inputs.learned)
         self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
         self.text_hashes = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
         self.class_priors = class_priors(inputs.train)
