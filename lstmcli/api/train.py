@@ -9,6 +9,7 @@ from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
+from lstmcli.machine import place
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
 from lstmcli.storage.run_folder import default
@@ -32,7 +33,7 @@ def train(
     """Read the data, train, and write the run into the folder; return the result of a benchmark of optimisers.
 
     Ctrl-C saves the run, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
-    SystemExit.
+    SystemExit. Started by ``torchrun``, the processes train one model together: the first reports and writes.
 
     Args:
         config: Of ``lstmcli.recipes.load``.
@@ -43,14 +44,19 @@ def train(
         listener: Called with each event.
 
     Raises:
-        ConfigError: the folder has a run, or none to resume; or a model that the recipe names is missing.
+        ConfigError: several processes cannot train such a model; the folder has a run, or none to resume; or a model
+            that the recipe names is missing.
         DataError: the data cannot be used.
     """
     benchmark = config.data.name in registry.PROBLEMS
     if resume and benchmark:
         fix = "leave out --resume; to start again: --force"
         raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
-    with nullcontext() if dry_run else run_folder.claimed(out, config.data, resume=resume, force=force):
+    here = place.of_environment()
+    place.check(config, here)
+    listener = listener if here.is_first else silent
+    writes = here.is_first and not dry_run
+    with nullcontext() if not writes else run_folder.claimed(out, config.data, resume=resume, force=force):
         if benchmark:
             return _benchmark(config, out, listener, dry_run=dry_run)
         if not resume:
@@ -58,13 +64,15 @@ def train(
         examples = [inputs.read(config, listener=listener)]
 
         from lstmcli.machine import runtime  # torch starts here, after every cheap mistake is caught
+        from lstmcli.training.group import joined
         from lstmcli.training.train import rehearse, run
 
-        with runtime.unchanged(config):  # the run lets the examples go once they are encoded: no name holds them here
+        # The run lets the examples go once they are encoded: no name holds them here.
+        with joined(here, config.device) as group, runtime.unchanged(config):
             if dry_run:
-                rehearse(config, examples.pop(), listener=listener)
+                rehearse(config, examples.pop(), group=group, listener=listener)
             else:
-                run(config, examples.pop(), out, resume=resume, chosen=chosen, listener=listener)
+                run(config, examples.pop(), out, resume=resume, chosen=chosen, group=group, listener=listener)
     return None
 
 

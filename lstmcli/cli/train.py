@@ -75,8 +75,10 @@ def train(
     """Train a model and keep the best checkpoint."""
     from lstmcli import recipes
     from lstmcli.cli import few_shot, render
+    from lstmcli.machine import place
 
-    screen = render.Screen(json=json, quiet=quiet)
+    first = place.of_environment().is_first
+    screen = render.Screen(json=json, quiet=quiet or not first)
     if fields:
         from lstmcli.config.fields import rows
 
@@ -109,7 +111,7 @@ def train(
 
     malloc.keep(shared=malloc.large(config))
     target, chosen = out or api.default(recipe, learner), options.keys(sets, given)
-    with screen.rehearsal(config) if dry_run else screen.listening() as listener:
+    with screen.rehearsal(config) if dry_run and first else screen.listening() as listener:
         raced = api.train(config, target, resume=resume, force=force, dry_run=dry_run, chosen=chosen, listener=listener)
     if raced is not None:
         few_shot.show_race(screen, raced)

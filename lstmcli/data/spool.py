@@ -31,6 +31,10 @@ class Spool:
         self._file: IO[bytes] | None = None
         self._size = 0
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def __len__(self) -> int:
         return self._size
 
@@ -65,7 +69,9 @@ class Spool:
         if self._file is None:
             return self._bytes
         self._write()
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)  # keeps the file open by itself
+        self._file.close()
+        return mapped
 
     def array(self, dtype: type) -> Array:
         """All bytes as numbers. Raises DataError where the disk is full."""

@@ -23,9 +23,7 @@ from lstmcli.types import Example, Rows
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
 SENTENCES = "sentences"  # the part with a teacher's embeddings
-NOWHERE = (
-    Path(os.devnull) / "cache"
-)  # used where there is no cache folder: nothing exists in it, nothing can be written
+NOWHERE = Path(os.devnull) / "cache"  # where there is no cache folder: nothing is in it, nothing can be written
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
@@ -47,12 +45,7 @@ class Inputs:
 
     @property
     def parts(self) -> dict[str, Sequence[Example]]:
-        named = {
-            "train": self.train,
-            UNLABELLED: self.unlabelled,
-            "validation": self.validation,
-            "test": self.test,
-        }
+        named = {"train": self.train, UNLABELLED: self.unlabelled, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part}
 
 

@@ -42,11 +42,10 @@ def _cut(lengths: Ints, order: Ints, batch_tokens: int) -> list[Ints]:
 
 def collate(store: Store, indices: Ints) -> Batch:
     """The texts at the indices, padded to the longest of them."""
-    starts = store.offsets[indices]
-    lengths = store.offsets[indices + 1] - starts
+    lengths = store.lengths_of(indices)
     tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)  # [batch, time]
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
-    flat = runs(starts, lengths)
+    flat = runs(store.offsets[indices], lengths)
     tokens[inside] = taken(store.ids, flat)
     features = None
     targets = store.targets

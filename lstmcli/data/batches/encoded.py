@@ -55,6 +55,11 @@ class Store:
     def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
+    def lengths_of(self, indices: Ints) -> Ints:
+        """The lengths of the texts at the indices."""
+        found: Ints = self.offsets[indices + 1] - self.offsets[indices]
+        return found
+
     @property
     def per_token(self) -> bool:
         """True where each token has a target of its own."""
