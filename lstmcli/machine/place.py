@@ -41,11 +41,12 @@ def check(config: RunConfig, here: Place) -> None:
     fix = "train it in one process: lstmcli train, without torchrun"
     if config.data.name in registry.PROBLEMS:
         raise ConfigError("the benchmark of optimisers runs in one process", where=where, fix=fix)
+    train = config.train
+    of_unlabelled = (train.vat_epsilon or train.entropy_weight) is not None
     reasons = {
         "episodes are drawn for one process": config.episodes is not None,
         "a language model carries its state from batch to batch": registry.task(config.task).READS == "stream",
-        "texts without labels are learned from in one process": config.train.unlabelled,
-        "adversarial training runs in one process": config.train.adversarial_epsilon is not None,
+        "virtual adversarial training and entropy of texts without labels run in one process": of_unlabelled,
     }
     for what, applies in reasons.items():
         if applies:

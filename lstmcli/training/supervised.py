@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lstmcli.contracts import EMBEDDING
 from lstmcli.data.batches import batching
@@ -75,7 +75,7 @@ class SupervisedObjective(Objective):
         if self._group.several:
             indices = indices[self._group.share(lengths)]
             if not len(indices):
-                return Mean(torch.zeros(()), 0), tokens
+                return self._of_no_text(item), tokens
         if item.sentences:
             return sentences.loss(parts, store, indices), tokens
         batch = batching.collate(store, indices).to(parts.runtime.device)
@@ -92,10 +92,20 @@ class SupervisedObjective(Objective):
             return mean + train.entropy_weight * parts.text_task.entropy(scores)
 
         epsilon = train.adversarial_epsilon
-        mean = loss_of() if epsilon is None else self._adversary.loss(loss_of, epsilon)
+        mean = loss_of() if epsilon is None else self._adversary.loss(loss_of, epsilon, self._weighted)
         if train.vat_epsilon is not None:
             mean += self._adversary.virtual(scores_of, parts.text_task.divergence, batch.tokens, train.vat_epsilon)
         return mean, tokens
+
+    def _weighted(self, mean: Mean) -> Tensor:
+        return self._group.mean(mean)[0]
+
+    def _of_no_text(self, item: Item) -> Mean:
+        """Return the loss of an empty share, after taking part in what the other processes add up meanwhile."""
+        nothing = Mean(torch.zeros(()), 0)
+        if self._parts.config.train.adversarial_epsilon is not None and not item.sentences:
+            self._group.mean(nothing)
+        return nothing
 
     def _texts(self, epoch: int) -> Store:
         """Return the training texts of the epoch, cropped with ``train.crop``."""
