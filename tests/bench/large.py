@@ -49,8 +49,8 @@ def write(path: Path, rows: int) -> None:
             file.writelines(f"{words[begin // BLOCK]} {line}" for line in block[: rows - begin])
 
 
-def peak(rows: int = ROWS) -> dict[str, float]:
-    """Return the peak of the resident memory in MB, and the seconds that the command took."""
+def memory(rows: int = ROWS) -> dict[str, float]:
+    """The whole command ``train`` on 5 million rows, 1.5 GB: its peak memory in MB. Takes 4 GB of ``/var/tmp``."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         table = Path(folder) / "rows.csv"
         write(table, rows)
@@ -64,4 +64,4 @@ def peak(rows: int = ROWS) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(peak(*map(int, sys.argv[1:]))))
+    print(json.dumps(memory(*map(int, sys.argv[1:]))))

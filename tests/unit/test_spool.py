@@ -19,6 +19,7 @@ from lstmcli.data.batches.encoded import Store, dataset_hash, encode, labels_of,
 from lstmcli.data.batches.episodes import class_priors
 from lstmcli.data.batches.unknown_words import of_store
 from lstmcli.data.readers import table as reader
+from lstmcli.data.spool import Spool
 from lstmcli.data.spooled import Writer
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.storage import checkpoint as checkpoints
@@ -195,3 +196,29 @@ def test_a_large_baseline_is_fitted_on_a_part(
     assert run("train", table, *sets, "--epochs", "1", "--out", tmp_path / "run") == 0
     assert re.search(r"the linear baseline is fitted on 1\d of the 36 training texts", capsys.readouterr().err)
     assert "terms" in checkpoints.load(tmp_path / "run" / "model.pt").group("baseline")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+@pytest.mark.usefixtures("_on_disk")
+def test_what_was_read_does_not_stay_in_memory() -> None:
+    size = 2**25
+    whole = Spool()
+    whole.append(bytes(size))
+    array = whole.array(np.int32)
+    before = resident()
+    assert array.sum() == 0
+    assert resident() - before > 0.9 * size
+    spool.release(array[5:7])
+    for read in (
+        lambda: spool.taken(array, np.arange(0, len(array), 512)),
+        lambda: sum(int(piece.sum()) for piece in spool.in_pieces(array)),
+        lambda: [len(piece) for piece in Store(array, np.arange(0, len(array) + 1, 2**12)).pieces()],
+    ):
+        read()
+        assert resident() - before < 0.1 * size
+
+
+def resident() -> int:
+    """Bytes of files that are in this process's memory."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile")]
+    return 1024 * int(line.split()[1])
