@@ -33,7 +33,7 @@ def train(
     """Read the data, train, and write the run into the folder; return the result of a benchmark of optimisers.
 
     Ctrl-C saves the run, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
-    SystemExit. Started by ``torchrun``, the processes train one model together: the first reports and writes.
+    SystemExit. The processes that ``torchrun`` has started train one model; the first reports and writes.
 
     Args:
         config: Of ``lstmcli.recipes.load``.
@@ -44,8 +44,8 @@ def train(
         listener: Called with each event.
 
     Raises:
-        ConfigError: several processes cannot train such a model; the folder has a run, or none to resume; or a model
-            that the recipe names is missing.
+        ConfigError: the folder has a run, or none to resume; a model that the recipe names is missing; or several
+            processes cannot train such a model.
         DataError: the data cannot be used.
     """
     benchmark = config.data.name in registry.PROBLEMS
@@ -56,24 +56,43 @@ def train(
     place.check(config, here)
     listener = listener if here.is_first else silent
     writes = here.is_first and not dry_run
-    with nullcontext() if not writes else run_folder.claimed(out, config.data, resume=resume, force=force):
+    claimed = run_folder.claimed(out, config.data, resume=resume, force=force) if writes else nullcontext()
+    with claimed:
         if benchmark:
             return _benchmark(config, out, listener, dry_run=dry_run)
         if not resume:
             run_folder.check_models(config, out)
-        examples = [inputs.read(config, listener=listener)]
-
-        from lstmcli.machine import runtime  # torch starts here, after every cheap mistake is caught
-        from lstmcli.training.group import joined
-        from lstmcli.training.train import rehearse, run
-
-        # The run lets the examples go once they are encoded: no name holds them here.
-        with joined(here, config.device) as group, runtime.unchanged(config):
-            if dry_run:
-                rehearse(config, examples.pop(), group=group, listener=listener)
-            else:
-                run(config, examples.pop(), out, resume=resume, chosen=chosen, group=group, listener=listener)
+        _learn(config, out, here, resume=resume, dry_run=dry_run, chosen=chosen, listener=listener)
     return None
+
+
+def reports() -> bool:
+    """Return True in the process that reports: the only one, or the first of those that ``torchrun`` has started."""
+    return place.of_environment().is_first
+
+
+def _learn(
+    config: RunConfig,
+    out: Path,
+    here: place.Place,
+    *,
+    resume: bool,
+    dry_run: bool,
+    chosen: Collection[str],
+    listener: Listener,
+) -> None:
+    examples = [inputs.read(config, listener=listener)]
+
+    from lstmcli.machine import runtime  # torch starts here, after every cheap mistake is caught
+    from lstmcli.training.group import joined
+    from lstmcli.training.train import rehearse, run
+
+    # The run lets the examples go once they are encoded: no name holds them here.
+    with joined(here, config.device) as group, runtime.unchanged(config):
+        if dry_run:
+            rehearse(config, examples.pop(), group=group, listener=listener)
+        else:
+            run(config, examples.pop(), out, resume=resume, chosen=chosen, group=group, listener=listener)
 
 
 def _benchmark(config: RunConfig, out: Path, listener: Listener, *, dry_run: bool) -> "Race | None":

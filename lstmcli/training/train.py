@@ -50,8 +50,7 @@ def run(
 ) -> None:
     """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
 
-    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
-    SystemExit.
+    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM SystemExit.
 
     Args:
         resume: Go on from last.pt.
@@ -67,11 +66,9 @@ def run(
     writes = group.place.is_first
     trainer = Trainer(setup.prepare(config, inputs, last, listener=listener), out if writes else None, inputs, group)
     del inputs  # the encoded texts are enough; free the memory
-    if last is None and writes:
-        run_folder.begin(out)
-    elif last is not None:
-        if writes:
-            run_folder.clear_partial(out)
+    if writes:
+        (run_folder.clear_partial if resume else run_folder.begin)(out)
+    if last is not None:
         trainer.restore(last)
         for note in resuming.notes(last.config.train, config.train, trainer.at, out):
             listener(note)
