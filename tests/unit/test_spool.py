@@ -161,31 +161,32 @@ def test_a_full_disk_is_named(
     assert not Path("run").exists()
 
 
+@pytest.mark.usefixtures("_on_disk")
 def test_memory_does_not_grow_with_the_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row takes fewer bytes than its text has."""
-    monkeypatch.setattr(spool, "IN_MEMORY", 0)
-    count = 5_000
-    path = tmp_path / "rows.csv"
-    path.write_text("text,label\n" + "".join(f"{'word ' * 60}{n},{n % 3}\n" for n in range(count)))
+    monkeypatch.setattr(spool, "BUFFERED", 2**10)
+    monkeypatch.setattr(spooled, "CHUNK", 100)
+    fewer, more = (np.array(held_and_most(tmp_path, rows)) for rows in (2_000, 6_000))
+    held, most = (more - fewer) / 4_000  # bytes per row; each has a text of 300
+    assert held < 60
+    assert most < 150
+
+
+def held_and_most(folder: Path, rows: int) -> tuple[int, int]:
+    """Bytes of memory after a table was read, and the most while it was divided and checked."""
+    path = folder / "rows.csv"
+    path.write_text("text,label\n" + "".join(f"{'word ' * 60}{number},{number % 3}\n" for number in range(rows)))
     tracemalloc.start()
     try:
         found = reader.read(path, "train", Data())
         held = tracemalloc.get_traced_memory()[0]
-        validation, train = sampling.stratified(found.examples, count // 10, seed=0)
-        checked = check.check(
-            {"train": train, "validation": validation}, dict.fromkeys(("train", "validation"), (LENGTHS, LENGTHS))
-        )
-        most = tracemalloc.get_traced_memory()[1]
+        validation, train = sampling.stratified(found.examples, rows // 10, seed=0)
+        parts = {"train": train, "validation": validation}
+        checked = check.check(parts, {name: (np.ones(1, int), np.ones(1, int)) for name in parts})
+        assert checked["train"].examples == len(text_hashes(train)) == rows - rows // 10
+        assert labels_of(train) == ("0", "1", "2")
+        return held, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert held < 60 * count
-    assert most < 200 * count
-    assert checked["train"].examples == 4_500
-    assert len(text_hashes(train)) == 4_500
-    assert labels_of(train) == ("0", "1", "2")
-
-
-LENGTHS = np.ones(1, int)
 
 
 def test_a_large_baseline_is_fitted_on_a_part(
@@ -205,6 +206,7 @@ def test_what_was_read_does_not_stay_in_memory() -> None:
     whole = Spool()
     whole.append(bytes(size))
     array = whole.array(np.int32)
+    texts = Store(array, np.arange(0, len(array) + 1, 2**8))
     before = resident()
     assert array.sum() == 0
     assert resident() - before > 0.9 * size
@@ -212,7 +214,9 @@ def test_what_was_read_does_not_stay_in_memory() -> None:
     for read in (
         lambda: spool.taken(array, np.arange(0, len(array), 512)),
         lambda: sum(int(piece.sum()) for piece in spool.in_pieces(array)),
-        lambda: [len(piece) for piece in Store(array, np.arange(0, len(array) + 1, 2**12)).pieces()],
+        lambda: [len(piece) for piece in texts.pieces()],
+        lambda: len(texts.part(np.arange(len(texts))[::-1])),
+        lambda: len(texts.truncated(Tokens(max_tokens=2**11))),
     ):
         read()
         assert resident() - before < 0.1 * size

@@ -8,7 +8,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -82,9 +82,8 @@ class Store:
     def part(self, indices: Ints) -> "Store":
         """The texts at the indices, in their order; one may come more than once. Raises as ``_untagged``."""
         self._untagged()
-        lengths = self.lengths[indices]
-        ids = taken(self.ids, runs(self.offsets[:-1][indices], lengths))
-        return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[indices])
+        found = self._of_runs(self.offsets[indices][:, None], self.lengths_of(indices)[:, None])
+        return replace(found, targets=None if self.targets is None else self.targets[indices])
 
     def with_soft_labels(self, more: "Store") -> "Store":
         """These labelled texts with one-hot targets, and after them those whose targets are probabilities.
