@@ -35,7 +35,7 @@ from lstmcli.machine import malloc, runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example
 from tests.bench import adapting as meta_steps
-from tests.bench import languages, learning, tagging
+from tests.bench import languages, large, learning, processes, tagging
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
@@ -238,6 +238,8 @@ BENCHES = {
     "predicting": predicting,
     "tagger": tagger,
     "reading": reading,
+    "processes": processes.gradient_error,
+    "large": large.memory,
 }
 
 
@@ -254,8 +256,8 @@ def main() -> None:
             continue
         print(f"\n{name}: {BENCHES[name].__doc__}")
         for key, value in BENCHES[name]().items():
-            figures[key] = round(float(value), 3)
-            print(f"  {key:24} {value:12,.2f}", flush=True)
+            figures[key] = round(float(value), 3) or float(value)
+            print(f"  {key:24} {value:12,.2f}" if figures[key] >= 0.001 else f"  {key:24} {value:12.1e}", flush=True)
     print(json.dumps(figures))
 
 

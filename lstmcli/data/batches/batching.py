@@ -8,6 +8,7 @@ import torch
 
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints, runs
+from lstmcli.data.spool import taken
 from lstmcli.types import Batch, WordFeatures
 
 JITTER = 0.1  # lengths are blurred by ± 10 %, so that not the same texts are batched together in every epoch
@@ -41,11 +42,11 @@ def _cut(lengths: Ints, order: Ints, batch_tokens: int) -> list[Ints]:
 
 def collate(store: Store, indices: Ints) -> Batch:
     """The texts at the indices, padded to the longest of them."""
-    lengths = store.lengths[indices]
+    lengths = store.lengths_of(indices)
     tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)  # [batch, time]
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
-    flat = runs(store.offsets[:-1][indices], lengths)
-    tokens[inside] = store.ids[flat]
+    flat = runs(store.offsets[indices], lengths)
+    tokens[inside] = taken(store.ids, flat)
     features = None
     targets = store.targets
     if targets is not None and store.per_token:
