@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,3 +183,46 @@ def test_a_mistake_is_named_and_loses_nothing(
     assert run("check", *arguments) == 2
     assert expected in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_terminal_shows_each_kind_with_its_count_and_its_rows(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    table = [{**row, "body": f"{row['body']} [red]\x1b[2J"} for row in rows() if row["body"]]
+    write(Path("mine.csv"), table)
+    assert run("check", "mine.csv", *COLUMNS, "--fix", "fixed.csv", "--report", "all.csv") == 0
+    shown = capsys.readouterr()
+    assert "\x1b[2J" not in shown.out
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.out).splitlines()
+    assert lines[0].startswith(f"train: {len(table) - 1} texts, ")  # one has no label
+    kinds = Counter(one["kind"] for one in read(Path("all.csv")))
+    headings = {name: int(count) for line in lines if (match := re.match(r"([a-z ]+): (\d+)  ", line))
+                for name, count in [match.groups()]}  # fmt: skip
+    assert headings == kinds
+    at = next(index for index, line in enumerate(lines) if line.startswith("duplicate: "))
+    assert lines[at + 1].split() == ["row", "label", "text", "why"]
+    row, label, *text = lines[at + 2].split()
+    assert (row, label) == (str(HEAD + len(TEXTS)), TEXTS[3][1])
+    assert " ".join(text).startswith(f"{TEXTS[3][0]} [red]\\x1b[2J repeats row {3 + HEAD}")
+    remarks = " ".join(shown.err.split())
+    assert f"all {kinds.total()} findings: all.csv" in remarks
+    assert f"fixed.csv: {len(read(Path('fixed.csv')))} rows; left out: 1 rows that cannot be used and 1 exact" in remarks
+
+
+@pytest.mark.parametrize("command", ["check", "evaluate", "adapt", "predict", "train"])
+def test_ctrl_c_is_reported_once(
+    command: str, run: Callable[..., int], trained: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    write(Path("mine.csv"), [{"text": text, "label": label} for text, label in TEXTS])
+    monkeypatch.setattr("lstmcli.data.text.vocabulary.Vocabulary.encode", interrupted)
+    arguments = {
+        "check": ["mine.csv"], "train": ["mine.csv"], "predict": ["-c", trained, "a fine film"],
+    }.get(command, ["-c", trained, "--data", "mine.csv"])  # fmt: skip
+    assert run(command, *arguments) == 130
+    assert [line for line in capsys.readouterr().err.splitlines() if "interrupted" in line] == ["• interrupted"]
