@@ -158,6 +158,22 @@ def test_texts_in_memory_are_found_by_their_index() -> None:
     assert wrong[9].text == TEXTS[9][0]
 
 
+def test_of_many_texts_outliers_are_found_and_the_gain_of_more_is_estimated() -> None:
+    texts = [(f"{text} {number}", label) for number in range(4) for text, label in TEXTS][:204]
+    texts[100] = ("qzxv wvkkq zzjq xqjw vvbq", "good")
+    audit = check_texts(*map(list, zip(*texts, strict=True)))  # type: ignore[arg-type]
+    reasons = {one.row: one.reason for one in audit.findings if one.kind == "outlier"}
+    assert reasons[100] == "0% of the words are known"
+    assert audit.curve is not None
+    assert audit.curve.sizes == [round(fraction * 0.8 * len(texts)) for fraction in (0.125, 0.25, 0.5, 1)]
+
+
+def test_labels_of_few_texts_are_named_and_not_searched() -> None:
+    audit = check_texts(["a fine film", "a dull film", "a kind film", "a cruel film"], ["good", "bad", "good", "bad"])
+    assert [one for one in audit.findings if one.kind == "label error"] == []
+    assert "2 labels of fewer than 5 distinct texts are not searched for errors" in audit.remarks
+
+
 MISTAKES = [
     (("missing.csv",), "there is no such file, folder or data set"),
     (("opinoins",), "did you mean 'opinions'"),
