@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.source import FILES, imported
 from tests.conftest import ROOT
-from tests.licences import MAKERS, installed, licences, of_users
+from tests.licences import installed, licences, of_users
 from tests.pythons import PROJECT
 
 EXTRAS = PROJECT["optional-dependencies"]
