@@ -62,7 +62,8 @@ def test_the_interval_has_the_width_of_theory() -> None:
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     probabilities, targets = data(3, 50, 0)
-    assert bootstrapped(probabilities, targets) == bootstrapped(probabilities, targets)
+    assert bootstrapped(probabilities, targets) == bootstrapped(probabilities, targets, seed=0)
+    assert bootstrapped(probabilities, targets) != bootstrapped(probabilities, targets, seed=1)
 
 
 @given(st.floats(0.2, 5.0), st.integers(0, 10_000), st.integers(2, 5))
@@ -187,7 +188,8 @@ def binned(confidence: np.ndarray, correct: np.ndarray) -> float:
 def test_the_calibration_error_is_that_of_fifteen_bins() -> None:
     random = np.random.default_rng(0)
     confidence = np.r_[random.uniform(0.5, 1, 300), 1.0, 0.5]
-    probabilities, targets = np.c_[confidence, 1 - confidence], random.integers(2, size=302)
+    # All right in each second bin and all wrong in the others, so that no two neighbours make the gap of one.
+    probabilities, targets = np.c_[confidence, 1 - confidence], np.minimum(confidence * 15, 14).astype(int) % 2
     expected = binned(confidence, targets == 0)
     assert weighted(probabilities, targets, np.ones((1, 302)))["ece"][0] == pytest.approx(expected)
     assert calibration_error(probabilities, targets) == pytest.approx(expected)
