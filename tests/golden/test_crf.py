@@ -113,12 +113,14 @@ def test_what_the_scheme_forbids_is_never_best_and_has_no_chance() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_thousand_words_stay_finite(dtype: torch.dtype) -> None:
     chain, emissions, ends = drawn(9, [1000, 700], seed=3, barred=True)
-    chain = crf.Chain(*(part.detach().to(dtype) for part in (chain.transitions, chain.start, chain.end)))
+    parts = [part.detach().to(dtype).requires_grad_() for part in (chain.transitions, chain.start, chain.end)]
+    chain = crf.Chain(*parts)
     emissions = (20 * emissions.detach()).to(dtype).requires_grad_()
     total = crf.log_partition(chain, emissions, ends)
-    (gradient,) = torch.autograd.grad(total.sum(), emissions)
+    gradient, *of_chain = torch.autograd.grad(total.sum(), [emissions, *parts])
     assert torch.isfinite(total).all()
     assert torch.isfinite(gradient).all()
+    assert [float(part.sum()) for part in of_chain] == pytest.approx([999 + 699, 2, 2], rel=1e-3)  # pairs, texts, texts
     probabilities = crf.marginals(chain, emissions, ends)
     assert torch.isfinite(probabilities).all()
     if dtype == torch.float64:  # the task of tagging asks in float64: sums of this size leave float32 two digits

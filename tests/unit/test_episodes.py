@@ -82,7 +82,8 @@ def test_a_natural_query_has_the_frequencies_of_its_domain() -> None:
     uneven = [Example(f"{label} {n}", label) for label, count in (("calm", 300), ("joy", 100)) for n in range(count)]
     config = Episodes(shots=5, queries=20, query="natural")
     found = episodes.usable(episodes.pools(uneven), config, ("calm", "joy"))
-    drawn = episodes.draws(found, config, count=100, seed=(0,))
+    drawn = list(episodes.draws(found, config, count=100, seed=(0,)))
+    assert {len(one.query) for one in drawn} == {40}
     fraction = np.mean([np.mean(one.query_targets) for one in drawn])
     assert fraction == pytest.approx(95 / 390, abs=0.02)
 
@@ -92,7 +93,7 @@ def test_too_few_texts_are_refused_with_the_most_that_some_domain_has() -> None:
     with pytest.raises(DataError, match=r"no domain has 5 \+ 10 different texts of each of calm, joy") as caught:
         episodes.usable(episodes.pools([Example("one", "calm"), Example("two", "joy")]), Episodes(), labels)
     assert caught.value.fix == "give at least two different texts of each class in one domain"
-    for texts, shots, queries in ((2, 1, 1), (6, 5, 1), (14, 5, 9)):
+    for texts, shots, queries in ((2, 1, 1), (5, 4, 1), (6, 5, 1), (14, 5, 9)):
         pools = episodes.pools([Example(f"{label} {n}", label) for label in labels for n in range(texts)])
         for split, options in (
             (None, f"--shots {shots}"),
@@ -178,6 +179,9 @@ def test_the_number_of_queries_is_the_most_that_leaves_no_domain_out(ways: int |
     assert usable(most) == usable(1) == 2 > (usable(most + 1) if most < episodes.MOST else 0)
     rich = episodes.pools(pool("a", calm=100, joy=100))
     assert episodes.with_queries(rich, config, ("calm", "joy")).queries == 15
+    for left in (1, 2):
+        few = episodes.pools(pool("a", calm=3 + left, joy=3 + left) + pool("b", calm=9, joy=9))
+        assert episodes.with_queries(few, config, ("calm", "joy")).queries == left
     with pytest.raises(DataError):
         episodes.with_queries(episodes.pools(pool("a", calm=3, joy=3)), config, ("calm", "joy"))
 
@@ -215,7 +219,8 @@ def test_all_of_a_domain_is_scored_after_its_fixed_support() -> None:
     assert one.support_targets.tolist() == [0, 0, 1, 1, 1]
     assert [texts[index] for index in one.query] == pool("a", joy=3, calm=1)
     assert one.query_targets.tolist() == [0, 0, 0, 1]
-    assert episodes.shots([one]) == 3
+    fewer = episodes.with_support(domain, support, 2, offset=len(learned), labels=labels)
+    assert [episodes.shots(drawn) for drawn in ([one, fewer], [fewer, one], [fewer])] == [3, 3, 2]
     moved = episodes.behind(one, 7)
     assert (moved.support - one.support).tolist() == [7] * 5
     assert (moved.query - one.query).tolist() == [7] * 4
@@ -239,6 +244,8 @@ def test_priors_are_frequencies_by_kind_of_domain_and_of_all() -> None:
 
 
 def test_of_equal_texts_in_a_domain_the_first_counts() -> None:
-    examples = [Example("one", "joy", "b"), Example("one", "calm", "b"), Example("one", "calm", "a")]
-    assert [(each.domain, {label: one.tolist() for label, one in each.indices.items()})
-            for each in episodes.pools(examples)] == [("a", {"calm": [2]}), ("b", {"joy": [0]})]  # fmt: skip
+    examples = [Example("one", "joy", "b"), Example("one", "calm", "b"), Example("one", "calm", "a"),
+                Example("two", "calm", "b")]  # fmt: skip
+    found = [(each.domain, [(label, one.tolist()) for label, one in each.indices.items()])
+             for each in episodes.pools(examples)]  # fmt: skip
+    assert found == [("a", [("calm", [2])]), ("b", [("calm", [3]), ("joy", [0])])]  # both sorted by name
