@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,30 @@ def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
 def test_the_language_model_inside_an_old_checkpoint_is_read_by_its_old_keys() -> None:
     values = {"name": "language-model", "activation": 2.0, "slowness": 1.0}
     assert checkpoints._language_model(values) == LanguageModel(ar_weight=2.0, tar_weight=1.0)
+
+
+def test_tensors_with_a_row_per_word_are_also_those_of_a_language_model_with_the_same_vocabulary() -> None:
+    one = small()
+    of_model = {"embedding.weight", "projection", "salience", "word_weight"}
+    assert one.by_word == of_model
+    inner = {"context.model.embedding.weight", "context.model.softmax.bias"}
+    assert replace(one, context=LanguageModel()).by_word == of_model | inner
+    apart = one.vocabulary.with_context(one.vocabulary)
+    assert replace(one, context=LanguageModel(), vocabulary=apart).by_word == of_model
+
+
+def test_a_head_that_was_not_trained_is_named_with_what_makes_one() -> None:
+    small().check_head()
+    replace(small(), progress={"headed": True}).check_head()
+    with pytest.raises(ConfigError, match="no trained head") as caught:
+        replace(small(), progress={"headed": False}).check_head()
+    assert "lstmcli adapt" in caught.value.fix
+
+
+def test_tensors_are_copied_into_a_checkpoint() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    kept = checkpoints.grouped("model", {"head.bias": weight})["model/head.bias"]
+    with torch.no_grad():
+        weight.zero_()
+    assert kept.tolist() == [1, 1]
+    assert not kept.requires_grad
