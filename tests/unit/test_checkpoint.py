@@ -1,5 +1,6 @@
 """One .pt of plain things: whole or not at all, and never run."""
 
+import errno
 import os
 import pickle
 import random
@@ -227,3 +228,23 @@ def test_tensors_are_copied_into_a_checkpoint() -> None:
         weight.zero_()
     assert kept.tolist() == [1, 1]
     assert not kept.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "kind", "what"),
+    [
+        (errno.EIO, "model.pt", RuntimeSetupError, "cannot be read: Input/output error"),
+        (errno.EACCES, "model.pt", RuntimeSetupError, "cannot be read: Permission denied"),
+        (errno.EINVAL, None, CheckpointError, "not a checkpoint that can be read"),  # of a seek in a damaged zip
+    ],
+)
+def test_a_disk_that_refuses_is_not_a_damaged_file(
+    number: int, name: str | None, kind: type[Exception], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> int:
+        raise OSError(number, os.strerror(number), name)
+
+    checkpoints.save(small(), tmp_path / "model.pt")
+    monkeypatch.setattr(checkpoints.archive, "check", refuses)
+    with pytest.raises(kind, match=what):
+        checkpoints.load(tmp_path / "model.pt")
