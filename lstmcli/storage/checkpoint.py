@@ -146,7 +146,6 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
     torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
-    buffer.seek(0)
     return buffer
 
 
