@@ -7,12 +7,14 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Classifier, Data, LanguageModel, RunConfig
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, RuntimeSetupError
 from lstmcli.storage import atomic, run_folder, weights
@@ -248,3 +250,19 @@ def test_a_disk_that_refuses_is_not_a_damaged_file(
     monkeypatch.setattr(checkpoints.archive, "check", refuses)
     with pytest.raises(kind, match=what):
         checkpoints.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("setting", "primary", "label"),
+    [(None, "accuracy", 0), ("balanced", "balanced_accuracy", 1), ("adjusted", "macro_f1", 1)],
+)
+def test_a_checkpoint_decides_and_is_reported_by_the_class_weights_it_was_trained_with(
+    setting: str | None, primary: str, label: int
+) -> None:
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"class_weights": setting})})
+    progress = {} if setting is None else {"class_weights": {"x": 1.0, "y": 3.0}}
+    task = replace(small(), config=config, progress=progress).deciding_task
+    assert task.PRIMARY == primary
+    decide = hooks(TaskHooks, task).decide
+    assert decide is not None
+    assert decide(np.array([[0.6, 0.4]]), {}).tolist() == [label]  # 0.6 : 3 * 0.4
