@@ -262,7 +262,7 @@ def test_a_checkpoint_decides_and_is_reported_by_the_class_weights_it_was_traine
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"class_weights": setting})})
     progress = {} if setting is None else {"class_weights": {"x": 1.0, "y": 3.0}}
     task = replace(small(), config=config, progress=progress).deciding_task
-    assert task.PRIMARY == primary
+    assert primary == task.PRIMARY
     decide = hooks(TaskHooks, task).decide
     assert decide is not None
     assert decide(np.array([[0.6, 0.4]]), {}).tolist() == [label]  # 0.6 : 3 * 0.4
