@@ -12,7 +12,7 @@ nothing in the file is ever run. torch does not detect damaged data; the checksu
 import hashlib
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,6 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
     torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
-    buffer.seek(0)
     return buffer
 
 
@@ -200,18 +199,19 @@ def _of(header: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Check
         vocabulary = Vocabulary.from_state(header["vocabulary"])
     except Exception as error:  # of tokenizers, which knows no kinds of errors
         raise ValueError(str(error)) from error
+    scales = {name.removeprefix(SCALE): value for name, value in tensors.items() if name.startswith(SCALE)}
     checkpoint = Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=vocabulary,
-        tensors=_dequantised(tensors),
+        tensors={name: value for name, value in tensors.items() if not name.startswith(SCALE)},
         temperature=header["temperature"],
         min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
         context=_language_model(header["context"]) if "context" in header else None,
     )
-    weights.check(checkpoint)
-    return checkpoint
+    weights.check(checkpoint, scales)
+    return replace(checkpoint, tensors=_dequantised(checkpoint.tensors, scales))
 
 
 def _damaged(where: str, why: str = "") -> CheckpointError:
@@ -226,15 +226,9 @@ def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
     return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}
 
 
-def _dequantised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The matrices of int8 in float32. Raises ValueError where a scale is of something else."""
-    found = {name: value for name, value in tensors.items() if not name.startswith(SCALE)}
-    for name, value in found.items():
-        if (scale := tensors.get(f"{SCALE}{name}")) is not None:
-            if value.dtype != torch.int8 or value.dim() != 2 or scale.shape != value.shape[:1]:
-                raise ValueError(f"{SCALE}{name} is of no matrix of int8 with as many rows")
-            found[name] = value.float() * scale.float()[:, None]
-    return found
+def _dequantised(tensors: dict[str, Tensor], scales: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with matrices of int8 in float32: four times their size in the file, so only what was checked."""
+    return tensors | {name: tensors[name].float() * scale.float()[:, None] for name, scale in scales.items()}
 
 
 def _language_model(values: dict[str, Any]) -> LanguageModel:

@@ -1,7 +1,7 @@
 """The tensors of a checkpoint against the model that its header describes, before that model is built."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -55,20 +55,22 @@ def plain(tensors: object, size: int) -> dict[str, Tensor]:
     return tensors
 
 
-def check(checkpoint: "Checkpoint") -> None:
-    """Check that the tensors are those of the model that the header describes, and numbers.
+def check(checkpoint: "Checkpoint", scales: Mapping[str, Tensor]) -> None:
+    """Check that the tensors are those of the model that the header describes, and numbers. scales: per row, of
+    matrices of int8 by name.
 
     Raises:
         ValueError: They are not.
     """
     config, vocabulary, found = checkpoint.config, checkpoint.vocabulary, checkpoint.group("model")
     _check_parts(checkpoint)
+    _check_scales(checkpoint.tensors, scales)
     if vocabulary.labels and _shape(found.get(f"{HEAD}.weight"))[:1] != (len(vocabulary.labels),):
         raise ValueError(f"{len(vocabulary.labels)} labels, but a head of {_shape(found.get(f'{HEAD}.weight'))}")
     with torch.device("meta"), _Undrawn():
         model = build(config, vocabulary, checkpoint.context)
         learners = [_learner(config, model, **steps) for steps in _steps(config)]
-    _compare(model.state_dict(), found)
+    _compare(model.state_dict(), found, {name.removeprefix("model/") for name in scales})
     first, *others = ({name: _shape(value) for name, value in one.named_parameters()} for one in learners)
     by_step = {name for other in others for name, shape in other.items() if shape != first[name]}
     for name, value in checkpoint.group("learner").items():
@@ -100,6 +102,15 @@ def _check_parts(checkpoint: "Checkpoint") -> None:
         raise ValueError("frozen vectors or a language model beside a model that reads none")
 
 
+def _check_scales(tensors: Mapping[str, Tensor], scales: Mapping[str, Tensor]) -> None:
+    for name, scale in scales.items():
+        matrix = tensors.get(name)
+        if matrix is None or matrix.dtype != torch.int8 or matrix.dim() != 2 or scale.shape != matrix.shape[:1]:
+            raise ValueError(f"scale/{name} is of no matrix of int8 with as many rows")
+        if scale.dtype != torch.half or not _is_finite(scale, infinite=False):  # of half: the products are finite too
+            raise ValueError(f"scale/{name} has values that are not finite, or is of type {scale.dtype}")
+
+
 def _steps(config: RunConfig) -> Iterable[dict[str, int]]:
     """Numbers of steps, of a learner that takes steps, between which the shapes of rates per step differ."""
     return [{"steps": 1}, {"steps": 2}] if hasattr(config.learner, "steps") else [{}]
@@ -110,7 +121,8 @@ def _learner(config: RunConfig, model: nn.Module, **changed: int) -> Any:
     return registry.learner(section.name).build(section, model)
 
 
-def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], scaled: Set[str]) -> None:
+    """scaled: the matrices that may be of int8."""
     if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(f"model/{missing[0]} is missing")
     if more := sorted(found.keys() - expected.keys()):
@@ -118,7 +130,8 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Non
     for name, value in expected.items():
         if _shape(found[name]) != _shape(value):
             raise ValueError(f"model/{name} is {_shape(found[name])} in place of {_shape(value)}")
-        if found[name].dtype not in (STORED if value.is_floating_point() else (value.dtype,)):
+        stored = (*STORED, *([torch.int8] if name in scaled else []))
+        if found[name].dtype not in (stored if value.is_floating_point() else (value.dtype,)):
             raise ValueError(f"model/{name} is of type {found[name].dtype}")
 
 
