@@ -9,7 +9,7 @@ SHIPPED := $(firstword $(sort $(wildcard lstmcli/pretrained/*.pt)))
 LEAST := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1
 KERNELS := tests/golden tests/contract tests/unit/test_runtime.py tests/unit/test_assemble.py tests/e2e/test_predict.py
 
-.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons bench table curve behaviour pretrained check clean
+.PHONY: setup demo format lint types test test-slow test-least test-machines test-pythons test-oldest cover bench table curve behaviour pretrained check clean
 
 setup: .venv/.done
 
@@ -45,6 +45,12 @@ test: setup
 test-slow: setup
 	$(BIN)/pytest -q -n 2 -m slow
 
+cover: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
 test-least: setup
 	env $(LEAST) $(BIN)/pytest -q -n 2 --dist loadfile $(KERNELS)
 
@@ -57,6 +63,9 @@ test-machines: setup
 
 test-pythons: setup
 	$(BIN)/python -m tests.pythons
+
+test-oldest: setup
+	$(BIN)/python -m tests.oldest
 
 bench: setup
 	$(BIN)/python -m tests.bench
@@ -85,4 +94,4 @@ pretrained: setup
 	$(BIN)/lstmcli evaluate -c english --data imdb
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

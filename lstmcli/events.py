@@ -83,9 +83,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The run was stopped; its state is in the file."""
+    """The run was stopped; its state is in the file. resumable: ``--resume`` goes on with it."""
 
     saved: Path
+    resumable: bool = True
 
 
 Event = Progress | Noted | Checked | Planned | Stepped | Evaluated | Finished | Interrupted

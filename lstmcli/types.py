@@ -6,7 +6,7 @@ torch is imported for type checking only, so that readers and checks run before 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ def _composed(text: str) -> str:
 class Rows:
     """What a reader found in one split; a bad row is ``(file:line, what is wrong)``; notes: for the user."""
 
-    examples: list[Example]
+    examples: Sequence[Example]
     bad: list[tuple[str, str]]
     notes: tuple[str, ...] = ()
 

@@ -31,6 +31,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts backg
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
+TIMES = int(os.environ.get("LSTMCLI_INPUTS", "1"))  # as many generated inputs, where tests try to break things
 
 # A machine of its own speed sets no deadline; where CI is set, the same examples are drawn each time.
 hypothesis.settings.register_profile("test", deadline=None, derandomize="CI" in os.environ)

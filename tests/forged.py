@@ -4,6 +4,7 @@
 ``BROKEN``: by name, a change of the file's bytes.
 """
 
+import copy
 import hashlib
 import io
 import json
@@ -101,6 +102,11 @@ def more(**tensors: Any) -> Callable[[Content], Content]:
     return lambda content: (
         content | {"tensors": content["tensors"] | {key.replace("__", "/"): value for key, value in tensors.items()}}
     )
+
+
+def scaled(scale: Tensor) -> Callable[[Content], Content]:
+    """A matrix of int8 with these scales."""
+    return lambda content: more(**{f"scale__{CELLS}": scale})(tensor(CELLS, lambda one: one.to(torch.int8))(content))
 
 
 def filled(value: float) -> Callable[[Tensor], Tensor]:
@@ -243,6 +249,13 @@ FORGED: dict[str, Callable[[Content], Content]] = {
         **{"scale__model__embedding.weight": torch.ones(10_000)}
     )(tensor("model/embedding.weight", lambda one: one[:1].to(torch.int8))(content)),
     "a scale of what is no matrix": more(**{"scale__model__head.bias": torch.ones(2)}),
+    "a scale of nothing": more(scale__model__other=torch.ones(2).half()),
+    "a scale NaN": lambda content: scaled(torch.full((len(content["tensors"][CELLS]),), math.nan).half())(content),
+    "a scale of another type": lambda content: scaled(torch.full((len(content["tensors"][CELLS]),), 3e38))(content),
+    "integers without a scale": tensor(CELLS, lambda one: one.to(torch.int8)),
+    "one tensor under 5,000 names": lambda content: more(
+        **{f"learned__{number}": content["tensors"][CELLS] for number in range(5_000)}
+    )(content),
     "weights NaN": tensor(CELLS, filled(math.nan)),
     "one weight infinite": tensor("model/head.bias", lambda one: torch.tensor([0.0, math.inf])),
     "weights too large to multiply": tensor("model/head.weight", filled(3e38)),
@@ -308,6 +321,19 @@ def renumbered(content: bytes) -> bytes:
     return with_pickle(content, old.replace(b"K\x02\x85", b"J" + struct.pack("<i", 2**30) + b"\x85"))
 
 
+def overlapping(content: bytes) -> bytes:
+    """A zip whose directory names one entry a hundred times."""
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        for number in range(100):
+            again = copy.copy(largest)
+            again.filename = f"archive/data/{1_000 + number}"
+            archive.filelist.append(again)
+        archive.comment = b"x"  # so that the directory is written
+    return buffer.getvalue()
+
+
 ARRAY = b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x04\x85R."  # bytearray(2**34)
 MANY = [(named(f"other{number}/a"), b"") for number in range(5_000)]
 BROKEN: dict[str, Callable[[bytes], bytes]] = {
@@ -319,6 +345,8 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "code in a pickle and no zip": lambda _: pickle.dumps(Runs("touch run"), 2),
     "an array of 16 GB": lambda content: with_pickle(content, ARRAY),
     "two million empty lists": lambda content: with_pickle(content, b"\x80\x02(" + b"]" * 2_000_000 + b"l."),
+    "code named by values": lambda content: with_pickle(content, pickle.dumps(Runs("touch run"), 4)),
+    "entries that share their bytes": overlapping,
     "a pickle cut short": lambda content: with_pickle(content, b"\x80\x02}q\x00"),
     "tensors larger than their entries": renumbered,
     "an entry twice": lambda content: zipped([*entries(content), entries(content)[0]]),

@@ -12,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 VERSIONS = ("3.12", "3.13")  # beside the one that all tests run on
 # By module, the distribution.
 ABSENT = {"torch": "torch", "datasets": "datasets", "sklearn": "scikit-learn", "scipy": "scipy", "seqeval": "seqeval"}
@@ -48,26 +50,37 @@ def interpreter(version: str) -> str | None:
     return None
 
 
+def name_of(requirement: str) -> str:
+    return re.split(r"[^\w-]", requirement)[0]
+
+
 def requirements() -> list[str]:
     """What the program declares, without what is absent, and the tools of its tests."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    return [one for one in declared if re.split(r"[^\w-]", one)[0] not in ABSENT.values()] + list(TOOLS)
+    return [one for one in PROJECT["dependencies"] if name_of(one) not in ABSENT.values()] + list(TOOLS)
+
+
+@contextmanager
+def environment(python: str, packages: Sequence[str]) -> Iterator[Callable[..., None]]:
+    """A virtual environment with the packages, while the block lasts. Yields a function that runs its Python in the
+    repository, and raises CalledProcessError where that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        variables["PYTHONPYCACHEPREFIX"] = folder
+
+        def run(*arguments: str) -> None:
+            subprocess.run([f"{folder}/bin/python", *arguments], cwd=ROOT, env=variables, check=True)
+
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", "constraints.txt", *packages)
+        yield run
 
 
 def check(version: str, python: str) -> None:
     """Raises CalledProcessError where anything fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder) / "bin" / "python"
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        for command in (
-            [sys.executable, "-m", "mypy", "--python-version", version],
-            [python, "-m", "venv", folder],
-            [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements()],
-            [own, "-W", "error", "-m", "compileall", "-q", "-f", "lstmcli", "tests"],
-            [own, "-m", "pytest", "-q", "-p", "tests.pythons", "-o", "addopts=", "-m", "not slow"],
-        ):
-            environment["PYTHONPYCACHEPREFIX"] = folder
-            subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "mypy", "--python-version", version], cwd=ROOT, check=True)
+    with environment(python, requirements()) as run:
+        run("-W", "error", "-m", "compileall", "-q", "-f", "lstmcli", "tests")
+        run("-m", "pytest", "-q", "-p", "tests.pythons", "-o", "addopts=", "-m", "not slow")
 
 
 if __name__ == "__main__":

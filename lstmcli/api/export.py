@@ -1,6 +1,6 @@
 """Export the model in a file for ONNX Runtime. Torch starts with the model, which the export is compared with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,7 @@ def export(
 
 def _examples(
     checkpoint: "Checkpoint", data: files.Name | None, reading: Mapping[str, Any], listener: Listener
-) -> list[Example]:
+) -> Sequence[Example]:
     """Return texts to compare the models on."""
     if data is not None:
         source = files.source(data, checkpoint.config, reading, listener)

@@ -9,6 +9,7 @@ from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
+from lstmcli.machine import place
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
 from lstmcli.storage.run_folder import default
@@ -32,7 +33,7 @@ def train(
     """Read the data, train, and write the run into the folder; return the result of a benchmark of optimisers.
 
     Ctrl-C saves the run, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
-    SystemExit.
+    SystemExit. The processes that ``torchrun`` has started train one model; the first reports and writes.
 
     Args:
         config: Of ``lstmcli.recipes.load``.
@@ -43,29 +44,55 @@ def train(
         listener: Called with each event.
 
     Raises:
-        ConfigError: the folder has a run, or none to resume; or a model that the recipe names is missing.
+        ConfigError: the folder has a run, or none to resume; a model that the recipe names is missing; or several
+            processes cannot train such a model.
         DataError: the data cannot be used.
     """
     benchmark = config.data.name in registry.PROBLEMS
     if resume and benchmark:
         fix = "leave out --resume; to start again: --force"
         raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
-    with nullcontext() if dry_run else run_folder.claimed(out, config.data, resume=resume, force=force):
+    here = place.of_environment()
+    place.check(config, here)
+    listener = listener if here.is_first else silent
+    writes = here.is_first and not dry_run
+    claimed = run_folder.claimed(out, config.data, resume=resume, force=force) if writes else nullcontext()
+    with claimed:
         if benchmark:
             return _benchmark(config, out, listener, dry_run=dry_run)
         if not resume:
             run_folder.check_models(config, out)
-        examples = [inputs.read(config, listener=listener)]
-
-        from lstmcli.machine import runtime  # torch starts here, after every cheap mistake is caught
-        from lstmcli.training.train import rehearse, run
-
-        with runtime.unchanged(config):  # the run lets the examples go once they are encoded: no name holds them here
-            if dry_run:
-                rehearse(config, examples.pop(), listener=listener)
-            else:
-                run(config, examples.pop(), out, resume=resume, chosen=chosen, listener=listener)
+        _learn(config, out, here, resume=resume, dry_run=dry_run, chosen=chosen, listener=listener)
     return None
+
+
+def reports() -> bool:
+    """Return True in the process that reports: the only one, or the first of those that ``torchrun`` has started."""
+    return place.of_environment().is_first
+
+
+def _learn(
+    config: RunConfig,
+    out: Path,
+    here: place.Place,
+    *,
+    resume: bool,
+    dry_run: bool,
+    chosen: Collection[str],
+    listener: Listener,
+) -> None:
+    examples = [inputs.read(config, listener=listener)]
+
+    from lstmcli.machine import runtime  # torch starts here, after every cheap mistake is caught
+    from lstmcli.training.group import joined
+    from lstmcli.training.train import rehearse, run
+
+    # The run lets the examples go once they are encoded: no name holds them here.
+    with joined(here, config.device) as group, runtime.unchanged(config):
+        if dry_run:
+            rehearse(config, examples.pop(), group=group, listener=listener)
+        else:
+            run(config, examples.pop(), out, resume=resume, chosen=chosen, group=group, listener=listener)
 
 
 def _benchmark(config: RunConfig, out: Path, listener: Listener, *, dry_run: bool) -> "Race | None":

@@ -69,8 +69,7 @@ def _show_output(screen: Screen, found: "Answers", *, interrupted: bool) -> None
         missed = ", ".join(found.texts.further)
         screen.note(f"columns that come late are not kept: {missed}; name them with --keep, or keep all as JSON lines")
     if interrupted:
-        if output is not None:
-            screen.note(f"interrupted; what was finished is in {output}")
+        screen.interrupted("" if output is None else f"what was finished is in {output}")
         raise KeyboardInterrupt
 
 

@@ -43,11 +43,18 @@ class Screen:
         self.out = console(highlight=False, markup=False, emoji=False)
         self.err = console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         self._plan: Planned | None = None
+        self._interrupted = False
 
     # ---- what every command uses
 
     def note(self, text: str) -> None:
         self.err.print(Text.assemble(("• ", "yellow"), printable(text)))
+
+    def interrupted(self, what: str = "") -> None:
+        """Report that Ctrl-C or SIGTERM stopped the command, once. what: what is left of it."""
+        if not self._interrupted:
+            self.note(f"interrupted; {what}" if what else "interrupted")
+        self._interrupted = True
 
     @contextmanager
     def listening(self) -> "Iterator[Listener]":
@@ -55,6 +62,9 @@ class Screen:
         bars = Bars(self.err, live=self.err.is_terminal and not self.quiet)
         try:
             yield partial(self._event, bars=bars)
+        except KeyboardInterrupt:
+            self.interrupted()
+            raise
         finally:
             bars.stop()
 
@@ -234,4 +244,5 @@ class Screen:
             bars.stop()
             self._finished(event)
         elif isinstance(event, events.Interrupted):
-            self.note(f"interrupted; saved in {event.saved}; go on: the same command with --resume")
+            further = "go on: the same command with --resume" if event.resumable else "start again: --force"
+            self.interrupted(f"saved in {event.saved}; {further}")

@@ -74,9 +74,10 @@ def train(
 ) -> None:
     """Train a model and keep the best checkpoint."""
     from lstmcli import recipes
+    from lstmcli.api import train as api
     from lstmcli.cli import few_shot, render
 
-    screen = render.Screen(json=json, quiet=quiet)
+    screen = render.Screen(json=json, quiet=quiet or not api.reports())
     if fields:
         from lstmcli.config.fields import rows
 
@@ -104,12 +105,11 @@ def train(
         screen.note(note)
     config = recipes.load(recipe, overrides=sets or (), options=given, learner=learner)
 
-    from lstmcli.api import train as api
     from lstmcli.machine import malloc
 
     malloc.keep(shared=malloc.large(config))
     target, chosen = out or api.default(recipe, learner), options.keys(sets, given)
-    with screen.rehearsal(config) if dry_run else screen.listening() as listener:
+    with screen.rehearsal(config) if dry_run and api.reports() else screen.listening() as listener:
         raced = api.train(config, target, resume=resume, force=force, dry_run=dry_run, chosen=chosen, listener=listener)
     if raced is not None:
         few_shot.show_race(screen, raced)

@@ -74,7 +74,8 @@ class Tokens(Section):
     min_count: int = Field(2, ge=1, description="Minimum frequency in train; rarer words are <unk>.")
     lowercase: bool = Field(True, description="Convert texts to lower case.")
     extend: bool = Field(
-        False, description="With model.init: add the words of train, of at least min_count, to its vocabulary."
+        False,
+        description="With model.init: add words of train, at most size and of at least min_count, to its vocabulary.",
     )
     max_tokens: int = Field(
         400, ge=2, le=100_000, description="Maximum tokens per text; of longer texts the head and the tail are kept."

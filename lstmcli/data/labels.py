@@ -4,21 +4,21 @@ import json
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 
 from lstmcli.data.batches.sampling import labels
+from lstmcli.data.spooled import by_target, with_targets
 from lstmcli.errors import MANY, ConfigError, did_you_mean
 from lstmcli.types import Example
 
 
-def found(examples: Iterable[Example]) -> list[str]:
+def found(examples: Sequence[Example]) -> list[str]:
     """The labels of the examples, sorted."""
-    return sorted(set(chain.from_iterable(map(labels, examples))))
+    return sorted(set(chain.from_iterable(map(labels, by_target(examples)[0]))))
 
 
-def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> list[Example]:
+def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> Sequence[Example]:
     """The examples with a new name for each label that has one."""
 
     def new(target: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
@@ -26,7 +26,7 @@ def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> list[Examp
             return tuple(tag if tag == "O" else tag[:2] + names.get(tag[2:], tag[2:]) for tag in target)
         return target if target is None else names.get(target, target)
 
-    return [replace(example, target=new(example.target)) for example in examples]
+    return with_targets(examples, new)
 
 
 def folded(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from lstmcli.contracts import EMBEDDING, Learner, ModelHooks, StreamModel, Strea
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.spool import in_pieces
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
 from lstmcli.errors import CheckpointError
@@ -186,7 +187,9 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
             assert frozen is not None  # only such a model has words beyond its embedding
             parts.model.get_buffer(frozen)[:, : found.shape[1]] = vectors_found[learned:]
     covered = mask[parts.vocabulary.special : learned]  # <unk> does not count
-    counts = np.bincount(ids, minlength=learned)
+    counts = np.zeros(learned, np.int64)
+    for piece in in_pieces(ids):
+        counts += np.bincount(piece, minlength=learned)
     word_counts = counts[parts.vocabulary.special :]
     of_tokens = word_counts[covered].sum() / max(1, word_counts.sum() + counts[UNKNOWN])
     coverage = f"{covered.sum() / max(1, len(covered)):.1%} of the words, {of_tokens:.1%} of the tokens"

@@ -255,7 +255,9 @@ def write_plain(report: dict[str, Any], target: Path) -> None:
 
 def baseline_figures(task: Task, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
     """Compute the metrics of each baseline on the texts, which are not truncated."""
-    probabilities = task.baseline_probabilities(fitted, store.codes, store.offsets)
+    parts = [store] if store.per_token else store.pieces()
+    found = [task.baseline_probabilities(fitted, part.codes, part.offsets) for part in parts]
+    probabilities = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
     return {name: _plain(task.measure(table, store.known_targets)) for name, table in probabilities.items()}
 
 

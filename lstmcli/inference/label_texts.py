@@ -27,13 +27,13 @@ _BREAK = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")  # signs, and before a capita
 
 
 def as_text(label: str) -> str:
-    """Return the words of a name, ``card arrival`` of ``card_arrival`` and ``CardArrival``; empty without letters."""
+    """Return the words of a name, ``card arrival`` of ``card_arrival`` and ``CardArrival``; empty for a number."""
     words = " ".join(_BREAK.sub(" ", label).lower().split())
     return words if any(map(str.isalpha, words)) else ""
 
 
 def examples(labels: Sequence[str]) -> list[Example]:
-    """Return the names of the labels as examples of them; none if a name has no letter."""
+    """Return the names of the labels as examples of them; none if one of them is a number."""
     texts = [as_text(label) for label in labels]
     return [Example(text, label) for text, label in zip(texts, labels, strict=True)] if all(texts) else []
 
@@ -62,12 +62,12 @@ def with_names(
     embeddings = dict(zip(read.tolist(), _embeddings(parts, [texts[index] for index in read]), strict=True))
     found, used = [], 0
     for draw in drawn:
-        own = np.array([row_of[label] for label in draw.labels])
-        of_names, of_texts = (np.stack([embeddings[row] for row in rows.tolist()]) for rows in (own, draw.support))
+        names_of = np.array([row_of[label] for label in draw.labels])
+        of_names, of_texts = (np.stack([embeddings[row] for row in rows.tolist()]) for rows in (names_of, draw.support))
         if tells_apart(of_names, of_texts, draw.support_targets):
-            support = np.concatenate((draw.support, own))
+            support = np.concatenate((draw.support, names_of))
             draw = replace(
-                draw, support=support, support_targets=np.concatenate((draw.support_targets, np.arange(len(own))))
+                draw, support=support, support_targets=np.concatenate((draw.support_targets, np.arange(len(names_of))))
             )
             used += 1
         found.append(draw)

@@ -17,15 +17,16 @@ from lstmcli.types import Example
 DIMENSIONS = 1024
 
 
-def with_words(checkpoint: Checkpoint, texts: Sequence[Example], *, min_count: int) -> Checkpoint:
+def with_words(checkpoint: Checkpoint, texts: Sequence[Example], *, min_count: int, most: int) -> Checkpoint:
     """Add the texts' unknown words of at least that frequency to the vocabulary, with the vectors of the unknown word.
 
-    None is added to a model of pieces of words, or where a language model shares the vocabulary.
+    most: how many are added, the most frequent. None is added to a model of pieces of words, or where a language model
+    shares the vocabulary.
     """
     if checkpoint.context:
         return checkpoint
     counts = Counter(chain.from_iterable(checkpoint.vocabulary.unknown_words(str(one.text) for one in texts)))
-    words = [word for word, count in counts.most_common() if count >= min_count]
+    words = [word for word, count in counts.most_common(most) if count >= min_count]
     if not words:
         return checkpoint
     tensors = dict(checkpoint.tensors)

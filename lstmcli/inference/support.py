@@ -21,8 +21,8 @@ class Support:
     uneven: the draw changed the class frequencies, which the support therefore does not show.
     """
 
-    examples: list[Example]
-    others: list[Example]
+    examples: Sequence[Example]
+    others: Sequence[Example]
     counts: Counter[str]
     uneven: bool
 

@@ -1,7 +1,7 @@
 """The whole check of labelled texts: findings on rows, remarks on labels, accuracy of two models, learning curve."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, repeat
 from typing import Any, cast
@@ -126,7 +126,7 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     return Audit(data, checked, found, remarks, labels.accuracy, labels.curve, round(time.perf_counter() - begun, 1))
 
 
-def read_texts(config: RunConfig, parts: dict[str, list[Example]], *, listener: Listener = silent) -> Read:
+def read_texts(config: RunConfig, parts: Mapping[str, Sequence[Example]], *, listener: Listener = silent) -> Read:
     """Search for repeated texts, and encode the texts of all splits with a vocabulary of their own."""
     examples = list(chain.from_iterable(parts.values()))
     splits = list(chain.from_iterable(repeat(name, len(part)) for name, part in parts.items()))

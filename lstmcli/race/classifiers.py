@@ -59,4 +59,4 @@ def _counts(vocabulary: Vocabulary, examples: list[Example]) -> np.ndarray:
 
 
 def _read(part: str) -> list[Example]:
-    return reviews.read(reviews.BUNDLED, part, Data(name="reviews")).examples
+    return list(reviews.read(reviews.BUNDLED, part, Data(name="reviews")).examples)

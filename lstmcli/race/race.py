@@ -18,7 +18,7 @@ import numpy as np
 
 from lstmcli.config import RunConfig
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.events import Evaluated, Event, Listener, Noted, Planned, Progress, Stepped, silent
+from lstmcli.events import Evaluated, Event, Interrupted, Listener, Noted, Planned, Progress, Stepped, silent
 from lstmcli.machine import runtime
 from lstmcli.machine.interrupt import Stop
 from lstmcli.race import plot
@@ -81,8 +81,7 @@ def run(config: RunConfig, out: Path, *, listener: Listener = silent) -> Race:
             listener(event)
             if stop.requested:
                 _save(work, out)
-                kept = f"what was learned is in {out / folder.OPTIMIZER}"
-                listener(Noted(f"interrupted; {kept}; to start again: --force"))
+                listener(Interrupted(out / folder.OPTIMIZER, resumable=False))
                 raise stop.end()
 
         return _raced(work, out, stoppable)

@@ -155,7 +155,6 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     text, tensors = header_of(checkpoint), dict(checkpoint.tensors)
     content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
     torch.save(content | {"checksum": checksum(text, tensors)}, buffer)
-    buffer.seek(0)
     return buffer
 
 
@@ -244,7 +243,7 @@ def exported(header: dict[str, Any], arrays: dict[str, Stored], where: str) -> C
     found = _described(header, where)
     consistency.check_parts(found)
 
-    def check(_: object) -> None:
+    def check(*_: object) -> None:
         raise _without_weights(where)
 
     return replace(found, tensors=Tensors(arrays, check))
@@ -280,12 +279,12 @@ def _described(header: dict[str, Any], where: str) -> Checkpoint:
     )
 
 
-def _check(checkpoint: Checkpoint, where: str, tensors: "dict[str, Tensor]") -> None:
-    """Raise CheckpointError where the tensors are not those of the checkpoint's model."""
+def _check(checkpoint: Checkpoint, where: str, tensors: "dict[str, Tensor]", scaled: set[str]) -> None:
+    """Raise CheckpointError where the tensors are not those of the model. scaled: as in ``weights.check``."""
     from lstmcli.storage import weights
 
     try:
-        weights.check(replace(checkpoint, tensors=tensors))
+        weights.check(replace(checkpoint, tensors=tensors), scaled)
     except ValueError as error:
         raise _damaged(where, str(error)) from error
 

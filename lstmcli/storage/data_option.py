@@ -117,7 +117,7 @@ def as_known(
     if not names:
         return list(examples)
     listener(Noted(f"labels {_listed(names)} are read as {_listed(names.values())}"))
-    return labels.renamed(examples, names)
+    return list(labels.renamed(examples, names))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -23,9 +23,7 @@ from lstmcli.types import Example, Rows
 SHOWN = 5  # bad rows listed one by one
 UNLABELLED = "unlabelled"  # the part without labels
 SENTENCES = "sentences"  # the part with a teacher's embeddings
-NOWHERE = (
-    Path(os.devnull) / "cache"
-)  # used where there is no cache folder: nothing exists in it, nothing can be written
+NOWHERE = Path(os.devnull) / "cache"  # where there is no cache folder: nothing is in it, nothing can be written
 OLD = 1000  # examples of the old data that adaptation is checked on
 
 
@@ -33,20 +31,21 @@ OLD = 1000  # examples of the old data that adaptation is checked on
 class Inputs:
     """Examples of each part; test and unlabelled may be empty."""
 
-    train: list[Example]
-    validation: list[Example]
-    test: list[Example]
-    unlabelled: list[Example] = field(default_factory=list)  # to learn from too
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    test: Sequence[Example]
+    unlabelled: Sequence[Example] = field(default_factory=list)  # to learn from too
     sentences: Sentences = field(default_factory=Sentences)
 
     @property
-    def parts(self) -> dict[str, list[Example]]:
-        named = {
-            "train": self.train,
-            UNLABELLED: self.unlabelled,
-            "validation": self.validation,
-            "test": self.test,
-        }
+    def learned(self) -> Sequence[Example]:
+        """All texts to learn from."""
+        more = [*self.unlabelled, *self.sentences.examples]
+        return [*self.train, *more] if more else self.train
+
+    @property
+    def parts(self) -> dict[str, Sequence[Example]]:
+        named = {"train": self.train, UNLABELLED: self.unlabelled, "validation": self.validation, "test": self.test}
         return {name: part for name, part in named.items() if part}
 
 
@@ -79,7 +78,7 @@ def splits(data: Data) -> tuple[str, ...]:
     return registry.reader(data.name).splits(root_of(data))
 
 
-def split(data: Data, name: str, *, optional: bool = False, listener: Listener = silent) -> list[Example]:
+def split(data: Data, name: str, *, optional: bool = False, listener: Listener = silent) -> Sequence[Example]:
     """The examples of one split; rows that were skipped are noted. optional: the split may lack the chosen domains.
 
     Raises:
@@ -91,7 +90,7 @@ def split(data: Data, name: str, *, optional: bool = False, listener: Listener =
     return examples
 
 
-def _usable(data: Data, name: str, listener: Listener) -> list[Example]:
+def _usable(data: Data, name: str, listener: Listener) -> Sequence[Example]:
     return _good(_found(data, name, listener), data, name, listener)
 
 
@@ -106,7 +105,7 @@ def rows_of(data: Data, name: str, *, listener: Listener = silent) -> Rows:
     return replace(rows, examples=_mapped(rows.examples, data, name, listener)) if data.label_map else rows
 
 
-def _good(rows: Rows, data: Data, name: str, listener: Listener) -> list[Example]:
+def _good(rows: Rows, data: Data, name: str, listener: Listener) -> Sequence[Example]:
     if rows.bad:
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
@@ -123,7 +122,7 @@ def _good(rows: Rows, data: Data, name: str, listener: Listener) -> list[Example
     return _mapped(rows.examples, data, name, listener) if data.label_map else rows.examples
 
 
-def _mapped(examples: list[Example], data: Data, name: str, listener: Listener) -> list[Example]:
+def _mapped(examples: Sequence[Example], data: Data, name: str, listener: Listener) -> Sequence[Example]:
     """The examples with their labels mapped as in the recipe."""
     present = labels.found(examples)
     labels.check_used(data.label_map, present)
@@ -141,10 +140,10 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     listener = noted_once(listener)
     train, validation = _held_out(config, listener)
     labels.check_weights(config.train.class_weights, labels.found(train))
-    test: list[Example] = []
+    test: Sequence[Example] = []
     if "test" in splits(config.data):
         test = split(config.data, "test", optional=True, listener=listener)
-    more: list[Example] = []
+    more: Sequence[Example] = []
     if config.train.unlabelled:
         more = _unlabelled(config, [*train, *validation, *test], listener)
     if config.data.limit is not None and config.data.limit < len(train):
@@ -156,7 +155,7 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
     return Inputs(train, validation, test, more, sentences)
 
 
-def _check_model(config: RunConfig, train: list[Example]) -> None:
+def _check_model(config: RunConfig, train: Sequence[Example]) -> None:
     """Raise ConfigError where the model does not learn from such examples; a language model does from all."""
     target = train[0].target
     needed = ("words" if isinstance(target, tuple) else "text") if target else "stream"
@@ -170,7 +169,7 @@ def _check_model(config: RunConfig, train: list[Example]) -> None:
     raise ConfigError(f"the data has {what}, which the model does not learn from", where=where, fix=fix)
 
 
-def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], list[Example]]:
+def _held_out(config: RunConfig, listener: Listener) -> tuple[Sequence[Example], Sequence[Example]]:
     """What is learned from, and what is held out of it for validation where the data set has no such split."""
     found = splits(config.data)
     train = split(config.data, "train", listener=listener)
@@ -178,7 +177,7 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], lis
     if registry.task(config.task).READS == "stream":
         train = _for_stream(config.data, train, found, listener)
     where = str(root_of(config.data))
-    validation: list[Example] = []
+    validation: Sequence[Example] = []
     if "validation" in found:
         validation = split(config.data, "validation", optional=True, listener=listener)
     if not validation:
@@ -187,7 +186,7 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[list[Example], lis
     return train, validation
 
 
-def _for_stream(data: Data, train: list[Example], found: Sequence[str], listener: Listener) -> list[Example]:
+def _for_stream(data: Data, train: Sequence[Example], found: Sequence[str], listener: Listener) -> list[Example]:
     """The training texts and those without labels, each once, without texts that are scored; labels are dropped."""
     more = _without_labels(data, listener)
     if not more:
@@ -245,7 +244,7 @@ def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Examp
 
 def to_score(
     data: Data, requested: str | None, config: RunConfig, *, listener: Listener = silent
-) -> tuple[str, list[Example]]:
+) -> tuple[str, Sequence[Example]]:
     """The split to score a model on, by name: the one requested, else the first of test, validation and train.
 
     config: the model's; of its own training data, the part held out of train counts as validation.
@@ -275,22 +274,23 @@ def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
         raise ConfigError(what, where=f"labels: {listed(known)}", fix="name data with these labels: --data FILE")
 
 
-def supports(data: Data, *, listener: Listener = silent) -> list[Example]:
+def supports(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
     """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
     if "support" not in splits(data):
         return []
     return split(data, "support", listener=listener)
 
 
-def everything(data: Data, *, listener: Listener = silent) -> list[Example]:
+def everything(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
     """The examples of all splits together."""
-    examples, listener = [], noted_once(listener)
+    examples: list[Example] = []
+    listener = noted_once(listener)
     for name in splits(data):
         examples += split(data, name, optional=True, listener=listener)
     return examples or split(data, "train", listener=listener)
 
 
-def old(config: RunConfig, *, listener: Listener = silent) -> list[Example]:
+def old(config: RunConfig, *, listener: Listener = silent) -> Sequence[Example]:
     """Up to 1,000 held-out examples of what a model was trained on; none where that is not found."""
     try:
         _located(config.data, fetch=False)

@@ -97,17 +97,18 @@ class Tensors(Mapping[str, "Tensor"]):
     On first use as tensors of torch they are checked against the model that the header describes.
     """
 
-    def __init__(self, stored: Mapping[str, Stored], check: "Callable[[dict[str, Tensor]], None]") -> None:
-        """Raises ValueError where a scale is of something else than a matrix of int8."""
+    def __init__(self, stored: Mapping[str, Stored], check: "Callable[[dict[str, Tensor], set[str]], None]") -> None:
+        """Raises ValueError where a scale is of something else than a matrix of int8, or not finite."""
         self.stored = dict(stored)
         self._check = check
         self._made: dict[str, Tensor] | None = None
         self._names = [name for name in stored if not name.startswith(SCALE)]
         for name in stored.keys() - set(self._names):
             matrix, scale = stored.get(name.removeprefix(SCALE)), stored[name]
-            usual = matrix is not None and matrix.kind == "int8" and len(matrix.shape) == 2
-            if matrix is not None and not (usual and scale.shape == matrix.shape[:1] and "float" in scale.kind):
+            if matrix is None or matrix.kind != "int8" or len(matrix.shape) != 2 or scale.shape != matrix.shape[:1]:
                 raise ValueError(f"{name} is of no matrix of int8 with as many rows")
+            if scale.kind != "float16" or not scale.is_finite():  # of half precision: the products are finite too
+                raise ValueError(f"{name} has values that are not finite, or is of type {scale.kind}")
 
     def __getitem__(self, name: str) -> "Tensor":
         return self._tensors()[name]
@@ -125,14 +126,11 @@ class Tensors(Mapping[str, "Tensor"]):
         if self._made is None:
             import torch
 
-            made = {}
-            for name in self._names:
-                scale = self.stored.get(f"{SCALE}{name}")
-                if scale is None:
-                    made[name] = self.stored[name].tensor()
-                else:
-                    made[name] = torch.from_numpy(scaled(self.stored[name].array(), scale.array()))
-            self._check(made)
+            made = {name: self.stored[name].tensor() for name in self._names}
+            scales = {name: self.stored[f"{SCALE}{name}"] for name in self._names if f"{SCALE}{name}" in self.stored}
+            self._check(made, set(scales))  # before matrices of int8 become four times as large
+            for name, scale in scales.items():
+                made[name] = torch.from_numpy(scaled(self.stored[name].array(), scale.array()))
             self._made = made
         return self._made
 

@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.contracts import ReaderHooks, hooks
-from lstmcli.data.batches import label_names, sampling
+from lstmcli.data.batches import check, label_names, sampling
+from lstmcli.data.batches.sampling import Parts
 from lstmcli.data.text.vocabulary import count_words
 from lstmcli.errors import DataError
 from lstmcli.events import Listener, Noted, silent
@@ -19,10 +19,9 @@ FEWEST = 4  # examples of which two can be held out
 FEWEST_WORDS = 100  # of texts of which the end can be held out
 LONGEST = 100  # characters of a word; a text is cut at a space no further away
 ONCE = 0.9  # fraction of examples with a unique label from which on labels are no classes
-Parts = tuple[list[Example], list[Example]]
 
 
-def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: Listener = silent) -> Parts:
+def hold_out(config: RunConfig, train: Sequence[Example], where: str, *, listener: Listener = silent) -> Parts:
     """Divide the examples into those to train on and those to validate on. where: the data, for messages.
 
     Raises:
@@ -52,9 +51,9 @@ def hold_out(config: RunConfig, train: list[Example], where: str, *, listener: L
 
 def check_classes(config: RunConfig, train: Sequence[Example], validation: Sequence[Example], where: str) -> None:
     """Raise DataError where nearly every text has a unique label, unless validation has the same labels."""
-    counts = Counter(label for example in train for label in sampling.labels(example))
+    counts = check.count(train)
     once = sum(count == 1 for count in counts.values())
-    known = bool(validation) and all(label in counts for example in validation for label in sampling.labels(example))
+    known = bool(validation) and check.count(validation).keys() <= counts.keys()
     if registry.task(config.task).READS != "text" or once < ONCE * len(train) or known:
         return
     numbers = all(label_names.number(label) is not None for label in counts)

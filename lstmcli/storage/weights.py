@@ -1,6 +1,6 @@
 """The tensors of a checkpoint against the model that its header describes, before that model is built."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,8 +29,9 @@ def build(config: RunConfig, vocabulary: Vocabulary, context: LanguageModel | No
     return registry.model(config.model.name).build(config.model, **sizes, **options)
 
 
-def check(checkpoint: "Checkpoint") -> None:
-    """Check that the tensors are those of the model that the header describes.
+def check(checkpoint: "Checkpoint", scaled: Set[str]) -> None:
+    """Check that the tensors are those of the model that the header describes. scaled: names of those that may be of
+    int8, since they have scales.
 
     Raises:
         ValueError: They are not.
@@ -42,7 +43,7 @@ def check(checkpoint: "Checkpoint") -> None:
     with torch.device("meta"), _Undrawn():
         model = build(config, vocabulary, checkpoint.context)
         learners = [_learner(config, model, **steps) for steps in _steps(config)]
-    _compare(model.state_dict(), found)
+    _compare(model.state_dict(), found, {name.removeprefix("model/") for name in scaled})
     first, *others = ({name: _shape(value) for name, value in one.named_parameters()} for one in learners)
     by_step = {name for other in others for name, shape in other.items() if shape != first[name]}
     for name, value in checkpoint.group("learner").items():
@@ -61,7 +62,8 @@ def _learner(config: RunConfig, model: nn.Module, **changed: int) -> Any:
     return registry.learner(section.name).build(section, model)
 
 
-def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], scaled: Set[str]) -> None:
+    """scaled: the matrices that may be of int8."""
     if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(f"model/{missing[0]} is missing")
     if more := sorted(found.keys() - expected.keys()):
@@ -69,7 +71,8 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Non
     for name, value in expected.items():
         if _shape(found[name]) != _shape(value):
             raise ValueError(f"model/{name} is {_shape(found[name])} in place of {_shape(value)}")
-        if found[name].dtype not in (STORED if value.is_floating_point() else (value.dtype,)):
+        stored = (*STORED, *([torch.int8] if name in scaled else []))
+        if found[name].dtype not in (stored if value.is_floating_point() else (value.dtype,)):
             raise ValueError(f"model/{name} is of type {found[name].dtype}")
 
 

@@ -51,7 +51,8 @@ def fit_baselines(
     if not len(terms):
         return fitted
     weighting = TfidfTransformer(sublinear_tf=True)
-    features = weighting.fit_transform(vstack(list(_counts(ids, offsets, terms)), format="csr"))
+    features = vstack(list(_counts(ids, offsets, terms)), format="csr")
+    features = weighting.fit(features).transform(features, copy=False)
     by_class = None if class_weights is None else dict(enumerate(class_weights))
     model = LogisticRegression(C=10, max_iter=300, class_weight=by_class).fit(features, targets)
     weight, bias = np.zeros((len(terms), labels)), np.full(labels, -np.inf)  # those of a class without texts

@@ -15,6 +15,7 @@ masks; all passes of virtual adversarial training share one, so that only the pe
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TypeVar
 
 import torch
@@ -43,16 +44,19 @@ class Adversary:
             self._embedded = embedded
         return embedded
 
-    def loss(self, loss_of: Callable[[], Mean], epsilon: float) -> Mean:
+    def loss(
+        self, loss_of: Callable[[], Mean], epsilon: float, weighted: Callable[[Mean], Tensor] = attrgetter("value")
+    ) -> Mean:
         """Compute L(e + r). The gradient of L(e) is accumulated in the weights here, so that its graph is freed.
 
         Args:
             loss_of: Computes the loss of one batch; called twice.
             epsilon: The norm of the perturbation.
+            weighted: The value to differentiate of a loss: as a part of the step's, where several processes take it.
         """
         self._recording = True
         try:
-            loss_of().value.backward()  # type: ignore[no-untyped-call]
+            weighted(loss_of()).backward()  # type: ignore[no-untyped-call]
         finally:
             self._recording = False
         assert self._embedded is not None

@@ -10,6 +10,7 @@ Knowledge in a Neural Network", equation 1, with unlabelled texts; Xie et al. (2
 Student", for a student of the same size that is trained with noise.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ SURE = 0.9  # probability of a label from which a teacher counts as sure
 
 def probabilities(
     path: Path,
-    examples: list[Example],
+    examples: Sequence[Example],
     labels: tuple[str, ...],
     where: runtime.Runtime,
     *,

@@ -11,6 +11,7 @@ from torch import nn
 from lstmcli.config import Train
 from lstmcli.errors import ConfigError
 from lstmcli.events import Evaluated, Event, Stepped
+from lstmcli.training.group import ALONE, Group
 from lstmcli.types import Mean
 
 Item = TypeVar("Item")
@@ -36,7 +37,8 @@ class Job(Generic[Item]):
 
     items: the items of an epoch; loss_of: the loss of an item and its number of tokens; evaluate: figures on held-out
     data, among them ``score`` (higher is better) and ``loss``; threads: CPU threads of a step, None: all; trained: the
-    initial weights are a model already, and are evaluated before the first step.
+    initial weights are a model already, and are evaluated before the first step; group: the processes that take the
+    steps together, whose losses are of their shares of an item.
     """
 
     model: nn.Module
@@ -46,6 +48,8 @@ class Job(Generic[Item]):
     evaluate: Callable[[], dict[str, float]]
     threads: int | None = None
     trained: bool = False
+    group: Group = ALONE
+    seed: int = 0
 
 
 def optimizer_for(
@@ -109,20 +113,23 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
                 group["lr"] = group.get("lr_scale", 1.0) * learning_rate(config, at.step / total)
             job.optimizer.zero_grad(set_to_none=True)
             tokens, total_loss = 0, 0.0
-            for item in accumulated:
+            for index, item in enumerate(accumulated, at.batch):
+                job.group.seed(job.seed, at.epoch, index)
                 mean, item_tokens = job.loss_of(item)
-                loss = mean.value.item()
+                value, loss, count = job.group.mean(mean)
                 if not math.isfinite(loss):
                     fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
                     raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
-                mean.value.backward()  # type: ignore[no-untyped-call]
+                if value.requires_grad:  # an empty share has no graph
+                    value.backward()  # type: ignore[no-untyped-call]
                 tokens, total_loss = tokens + item_tokens, total_loss + loss
-                at.loss_sum += loss * int(mean.count)
-                at.loss_count += int(mean.count)
+                at.loss_sum += loss * count
+                at.loss_count += count
             if len(accumulated) > 1:
                 torch._foreach_div_(
                     [value.grad for value in job.model.parameters() if value.grad is not None], len(accumulated)
                 )
+            job.group.add_up_gradients(job.model)
             if config.clip is not None:
                 nn.utils.clip_grad_norm_(job.model.parameters(), config.clip)
             job.optimizer.step()
@@ -137,7 +144,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
 
 def _evaluated(job: Job[Item], at: Position, *, loss: float | None) -> Evaluated:
     """Evaluate the current weights, and count the evaluations since the best."""
-    metrics = job.evaluate()
+    metrics = job.group.of_first(job.evaluate)
     rank = (metrics["score"], -metrics["loss"])
     is_best = rank > at.best
     at.best = max(at.best, rank)

@@ -39,7 +39,7 @@ def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[s
             what = f"the recipe has changed: {key} was {value}, is {after.get(key)}"
             intended = f"if intended: --set {key}={after.get(key)}; else " if key in LENGTH else ""
             raise ConfigError(what, where="--resume", fix=intended + fix)
-    if last.progress["data"] != dataset_hash([*inputs.train, *inputs.unlabelled, *inputs.sentences.examples]):
+    if last.progress["data"] != dataset_hash(inputs.learned):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
     if (done := last.progress["epoch"]) > now.train.epochs:
         fix = f"give as many or more: --epochs {done}; or begin a new run: --out DIR without --resume"

@@ -48,14 +48,14 @@ def encoded(config: RunConfig, sentences: Sentences, vocabulary: Vocabulary, lis
     return replace(store, targets=sentences.embeddings)
 
 
-def loss(parts: Parts, store: Store, indices: Ints) -> tuple[Mean, int]:
-    """Compute the loss of the sentences at the indices, and their number of tokens."""
+def loss(parts: Parts, store: Store, indices: Ints) -> Mean:
+    """Compute the loss of the sentences at the indices."""
     batch = batching.collate(store, indices).to(parts.runtime.device)
     with parts.runtime.autocast():
         embeddings = parts.model.sentences(batch)  # type: ignore[operator]
     assert batch.targets is not None
     cosines = (embeddings * batch.targets.float()).sum(dim=-1)
-    return Mean((1 - cosines).mean(), len(indices)), int(batch.lengths.sum())
+    return Mean((1 - cosines).mean(), len(indices))
 
 
 def fit_words(parts: Parts, store: Store) -> None:

@@ -12,7 +12,8 @@ from lstmcli.contracts import ModelHooks, Task, hooks
 from lstmcli.data.batches import check
 from lstmcli.data.batches.encoded import Store, built, encode, text_hashes
 from lstmcli.data.batches.ragged import Ints
-from lstmcli.data.batches.unknown_words import NOTABLE, counts, tally
+from lstmcli.data.batches.unknown_words import NOTABLE, of_store
+from lstmcli.data.spool import in_pieces
 from lstmcli.data.text.vocabulary import END, UNKNOWN, Vocabulary
 from lstmcli.errors import ConfigError
 from lstmcli.events import Checked, Listener, Noted, Progress, silent
@@ -28,6 +29,7 @@ from lstmcli.training.supervised import SOFT_LABELS
 from lstmcli.validation import has_weights
 
 Array = np.ndarray[Any, np.dtype[Any]]
+MOST_TOKENS = 2**24  # that baselines are fitted on: the features of more would be larger than the texts
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     full = {}
     for name, part in inputs.parts.items():
         full[name] = encode(vocabulary, part, cache=cache, labelled=labelled and name != UNLABELLED, listener=listener)
-    lengths = {name: (store.lengths, store.truncated(config.tokens).lengths) for name, store in full.items()}
+    lengths = {name: (store.lengths, store.truncated_lengths(config.tokens)) for name, store in full.items()}
     checked = check.check(inputs.parts, lengths)
     listener(Checked(checked))
     own_words = initial is None and not (language_model is not None and registry.task(config.task).READS == "text")
@@ -148,7 +150,7 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
     if kind in ("words", "whitespace"):
         fixes.append(f"pieces of words, also of texts without spaces: {pieces}")
     fix = "; ".join(fixes) if own_words and kind != "bpe" else ""
-    tallies = {name: tally(counts(store)) for name, store in full.items()}
+    tallies = {name: of_store(store) for name, store in full.items()}
     remarks = [
         remark for name, tally in tallies.items() for remark in tally.remark(name, fix=fix if name == "train" else "")
     ]
@@ -158,7 +160,9 @@ def _of_words(vocabulary: Vocabulary, full: dict[str, Store], config: RunConfig,
             f"perplexity counts unknown words, {fraction}, as one word: compare it within one vocabulary alone"
         )
     if own_words and kind == "words":
-        characters = np.isin(full["train"].ids, vocabulary.unspaced()).sum() / max(1, tallies["train"].tokens)
+        unspaced = vocabulary.unspaced()
+        found = sum(int(np.isin(piece, unspaced).sum()) for piece in in_pieces(full["train"].ids))
+        characters = found / max(1, tallies["train"].tokens)
         if characters >= NOTABLE:
             what = f"{characters:.1%} of the tokens of train are characters of scripts without spaces"
             remarks.append(f"{what}, each read as a word; to read pieces of several: {pieces}")
@@ -204,10 +208,19 @@ def _soft_labels(
 
 
 def fitted(train: Store, task: Task, *, labels: int, listener: Listener = silent) -> dict[str, Array]:
-    """Fit the task's baselines on the training texts; none if each episode draws its own classes."""
+    """Fit the task's baselines on the training texts, or on a random part of them where they have very many tokens;
+    none if each episode draws its own classes."""
     if train.targets is None:
         return {}
+    if not train.per_token and train.offsets[-1] > MOST_TOKENS:
+        count = round(len(train) * MOST_TOKENS / int(train.offsets[-1]))
+        drawn = np.sort(np.random.default_rng(0).choice(len(train), count, replace=False))
+        listener(
+            Noted(f"the linear baseline is fitted on {count:,} of the {len(train):,} training texts, drawn at random")
+        )
+        train = train.part(drawn)
     listener(Progress("fitting the baselines"))
+    assert train.targets is not None
     return task.fit_baselines(train.codes, train.offsets, train.targets, labels=labels)
 
 
@@ -218,8 +231,7 @@ def _words(config: RunConfig, inputs: Inputs, language_model: Checkpoint | None,
     if language_model is not None and reads == "text":
         return language_model.vocabulary
     stream = reads == "stream"
-    texts = [*inputs.train, *inputs.unlabelled, *inputs.sentences.examples]
-    vocabulary = built(texts, config.tokens, cache=assemble.cache_of(config), stream=stream, listener=listener)
+    vocabulary = built(inputs.learned, config.tokens, cache=assemble.cache_of(config), stream=stream, listener=listener)
     vocabulary = assemble.with_frozen_words(vocabulary, config)
     return vocabulary if language_model is None else vocabulary.with_context(language_model.vocabulary)
 

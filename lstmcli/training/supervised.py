@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lstmcli.contracts import EMBEDDING
 from lstmcli.data.batches import batching
@@ -16,6 +16,7 @@ from lstmcli.inference.assemble import Parts
 from lstmcli.storage.examples import SENTENCES, UNLABELLED
 from lstmcli.training import sentences
 from lstmcli.training.adversarial import Adversary
+from lstmcli.training.group import ALONE, Group
 from lstmcli.training.objective import Objective
 from lstmcli.types import Mean
 
@@ -35,8 +36,9 @@ class Item:
 class SupervisedObjective(Objective):
     """Supervised training on batches of texts."""
 
-    def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store]) -> None:
+    def __init__(self, parts: Parts, whole: dict[str, Store], stores: dict[str, Store], group: Group = ALONE) -> None:
         super().__init__(parts, whole, stores, assemble.outputs)
+        self._group = group
         self._learned = _learned(stores if parts.config.train.crop is None else whole)
         self._cropped = (-1, self._learned)  # epoch and texts
         if UNLABELLED in whole:
@@ -64,12 +66,19 @@ class SupervisedObjective(Objective):
         return int(self._texts(epoch).offsets[-1]) + of_sentences
 
     def loss(self, item: Item) -> tuple[Mean, int]:
-        """Compute the loss of a batch and its number of tokens."""
+        """Compute the loss of this process's share of a batch, and the number of tokens of the batch."""
         parts, train = self._parts, self._parts.config.train
+        store = self._sentences if item.sentences else self._texts(item.epoch)
+        assert store is not None
+        lengths = store.lengths_of(item.indices)
+        indices, tokens = item.indices, int(lengths.sum())
+        if self._group.several:
+            indices = indices[self._group.share(lengths)]
+            if not len(indices):
+                return self._of_no_text(item), tokens
         if item.sentences:
-            assert self._sentences is not None
-            return sentences.loss(parts, self._sentences, item.indices)
-        batch = batching.collate(self._texts(item.epoch), item.indices).to(parts.runtime.device)
+            return sentences.loss(parts, store, indices), tokens
+        batch = batching.collate(store, indices).to(parts.runtime.device)
 
         def scores_of() -> Any:
             with parts.runtime.autocast():
@@ -83,10 +92,20 @@ class SupervisedObjective(Objective):
             return mean + train.entropy_weight * parts.text_task.entropy(scores)
 
         epsilon = train.adversarial_epsilon
-        mean = loss_of() if epsilon is None else self._adversary.loss(loss_of, epsilon)
+        mean = loss_of() if epsilon is None else self._adversary.loss(loss_of, epsilon, self._weighted)
         if train.vat_epsilon is not None:
             mean += self._adversary.virtual(scores_of, parts.text_task.divergence, batch.tokens, train.vat_epsilon)
-        return mean, int(batch.lengths.sum())
+        return mean, tokens
+
+    def _weighted(self, mean: Mean) -> Tensor:
+        return self._group.mean(mean)[0]
+
+    def _of_no_text(self, item: Item) -> Mean:
+        """Return the loss of an empty share, after taking part in what the other processes add up meanwhile."""
+        nothing = Mean(torch.zeros(()), 0)
+        if self._parts.config.train.adversarial_epsilon is not None and not item.sentences:
+            self._group.mean(nothing)
+        return nothing
 
     def _texts(self, epoch: int) -> Store:
         """Return the training texts of the epoch, cropped with ``train.crop``."""

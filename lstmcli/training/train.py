@@ -29,6 +29,7 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.examples import SENTENCES, UNLABELLED, Inputs
 from lstmcli.training import conclusion, resuming, setup
 from lstmcli.training.episodic import EpisodicObjective, learns_head
+from lstmcli.training.group import ALONE, Group, weights_of
 from lstmcli.training.language import LanguageObjective
 from lstmcli.training.loop import Job, Position, fit, optimizer_for, steps_of
 from lstmcli.training.setup import RunSetup
@@ -44,29 +45,30 @@ def run(
     *,
     resume: bool = False,
     chosen: Collection[str] = (),
+    group: Group = ALONE,
     listener: Listener = silent,
 ) -> None:
     """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
 
-    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM
-    SystemExit.
+    Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM SystemExit.
 
     Args:
         resume: Go on from last.pt.
         chosen: Keys of the recipe that the user set: a resumed run may get another length only by these.
+        group: Of processes that train together; the first writes.
     """
     started = time.perf_counter()
-    last = checkpoints.load(out / run_folder.LAST) if resume else None
+    last = group.file(out / run_folder.LAST, checkpoints.load) if resume else None
     if last is not None:
         if "amount" in last.progress:
             config = pace.paced(config, **last.progress["amount"])
         resuming.check(last, config, inputs, chosen)
-    trainer = Trainer(setup.prepare(config, inputs, last, listener=listener), out, inputs)
+    writes = group.place.is_first
+    trainer = Trainer(setup.prepare(config, inputs, last, listener=listener), out if writes else None, inputs, group)
     del inputs  # the encoded texts are enough; free the memory
-    if last is None:
-        run_folder.begin(out)
-    else:
-        run_folder.clear_partial(out)
+    if writes:
+        (run_folder.clear_partial if resume else run_folder.begin)(out)
+    if last is not None:
         trainer.restore(last)
         for note in resuming.notes(last.config.train, config.train, trainer.at, out):
             listener(note)
@@ -75,21 +77,23 @@ def run(
 
         def stoppable(event: Event) -> None:
             listener(event)
-            if stop.requested:
-                trainer.save_last()
+            if group.any(stop.requested) if isinstance(event, Stepped) else stop.requested and not group.several:
+                if writes:
+                    trainer.save_last()
                 listener(Interrupted(out / run_folder.LAST))
                 raise stop.end()
 
         with memory.explained(str(out), partial(conclusion.smaller, trainer.parts.config, out)):
             for event in trainer.events(listener=stoppable):
                 stoppable(event)
-            listener(conclusion.conclude(trainer, out, started, stoppable))
+            if writes:
+                listener(conclusion.conclude(trainer, out, started, stoppable))
 
 
-def rehearse(config: RunConfig, inputs: Inputs, *, listener: Listener = silent) -> None:
+def rehearse(config: RunConfig, inputs: Inputs, *, group: Group = ALONE, listener: Listener = silent) -> None:
     """Do what ``run`` does up to the first steps, and estimate the time of the rest; write nothing."""
     config = config.model_copy(update={"data": config.data.model_copy(update={"cache": False})})
-    trainer = Trainer(setup.prepare(config, inputs, None, listener=listener), None, inputs)
+    trainer = Trainer(setup.prepare(config, inputs, None, listener=listener), None, inputs, group)
     planned = trainer.plan()
     steps = (event for event in trainer.events(listener=silent) if isinstance(event, Stepped))
     rates, before = [], time.perf_counter()
@@ -104,9 +108,9 @@ def rehearse(config: RunConfig, inputs: Inputs, *, listener: Listener = silent) 
 class Trainer:
     """A run in progress: parts, optimiser, position, and its files."""
 
-    def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs) -> None:
+    def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs, group: Group = ALONE) -> None:
         self.parts = parts = begun.parts
-        self.dataset_hash = dataset_hash([*inputs.train, *inputs.unlabelled, *inputs.sentences.examples])
+        self.dataset_hash = dataset_hash(inputs.learned)
         self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
         self.text_hashes = grouped("learned", {"texts": torch.from_numpy(begun.learned)})
         self.class_priors = class_priors(inputs.train)
@@ -115,8 +119,9 @@ class Trainer:
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
         self.whole = {name: whole[name] for name in whole if name not in (UNLABELLED, SENTENCES)}  # for the baselines
         self.baseline = begun.baseline
-        self.out = out
+        self.out, self.group = out, group
         self.learned = nn.ModuleList((parts.model, cast(nn.Module, parts.learner)))
+        group.begin(weights_of(self.learned), self.dataset_hash)
         encoder = hooks(ModelHooks, registry.model(parts.config.model.name)).ENCODER
         rates = parts.learner.parameters()
         self.optimizer = optimizer_for(parts.model, parts.config.train, encoder=encoder, rates=rates)
@@ -133,7 +138,7 @@ class Trainer:
         if parts.task.READS == "stream":
             self.work = LanguageObjective(parts, stores)
         elif parts.config.episodes is None:
-            self.work = SupervisedObjective(parts, whole, stores)
+            self.work = SupervisedObjective(parts, whole, stores, group)
         else:
             self.work = EpisodicObjective(parts, whole, stores, inputs)
 
@@ -155,7 +160,15 @@ class Trainer:
         threads = runtime.step_threads(self.parts.config)
         probed = self.parts.config.train.probe and self.parts.config.model.init is not None
         job: Job[Any] = Job(
-            self.learned, self.optimizer, self.work.items, self.work.loss, evaluate, threads, trained=probed
+            self.learned,
+            self.optimizer,
+            self.work.items,
+            self.work.loss,
+            evaluate,
+            threads,
+            trained=probed,
+            group=self.group,
+            seed=self.parts.config.seed,
         )
         for event in fit(job, self.parts.config.train, self.at):
             if self._mean is not None and isinstance(event, Stepped):

@@ -46,7 +46,9 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
     classes = found.vocabulary.with_labels(labels).classes
     found = heads.with_labels(found, classes, alone=draws_classes(config))
-    return new_words.with_words(found, texts, min_count=config.tokens.min_count) if config.tokens.extend else found
+    if not config.tokens.extend:
+        return found
+    return new_words.with_words(found, texts, min_count=config.tokens.min_count, most=config.tokens.size)
 
 
 def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) -> None:

@@ -35,7 +35,7 @@ from lstmcli.machine import malloc, runtime
 from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example
 from tests.bench import adapting as meta_steps
-from tests.bench import languages, learning, tagging
+from tests.bench import languages, large, learning, processes, tagging
 from tests.bench import scoring as engines
 
 Figures = dict[str, float]
@@ -254,6 +254,8 @@ BENCHES = {
     "scoring": scoring,
     "tagger": tagger,
     "reading": reading,
+    "processes": processes.gradient_error,
+    "large": large.memory,
 }
 
 
@@ -270,8 +272,8 @@ def main() -> None:
             continue
         print(f"\n{name}: {BENCHES[name].__doc__}")
         for key, value in BENCHES[name]().items():
-            figures[key] = round(float(value), 3)
-            print(f"  {key:24} {value:12,.2f}", flush=True)
+            figures[key] = round(float(value), 3) or float(value)
+            print(f"  {key:24} {value:12,.2f}" if figures[key] >= 0.001 else f"  {key:24} {value:12.1e}", flush=True)
     print(json.dumps(figures))
 
 

@@ -12,6 +12,7 @@ from lstmcli import recipes, registry
 from lstmcli.config import Data
 from lstmcli.data.readers import reviews
 from lstmcli.errors import LstmcliError
+from tests.conftest import TIMES
 
 NAMES = sorted(registry.DATASETS)
 UNLABELLED = ("ptb", "texts")
@@ -50,7 +51,7 @@ def test_a_split_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(noise=st.binary(max_size=80), place=st.integers(0, 200))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40 * TIMES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_noise_in_a_file_never_brings_a_traceback(name: str, noise: bytes, place: int, tmp_path: Path) -> None:
     root = specimen(name, tmp_path)  # written again each time
     for path in root.rglob("*.*"):

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +158,22 @@ def test_texts_in_memory_are_found_by_their_index() -> None:
     assert wrong[9].text == TEXTS[9][0]
 
 
+def test_of_many_texts_outliers_are_found_and_the_gain_of_more_is_estimated() -> None:
+    texts = [(f"{text} {number}", label) for number in range(4) for text, label in TEXTS][:204]
+    texts[100] = ("qzxv wvkkq zzjq xqjw vvbq", "good")
+    audit = check_texts(*map(list, zip(*texts, strict=True)))  # type: ignore[arg-type]
+    reasons = {one.row: one.reason for one in audit.findings if one.kind == "outlier"}
+    assert reasons[100] == "0% of the words are known"
+    assert audit.curve is not None
+    assert audit.curve.sizes == [round(fraction * 0.8 * len(texts)) for fraction in (0.125, 0.25, 0.5, 1)]
+
+
+def test_labels_of_few_texts_are_named_and_not_searched() -> None:
+    audit = check_texts(["a fine film", "a dull film", "a kind film", "a cruel film"], ["good", "bad", "good", "bad"])
+    assert [one for one in audit.findings if one.kind == "label error"] == []
+    assert "2 labels of fewer than 5 distinct texts are not searched for errors" in audit.remarks
+
+
 MISTAKES = [
     (("missing.csv",), "there is no such file, folder or data set"),
     (("opinoins",), "did you mean 'opinions'"),
@@ -180,3 +199,47 @@ def test_a_mistake_is_named_and_loses_nothing(
     assert run("check", *arguments) == 2
     assert expected in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_terminal_shows_each_kind_with_its_count_and_its_rows(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    table = [{**row, "body": f"{row['body']} [red]\x1b[2J"} for row in rows() if row["body"]]
+    write(Path("mine.csv"), table)
+    assert run("check", "mine.csv", *COLUMNS, "--fix", "fixed.csv", "--report", "all.csv") == 0
+    shown = capsys.readouterr()
+    assert "\x1b[2J" not in shown.out
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.out).splitlines()
+    assert lines[0].startswith(f"train: {len(table) - 1} texts, ")  # one has no label
+    kinds = Counter(one["kind"] for one in read(Path("all.csv")))
+    headings = {name: int(count) for line in lines if (match := re.match(r"([a-z ]+): (\d+)  ", line))
+                for name, count in [match.groups()]}  # fmt: skip
+    assert headings == kinds
+    at = next(index for index, line in enumerate(lines) if line.startswith("duplicate: "))
+    assert lines[at + 1].split() == ["row", "label", "text", "why"]
+    row, label, *text = lines[at + 2].split()
+    assert (row, label) == (str(HEAD + len(TEXTS)), TEXTS[3][1])
+    assert " ".join(text).startswith(f"{TEXTS[3][0]} [red]\\x1b[2J repeats row {3 + HEAD}")
+    remarks = " ".join(shown.err.split())
+    assert f"all {kinds.total()} findings: all.csv" in remarks
+    left = "left out: 1 rows that cannot be used and 1 exact duplicates"
+    assert f"fixed.csv: {len(read(Path('fixed.csv')))} rows; {left}" in remarks
+
+
+@pytest.mark.parametrize("command", ["check", "evaluate", "adapt", "predict", "train"])
+def test_ctrl_c_is_reported_once(
+    command: str, run: Callable[..., int], trained: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    write(Path("mine.csv"), [{"text": text, "label": label} for text, label in TEXTS])
+    monkeypatch.setattr("lstmcli.data.text.vocabulary.Vocabulary.encode", interrupted)
+    arguments = {
+        "check": ["mine.csv"], "train": ["mine.csv"], "predict": ["-c", trained, "a fine film"],
+    }.get(command, ["-c", trained, "--data", "mine.csv"])  # fmt: skip
+    assert run(command, *arguments) == 130
+    assert [line for line in capsys.readouterr().err.splitlines() if "interrupted" in line] == ["• interrupted"]

@@ -12,8 +12,9 @@ import torch
 from lstmcli.errors import LstmcliError
 from lstmcli.inference.predict import Predictions
 from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.tags import layout
 from tests import forged
-from tests.conftest import ROOT, write_table
+from tests.conftest import ROOT, untrained, write_table
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -126,6 +127,7 @@ from lstmcli.inference.predict import Predictions
 from lstmcli.errors import LstmcliError
 from lstmcli.inference.predict import Predictions
 from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.tags import layout
 
 def peak():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -164,3 +166,29 @@ def test_no_forged_file_takes_long_or_much_memory(real: Path, tmp_path: Path) ->
             assert seconds < SECONDS, name
             assert memory < 2 * len(content) + SPARE, name
     assert process.returncode == 0
+
+
+def test_integers_are_checked_before_they_are_expanded(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.pt"
+    content = torch.load(real, weights_only=True)
+    table = {"scale__model__other": torch.ones(3).half(), "model__other": torch.ones(3, 2, dtype=torch.int8)}
+    path.write_bytes(forged.signed(forged.more(**table)(content)))
+    monkeypatch.setattr("lstmcli.storage.tensors.scaled", lambda *_: pytest.fail("expanded"))
+    assert "belongs to no model" in refused(path).what
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (["O", "B-PER", "I-PER", "E-PER", "per"], "labels that are no tags"),
+        (["O", "S-PER", "B-PER", "I-PER", "E-PER"], "labels that are no tags"),  # in another order
+        (layout({f"B-{number}" for number in range(1_001)}), "too many tags"),
+    ],
+)
+def test_a_tagger_with_forged_labels_is_refused(labels: list[str], why: str, tmp_path: Path) -> None:
+    path = untrained("entities", tmp_path / "model.pt")
+    content = torch.load(path, weights_only=True)
+    path.write_bytes(forged.signed(forged.at("vocabulary/labels", list(labels))(content)))
+    assert why in refused(path).what

@@ -1,7 +1,4 @@
-"""Input made to break things: no traceback, no lost row, and nothing of it steers a terminal.
-
-``LSTMCLI_INPUTS`` multiplies the number of generated inputs.
-"""
+"""Input made to break things: no traceback, no lost row, and nothing of it steers a terminal."""
 
 import json
 import os
@@ -23,11 +20,10 @@ from lstmcli.config import RunConfig
 from lstmcli.config.fields import rows as fields
 from lstmcli.errors import LstmcliError
 from lstmcli.storage.text_io import TextOptions
-from tests.conftest import GOOD, SMALL, train_arguments
+from tests.conftest import GOOD, SMALL, TIMES, train_arguments
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
-TIMES = int(os.environ.get("LSTMCLI_INPUTS", "1"))
 MODEST = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 LINES = 40  # of generated files
 

@@ -29,7 +29,7 @@ from lstmcli.training.train import run as train
 from tests.conftest import SMALL, train_arguments, write_table
 
 Run = Callable[..., int]
-KILLS = int(os.environ.get("LSTMCLI_KILLS", "3"))  # of each kind of model
+KILLS = int(os.environ.get("LSTMCLI_KILLS", "3"))  # runs of each kind of model, each killed twice
 SAVED = ["train.save_every=0", "precision=float32", "threads=1"]
 FILES = (run_folder.MODEL, run_folder.LAST, run_folder.METRICS, run_folder.RECIPE)
 
@@ -78,9 +78,10 @@ def test_a_run_killed_at_any_moment_loses_one_interval_and_ends_the_same(kind: s
     config, told = recipe_of(kind, tmp_path), tmp_path / "told"
     apart = multiprocessing.get_context("forkserver")
     apart.set_forkserver_preload(["tests.e2e.test_kills"])
-    draw = random.Random(f"kills of a {kind}")
+    draw, kills = random.Random(f"kills of a {kind}"), 0
 
     def run_until(seconds: float | None, out: Path) -> float:
+        nonlocal kills
         process = apart.Process(
             target=run_apart, args=(config, out), kwargs={"resume": (out / run_folder.LAST).is_file(), "told": told}
         )
@@ -90,6 +91,7 @@ def test_a_run_killed_at_any_moment_loses_one_interval_and_ends_the_same(kind: s
         if process.is_alive():
             process.kill()
             process.join()
+            kills += process.exitcode == -signal.SIGKILL  # else it had ended in the meantime
         else:
             assert process.exitcode == 0
         return time.perf_counter() - begun
@@ -99,8 +101,8 @@ def test_a_run_killed_at_any_moment_loses_one_interval_and_ends_the_same(kind: s
     expected = {name: (tmp_path / "straight" / name).read_bytes() for name in FILES}
     assert {name: (tmp_path / "again" / name).read_bytes() for name in FILES} == expected
     for number in range(KILLS):
-        out = tmp_path / f"killed{number}"
-        for _ in range(2):  # a run, and the run that goes on from it
+        out, before = tmp_path / f"killed{number}", kills
+        while kills < before + 2:  # a run, and the run that goes on from it
             told.unlink(missing_ok=True)
             run_until(draw.uniform(0, whole), out)
             for name in (run_folder.MODEL, run_folder.LAST):
@@ -112,6 +114,7 @@ def test_a_run_killed_at_any_moment_loses_one_interval_and_ends_the_same(kind: s
         run_until(None, out)
         assert {name: (out / name).read_bytes() for name in FILES} == expected
         assert sorted(os.listdir(out)) == sorted(FILES)
+    print(f"{kind}: {kills} kills")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

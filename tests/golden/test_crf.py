@@ -113,14 +113,19 @@ def test_what_the_scheme_forbids_is_never_best_and_has_no_chance() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_thousand_words_stay_finite(dtype: torch.dtype) -> None:
     chain, emissions, ends = drawn(9, [1000, 700], seed=3, barred=True)
-    chain = crf.Chain(*(part.detach().to(dtype) for part in (chain.transitions, chain.start, chain.end)))
+    parts = [part.detach().to(dtype).requires_grad_() for part in (chain.transitions, chain.start, chain.end)]
+    chain = crf.Chain(*parts)
     emissions = (20 * emissions.detach()).to(dtype).requires_grad_()
     total = crf.log_partition(chain, emissions, ends)
-    (gradient,) = torch.autograd.grad(total.sum(), emissions)
-    assert torch.isfinite(total).all()
+    gradient, *of_chain = torch.autograd.grad(total.sum(), [emissions, *parts])
     assert torch.isfinite(gradient).all()
+    doubled = crf.Chain(*(part.double() for part in parts))
+    exact = crf.log_partition(doubled, emissions.double(), ends)
+    torch.testing.assert_close(total, exact.to(dtype), rtol=1e-7, atol=0)  # summed in float64 whatever the type
+    assert [float(part.sum()) for part in of_chain] == pytest.approx([999 + 699, 2, 2], rel=1e-3)  # pairs, texts, texts
     probabilities = crf.marginals(chain, emissions, ends)
     assert torch.isfinite(probabilities).all()
+    assert probabilities.dtype == dtype
     if dtype == torch.float64:  # the task of tagging asks in float64: sums of this size leave float32 two digits
         torch.testing.assert_close(gradient, probabilities, rtol=0, atol=1e-9)
         np.testing.assert_allclose(probabilities.sum(dim=(1, 2)).detach().numpy(), [1000, 700], rtol=1e-9)

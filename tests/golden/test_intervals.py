@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lstmcli.tasks import intervals
 from lstmcli.tasks.metrics import weighted
@@ -52,3 +53,11 @@ def test_intervals_hold_the_truth_as_often_as_they_claim() -> None:
             low, high = intervals.covering(drawn[name])
             held[name] += low <= true <= high
     assert {name: 0.93 < count / SETS < 0.97 for name, count in held.items()} == dict.fromkeys(truth, True), held
+
+
+@pytest.mark.parametrize("count", [2, 5, 30, 1_000])
+def test_widening_makes_a_percentile_interval_one_of_student(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    low, high = stats.t.interval(0.95, count - 1, values.mean(), values.std(ddof=1) / np.sqrt(count))
+    percentile = 2 * stats.norm.ppf(0.975) * values.std() / np.sqrt(count)  # the limit of many resamples
+    assert intervals.widening(count) == pytest.approx((high - low) / percentile)

@@ -11,8 +11,8 @@ from sklearn import metrics as reference
 from lstmcli.config import Tokens
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.tasks import classify
-from lstmcli.tasks.intervals import wilson
-from lstmcli.tasks.metrics import bootstrapped, weighted
+from lstmcli.tasks.intervals import DRAWS, generator, wilson
+from lstmcli.tasks.metrics import bootstrapped, calibration_error, weighted
 
 
 def data(labels: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +62,8 @@ def test_the_interval_has_the_width_of_theory() -> None:
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     probabilities, targets = data(3, 50, 0)
-    assert bootstrapped(probabilities, targets) == bootstrapped(probabilities, targets)
+    assert bootstrapped(probabilities, targets) == bootstrapped(probabilities, targets, seed=0)
+    assert bootstrapped(probabilities, targets) != bootstrapped(probabilities, targets, seed=1)
 
 
 @given(st.floats(0.2, 5.0), st.integers(0, 10_000), st.integers(2, 5))
@@ -172,3 +173,62 @@ def test_where_all_answers_are_alike_the_interval_is_wilson_s() -> None:
     for share, count in ((0.5, 40), (0.9, 10), (0.0, 7)):
         for bound in wilson(share, count):  # at a bound p the share is 1.96 standard errors of p away
             assert abs(share - bound) == pytest.approx(1.96 * math.sqrt(bound * (1 - bound) / count), abs=1e-9)
+
+
+def binned(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """The calibration error by its definition: 15 bins of equal width, each weighted by its examples."""
+    total = 0.0
+    for index in range(15):
+        inside = (confidence >= index / 15) & ((confidence < (index + 1) / 15) | (index == 14))
+        if inside.any():
+            total += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
+    return total
+
+
+def test_the_calibration_error_is_that_of_fifteen_bins() -> None:
+    random = np.random.default_rng(0)
+    confidence = np.r_[random.uniform(0.5, 1, 300), 1.0, 0.5]
+    # All right in each second bin and all wrong in the others, so that no two neighbours make the gap of one.
+    probabilities, targets = np.c_[confidence, 1 - confidence], np.minimum(confidence * 15, 14).astype(int) % 2
+    expected = binned(confidence, targets == 0)
+    assert weighted(probabilities, targets, np.ones((1, 302)))["ece"][0] == pytest.approx(expected)
+    assert calibration_error(probabilities, targets) == pytest.approx(expected)
+    decided = random.integers(2, size=302)  # labels at another threshold
+    found = weighted(probabilities, targets, np.ones((1, 302)), decided)
+    chosen = probabilities[np.arange(302), decided]
+    assert found["ece"][0] == pytest.approx(binned(chosen, decided == targets))
+    assert found["accuracy"][0] == pytest.approx((decided == targets).mean())
+
+
+def test_the_interval_of_the_calibration_error_is_that_of_resamples_without_their_bias() -> None:
+    probabilities, targets = data(2, 60, 3)
+    probabilities = (probabilities + 1) / 3  # near 1/2: resampling alone makes half of the error
+    found = bootstrapped(probabilities, targets, seed=5)["ece"]
+    random, confidence = generator(5), probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == targets
+    drawn = []
+    for counts in random.multinomial(60, np.full(60, 1 / 60), size=DRAWS):
+        rows = np.repeat(np.arange(60), counts)
+        drawn.append(binned(confidence[rows], correct[rows]))
+    assert found.value == pytest.approx(binned(confidence, correct))
+    centred = np.array(drawn) - (np.mean(drawn) - found.value)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(centred.clip(0), [0.025, 0.975])))
+    sure = bootstrapped(np.array([[1.0, 0.0]] * 9), np.zeros(9, int))["ece"]
+    assert (sure.value, sure.low, sure.high) == (0, 0, 0)
+
+
+def test_a_class_that_a_draw_lacks_does_not_count_in_it() -> None:
+    probabilities, targets = data(3, 90, 1)
+    predicted = probabilities.argmax(axis=1)
+    weights = np.vstack([targets != 2, (targets != 2) & (predicted != 2), targets == 1]).astype(float)
+    found = weighted(probabilities, targets, weights)
+    for row, kept in enumerate(weights.astype(bool)):
+        options = {"y_true": targets[kept], "y_pred": predicted[kept]}
+        recalls = [np.mean(predicted[kept & (targets == label)] == label) for label in np.unique(targets[kept])]
+        assert found["balanced_accuracy"][row] == pytest.approx(np.mean(recalls))
+        assert found["macro_f1"][row] == pytest.approx(reference.f1_score(**options, average="macro"))
+    two, classes = data(2, 40, 2)
+    areas = weighted(two, classes, np.vstack([classes == 0, classes == 1, np.ones(40)]).astype(float))["auc"]
+    assert np.isnan(areas[:2]).all()
+    assert areas[2] == pytest.approx(reference.roc_auc_score(classes, two[:, 1]))
+    assert "auc" not in weighted(two, np.zeros(40, int), np.ones((1, 40)))

@@ -120,8 +120,10 @@ def test_the_fitted_head_is_evaluated_first_and_kept_where_training_does_not_hel
 def test_words_of_the_texts_are_added_with_the_vector_of_the_unknown_word(origin: Path) -> None:
     checkpoint = checkpoints.load(origin)
     texts = [Example("a zither zither okapi warm"), Example("okapi okapi gnu")]
-    found = new_words.with_words(checkpoint, texts, min_count=2)
+    found = new_words.with_words(checkpoint, texts, min_count=2, most=9)
     assert found.vocabulary.words[len(checkpoint.vocabulary) :] == ["okapi", "zither"]
+    fewer = new_words.with_words(checkpoint, texts, min_count=2, most=1)
+    assert fewer.vocabulary.words == found.vocabulary.words[:-1]
     rows, before = found.group("model")["embedding.weight"], checkpoint.group("model")["embedding.weight"]
     torch.testing.assert_close(rows[: len(before)], before)
     torch.testing.assert_close(rows[len(before) :], before[1].expand(2, -1))

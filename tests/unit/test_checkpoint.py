@@ -1,17 +1,21 @@
 """One .pt of plain things: whole or not at all, and never run."""
 
+import errno
 import json
 import os
 import pickle
 import random
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmcli.config import Classifier, Data, LanguageModel, RunConfig
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import CheckpointError, ConfigError, RuntimeSetupError
 from lstmcli.storage import atomic, run_folder, weights
@@ -201,3 +205,66 @@ def test_the_language_model_inside_an_old_checkpoint_is_read_by_its_old_keys() -
     values = {"name": "language-model", "activation": 2.0, "slowness": 1.0}
     checkpoint = checkpoints._described(json.loads(checkpoints.header_of(small())) | {"context": values}, "a.pt")
     assert checkpoint.context == LanguageModel(ar_weight=2.0, tar_weight=1.0)
+
+
+def test_tensors_with_a_row_per_word_are_also_those_of_a_language_model_with_the_same_vocabulary() -> None:
+    one = small()
+    of_model = {"embedding.weight", "projection", "salience", "word_weight"}
+    assert one.by_word == of_model
+    inner = {"context.model.embedding.weight", "context.model.softmax.bias"}
+    assert replace(one, context=LanguageModel()).by_word == of_model | inner
+    apart = one.vocabulary.with_context(one.vocabulary)
+    assert replace(one, context=LanguageModel(), vocabulary=apart).by_word == of_model
+
+
+def test_a_head_that_was_not_trained_is_named_with_what_makes_one() -> None:
+    small().check_head()
+    replace(small(), progress={"headed": True}).check_head()
+    with pytest.raises(ConfigError, match="no trained head") as caught:
+        replace(small(), progress={"headed": False}).check_head()
+    assert "lstmcli adapt" in caught.value.fix
+
+
+def test_tensors_are_copied_into_a_checkpoint() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    kept = checkpoints.grouped("model", {"head.bias": weight})["model/head.bias"]
+    with torch.no_grad():
+        weight.zero_()
+    assert kept.tolist() == [1, 1]
+    assert not kept.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "kind", "what"),
+    [
+        (errno.EIO, "model.pt", RuntimeSetupError, "cannot be read: Input/output error"),
+        (errno.EACCES, "model.pt", RuntimeSetupError, "cannot be read: Permission denied"),
+        (errno.EINVAL, None, CheckpointError, "not a checkpoint that can be read"),  # of a seek in a damaged zip
+    ],
+)
+def test_a_disk_that_refuses_is_not_a_damaged_file(
+    number: int, name: str | None, kind: type[Exception], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> int:
+        raise OSError(number, os.strerror(number), name)
+
+    checkpoints.save(small(), tmp_path / "model.pt")
+    monkeypatch.setattr(checkpoints.archive, "read", refuses)
+    with pytest.raises(kind, match=what):
+        checkpoints.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("setting", "primary", "label"),
+    [(None, "accuracy", 0), ("balanced", "balanced_accuracy", 1), ("adjusted", "macro_f1", 1)],
+)
+def test_a_checkpoint_decides_and_is_reported_by_the_class_weights_it_was_trained_with(
+    setting: str | None, primary: str, label: int
+) -> None:
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"class_weights": setting})})
+    progress = {} if setting is None else {"class_weights": {"x": 1.0, "y": 3.0}}
+    task = replace(small(), config=config, progress=progress).deciding_task
+    assert primary == task.PRIMARY
+    decide = hooks(TaskHooks, task).decide
+    assert decide is not None
+    assert decide(np.array([[0.6, 0.4]]), {}).tolist() == [label]  # 0.6 : 3 * 0.4

@@ -82,7 +82,8 @@ def test_a_natural_query_has_the_frequencies_of_its_domain() -> None:
     uneven = [Example(f"{label} {n}", label) for label, count in (("calm", 300), ("joy", 100)) for n in range(count)]
     config = Episodes(shots=5, queries=20, query="natural")
     found = episodes.usable(episodes.pools(uneven), config, ("calm", "joy"))
-    drawn = episodes.draws(found, config, count=100, seed=(0,))
+    drawn = list(episodes.draws(found, config, count=100, seed=(0,)))
+    assert {len(one.query) for one in drawn} == {40}
     fraction = np.mean([np.mean(one.query_targets) for one in drawn])
     assert fraction == pytest.approx(95 / 390, abs=0.02)
 
@@ -92,7 +93,7 @@ def test_too_few_texts_are_refused_with_the_most_that_some_domain_has() -> None:
     with pytest.raises(DataError, match=r"no domain has 5 \+ 10 different texts of each of calm, joy") as caught:
         episodes.usable(episodes.pools([Example("one", "calm"), Example("two", "joy")]), Episodes(), labels)
     assert caught.value.fix == "give at least two different texts of each class in one domain"
-    for texts, shots, queries in ((2, 1, 1), (6, 5, 1), (14, 5, 9)):
+    for texts, shots, queries in ((2, 1, 1), (5, 4, 1), (6, 5, 1), (14, 5, 9)):
         pools = episodes.pools([Example(f"{label} {n}", label) for label in labels for n in range(texts)])
         for split, options in (
             (None, f"--shots {shots}"),
@@ -155,3 +156,96 @@ def test_a_part_of_a_store_has_its_texts_in_their_order() -> None:
 def test_domains_that_ask_alike_share_their_classes_shares() -> None:
     kinds = [episodes.kind(name) for name in ("books.t4", "films.t4", "books.t2", "films", "shop.com", "")]
     assert kinds == ["t4", "t4", "t2", "", "", ""]
+
+
+def pool(domain: str = "", **sizes: int) -> list[Example]:
+    return [Example(f"{label} {n}", label, domain) for label, size in sizes.items() for n in range(size)]
+
+
+@pytest.mark.parametrize("query", ["balanced", "natural"])
+@pytest.mark.parametrize("ways", [None, 2])
+def test_the_number_of_queries_is_the_most_that_leaves_no_domain_out(ways: int | None, query: str) -> None:
+    config = Episodes(ways=ways, shots=3, queries=1, query=query)  # type: ignore[arg-type]
+    examples = pool("a", calm=40, joy=9) + pool("b", calm=11, joy=12) + pool("few", calm=3, joy=40)
+    found = episodes.pools(examples)
+
+    def usable(queries: int) -> int:
+        return len(episodes.usable(found, config.model_copy(update={"queries": queries}), ("calm", "joy")))
+
+    chosen = episodes.with_queries(found, config, ("calm", "joy"))
+    # Of a class 3 are learned from: 6 are left of the joy of a, of which balanced queries need as many.
+    most = 6 if query == "balanced" or ways else 8  # natural: 23 texts of b are 6 to learn from, and 2 x 8 queries
+    assert chosen == config.model_copy(update={"queries": most})
+    assert usable(most) == usable(1) == 2 > (usable(most + 1) if most < episodes.MOST else 0)
+    rich = episodes.pools(pool("a", calm=100, joy=100))
+    assert episodes.with_queries(rich, config, ("calm", "joy")).queries == 15
+    for left in (1, 2):
+        few = episodes.pools(pool("a", calm=3 + left, joy=3 + left) + pool("b", calm=9, joy=9))
+        assert episodes.with_queries(few, config, ("calm", "joy")).queries == left
+    with pytest.raises(DataError):
+        episodes.with_queries(episodes.pools(pool("a", calm=3, joy=3)), config, ("calm", "joy"))
+
+
+def test_a_natural_query_needs_enough_texts_of_a_domain_not_of_each_class() -> None:
+    config = Episodes(shots=3, queries=4, query="natural")
+    for sizes, enough in (
+        ({"calm": 10, "joy": 4}, True), ({"calm": 9, "joy": 4}, False), ({"calm": 30, "joy": 3}, False),
+    ):  # fmt: skip
+        found = episodes.pools(pool(**sizes))
+        if enough:
+            (one,) = episodes.usable(found, config, ("calm", "joy"))
+            assert {label: len(indices) for label, indices in one.indices.items()} == sizes
+        else:
+            with pytest.raises(DataError, match=r"no domain has 3 \+ 4"):
+                episodes.usable(found, config, ("calm", "joy"))
+
+
+def test_labels_of_another_model_are_named_with_the_option_that_draws_classes() -> None:
+    found = episodes.pools(pool(calm=9, joy=9))
+    for split, option in ((None, "--ways 2"), ("train", "--set episodes.ways=2")):
+        with pytest.raises(DataError, match="the data has the labels calm, joy, the model bad, good") as caught:
+            episodes.usable(found, Episodes(shots=1, queries=1), ("bad", "good"), split=split)
+        assert caught.value.fix.endswith(option)
+
+
+def test_all_of_a_domain_is_scored_after_its_fixed_support() -> None:
+    learned, scored = pool("a", calm=4, joy=2), [*pool("b", calm=2), *pool("a", calm=1, gloom=2, joy=3)]
+    support, domain = episodes.pools(learned)[0], episodes.pools(scored)[0]
+    labels = ("joy", "calm", "odd")
+    one = episodes.with_support(domain, support, 3, offset=len(learned), labels=labels)
+    texts = learned + scored
+    assert (one.domain, one.labels) == ("a", labels)
+    assert [texts[index].text for index in one.support] == ["joy 0", "joy 1", "calm 0", "calm 1", "calm 2"]
+    assert one.support_targets.tolist() == [0, 0, 1, 1, 1]
+    assert [texts[index] for index in one.query] == pool("a", joy=3, calm=1)
+    assert one.query_targets.tolist() == [0, 0, 0, 1]
+    fewer = episodes.with_support(domain, support, 2, offset=len(learned), labels=labels)
+    assert [episodes.shots(drawn) for drawn in ([one, fewer], [fewer, one], [fewer])] == [3, 3, 2]
+    moved = episodes.behind(one, 7)
+    assert (moved.support - one.support).tolist() == [7] * 5
+    assert (moved.query - one.query).tolist() == [7] * 4
+    assert moved.query_targets is one.query_targets
+
+
+def test_texts_that_are_learned_from_are_not_scored() -> None:
+    learned = pool("a", calm=3)
+    episodes.check_apart(learned, pool("b", calm=3) + pool("a", joy=3), "test")  # of another domain, and others
+    with pytest.raises(DataError, match="the texts to score are those that are learned from"):
+        episodes.check_apart(learned, [*pool("a", joy=1), Example("calm 2", "joy", "a")], "test")
+
+
+def test_priors_are_frequencies_by_kind_of_domain_and_of_all() -> None:
+    examples = pool("books.t4", calm=3, joy=1) + pool("films.t4", joy=4) + pool("films.t2", calm=2) + pool("x", joy=2)
+    assert episodes.class_priors(examples) == {
+        "": {"calm": 5 / 12, "joy": 7 / 12},
+        "t2": {"calm": 1.0},
+        "t4": {"calm": 3 / 8, "joy": 5 / 8},
+    }
+
+
+def test_of_equal_texts_in_a_domain_the_first_counts() -> None:
+    examples = [Example("one", "joy", "b"), Example("one", "calm", "b"), Example("one", "calm", "a"),
+                Example("two", "calm", "b")]  # fmt: skip
+    found = [(each.domain, [(label, one.tolist()) for label, one in each.indices.items()])
+             for each in episodes.pools(examples)]  # fmt: skip
+    assert found == [("a", [("calm", [2])]), ("b", [("calm", [3]), ("joy", [0])])]  # both sorted by name

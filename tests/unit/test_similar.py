@@ -1,11 +1,15 @@
 """Repeated texts, outliers and the learning curve against brute force and closed forms."""
 
 import re
+from typing import cast
 
 import numpy as np
 import pytest
 
-from lstmcli.quality import curve, out_of_fold, outliers, similar
+from lstmcli.contracts import TextTask
+from lstmcli.data.batches.encoded import Store
+from lstmcli.quality import copies, curve, out_of_fold, outliers, similar
+from lstmcli.types import Example
 
 WORDS = [f"word{number}" for number in range(300)]
 
@@ -123,3 +127,62 @@ def test_each_beginning_has_the_labels_in_the_same_proportions() -> None:
     for size in (10, 20, 50):
         counts = np.bincount(targets[order[:size]], minlength=3)
         assert np.abs(counts - size * np.array([0.6, 0.3, 0.1])).max() <= 1
+
+
+def test_the_curve_scores_each_text_once_per_size_by_models_that_did_not_learn_it() -> None:
+    random = np.random.default_rng(0)
+    count, targets = 300, random.integers(2, size=300)
+    folds = out_of_fold.folds(targets, np.arange(count), seed=0)
+    luck, calls = random.random(count), []
+    sizes = np.array([0.125, 0.25, 0.5, 1.0]) * count * (out_of_fold.FOLDS - 1) / out_of_fold.FOLDS
+
+    def error(size: float) -> float:
+        return float(2 * size**-0.5)
+
+    def score(learned: np.ndarray, scored: np.ndarray) -> np.ndarray:
+        assert not set(folds[learned]) & set(folds[scored])
+        calls.append((len(learned), scored))
+        right = luck[scored] >= error(len(learned))
+        return np.eye(2)[np.where(right, targets[scored], 1 - targets[scored])]
+
+    found = curve.measured(targets, folds, luck >= error(sizes[-1]), score, seed=0)
+    assert found is not None
+    assert found.sizes == sizes.round().tolist()
+    assert found.accuracies == pytest.approx([np.mean(luck >= error(size)) for size in sizes], abs=0.01)
+    assert sorted(np.concatenate([scored for _, scored in calls]).tolist()) == sorted(np.repeat(range(count), 3))
+    assert found.gain.low < error(count) - error(2 * count) < found.gain.high
+    assert curve.measured(targets[:199], folds[:199], luck[:199] > 0, score, seed=0) is None
+
+
+def test_of_many_texts_the_curve_scores_as_many_folds_as_hold_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curve, "SCORED", 90)
+    targets, scored = np.arange(300) % 2, set()
+
+    def score(_: np.ndarray, left: np.ndarray) -> np.ndarray:
+        scored.update(left.tolist())
+        return np.eye(2)[targets[left]]
+
+    folds = out_of_fold.folds(targets, np.arange(300), seed=0)
+    curve.measured(targets, folds, targets >= 0, score, seed=0)
+    assert scored == set(np.flatnonzero(folds < -(-90 * out_of_fold.FOLDS // 300)).tolist())
+
+
+def test_near_duplicates_across_splits_are_leaks_and_name_the_other_label() -> None:
+    examples = [Example(f"text {index}", label, where=f"mine.csv:{index + 2}") for index, label in enumerate("aabb")]
+    repeats = similar.Repeats(np.arange(4), {1: (0, 0.9), 2: (0, 0.8), 3: (1, 0.85)}, np.zeros(4, int))
+    found = copies.found(examples, ["train", "test", "train", "validation"], repeats)
+    assert [(one.kind, one.split, one.row, one.confidence, one.reason) for one in found] == [
+        ("leak", "test", 3, 0.9, "shares 90% of the word triples with row 2 of train"),
+        ("near duplicate", "train", 4, 0.8, "shares 80% of the word triples with row 2 of train, whose label is 'a'"),
+        ("near duplicate", "validation", 5, 0.85,
+         "shares 85% of the word triples with row 3 of test, whose label is 'a'"),
+    ]  # fmt: skip
+
+
+def test_a_label_alone_in_what_is_learned_is_predicted() -> None:
+    targets = np.array([1, 1, 1, 0])
+    texts = out_of_fold.Texts(np.zeros((4, 2)), cast(Store, None), targets, ["a", "b"])
+    for fit in out_of_fold.models(texts, cast(TextTask, None), seed=0).values():
+        found = fit(np.array([0, 1, 2]), np.array([3, 2]))
+        assert found.argmax(axis=1).tolist() == [1, 1]
+        assert np.exp(found).sum(axis=1) == pytest.approx([1, 1], abs=1e-4)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints, runs
+from lstmcli.data.spool import taken
 from lstmcli.types import Batch, WordFeatures
 
 JITTER = 0.1  # lengths are blurred by ± 10 %, so that not the same texts are batched together in every epoch
@@ -41,9 +42,10 @@ def _cut(lengths: Ints, order: Ints, batch_tokens: int) -> list[Ints]:
 def padded(store: Store, indices: Ints) -> tuple[Ints, Ints]:
     """The tokens of the texts at the indices, padded to the longest of them, ``[batch, time]``, and their lengths,
     ``[batch]``."""
-    lengths = store.lengths[indices].astype(np.int64)
+    lengths = store.lengths_of(indices).astype(np.int64)
     tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)
-    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = store.ids[runs(store.offsets[:-1][indices], lengths)]
+    flat = runs(store.offsets[indices], lengths)
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = taken(store.ids, flat)
     return tokens, lengths
 
 
@@ -53,7 +55,7 @@ def collate(store: Store, indices: Ints) -> Batch:
 
     tokens, lengths = padded(store, indices)
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
-    flat = runs(store.offsets[:-1][indices], lengths)
+    flat = runs(store.offsets[indices], lengths)
     features = None
     targets = store.targets
     if targets is not None and store.per_token:

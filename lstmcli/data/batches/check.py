@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 
 from lstmcli.data.batches import label_names
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.sampling import labels
+from lstmcli.data.spooled import by_target, hashes
 from lstmcli.errors import DataError
 from lstmcli.types import Example, SplitCheck
 
@@ -25,7 +25,7 @@ def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[I
         DataError: only one class to train on, or no entity.
     """
     tagged = isinstance(splits["train"][0].target, tuple)
-    counts = _count(splits["train"])
+    counts = count(splits["train"])
     if tagged and not counts:
         fix = "give sentences with at least one tag other than O"
         raise DataError("no entities to learn", where=splits["train"][0].where, fix=fix)
@@ -36,13 +36,13 @@ def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[I
             where=splits["train"][0].where,
             fix="give examples of at least two labels",
         )
-    trained_on = {example.text for example in splits["train"]}
+    distinct = {name: np.unique(hashes(examples)) for name, examples in splits.items()}
     return {
         name: SplitCheck(
             examples=len(examples),
-            labels=dict(sorted(_count(examples).items())),
-            duplicates=len(examples) - len({example.text for example in examples}),
-            in_train=0 if name == "train" else sum(example.text in trained_on for example in examples),
+            labels=dict(sorted(count(examples).items())),
+            duplicates=len(examples) - len(distinct[name]),
+            in_train=0 if name == "train" else int(np.isin(hashes(examples), distinct["train"]).sum()),
             median=int(np.median(lengths[name][0])) if len(examples) else 0,
             longest=int(lengths[name][0].max(initial=0)),
             over=int((lengths[name][0] > lengths[name][1]).sum()),
@@ -52,8 +52,14 @@ def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[I
     }
 
 
-def _count(examples: Sequence[Example]) -> Counter[str]:
-    return Counter(chain.from_iterable(map(labels, examples)))
+def count(examples: Sequence[Example]) -> Counter[str]:
+    """How many examples each label has; of tagged words, how many entities each type."""
+    firsts, numbers = by_target(examples)
+    found: Counter[str] = Counter()
+    for first, count in zip(firsts, np.bincount(numbers, minlength=len(firsts)).tolist(), strict=True):
+        for label in labels(first):
+            found[label] += count
+    return found
 
 
 def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:

@@ -5,10 +5,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from lstmcli import tags
 from lstmcli.config import Tokens
 from lstmcli.data.batches.ragged import Ints, runs
 from lstmcli.data.batches.sampling import labels
+from lstmcli.data.spool import Spool, release, taken
+from lstmcli.data.spooled import by_target, hashes
 from lstmcli.data.text.vocabulary import END, EOS, SPECIAL, Vocabulary
 from lstmcli.data.text.word_features import Forms, distinct, forms_of
 from lstmcli.errors import DataError
@@ -24,7 +27,7 @@ from lstmcli.events import Listener, Progress, silent
 from lstmcli.types import CASINGS, Example
 
 CACHE_VERSION = "3"  # of the way vocabularies are built; files of other versions stay in the cache unused
-CHUNK = 1000  # texts per call of the tokenizer
+CHUNK = 1000  # texts at once
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Store:
     def lengths(self) -> Ints:
         return np.diff(self.offsets)
 
+    def lengths_of(self, indices: Ints) -> Ints:
+        """The lengths of the texts at the indices."""
+        found: Ints = self.offsets[indices + 1] - self.offsets[indices]
+        return found
+
     @property
     def per_token(self) -> bool:
         """True where each token has a target of its own."""
@@ -74,9 +82,8 @@ class Store:
     def part(self, indices: Ints) -> "Store":
         """The texts at the indices, in their order; one may come more than once. Raises as ``_untagged``."""
         self._untagged()
-        lengths = self.lengths[indices]
-        ids = self.ids[runs(self.offsets[:-1][indices], lengths)]
-        return Store(ids, _offsets(lengths), None if self.targets is None else self.targets[indices])
+        found = self._of_runs(self.offsets[indices][:, None], self.lengths_of(indices)[:, None])
+        return replace(found, targets=None if self.targets is None else self.targets[indices])
 
     def with_soft_labels(self, more: "Store") -> "Store":
         """These labelled texts with one-hot targets, and after them those whose targets are probabilities.
@@ -89,6 +96,16 @@ class Store:
         offsets = np.concatenate((self.offsets, self.offsets[-1] + more.offsets[1:]))
         return Store(np.concatenate((self.ids, more.ids)), offsets, np.concatenate((one_hot, more.known_targets)))
 
+    def pieces(self) -> Iterator["Store"]:
+        """The texts in order, some thousand at a time: of a store on disk no more is in memory. Raises as
+        ``_untagged``."""
+        self._untagged()
+        for begin in range(0, len(self), CHUNK):
+            offsets = self.offsets[begin : begin + CHUNK + 1]
+            targets = None if self.targets is None else self.targets[begin : begin + CHUNK]
+            yield Store(self.ids[offsets[0] : offsets[-1]], offsets - offsets[0], targets)
+            release(self.ids)
+
     def truncated(self, config: Tokens) -> "Store":
         """Texts over ``max_tokens`` keep their head and their tail: a review's verdict stands at either end.
 
@@ -96,20 +113,32 @@ class Store:
         """
         if self.forms is not None or self.is_stream:
             return self
-        over = np.maximum(self.lengths - config.max_tokens, 0)
-        if not over.any():
+        kept = self.truncated_lengths(config)
+        if kept.sum() == self.offsets[-1]:
             return self
-        head = round(config.max_tokens * config.head)
-        ids = np.delete(self.ids, runs(self.offsets[:-1] + head, over))
-        return Store(ids, _offsets(self.lengths - over), self.targets)
+        head = np.minimum(kept, round(config.max_tokens * config.head))
+        both = np.stack((self.offsets[:-1], self.offsets[1:] - kept + head), axis=1)
+        return self._of_runs(both, np.stack((head, kept - head), axis=1))
+
+    def truncated_lengths(self, config: Tokens) -> Ints:
+        """The lengths of the texts of ``truncated``, ``[text]``."""
+        free = self.forms is not None or self.is_stream
+        return self.lengths if free else np.minimum(self.lengths, config.max_tokens)
 
     def cropped(self, limit: int, *, seed: tuple[int, ...]) -> "Store":
         """Texts over ``limit`` tokens keep one span of that length, drawn by the seed. Raises as ``_untagged``."""
         self._untagged()
         over = np.maximum(self.lengths - limit, 0)
         start = np.random.default_rng(seed).integers(0, over + 1)
-        kept = self.lengths - over
-        return Store(self.ids[runs(self.offsets[:-1] + start, kept)], _offsets(kept), self.targets)
+        return self._of_runs((self.offsets[:-1] + start)[:, None], (self.lengths - over)[:, None])
+
+    def _of_runs(self, starts: Ints, lengths: Ints) -> "Store":
+        """Texts that consist of some runs of tokens of these, ``[text, run]``."""
+        spool = Spool()
+        for begin in range(0, len(starts), CHUNK):
+            chunk = slice(begin, begin + CHUNK)
+            spool.append(taken(self.ids, runs(starts[chunk].ravel(), lengths[chunk].ravel())).tobytes())
+        return Store(spool.array(self.ids.dtype.type), _offsets(lengths.sum(axis=1)), self.targets)
 
     def _untagged(self) -> None:
         """Raise ValueError where parts would lose what belongs to each word: tagged words, or a token stream."""
@@ -152,8 +181,9 @@ def built(
 
 def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
     """The labels of the examples in alphabetical order; of tags, all that there are of their types."""
-    found = set(chain.from_iterable(labels(example) for example in examples))
-    if any(isinstance(example.target, tuple) for example in examples):
+    firsts, _ = by_target(examples)
+    found = set(chain.from_iterable(map(labels, firsts)))
+    if any(isinstance(first.target, tuple) for first in firsts):
         return tags.layout(found)
     return tuple(sorted(found))
 
@@ -200,14 +230,15 @@ def encode(
             return _continued(found) if vocabulary.is_stream else found
         except Exception:  # not there, cut short or damaged, for which each library has its own errors
             pass
-    parts, lengths = [], []
-    for start in range(0, len(examples), CHUNK):
-        ids = vocabulary.encode([str(example.text) for example in examples[start : start + CHUNK]])
-        lengths += [len(text) for text in ids]
-        parts.append(np.fromiter((token for text in ids for token in text), np.int32))
-        listener(Progress("encoding", min(start + CHUNK, len(examples)), len(examples)))
-    store = Store(np.concatenate(parts), _offsets(np.array(lengths)), targets)
-    if path is not None:
+    spool, lengths = Spool(), array("i")
+    texts = (str(example.text) for example in examples)
+    while chunk := list(islice(texts, CHUNK)):
+        ids = vocabulary.encode(chunk)
+        lengths.extend(map(len, ids))
+        spool.append(np.fromiter(chain.from_iterable(ids), np.int32).tobytes())
+        listener(Progress("encoding", len(lengths), len(examples)))
+    store = Store(spool.array(np.int32), _offsets(np.frombuffer(lengths, np.intc)), targets)
+    if path is not None and not spool.on_disk:  # else the cache would take as much room again
         _keep(path, lambda partial: np.savez(partial, ids=store.ids, offsets=store.offsets))
     return _continued(store) if vocabulary.is_stream else store
 
@@ -220,7 +251,7 @@ def _continued(store: Store) -> Store:
     return Store(inputs, store.offsets + count, np.insert(store.ids, ends, END), is_stream=True)
 
 
-def dataset_hash(examples: Sequence[Example], *more: str) -> str:
+def dataset_hash(examples: Iterable[Example], *more: str) -> str:
     """A hash of the texts and labels in their order."""
     digest = hashlib.blake2b(digest_size=16)
     for text in more:
@@ -231,10 +262,8 @@ def dataset_hash(examples: Sequence[Example], *more: str) -> str:
 
 
 def text_hashes(examples: Sequence[Example]) -> Ints:
-    """A hash of eight bytes per text, by which it is recognised; sorted, each once."""
-    digests = b"".join(hashlib.blake2b(f"{one.text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-                       for one in examples)  # fmt: skip
-    return np.unique(np.frombuffer(digests, np.int64))
+    """The hashes by which the texts are recognised, sorted, each once."""
+    return np.unique(hashes(examples))
 
 
 def _keep(path: Path, write: Callable[[Path], object]) -> None:

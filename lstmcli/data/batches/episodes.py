@@ -16,6 +16,7 @@ from lstmcli.config import Episodes
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.spooled import by_domain
 from lstmcli.data.text.vocabulary import UNKNOWN
 from lstmcli.errors import DataError
 from lstmcli.types import Batch, Episode, Example
@@ -179,9 +180,9 @@ def kind(domain: str) -> str:
 def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
     """The frequency of each label, as a fraction, by kind of domain; under "" of all domains together."""
     counts: dict[str, Counter[str]] = {"": Counter()}
-    for example in examples:
-        for group in {"", kind(example.domain)}:
-            counts.setdefault(group, Counter())[str(example.target)] += 1
+    for (domain, target), count in by_domain(examples).items():
+        for group in {"", kind(domain)}:
+            counts.setdefault(group, Counter())[str(target)] += count
     return {group: {label: count / found.total() for label, count in sorted(found.items())}
             for group, found in sorted(counts.items())}  # fmt: skip
 

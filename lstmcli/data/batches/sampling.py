@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lstmcli.data.batches.ragged import Ints
+from lstmcli.data.spooled import by_target, part
 from lstmcli.types import Example
 
+Parts = tuple[Sequence[Example], Sequence[Example]]
 
-def stratified(examples: Sequence[Example], count: int, *, seed: int) -> tuple[list[Example], list[Example]]:
+
+def stratified(examples: Sequence[Example], count: int, *, seed: int) -> Parts:
     """Up to ``count`` examples, of each class the same fraction, and the rest; both in their old order.
 
     A class is never drawn whole, so that it has examples in the rest; one of two or more is drawn at least once where
@@ -18,20 +22,22 @@ def stratified(examples: Sequence[Example], count: int, *, seed: int) -> tuple[l
     groups = _by_label(examples)
     quotas = _quotas(groups, count)
     random = np.random.default_rng(seed)
-    chosen = [random.permutation(indices)[: quotas[label]] for label, indices in groups.items()]
-    drawn = {int(index) for indices in chosen for index in indices}
-    if len(drawn) < count:
-        order = random.permutation([index for index in range(len(examples)) if index not in drawn])
+    drawn = np.zeros(len(examples), bool)
+    for label, indices in groups.items():
+        drawn[random.permutation(indices)[: quotas[label]]] = True
+    if (missing := count - int(drawn.sum())) > 0:
+        order = random.permutation(np.flatnonzero(~drawn))
         left = Counter(label for index in order for label in _types(examples[index]))
         for index in order.tolist():
             types = _types(examples[index])
-            if len(drawn) < count and all(left[label] > 1 for label in types):
-                drawn.add(index)
+            if missing and all(left[label] > 1 for label in types):
+                drawn[index] = True
+                missing -= 1
                 left.subtract(types)
-    return _part(examples, drawn)
+    return _parts(examples, drawn)
 
 
-def consecutive(examples: Sequence[Example], count: int, *, seed: int) -> tuple[list[Example], list[Example]]:
+def consecutive(examples: Sequence[Example], count: int, *, seed: int) -> Parts:
     """As ``stratified``, but of each class consecutive examples, all equally far through the class.
 
     For data whose neighbours belong together, as reviews of one film do: texts drawn at random would be of films that
@@ -40,14 +46,14 @@ def consecutive(examples: Sequence[Example], count: int, *, seed: int) -> tuple[
     groups = _by_label(examples)
     quotas = _quotas(groups, count)
     begin = np.random.default_rng(seed).random()
-    drawn: set[int] = set()
+    drawn = np.zeros(len(examples), bool)
     for label, indices in groups.items():
         first = round(begin * (len(indices) - quotas[label]))
-        drawn.update(indices[first : first + quotas[label]])
-    return _part(examples, drawn)
+        drawn[indices[first : first + quotas[label]]] = True
+    return _parts(examples, drawn)
 
 
-def _quotas(groups: Mapping[str, Sequence[int]], count: int) -> dict[str, int]:
+def _quotas(groups: Mapping[str, Ints], count: int) -> dict[str, int]:
     """How many of each class make up ``count``."""
     total = sum(len(indices) for indices in groups.values())
     most = {label: len(indices) - 1 for label, indices in groups.items()}
@@ -65,7 +71,7 @@ def _quotas(groups: Mapping[str, Sequence[int]], count: int) -> dict[str, int]:
     return quotas
 
 
-def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[list[Example], list[Example]]:
+def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> Parts:
     """``shots`` examples of each class (or all it has), and the rest.
 
     A text is drawn once, and its repeats are in neither part. Of tagged words a class is a type of entity, and a text
@@ -85,7 +91,9 @@ def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[li
                 texts.add(examples[index].text)
                 chosen.add(index)
                 taken += 1
-    support, rest = _part(examples, chosen)
+    drawn = np.zeros(len(examples), bool)
+    drawn[list(chosen)] = True
+    support, rest = _parts(examples, drawn)
     return support, [example for example in rest if example.text not in texts]
 
 
@@ -102,13 +110,16 @@ def _types(example: Example) -> set[str]:
     return set(labels(example))
 
 
-def _by_label(examples: Sequence[Example]) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, example in enumerate(examples):
-        groups[" ".join(sorted(_types(example)))].append(index)
-    return groups
+def _by_label(examples: Sequence[Example]) -> dict[str, Ints]:
+    """The indices of the examples of each class, in the order of its first."""
+    firsts, numbers = by_target(examples)
+    classes: dict[str, int] = {}
+    names = [" ".join(sorted(_types(first))) for first in firsts]
+    numbers = np.array([classes.setdefault(name, len(classes)) for name in names], np.int64)[numbers]
+    order = np.argsort(numbers, kind="stable")
+    ends = np.bincount(numbers, minlength=len(classes)).cumsum()
+    return dict(zip(classes, np.split(order, ends[:-1]), strict=True))
 
 
-def _part(examples: Sequence[Example], chosen: set[int]) -> tuple[list[Example], list[Example]]:
-    inside = [example for index, example in enumerate(examples) if index in chosen]
-    return inside, [example for index, example in enumerate(examples) if index not in chosen]
+def _parts(examples: Sequence[Example], drawn: Ints) -> Parts:
+    return part(examples, np.flatnonzero(drawn)), part(examples, np.flatnonzero(~drawn))

@@ -51,6 +51,13 @@ def counts(store: Store) -> Ints:
     return np.add.reduceat(both, store.offsets[:-1], axis=0)
 
 
+def of_store(store: Store) -> Tally:
+    """The totals of a store."""
+    if store.per_token:
+        return tally(counts(store))
+    return sum((tally(counts(piece)) for piece in store.pieces()), Tally())
+
+
 def tally(counts: Ints) -> Tally:
     """The totals of ``counts``."""
     tokens, unknown = counts.T

@@ -4,7 +4,7 @@ A few-shot learner is scored on classes that it has never seen, so every class i
 seed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,6 @@ def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], roo
     return Rows(examples, found.bad, (f"every class is in one split alone ({counts})",))
 
 
-def _once(examples: list[Example]) -> list[Example]:
+def _once(examples: Sequence[Example]) -> list[Example]:
     """Each text once: some are in two of the source's files, a few under two intents."""
     return list({example.text: example for example in reversed(examples)}.values())[::-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lstmcli.config import Data
 from lstmcli.data import folders, rows
+from lstmcli.data.spooled import Writer
 from lstmcli.types import Example, Rows
 
 HUB = ""
@@ -34,7 +35,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
     found = folders.files(root)
     if not found and split in (labelled := folders.classes(root)):
         return _folders(labelled[split], options)
-    examples: list[Example] = []
+    examples = Writer()
     bad: list[tuple[str, str]] = []
     for path in folders.of_split(found, split, root):
         for row in rows.stream(path, options, labelled=True):
@@ -46,12 +47,12 @@ def read(root: Path, split: str, options: Data) -> Rows:
             elif not options.domains or domain in options.domains:
                 examples.append(Example(text, label, domain, f"{path}:{row.line}"))
     note = folders.unread(root, found) if split == "train" else ""
-    return Rows(examples, bad, (note,) if note else ())
+    return Rows(examples.examples(), bad, (note,) if note else ())
 
 
 def _folders(labelled: dict[str, list[Path]], options: Data) -> Rows:
     """One text per file, its folder the label."""
-    examples: list[Example] = []
+    examples = Writer()
     bad: list[tuple[str, str]] = []
     for label, paths in labelled.items():
         for path in paths:
@@ -60,4 +61,4 @@ def _folders(labelled: dict[str, list[Path]], options: Data) -> Rows:
                 bad.append((str(path), problem))
             else:
                 examples.append(Example(text, label, where=str(path)))
-    return Rows(examples, bad)
+    return Rows(examples.examples(), bad)

@@ -9,6 +9,7 @@ never occur twice. Or byte-pair pieces; or pretokenized words, for tagging. Id 0
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from lstmcli.config import Tokens
 from lstmcli.data import labels
+from lstmcli.data.spooled import by_target
 from lstmcli.errors import DataError, did_you_mean
 from lstmcli.tags import layout, types_of
 from lstmcli.types import Example
@@ -188,8 +190,9 @@ class Vocabulary:
             DataError: a label that training did not have, with its file and line.
         """
         ids = {label: number for number, label in enumerate(self.labels)}
-        found: list[int] = []
-        for example in examples:
+        found: list[Any] = []
+        firsts, numbers = by_target(examples)
+        for example in firsts:
             if example.target is None:
                 fix = "give texts with labels; to label these: lstmcli predict"
                 raise DataError("texts without labels", where=example.where, fix=fix)
@@ -203,8 +206,10 @@ class Vocabulary:
                     option = labels.proposal(missing, self.labels) or f"--map '{label}=NAME'"
                     fix = f"{did_you_mean(label, self.labels)}; where it means one of them: {option}"
                     raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)
-            found += map(ids.__getitem__, expected)
-        return np.array(found, dtype=np.int64)
+            found.append([ids[label] for label in expected])
+        if self.pretokenized:
+            return np.array(list(chain.from_iterable(found[number] for number in numbers.tolist())), np.int64)
+        return np.array(found, np.int64).reshape(len(found))[numbers]
 
     def pruned(self, keep: Sequence[int]) -> "Vocabulary":
         """A vocabulary of these words only, in this order; padding and the unknown word come first."""
