@@ -84,13 +84,13 @@ check: lint types test test-least test-slow test-pythons
 
 pretrained: setup
 	for recipe in imdb-lm imdb-pretrained imdb-taught imdb-small; do $(BIN)/lstmcli train $$recipe --force || exit 1; done
-	$(BIN)/python -m lstmcli.storage.export runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
+	$(BIN)/python -m lstmcli.storage.compact runs/imdb-small/model.pt lstmcli/pretrained/imdb.pt
 	$(BIN)/lstmcli evaluate -c runs/imdb-small/model.pt
 	$(BIN)/lstmcli evaluate -c lstmcli/pretrained/imdb.pt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[teacher]'
 	$(BIN)/python -m tests.bench.teacher runs/sentences.parquet
 	$(BIN)/lstmcli train english --force
-	$(BIN)/python -m lstmcli.storage.export runs/english/model.pt lstmcli/pretrained/english.pt 30000 lstmcli/pretrained/names.txt
+	$(BIN)/python -m lstmcli.storage.compact runs/english/model.pt lstmcli/pretrained/english.pt 30000 lstmcli/pretrained/names.txt
 	$(BIN)/lstmcli evaluate -c english --data imdb
 
 clean:

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lstmcli.api.check import check, check_texts
+    from lstmcli.api.export import export
     from lstmcli.api.fit import fit
     from lstmcli.api.load import load
     from lstmcli.api.model import Model
 
-__all__ = ["Model", "check", "check_texts", "fit", "load"]
+__all__ = ["Model", "check", "check_texts", "export", "fit", "load"]
 _MODULES = {"Model": "model", "check_texts": "check"}  # of ``api``; of another name one of that name
 __version__ = "0.1.0"
 

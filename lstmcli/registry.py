@@ -13,6 +13,7 @@ from lstmcli.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from lstmcli.contracts import LearnerKind, Model, Reader, Task
+    from lstmcli.graphs import GraphModule
 
 DATASETS = {
     "arsc": "lstmcli.data.readers.arsc",
@@ -46,6 +47,9 @@ MODELS = {
     "classifier": "lstmcli.models.classifier",
     "language-model": "lstmcli.models.language_model",
     "tagger": "lstmcli.models.tagger",
+}
+GRAPHS = {  # of the models that ONNX Runtime can run, by their names
+    "classifier": "lstmcli.graphs.classifier",
 }
 ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {
@@ -87,6 +91,12 @@ def task(name: str) -> Task:
 def model(name: str) -> Model:
     """The model of that name."""
     found: Model = find(MODELS, name)
+    return found
+
+
+def graph(name: str) -> GraphModule:
+    """What makes the ONNX graph of the model of that name. Raises ConfigError where there is none."""
+    found: GraphModule = find(GRAPHS, name)
     return found
 
 

@@ -10,7 +10,7 @@ COMMANDS = {
     name: {option for parameter in command.params for option in parameter.opts}
     for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
 }
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OTHERS = {"--upgrade", "--version", "--help"}  # of pip, and of every command
 _OTHER_COMMAND = re.compile(r"lstmcli (train|evaluate|adapt|predict|check)\b[^;,:()·\n]*")
 

@@ -46,7 +46,7 @@ def adapt(
         CheckpointError, ConfigError, DataError: the model, an option or the data cannot be used.
         RuntimeSetupError: the file cannot be written.
     """
-    original, path = files.opened(model, (), listener)
+    original, path = files.opened(model, (), listener, weights=True)
     config = recipes.adjusted(original.config, [*files.learner_options(learner, steps), *options])
     checkpoint = replace(original, config=config)
     target = run_folder.beside(path, out)

@@ -77,7 +77,8 @@ def evaluate(
     _check(tasks, dynamic=dynamic, thresholds=thresholds)
     if report is not None:
         reports.claim(report)
-    checkpoint, path = files.opened(model, [*files.learner_options(tasks.learner), *options], listener)
+    changed = [*files.learner_options(tasks.learner), *options]
+    checkpoint, path = files.opened(model, changed, listener, weights=tasks.shots is not None)
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
     data_option.check_known(reading, known)
@@ -111,7 +112,6 @@ def _scored(
     """Score the model and write the report."""
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
-    from lstmcli.report import page
 
     with runtime.unchanged(opened.checkpoint.config):
         found = evaluation.run(
@@ -126,6 +126,8 @@ def _scored(
             listener=listener,
         )
         if report is not None:
+            from lstmcli.report import page
+
             page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
     return found
 

@@ -1,6 +1,7 @@
 """What the functions on files share: the checkpoint that they open, and the data that they read.
 
-Torch is loaded when a checkpoint is opened. Arguments of the same name mean the same in each of these functions:
+Opening a checkpoint loads no torch; using its tensors does. Arguments of the same name mean the same in each of these
+functions:
 
 model: a .pt file or the folder of a run; none: the newest under ./runs, else the model that ships.
 options: changes of the model's recipe, such as the device; none: as it was trained.
@@ -33,17 +34,23 @@ def learner_options(name: str | None, steps: int | None = None, *, flag: str = "
     return chosen if steps is None else [*chosen, Option("learner.steps", flag.format("steps"), steps)]
 
 
-def opened(model: Name | None, options: Sequence[Option], listener: Listener) -> "tuple[Checkpoint, Path]":
+def opened(
+    model: Name | None, options: Sequence[Option], listener: Listener, *, weights: bool = False
+) -> "tuple[Checkpoint, Path]":
     """Load the checkpoint, report which one if none was named, and apply the options to its recipe.
+
+    weights: they are needed, which an exported model does not have.
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
-        ConfigError: an option is wrong.
+        ConfigError: an option is wrong, or there are no weights.
     """
     from lstmcli.storage import checkpoint as checkpoints
 
     path = checkpoints.find(None if model is None else Path(model))
-    loaded = checkpoints.load(path)
+    loaded = checkpoints.opened(path)
+    if weights:
+        loaded.check_weights(str(path))
     if model is None:
         shown = "the model that ships with lstmcli" if path == checkpoints.PRETRAINED else str(path)
         listener(Noted(f"model: {shown}"))

@@ -21,7 +21,7 @@ def load(
     """Load a model. Raises CheckpointError where there is none.
 
     Args:
-        path: A ``.pt`` file, or the folder of a run; none: the model that ships.
+        path: A ``.pt`` file, the folder of a run, or a ``.onnx`` file of ``export``; none: the model that ships.
         device, precision, threads: As the command line's options; none: as it was trained.
     """
     found = checkpoints.PRETRAINED if path is None else run_folder.model_at(Path(path))
@@ -31,6 +31,6 @@ def load(
     chosen = {"device": device, "precision": precision, "threads": threads}
     options = [Option(key, f"{key}=", value) for key, value in chosen.items() if value is not None]
     with for_python():
-        checkpoint = checkpoints.load(found)
+        checkpoint = checkpoints.opened(found)
         config = recipes.adjusted(checkpoint.config, options) if options else checkpoint.config
     return Model(replace(checkpoint, config=config), str(found))

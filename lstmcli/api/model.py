@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from lstmcli import recipes
 from lstmcli.api.files import learner_options
@@ -19,9 +18,7 @@ from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, exam
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import ConfigError, for_python
 from lstmcli.events import Listener, silent
-from lstmcli.inference import adapt as adapting
 from lstmcli.inference import evaluate as evaluation
-from lstmcli.inference import explain as explaining
 from lstmcli.inference import select as selecting
 from lstmcli.inference.decisions import DecisionOptions, Decisions
 from lstmcli.inference.evaluate import Report
@@ -140,11 +137,13 @@ class Model:
         Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and ConfigError for a tagger.
         """
         self._checkpoint.check_labels_texts("explain")
-        self._check_labels("explain")
+        self._check_labels("explain", weights=True)
         questions = [Question(row, str(one)) for row, one in enumerate(texts_of(texts, words=False), 1)]
         kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
         with self._ready() as predictions:
             answers = [found.answer for found in predictions.of([questions], explained=True)]
+        from lstmcli.inference import explain as explaining
+
         kept = ("probability", *explaining.BLANK)
         named = {"": "" if kind is str else None} | {label: kind(label) for label in self._vocabulary.classes}
         return [{"label": named[answer["label"]]} | {key: answer[key] for key in kept} for answer in answers]
@@ -166,8 +165,7 @@ class Model:
 
     def score(self, texts: Texts, labels: Labels) -> float:
         """Return the accuracy, of a tagger F1 over entities: the first figure of ``evaluate``. Raises as that."""
-        primary = self._checkpoint.task.PRIMARY
-        return self.evaluate(texts, labels).metrics[primary]["value"]
+        return self.evaluate(texts, labels).metrics[self._checkpoint.task.PRIMARY]["value"]
 
     def evaluate(
         self,
@@ -229,12 +227,13 @@ class Model:
             ConfigError: a language model, an unknown learner, or one that has no steps.
             DataError: as ``evaluate``, but for labels that the model does not know.
         """
-        self._check_labels("adapt", headed=False)
+        self._check_labels("adapt", headed=False, weights=True)
         examples, kind = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
         chosen = learner_options(learner, steps, flag="{}=")
-        options = adapting.AdaptOptions(
-            len(examples), seed, choose=steps is None, free=learner is None and steps is None
-        )
+        from lstmcli.inference import adapt as adapting
+
+        free = learner is None and steps is None
+        options = adapting.AdaptOptions(len(examples), seed, choose=steps is None, free=free)
         with self._apart(chosen) as checkpoint:
             found = adapting.adapted(checkpoint, examples, options, listener=listener)
         left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
@@ -262,14 +261,16 @@ class Model:
         order = columns.argsort()
         return classes[order], self.predict_proba(texts)[:, order]
 
-    def _check_labels(self, where: str, *, headed: bool = True) -> None:
-        """Raise ConfigError where the model has no labels. headed: also where its head is untrained."""
+    def _check_labels(self, where: str, *, headed: bool = True, weights: bool = False) -> None:
+        """Raise ConfigError where the model has no labels, or no trained head or weights where they are needed."""
+        if weights:
+            self._checkpoint.check_weights(where)
         if self._checkpoint.task.READS == "stream":
             fix = "use the commands: lstmcli predict and lstmcli evaluate; or load a model that was trained with labels"
             raise ConfigError("a language model has no labels", where=where, fix=fix)
         if headed and not self._checkpoint.headed:
-            what = "the model has no trained head: it makes one from a few texts"
-            raise ConfigError(what, where=where, fix="adapt it first: model.adapt(texts, labels)")
+            what, fix = "the model has no trained head: it makes one from a few texts", "model.adapt(texts, labels)"
+            raise ConfigError(what, where=where, fix=f"adapt it first: {fix}")
 
     @contextmanager
     def _apart(self, options: list[Option] | None = None) -> Iterator[Checkpoint]:
@@ -288,9 +289,9 @@ class Model:
 
 
 def uncached(config: RunConfig) -> RunConfig:
-    """Return the config without a cache, and with the threads that torch has now where it names no number."""
+    """Return the config without a cache, and with the threads that torch would use where it names no number."""
     data = config.data.model_copy(update={"cache": False})
-    return config.model_copy(update={"data": data, "threads": config.threads or torch.get_num_threads()})
+    return config.model_copy(update={"data": data, "threads": config.threads or runtime.threads()})
 
 
 def kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:

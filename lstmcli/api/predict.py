@@ -53,7 +53,7 @@ class Answers:
 
         self.texts.report = lambda text: listener(Noted(text))
         with runtime.unchanged(self.checkpoint.config):
-            model = Predictions(self.checkpoint, self.decisions)
+            model = Predictions(self.checkpoint, self.decisions, listener=listener)
             found: Iterable[Prediction] = model.of(self.texts.windows(), explained=self.explained)
             if self.select is not None:
                 found = self._selected(model, listener)
@@ -79,13 +79,17 @@ class Answers:
 
     def _writing(self, blank: sinks.Answer) -> AbstractContextManager[Callable[[sinks.Answer], object]]:
         """Open the file. blank: the answer to a row that cannot be used."""
-        from lstmcli.inference import explain, select
-
         if self.output is None:
             return nullcontext(lambda _: None)
-        columns: sinks.Answer = {"row": 0} | blank | (explain.BLANK if self.explained else {})
+        columns: sinks.Answer = {"row": 0} | blank
+        if self.explained:
+            from lstmcli.inference import explain
+
+            columns |= explain.BLANK
         columns |= {} if self.texts.skip_bad else {"problem": ""}
         if self.select is not None:
+            from lstmcli.inference import select
+
             columns = select.BLANK
         return sinks.sink(self.output, columns, self.texts.columns, typed=self.texts.typed)
 
@@ -128,7 +132,7 @@ def predict(
     stream = Texts(texts, rows)
     if output is not None:
         sinks.check(output, rows.source)
-    checkpoint, _ = files.opened(model, options, listener)
+    checkpoint, _ = files.opened(model, options, listener, weights=explained)
     if explained or select is not None:
         checkpoint.check_labels_texts("--explain" if explained else "--select")
     stream.open(checkpoint.config.data)

@@ -20,6 +20,7 @@ from lstmcli.cli.adapt import adapt
 from lstmcli.cli.check import check
 from lstmcli.cli.escapes import printable
 from lstmcli.cli.evaluate import evaluate
+from lstmcli.cli.export import export
 from lstmcli.cli.predict import predict
 from lstmcli.cli.train import train
 from lstmcli.errors import LstmcliError, of_system
@@ -77,7 +78,7 @@ def _options(
     pass
 
 
-for command in (train, evaluate, adapt, predict, check):
+for command in (train, evaluate, adapt, predict, check, export):
     app.command()(command)
 
 

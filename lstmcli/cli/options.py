@@ -19,7 +19,7 @@ Checkpoint = Annotated[
         "--checkpoint",
         "-c",
         metavar="FILE",
-        help="A model.pt; default: the newest under ./runs, else the one that ships.",
+        help="A model.pt, a run folder or a model.onnx; default: the newest under ./runs, else the one that ships.",
     ),
 ]
 Data = Annotated[
@@ -40,7 +40,12 @@ Map = Annotated[
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:n]", help="Where to compute.")]
 Precision = Annotated[
-    str | None, typer.Option("--precision", metavar="auto|float32|bfloat16", help="auto: bfloat16 where it is fast.")
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="auto|float32|bfloat16",
+        help="auto: float32 where ONNX Runtime scores, else bfloat16 if fast.",
+    ),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: all available.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Random seed.")]

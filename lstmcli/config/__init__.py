@@ -72,7 +72,7 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random numbers; makes the run repeatable.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Precision of products; auto: bfloat16 where it is fast."
+        "auto", description="Precision of products; auto: bfloat16 where it is fast; float32 where ONNX Runtime scores."
     )
     threads: int | None = Field(None, ge=1, le=4096, description="CPU threads; none: all that the process may use.")
 

@@ -1,10 +1,10 @@
 """Assemble model, task, learner and vocabulary from a RunConfig or a Checkpoint."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from lstmcli.data.spool import in_pieces
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
 from lstmcli.errors import CheckpointError
-from lstmcli.events import Listener, Progress, silent
+from lstmcli.events import Listener, silent
+from lstmcli.inference import batches
+from lstmcli.inference.batches import Result
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import run_folder, weights
@@ -30,8 +32,6 @@ from lstmcli.types import Batch
 
 SHIPPED = "shipped"  # value of model.vectors: those of the model that ships
 WORDS = f"{EMBEDDING}.weight"
-EVALUATION_TOKENS = 8_192  # per batch, with padding
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def fresh(
 
 
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
-    """Build parts with the checkpoint's weights, in evaluation mode."""
+    """Build parts with the checkpoint's weights, in evaluation mode. Raises ConfigError for an exported model."""
+    checkpoint.check_weights(f"model: {checkpoint.config.model.name}")
     parts = fresh(checkpoint.config, checkpoint.vocabulary, where, checkpoint.context)
     parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
     parts.model.eval()
@@ -215,14 +216,8 @@ def outputs(
                 result: np.ndarray[Any, np.dtype[Any]] = parts.task.outputs(parts.model(batch))
         return result
 
-    batches, results = zip(*in_batches(parts, store, score, what=what, listener=listener), strict=True)
-    gathered = np.concatenate(results)
-    if gathered.dtype.kind == "f" and not np.isfinite(gathered).all():
-        fix = "score in full precision: --precision float32; else train the model again"
-        raise CheckpointError("the model's scores are not finite", where=f"model: {parts.config.model.name}", fix=fix)
-    ordered = np.empty_like(gathered)
-    ordered[np.concatenate(batches)] = gathered
-    return ordered
+    found = in_batches(parts, store, score, what=what, listener=listener)
+    return batches.ordered(found, model=parts.config.model.name)
 
 
 def embeddings(
@@ -261,18 +256,18 @@ def in_batches(
 
     batch_tokens: per batch, with padding; none: ``EVALUATION_TOKENS``.
     """
-    batches = batching.by_length(store.lengths, batch_tokens=batch_tokens or EVALUATION_TOKENS)
     # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()
     workers = threads if parts.runtime.device == "cpu" else 1
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    done = 0
     try:
-        ready = pool.map(lambda one: work(batching.collate(store, one).to(parts.runtime.device), one), batches)
-        for indices, result in zip(batches, ready, strict=True):
-            yield indices, result
-            done += len(indices)
-            listener(Progress(what, done, len(store)))
+        yield from batches.in_batches(
+            store,
+            lambda one: work(batching.collate(store, one).to(parts.runtime.device), one),
+            workers=workers,
+            begin=partial(torch.set_num_threads, 1),
+            batch_tokens=batch_tokens,
+            what=what,
+            listener=listener,
+        )
     finally:
-        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

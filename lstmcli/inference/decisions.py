@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 GROUP, SCORES, ENTROPIES = "conformal", "scores", "entropies"  # of a checkpoint's tensors, ascending
 ROUNDING = 1e-9  # of a product of float64
+SHOWN = 1e-6  # the last digit of a probability in an answer: a text at the threshold reaches it on every processor
 PROMISED = (0.8, 0.9, 0.95, 0.99)  # coverage of the prediction sets that a report has
 NO_LABEL = "the model does not give each text its likeliest label"
 
@@ -101,7 +102,7 @@ class Decisions:
         labels = checkpoint.vocabulary.labels
         self._labels = labels
         chosen = options.min_confidence
-        self._min_confidence = checkpoint.min_confidence if chosen is None else chosen
+        self._min_confidence = max((checkpoint.min_confidence if chosen is None else chosen) - SHOWN, 0.0)
         self._decide = hooks(TaskHooks, checkpoint.deciding_task).decide
         if self._decide is None and options != AS_TRAINED:
             given = {"--min-confidence": options.min_confidence, "--threshold": options.thresholds or None,
@@ -181,12 +182,12 @@ def _limit(checkpoint: "Checkpoint", name: str, option: str, coverage: float | N
     """
     if coverage is None:
         return None
-    found = checkpoint.group(GROUP)
+    found = checkpoint.arrays(GROUP)
     if name not in found:
         what = "the model has no scores of validation texts, by which it is calibrated"
         fix = "train one, which stores them: lstmcli train FILE; then name its folder: -c runs/NAME"
         raise CheckpointError(what, where=f"{option} {coverage}", fix=fix)
-    return critical(found[name].numpy(), coverage)
+    return critical(found[name], coverage)
 
 
 def scores(probabilities: Array, targets: Array) -> Array:
@@ -266,10 +267,8 @@ def details(
         (row,) = (row for row in points["min_confidence"] if row["threshold"] == chosen)
         found["decision"] = row | {"target": {key: value for key, value in target.items() if value is not None}}
     if thresholds:
-        ascending = checkpoint.group(GROUP).get(SCORES)
-        sets = (
-            [] if ascending is None else [_of_sets(probabilities, targets, ascending.numpy(), one) for one in PROMISED]
-        )
+        ascending = checkpoint.arrays(GROUP).get(SCORES)
+        sets = [] if ascending is None else [_of_sets(probabilities, targets, ascending, one) for one in PROMISED]
         found["thresholds"] = points | {"sets": sets}
     return found
 

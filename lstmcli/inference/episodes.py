@@ -17,7 +17,8 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.episodes import Draw
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Progress, silent
-from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts
+from lstmcli.inference.assemble import Parts
+from lstmcli.inference.batches import EVALUATION_TOKENS
 from lstmcli.types import Batch, Episode, Example
 
 Array = np.ndarray[Any, np.dtype[Any]]

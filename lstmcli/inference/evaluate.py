@@ -20,11 +20,11 @@ from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, Noted, Progress, silent
-from lstmcli.inference import assemble, decisions, stream
-from lstmcli.inference.assemble import Parts
-from lstmcli.machine import runtime
+from lstmcli.inference import decisions, engines
+from lstmcli.inference.engines import Engine
 from lstmcli.storage import atomic
 from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.examples import cache_folder
 from lstmcli.types import Example
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -41,7 +41,7 @@ class Scored:
     store: the texts as the model reads them; outputs, probabilities: of the task, ``[text, ...]``.
     """
 
-    parts: Parts
+    engine: Engine
     examples: Sequence[Example]
     store: Store
     outputs: Array
@@ -94,18 +94,18 @@ def run(
     """
     decisions.check(checkpoint, thresholds=thresholds)
     _check(checkpoint, examples, listener, dynamic=dynamic)
-    parts = assemble.deciding(checkpoint, runtime.prepare(checkpoint.config))
+    engine = engines.chosen(checkpoint, listener=listener)
+    task = engine.task
     begun = time.perf_counter()
-    full, store = _encoded(parts, examples, listener)
-    of_stream = parts.task.READS == "stream"
-    logits = (stream.outputs if of_stream else assemble.outputs)(parts, store, listener=listener)
+    full, store = _encoded(checkpoint, examples, listener)
+    logits = _outputs(engine, store, listener)
     seconds = time.perf_counter() - begun
     listener(Progress("resampling for the intervals"))
-    probabilities = parts.task.probabilities(logits, checkpoint.temperature)
-    metrics = _plain(parts.task.measure(probabilities, store.known_targets, seed=seed))
-    if of_stream:
-        metrics |= _of_language(parts, examples, logits, store, seed, listener, dynamic=dynamic)
-    baselines = _baselines(checkpoint, parts, examples, full, listener)
+    probabilities = task.probabilities(logits, checkpoint.temperature)
+    metrics = _plain(task.measure(probabilities, store.known_targets, seed=seed))
+    if task.READS == "stream":
+        metrics |= _of_language(engine, examples, logits, store, seed, listener, dynamic=dynamic)
+    baselines = _baselines(checkpoint, task, examples, full, listener)
     decided = decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
     return Report(
         task=checkpoint.config.task,
@@ -116,17 +116,17 @@ def run(
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        details=_details(parts, probabilities, store) | decided,
-        predictions=partial(_predictions, parts, examples, logits, checkpoint.temperature),
-        below=below(parts.task, metrics, baselines),
-        scored=Scored(parts, examples, store, logits, probabilities),
+        details=_details(engine, probabilities, store) | decided,
+        predictions=partial(_predictions, engine, examples, logits),
+        below=below(task, metrics, baselines),
+        scored=Scored(engine, examples, store, logits, probabilities),
     )
 
 
-def _details(parts: Parts, probabilities: Array, store: Store) -> dict[str, Any]:
+def _details(engine: Engine, probabilities: Array, store: Store) -> dict[str, Any]:
     """Compute what the task adds to the report."""
-    details = hooks(TaskHooks, parts.task).details
-    return {} if details is None else details(probabilities, store.known_targets, parts.vocabulary.labels)
+    details = hooks(TaskHooks, engine.task).details
+    return {} if details is None else details(probabilities, store.known_targets, engine.vocabulary.labels)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
@@ -144,22 +144,23 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listen
         listener(Noted(f"only {len(examples)} texts: the figures are unreliable"))
 
 
-def _encoded(parts: Parts, examples: Sequence[Example], listener: Listener) -> tuple[Store, Store]:
+def _encoded(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> tuple[Store, Store]:
     """Encode the texts, and return them whole and truncated; remark on truncated texts and unknown words."""
-    full = encode(parts.vocabulary, examples, cache=assemble.cache_of(parts.config), listener=listener)
+    cache = cache_folder() if checkpoint.config.data.cache else None
+    full = encode(checkpoint.vocabulary, examples, cache=cache, listener=listener)
     note_unknown(full, listener)
-    store = full.truncated(parts.config.tokens)
+    store = full.truncated(checkpoint.config.tokens)
     if over := int((full.lengths > store.lengths).sum()):
-        limit = parts.config.tokens.max_tokens
+        limit = checkpoint.config.tokens.max_tokens
         listener(Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read"))
     return full, store
 
 
 def note_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> None:
     """Remark on texts that the model was trained on."""
-    learned = checkpoint.group("learned").get("texts")
+    learned = checkpoint.arrays("learned").get("texts")
     texts = text_hashes(examples)
-    if learned is not None and (count := int(np.isin(texts, learned.numpy()).sum())):
+    if learned is not None and (count := int(np.isin(texts, learned).sum())):
         listener(Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score"))
 
 
@@ -169,8 +170,19 @@ def note_unknown(store: Store, listener: Listener) -> None:
         listener(Noted(remark))
 
 
+def _outputs(
+    engine: Engine, store: Store, listener: Listener, what: str = "scoring", *, dynamic: bool = False
+) -> Array:
+    """Compute the outputs of the texts; of a language model, as one stream."""
+    if engine.task.READS != "stream":
+        return engine.score(store, what, listener=listener)
+    from lstmcli.inference import stream
+
+    return stream.outputs(engine.parts, store, what, dynamic=dynamic, listener=listener)
+
+
 def _of_language(
-    parts: Parts,
+    engine: Engine,
     examples: Sequence[Example],
     outputs: Array,
     store: Store,
@@ -180,6 +192,7 @@ def _of_language(
     dynamic: bool,
 ) -> Figures:
     """Compute further figures of language models: unknown words, bits per character, and dynamic evaluation."""
+    parts = engine.parts
     characters = np.array([len(example.text) + 1 for example in examples])
     tokens, unknown = counts(store).T
     of_words = parts.stream_task.unknown_words(unknown, tokens, seed=seed)
@@ -189,19 +202,19 @@ def _of_language(
     found = _plain(of_words | parts.stream_task.by_character(outputs, characters, spelled, seed=seed))
     if not dynamic:
         return found
-    outputs = stream.outputs(parts, store, "scoring and learning", dynamic=True, listener=listener)
+    outputs = _outputs(engine, store, listener, "scoring and learning", dynamic=True)
     figures = _plain(parts.task.measure(outputs, store.known_targets, seed=seed))
     return found | {f"dynamic_{name}": figure for name, figure in figures.items()}
 
 
 def _baselines(
-    checkpoint: Checkpoint, parts: Parts, examples: Sequence[Example], full: Store, listener: Listener
+    checkpoint: Checkpoint, task: Task, examples: Sequence[Example], full: Store, listener: Listener
 ) -> dict[str, Figures]:
     known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
-    if known is not None and all(parts.task.PRIMARY in figures for figures in known.values()):
+    if known is not None and all(task.PRIMARY in figures for figures in known.values()):
         return known
     listener(Progress("scoring the baselines"))
-    arrays = {name: value.numpy() for name, value in checkpoint.group("baseline").items()}
+    arrays = checkpoint.arrays("baseline")
     return baseline_figures(checkpoint.task, arrays, full) if arrays else {}  # without class weights
 
 
@@ -215,10 +228,8 @@ def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[
     )
 
 
-def _predictions(
-    parts: Parts, examples: Sequence[Example], outputs: Array, temperature: float
-) -> Iterator[dict[str, Any]]:
-    described = parts.task.describe(outputs, parts.vocabulary.labels, temperature)
+def _predictions(engine: Engine, examples: Sequence[Example], outputs: Array) -> Iterator[dict[str, Any]]:
+    described = engine.task.describe(outputs, engine.vocabulary.labels, engine.checkpoint.temperature)
     for example, answer in zip(examples, described, strict=True):
         yield {"text": example.text, "target": example.target} | answer
 

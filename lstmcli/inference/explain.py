@@ -28,7 +28,8 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text.spans import Span, token_spans
 from lstmcli.data.text.vocabulary import END, PADDING, UNKNOWN
-from lstmcli.inference.assemble import EVALUATION_TOKENS, Parts, in_batches, logits_from_memory
+from lstmcli.inference.assemble import Parts, in_batches, logits_from_memory
+from lstmcli.inference.batches import EVALUATION_TOKENS
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.sinks import Answer
 from lstmcli.types import Batch

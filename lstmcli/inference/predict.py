@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store, encode
@@ -15,13 +14,16 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import Tally, counts, tally
 from lstmcli.data.text import sentences as words
 from lstmcli.data.text.vocabulary import END
-from lstmcli.inference import assemble, explain
+from lstmcli.events import Listener, silent
+from lstmcli.inference import engines
 from lstmcli.inference.decisions import AS_TRAINED, DecisionOptions, Decisions
-from lstmcli.machine import runtime
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.sinks import Answer
 from lstmcli.storage.text_io import Question
 from lstmcli.types import Example
+
+if TYPE_CHECKING:
+    from lstmcli.inference.explain import Explainer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NEXT = 5  # next words in an answer
@@ -45,16 +47,19 @@ class Prediction:
 class Predictions:
     """A checkpoint loaded for prediction. Raises ConfigError if the model has no trained head, or as ``Decisions``."""
 
-    def __init__(self, checkpoint: Checkpoint, decisions: DecisionOptions = AS_TRAINED) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, decisions: DecisionOptions = AS_TRAINED, listener: Listener = silent
+    ) -> None:
         checkpoint.check_head()
         self._decisions = Decisions(checkpoint, decisions)
         self._checkpoint = checkpoint
-        self._parts = assemble.deciding(checkpoint, runtime.prepare(checkpoint.config))
+        self._engine = engines.chosen(checkpoint, listener=listener)
+        self._task, self._vocabulary = self._engine.task, self._engine.vocabulary
 
     @property
     def blank(self) -> Answer:
         """The answer to a row that cannot be used, without the row's number and reason."""
-        return {"text": "", **self._parts.task.blank(self._parts.vocabulary.labels), **self._decisions.blank}
+        return {"text": "", **self._task.blank(self._vocabulary.labels), **self._decisions.blank}
 
     def of(self, windows: Iterable[list[Question]], *, explained: bool = False) -> Iterator[Prediction]:
         """Yield one prediction per row, in order.
@@ -62,9 +67,12 @@ class Predictions:
         windows: rows to be predicted together; explained: with the contributions of the words, which a model that
         labels whole texts has.
         """
-        predict = self._entities if self._parts.task.READS == "words" else partial(self._labels, explained=explained)
-        blank = self.blank | (explain.BLANK if explained else {})
+        predict = self._entities if self._task.READS == "words" else partial(self._labels, explained=explained)
+        blank = self.blank
         if explained:
+            from lstmcli.inference import explain
+
+            blank |= explain.BLANK
             windows = (rows[at : at + EXPLAINED] for rows in windows for at in range(0, len(rows), EXPLAINED))
         for window in windows:
             questions = [question for question in window if not question.problem]
@@ -105,16 +113,15 @@ class Predictions:
 
     def _described(self, examples: list[Example]) -> tuple[list[dict[str, Any]], Ints]:
         """Return the task's answer to each text, and the counts of its words and unknown words."""
-        checkpoint, parts = self._checkpoint, self._parts
-        store = encode(parts.vocabulary, examples, cache=None, labelled=False)
-        tagged = assemble.outputs(parts, store)
-        answers = parts.task.describe(tagged, parts.vocabulary.labels, checkpoint.temperature)
+        store = encode(self._vocabulary, examples, cache=None, labelled=False)
+        tagged = self._engine.score(store)
+        answers = self._task.describe(tagged, self._vocabulary.labels, self._checkpoint.temperature)
         return answers, counts(store)
 
     def probabilities(self, texts: Sequence[str]) -> Array:
         """Return the probability of each label, ``[text, label]``, in float64."""
         _, _, logits = self._outputs(texts)
-        found: Array = self._parts.task.probabilities(logits, self._checkpoint.temperature)
+        found: Array = self._task.probabilities(logits, self._checkpoint.temperature)
         return found
 
     def decided(self, texts: Sequence[str], decisions: Decisions) -> Array:
@@ -123,32 +130,32 @@ class Predictions:
             return np.zeros(0, np.int64)
         _, _, logits = self._outputs(texts)
         if decisions.usable:
-            return decisions.indices(self._parts.task.probabilities(logits, self._checkpoint.temperature))
-        labels = self._parts.vocabulary.labels
-        described = self._parts.task.describe(logits, labels, self._checkpoint.temperature)
+            return decisions.indices(self._task.probabilities(logits, self._checkpoint.temperature))
+        labels = self._vocabulary.labels
+        described = self._task.describe(logits, labels, self._checkpoint.temperature)
         return np.array([labels.index(answer["label"]) for answer in described])
 
     def embeddings(self, texts: Sequence[str]) -> Array:
         """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
-        store = encode(self._parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
-        return assemble.embeddings(self._parts, store.truncated(self._checkpoint.config.tokens), sentence=True)
+        store = encode(self._vocabulary, [*map(Example, texts)], cache=None, labelled=False)
+        return self._engine.embed(store.truncated(self._checkpoint.config.tokens), sentence=True)
 
-    def _outputs(self, texts: Sequence[str]) -> tuple[Store, Store, Array]:
-        """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``."""
-        parts = self._parts
-        full = encode(parts.vocabulary, [*map(Example, texts)], cache=None, labelled=False)
+    def _outputs(self, texts: Sequence[str], *, explained: bool = False) -> tuple[Store, Store, Array]:
+        """Return the texts whole and as the model reads them, and the model's outputs ``[text, ...]``. explained: the
+        outputs are those of torch, to which the contributions of words sum."""
+        full = encode(self._vocabulary, [*map(Example, texts)], cache=None, labelled=False)
         store = full.truncated(self._checkpoint.config.tokens)
-        return full, store, assemble.outputs(parts, store)
+        engine = engines.Engine(self._checkpoint, self._engine.parts) if explained else self._engine
+        return full, store, engine.score(store)
 
     def _labels(self, questions: list[Question], *, explained: bool = False) -> Iterator[Prediction]:
-        parts = self._parts
         texts = [question.text for question in questions]
-        full, store, logits = self._outputs(texts)
-        described = parts.task.describe(logits, parts.vocabulary.labels, self._checkpoint.temperature)
+        full, store, logits = self._outputs(texts, explained=explained)
+        described = self._task.describe(logits, self._vocabulary.labels, self._checkpoint.temperature)
         if self._decisions.active:
-            probabilities = parts.task.probabilities(logits, self._checkpoint.temperature)
+            probabilities = self._task.probabilities(logits, self._checkpoint.temperature)
             described = self._decisions.applied(described, probabilities)
-        if parts.task.READS == "stream":
+        if self._task.READS == "stream":
             described = [answer | {"next": next_} for answer, next_ in zip(described, self._next(store), strict=True)]
         if explained:
             reasons = self._explainer.of(texts, full, logits, self._explained(described, logits))
@@ -162,17 +169,21 @@ class Predictions:
         found = [answer["label"] for answer in described]
         if all(found):
             return found
-        names = self._parts.vocabulary.labels
-        best = self._decisions.unlimited(self._parts.task.probabilities(logits, self._checkpoint.temperature)).tolist()
+        names = self._vocabulary.labels
+        best = self._decisions.unlimited(self._task.probabilities(logits, self._checkpoint.temperature)).tolist()
         return [label or names[index] for label, index in zip(found, best, strict=True)]
 
     @cached_property
-    def _explainer(self) -> explain.Explainer:
-        return explain.Explainer(self._checkpoint, self._parts)
+    def _explainer(self) -> "Explainer":
+        from lstmcli.inference.explain import Explainer
+
+        return Explainer(self._checkpoint, self._engine.parts)
 
     def _next(self, store: Store) -> Iterator[dict[str, float]]:
         """Yield the likeliest next words of each text, with their probabilities."""
-        parts = self._parts
+        import torch
+
+        parts = self._engine.parts
         for text in range(len(store)):
             batch = batching.collate(store, np.array([text])).to(parts.runtime.device)
             with torch.inference_mode(), parts.runtime.autocast():

@@ -51,7 +51,7 @@ def selected(
         Their predictions: the answers are those of ``BLANK``, an empty label to be filled in, the predicted label as a
         proposal, and its probability.
     """
-    learned = set(checkpoint.group("learned")["texts"].tolist()) if checkpoint.group("learned") else set()
+    learned = set(checkpoint.arrays("learned").get("texts", np.empty(0)).tolist())
     heap: list[tuple[float, int, Prediction]] = []  # the least uncertain first; of equals, the last
     texts: set[str] = set()
     for number, prediction in enumerate(predictions.of(windows), 1):

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 from lstmcli.errors import RuntimeSetupError
 
-_EXHAUSTED = re.compile(r"can't allocate memory|out of memory|cannot allocate memory", re.IGNORECASE)
+_EXHAUSTED = re.compile(
+    r"can't allocate memory|out of memory|cannot allocate memory|failed to allocate memory", re.IGNORECASE
+)
 _BYTES = re.compile(r"tried to allocate ([\d.]+ ?\w+)", re.IGNORECASE)
 FIX = "close other programs, or give fewer or shorter texts at a time"
 

@@ -1,22 +1,28 @@
-"""Device, precision, threads and seeds."""
+"""Device, precision, threads and seeds. Imports no torch at its top: a process that only scores texts may need none."""
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import RLock
-
-import torch
+from typing import TYPE_CHECKING
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
 
+if TYPE_CHECKING:
+    import torch
+
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SHARED = 1024  # tokens of a step from which on a second processor pays
+DRIVER = Path("/dev/nvidiactl")  # of a CUDA device
 _TURN = RLock()  # held by the thread that may change the state of the process
+_open: list[ExitStack] = []  # the ``unchanged`` blocks that do not restore torch yet, since it was not loaded
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,12 @@ class Runtime:
     """Where and in which precision a model runs."""
 
     device: str
-    dtype: torch.dtype
+    dtype: "torch.dtype"
 
     def autocast(self) -> AbstractContextManager[object]:
         """Products, and on a CPU LSTM kernels, in bfloat16 where that was chosen; losses stay float32."""
+        import torch
+
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.dtype is torch.bfloat16)
 
@@ -38,6 +46,9 @@ def prepare(config: RunConfig) -> Runtime:
     Raises:
         RuntimeSetupError: the device is not available, or it does not run the precision.
     """
+    import torch
+
+    _remember(config)
     torch.set_num_threads(config.threads or available_threads())
     device = _device(config)
     torch.default_generator.manual_seed(config.seed)
@@ -54,9 +65,18 @@ def prepare(config: RunConfig) -> Runtime:
 
 
 def _device(config: RunConfig) -> str:
+    import torch
+
     if config.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return config.device
+
+
+def may_be_cuda(config: RunConfig) -> bool:
+    """Return False where the device is certainly the CPU, for which torch is not loaded."""
+    if config.device != "auto":
+        return config.device.startswith("cuda")
+    return (DRIVER.exists() or shutil.which("nvidia-smi") is not None) and _device(config) != "cpu"
 
 
 @contextmanager
@@ -65,15 +85,35 @@ def unchanged(config: RunConfig) -> Iterator[None]:
 
     They belong to the process, so threads of Python take turns: one is inside at a time.
     """
-    devices = range(torch.cuda.device_count()) if _device(config).startswith("cuda") else ()
-    with _TURN, torch.random.fork_rng(devices):
-        threads, variables = torch.get_num_threads(), set(os.environ)
+    with _TURN, ExitStack() as restoring:
+        variables = set(os.environ)
+        _open.append(restoring)
         try:
+            if "torch" in sys.modules:
+                _remember(config)
             yield
         finally:
-            torch.set_num_threads(threads)
+            if restoring in _open:
+                _open.remove(restoring)
             for name in set(os.environ) - variables:  # set by libraries, as scikit-learn does when it is loaded
                 del os.environ[name]
+
+
+def _remember(config: RunConfig) -> None:
+    """Have the open ``unchanged`` blocks restore torch's state as it is now."""
+    import torch
+
+    devices = range(torch.cuda.device_count()) if _open and _device(config).startswith("cuda") else ()
+    while _open:
+        restoring = _open.pop()
+        restoring.enter_context(torch.random.fork_rng(devices))
+        restoring.callback(torch.set_num_threads, torch.get_num_threads())
+
+
+def threads() -> int:
+    """Threads for work without torch: as many as torch has now, where it is loaded."""
+    loaded = sys.modules.get("torch")
+    return available_threads() if loaded is None else int(loaded.get_num_threads())
 
 
 def available_threads() -> int:
@@ -98,13 +138,17 @@ def step_threads(config: RunConfig) -> int | None:
     return 1 if small else None
 
 
-def best_precision(device: str) -> torch.dtype:
+def best_precision(device: str) -> "torch.dtype":
     """Return bfloat16 where it is fast and the device runs it, else float32."""
+    import torch
+
     return torch.bfloat16 if fast_bfloat16(device) and runs_bfloat16(device) else torch.float32
 
 
 def fast_bfloat16(device: str) -> bool:
     """True on new GPUs, and on a CPU with AMX or AVX-512 BF16, where the fused LSTM runs at twice its float32 speed."""
+    import torch
+
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return any(getattr(torch.cpu, name, bool)() for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
@@ -117,6 +161,8 @@ def runs_bfloat16(device: str) -> bool:
     Found by trying: oneDNN chooses one kernel for inference and others for training, and no flag of the processor
     shows which of them exist. Draws no random numbers.
     """
+    import torch
+
     inputs, state = torch.ones(2, 3, 4, device=device), torch.zeros(1, 2, 8, device=device)
     shapes = ((32, 4), (32, 8), (32,), (32,))
     weights = [torch.ones(shape, device=device, requires_grad=True) for shape in shapes]

@@ -22,8 +22,9 @@ def name_of(path: Path) -> str:
 def rows(checkpoint: Checkpoint, path: Path) -> list[tuple[str, str]]:
     """Return the properties of the model, each with its value as a text."""
     config, progress, vocabulary = checkpoint.config, checkpoint.progress, checkpoint.vocabulary
-    weights = sum(value.numel() for value in checkpoint.group("model").values())
-    found: list[tuple[str, Any]] = [("model", config.model.name), ("weights", f"{weights:,}")]
+    weights = sum(value.size for value in checkpoint.arrays("model").values())
+    found: list[tuple[str, Any]] = [("model", config.model.name)]
+    found += [("weights", f"{weights:,}")] if weights else []
     if path.is_file():
         found.append(("file", f"{path.name}, {path.stat().st_size / 2**20:.1f} MiB"))
     shape = {key: value for key, value in config.model.model_dump().items()

@@ -45,19 +45,20 @@ def of_model(report: Report, checkpoint: Checkpoint, path: Path, *, seed: int = 
     found = judged.judged(rows)
     shown: list[Panel | None] = [panels.headline(plain, primary, report.below)]
     if found is not None and len(found.probability):
-        described = scored.parts.task.describe(scored.outputs, scored.parts.vocabulary.labels, 1.0)
+        described = scored.engine.task.describe(scored.outputs, scored.engine.vocabulary.labels, 1.0)
         raw = judged.probabilities(described, rows)
         ece = report.metrics["ece"]["value"] if "ece" in report.metrics else None
         if found.what == "texts":
-            shown.append(answers.confusion(rows, scored.parts.vocabulary.labels))
+            shown.append(answers.confusion(rows, scored.engine.vocabulary.labels))
         if "types" in report.details:
             shown.append(answers.entities(report.details))
         shown += [answers.calibration(found, raw, checkpoint.temperature, ece), answers.thresholds(found)]
         of_parts = checkpoint.task.PRIMARY  # macro F1 of the texts of one label would mean nothing
         parts = slices.measured(scored, of_parts, seed=seed, listener=listener)
         shown.append(panels.parts(parts, of_parts, report.metrics[of_parts]["value"]))
-        listener(Progress("following gradients through time"))
-        shown.append(panels.through_time(through_time.measured(scored.parts, scored.store, seed=seed)))
+        if checkpoint.graph is None:  # an exported model has no gradients
+            listener(Progress("following gradients through time"))
+            shown.append(panels.through_time(through_time.measured(scored.engine.parts, scored.store, seed=seed)))
     shown.append(panels.curves(history.of(path)))
     if found is not None:
         shown.append(answers.mistakes(found))

@@ -63,14 +63,14 @@ KINDS: dict[str, Callable[[Example], str]] = {
 
 
 def _estimate(scored: Scored, metric: str, name: str, indices: Array, seed: int) -> Estimate:
-    measure = scored.parts.task.measure(scored.probabilities[indices], _targets(scored, indices), seed=seed)[metric]
+    measure = scored.engine.task.measure(scored.probabilities[indices], _targets(scored, indices), seed=seed)[metric]
     return Estimate(name, measure.value, measure.low, measure.high, len(indices), f"n {len(indices):,}")
 
 
 def _targets(scored: Scored, indices: Array) -> Array:
     """Return the targets of these texts; of a tagger those of their words, concatenated."""
     targets = scored.store.known_targets
-    if scored.parts.task.READS != "words":
+    if scored.engine.task.READS != "words":
         return targets[indices]
     offsets = scored.store.offsets
     return np.concatenate([targets[offsets[index] : offsets[index + 1]] for index in indices])

@@ -1,32 +1,39 @@
-"""What a ``.pt`` file may hold, checked before torch opens it.
+"""Read a ``.pt`` file, as ``torch.save`` writes it of plain values and tensors, without torch.
 
-``torch.save`` writes a zip of uncompressed entries: one pickle, and the bytes of each tensor. torch itself allocates
-what such a file declares, and runs its pickle with a list of allowed functions that is longer than a checkpoint needs.
-Here nothing is allocated beyond the directory of the zip and the pickle, and nothing of the pickle is run.
+It is a zip of uncompressed entries: one pickle, and the bytes of each tensor. torch itself allocates what such a file
+declares, and runs its pickle with a list of allowed functions that is longer than a checkpoint needs. Here nothing of
+the pickle is run, and nothing is allocated beyond the file itself and its pickle.
 """
 
 import io
 import pickletools
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstmcli.storage.tensors import TYPES, Array, Stored
 
 PICKLE = "data.pkl"  # in the one folder of the zip
 LARGEST_PICKLE = 2**28  # bytes; the words of the vocabulary are most of it
 OPERATIONS = 1_000_000  # of the pickle: about 30 per tensor
-CALLED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}  # by the pickle of plain tensors
-STORAGES = "Storage"  # end of the names of torch's storages, which it names too
+EMPTY_HOOKS, TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"  # called by the pickle of a tensor
+STORAGES = {f"torch {name}Storage": kind for name, kind in TYPES.items()}
+HEADER, NAME_AT = 30, 26  # of an entry in the zip: its fixed length, and where the lengths of name and extra field are
 
 
-def check(source: Path | io.BytesIO) -> int:
-    """Check the zip and its pickle; return the size of the file in bytes.
+def read(source: Path | io.BytesIO) -> Any:
+    """Read the value in the file; its tensors are ``Stored``.
 
     Raises:
         ValueError: It is not what ``torch.save`` writes of plain values and tensors.
         OSError: It cannot be read.
-        zipfile.BadZipFile: It is no zip, or a damaged one.
+        Exception: It is no zip, or its pickle is damaged.
     """
-    size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
+    content = _bytes(source)
     with zipfile.ZipFile(source) as archive:
         entries = archive.infolist()
         for entry in entries:
@@ -34,16 +41,29 @@ def check(source: Path | io.BytesIO) -> int:
         names = {PurePosixPath(entry.filename) for entry in entries}
         if len(names) < len(entries):
             raise ValueError("two entries of one name")
-        if sum(entry.file_size for entry in entries) > size:
+        if sum(entry.file_size for entry in entries) > len(content):
             raise ValueError("entries are larger than the file")
         folders = {name.parts[0] for name in names}
-        found = [entry for entry in entries if entry.filename == f"{min(folders, default='')}/{PICKLE}"]
-        if len(folders) != 1 or not found or found[0].file_size > LARGEST_PICKLE:
+        folder = min(folders, default="")
+        by_name = {entry.filename.removeprefix(f"{folder}/"): entry for entry in entries}
+        if len(folders) != 1 or PICKLE not in by_name or by_name[PICKLE].file_size > LARGEST_PICKLE:
             raise ValueError(f"no {PICKLE}, or too large")
-        _check_pickle(archive.read(found[0]))
+        if "byteorder" in by_name and archive.read(by_name["byteorder"]) != b"little":
+            raise ValueError("of a computer with another order of bytes")
+        pickle = archive.read(by_name[PICKLE])
+
+    def stored(key: str) -> Array:
+        return _content(content, by_name[f"data/{key}"])
+
+    value = _value(pickle, stored)
     if isinstance(source, io.BytesIO):
         source.seek(0)
-    return size
+    return value
+
+
+def _bytes(source: Path | io.BytesIO) -> Array:
+    """Return all of it, writable, as torch expects of memory that it shares."""
+    return np.fromfile(source, np.uint8) if isinstance(source, Path) else np.array(source.getbuffer())
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
@@ -56,13 +76,128 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         raise ValueError(f"a compressed entry: {entry.filename!r}")
 
 
-def _check_pickle(content: bytes) -> None:
+def _content(content: Array, entry: zipfile.ZipInfo) -> Array:
+    """Return the bytes of an entry where they lie: its checksum of four bytes is that of the zip, weaker than ours."""
+    at = entry.header_offset
+    name, extra = content[at + NAME_AT : at + HEADER].view("<u2").tolist()
+    begin = at + HEADER + name + extra
+    found: Array = content[begin : begin + entry.file_size]
+    if len(found) != entry.file_size:
+        raise ValueError(f"an entry beyond the end of the file: {entry.filename!r}")
+    return found
+
+
+class _Global(NamedTuple):
+    """A name of Python in the pickle."""
+
+    name: str
+
+
+class _Storage(NamedTuple):
+    """The memory of tensors: their type, and its bytes."""
+
+    kind: str
+    data: Array
+
+
+def _value(content: bytes, stored: Callable[[str], Array]) -> Any:
+    """Read a pickle of dicts with texts for keys, numbers, texts and tensors. stored: the bytes of a storage, by its
+    key in the file. Raises ValueError where it holds anything else, or another exception where it is damaged."""
+    stack: list[Any] = []
+    marks: list[int] = []  # of the stack: where the operands of the next operation begin
+    memo: dict[object, Any] = {}
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         if count > OPERATIONS:
             raise ValueError("too many values")
-        if operation.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
-            raise ValueError("it would run code")
-        if operation.name == "GLOBAL" and str(argument) not in CALLED:
-            module, _, name = str(argument).partition(" ")
-            if module != "torch" or not name.endswith(STORAGES):
-                raise ValueError(f"it would run code: {argument}")
+        match operation.name:
+            case "PROTO":
+                pass
+            case "MARK":
+                marks.append(len(stack))
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "GLOBAL":
+                stack.append(_named(str(argument)))
+            case "BINPERSID":
+                stack.append(_storage(stack.pop(), stored))
+            case "REDUCE":
+                arguments = stack.pop()
+                stack.append(_called(stack.pop(), arguments))
+            case "STOP":
+                (value,) = stack
+                return value
+            case "TUPLE" | "SETITEMS":
+                begin = marks.pop()
+                operands = stack[begin:]
+                del stack[begin:]
+                _collect(operation.name, stack, operands)
+            case _:
+                _push(operation.name, argument, stack)
+    raise ValueError("cut short")
+
+
+def _push(operation: str, argument: Any, stack: list[Any]) -> None:
+    """Push a value, or combine the last ones."""
+    match operation:
+        case "BINUNICODE" | "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+            stack.append(argument)
+        case "EMPTY_DICT":
+            stack.append({})
+        case "EMPTY_TUPLE":
+            stack.append(())
+        case "NEWTRUE" | "NEWFALSE":
+            stack.append(operation == "NEWTRUE")
+        case "TUPLE1" | "TUPLE2" | "TUPLE3":
+            size = int(operation[-1])
+            stack[-size:] = [tuple(stack[-size:])]
+        case "SETITEM":
+            items = [stack.pop(-2), stack.pop()]
+            _set(stack[-1], items)
+        case _:
+            raise ValueError(f"it would run code: {operation}")
+
+
+def _collect(operation: str, stack: list[Any], operands: list[Any]) -> None:
+    if operation == "TUPLE":
+        stack.append(tuple(operands))
+    else:
+        _set(stack[-1], operands)
+
+
+def _named(name: str) -> _Global:
+    if name not in STORAGES and name not in (EMPTY_HOOKS, TENSOR):
+        raise ValueError(f"it would run code: {name}")
+    return _Global(name)
+
+
+def _storage(value: Any, stored: Callable[[str], Array]) -> _Storage:
+    what, (name,), key, device, count = value
+    kind, data = STORAGES[name], stored(key)
+    if what != "storage" or type(device) is not str or type(count) is not int:
+        raise ValueError("a storage of another kind")
+    if len(data) != count * Stored.size_of(kind):
+        raise ValueError("a storage of another size than its file")
+    return _Storage(kind, data)
+
+
+def _called(function: Any, arguments: Any) -> Any:
+    """Return the tensor, or the empty dict of its hooks."""
+    if function == _Global(EMPTY_HOOKS) and arguments == ():
+        return {}
+    if function != _Global(TENSOR):
+        raise ValueError("it would run code")
+    storage, offset, shape, strides, learned, hooks = arguments
+    if type(storage) is not _Storage or learned is not False or hooks != {}:
+        raise ValueError("a tensor of another kind")
+    if not all(type(number) is int and number >= 0 for number in (offset, *shape, *strides)):
+        raise ValueError("a tensor of another shape")
+    return Stored.of(storage.kind, storage.data, offset, shape, strides)
+
+
+def _set(target: Any, items: list[Any]) -> None:
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if type(target) is not dict or type(key) is not str or isinstance(value, _Global | _Storage):
+            raise ValueError("something else than values by name")
+        target[key] = value

@@ -5,20 +5,19 @@
 header: config, vocabulary (words and labels), temperature, min_confidence, progress, metrics, context. tensors:
 ``model/<parameter>``, ``baseline/<array>``, ``conformal/<scores>``, and in last.pt ``optimizer/<parameter>/<moment>``
 and ``random/<generator>``. A matrix of int8 has a ``scale/<its name>`` per row, by which it is multiplied when the file
-is read. Text and tensors are kept flat, so that equal states make equal bytes. Loaded with ``weights_only=True`` alone:
-nothing in the file is ever run. torch does not detect damaged data; the checksum does.
+is read. Text and tensors are kept flat, so that equal states make equal bytes. Read without torch, by ``archive.py``:
+nothing in the file is ever run. The checksum detects damaged data.
 """
 
-import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
@@ -26,14 +25,19 @@ from lstmcli.config.training import ADJUSTED
 from lstmcli.contracts import ModelHooks, Task, TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_system
-from lstmcli.storage import archive, atomic, run_folder, weights
+from lstmcli.storage import archive, atomic, consistency, run_folder
 from lstmcli.storage import header as headers
 from lstmcli.storage.header import CLASS_WEIGHTS
+from lstmcli.storage.tensors import Array, Stored, Tensors, arrays, checksum
 from lstmcli.validation import validated
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FORMAT, VERSION = "lstmcli", 1
-SCALE = "scale/"  # prefix of the scales of matrices of int8
+EXPORTED = ".onnx"  # ending of exported models
 WRITTEN = "give a file that 'lstmcli train' wrote; if this is one, it was damaged: train again"
+DAMAGED = "not a checkpoint that can be read, or a damaged one"
 PRETRAINED = run_folder.SHIPPED / "english.pt"  # the default
 
 
@@ -43,12 +47,13 @@ class Checkpoint:
 
     config: RunConfig
     vocabulary: Vocabulary
-    tensors: dict[str, Tensor]
+    tensors: "dict[str, Tensor] | Tensors"
     temperature: float = 1.0
     min_confidence: float = 0.0  # below it ``predict`` gives no label: see ``inference/decisions.py``
     progress: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # by dataset_hash of the test data: the baselines' figures
     context: LanguageModel | None = None  # section of the language model that reads with the model
+    graph: bytes | None = None  # of an exported model, which has no weights for torch: see ``onnx_file.py``
 
     @property
     def task(self) -> Task:
@@ -102,6 +107,11 @@ class Checkpoint:
             )
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
 
+    def check_weights(self, where: str) -> None:
+        """Raise ConfigError where the model is an exported one. where: what the user asked for."""
+        if self.graph is not None:
+            raise _without_weights(where)
+
     def check_labels_texts(self, where: str) -> None:
         """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
         if self.task.READS != "text":
@@ -110,20 +120,26 @@ class Checkpoint:
             fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
             raise ConfigError(what, where=where, fix=fix)
 
-    def group(self, name: str) -> dict[str, Tensor]:
+    def group(self, name: str) -> "dict[str, Tensor]":
         """The tensors under ``name/``."""
         return {
             key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")
         }
 
+    def arrays(self, name: str, *, whole: bool = True) -> dict[str, Array]:
+        """The tensors under ``name/`` as arrays; of a file without torch. whole: as in ``tensors.arrays``."""
+        return arrays(self.tensors, f"{name}/", whole=whole)
 
-def grouped(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+
+def grouped(name: str, tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     """The tensors, each copied to the CPU, under ``name/``."""
     return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written."""
+    """Write the file whole or not at all. Raises RuntimeSetupError where it cannot be written, ConfigError for an
+    exported model."""
+    checkpoint.check_weights(str(path))
     content = to_buffer(checkpoint)
     with atomic.whole(path) as file:
         file.write(content.getbuffer())
@@ -131,6 +147,19 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     """Return what the file of the checkpoint holds."""
+    if checkpoint.graph is not None:
+        return io.BytesIO(checkpoint.graph)
+    import torch
+
+    buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
+    text, tensors = header_of(checkpoint), dict(checkpoint.tensors)
+    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": tensors}
+    torch.save(content | {"checksum": checksum(text, tensors)}, buffer)
+    return buffer
+
+
+def header_of(checkpoint: Checkpoint) -> str:
+    """Return the header of the checkpoint's file."""
     header = {
         "config": checkpoint.config.model_dump(mode="json"),
         "vocabulary": checkpoint.vocabulary.state(),
@@ -142,34 +171,43 @@ def to_buffer(checkpoint: Checkpoint) -> io.BytesIO:
     if checkpoint.context is not None:
         header["context"] = checkpoint.context.model_dump(mode="json")
     text = json.dumps(header, sort_keys=True, ensure_ascii=False)
-    text = text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
-    buffer = io.BytesIO()  # a name inside the archive would follow the file's, and equal states would differ
-    content = {"format": FORMAT, "version": VERSION, "header": text, "tensors": checkpoint.tensors}
-    torch.save(content | {"checksum": _checksum(text, checkpoint.tensors)}, buffer)
-    return buffer
+    return text.encode("utf-8", "backslashreplace").decode()  # a path that is not UTF-8: \\udc00, as JSON has it
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint of this or an older version.
+    """Read a checkpoint of this or an older version, and check its tensors against its model, with torch.
 
     Raises:
         CheckpointError: the file is not there, is cut short, or is something else, such as a learned optimiser.
+        ConfigError: it is an exported model.
     """
+    checkpoint = opened(path)
+    checkpoint.check_weights(str(path))
+    dict(checkpoint.tensors)  # this checks them
+    return checkpoint
+
+
+def opened(path: Path) -> Checkpoint:
+    """Read a checkpoint without torch; its tensors are checked when torch first uses them. Raises as ``load``."""
     path = run_folder.model_at(path)
     if not path.is_file():
         fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train opinions"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
+    if path.suffix.lower() == EXPORTED:
+        return _of_export(path.read_bytes(), str(path))
     return read(path, where=str(path))
 
 
 def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
-    """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``load``."""
+    """Read a checkpoint from a file or from what ``to_buffer`` returned. where: for messages. Raises as ``opened``."""
+    if isinstance(source, io.BytesIO) and not source.getvalue().startswith(b"PK"):
+        return _of_export(source.getvalue(), where)
     try:
-        size = archive.check(source)
-        content = torch.load(source, map_location="cpu", weights_only=True)
+        size = source.stat().st_size if isinstance(source, Path) else len(source.getbuffer())
+        content = archive.read(source)
     except OSError as error:
         raise of_system(error) or _damaged(where) from error
-    except Exception as error:  # pickle, zip and torch raise different ones; to the user all mean the same
+    except Exception as error:  # pickle and zip raise different ones; to the user all mean the same
         raise _damaged(where) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("a file of torch, but not a checkpoint of lstmcli", where=where, fix=WRITTEN)
@@ -182,69 +220,80 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
     try:
         if not isinstance(text, str):
             raise ValueError("no header")
-        tensors = weights.plain(content.get("tensors"), size)
-        if content.get("checksum") != _checksum(text, tensors):
+        tensors = consistency.plain(content.get("tensors"), size)
+        if content.get("checksum") != checksum(text, tensors):
             raise _damaged(where)
         if not any(name.startswith("model/") for name in tensors):
             fix = "give a model.pt: -c FILE"
             raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
-        return _of(headers.parsed(text), tensors, where)
+        return _of(headers.checked(headers.loaded(text)), tensors, where)
     except (ValueError, RecursionError) as error:
         raise _damaged(where, str(error)) from error
 
 
-def _of(header: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Checkpoint:
+def _of(header: dict[str, Any], tensors: dict[str, Stored], where: str) -> Checkpoint:
     """The checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
+    found = _described(header, where)
+    consistency.check(found, tensors)
+    return replace(found, tensors=Tensors(tensors, partial(_check, found, where)))
+
+
+def exported(header: dict[str, Any], arrays: dict[str, Stored], where: str) -> Checkpoint:
+    """The checkpoint of an exported model. arrays: those that are not the model's. Raises ValueError as ``_of``."""
+    found = _described(header, where)
+    consistency.check_parts(found)
+
+    def check(*_: object) -> None:
+        raise _without_weights(where)
+
+    return replace(found, tensors=Tensors(arrays, check))
+
+
+def _of_export(content: bytes, where: str) -> Checkpoint:
+    from lstmcli.storage import onnx_file
+
+    return onnx_file.of_bytes(content, where)
+
+
+def _without_weights(where: str) -> ConfigError:
+    fix = "give the .pt file that it was exported from"
+    return ConfigError("an exported model is for predict and evaluate alone", where=where, fix=fix)
+
+
+def _described(header: dict[str, Any], where: str) -> Checkpoint:
+    """The checkpoint of a header, without tensors. Raises ValueError as ``_of``."""
     try:
         vocabulary = Vocabulary.from_state(header["vocabulary"])
     except Exception as error:  # of tokenizers, which knows no kinds of errors
         raise ValueError(str(error)) from error
-    scales = {name.removeprefix(SCALE): value for name, value in tensors.items() if name.startswith(SCALE)}
-    checkpoint = Checkpoint(
+    context = renamed.translated({"model": header["context"]})["model"] if "context" in header else None
+    return Checkpoint(
         config=validated(renamed.translated(header["config"]), where=where),
         vocabulary=vocabulary,
-        tensors={name: value for name, value in tensors.items() if not name.startswith(SCALE)},
+        tensors={},
         temperature=header["temperature"],
         min_confidence=header.get("min_confidence", 0.0),  # not in older files
         progress=header["progress"],
         metrics=header["metrics"],
-        context=_language_model(header["context"]) if "context" in header else None,
+        context=None if context is None else LanguageModel.model_validate(context),
     )
-    weights.check(checkpoint, scales)
-    return replace(checkpoint, tensors=_dequantised(checkpoint.tensors, scales))
+
+
+def _check(checkpoint: Checkpoint, where: str, tensors: "dict[str, Tensor]", scaled: set[str]) -> None:
+    """Raise CheckpointError where the tensors are not those of the model. scaled: as in ``weights.check``."""
+    from lstmcli.storage import weights
+
+    try:
+        weights.check(replace(checkpoint, tensors=tensors), scaled)
+    except ValueError as error:
+        raise _damaged(where, str(error)) from error
 
 
 def _damaged(where: str, why: str = "") -> CheckpointError:
     why = f": {why.splitlines()[0][:LONGEST]}" if why else ""
-    return CheckpointError(f"not a checkpoint that can be read, or a damaged one{why}", where=where, fix=WRITTEN)
-
-
-def quantised(name: str, matrix: Tensor) -> dict[str, Tensor]:
-    """The matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
-    scale = (matrix.float().abs().amax(dim=1) / 127).half()
-    safe = scale.float().clamp(min=torch.finfo(torch.half).tiny)
-    return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}
-
-
-def _dequantised(tensors: dict[str, Tensor], scales: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, with matrices of int8 in float32: four times their size in the file, so only what was checked."""
-    return tensors | {name: tensors[name].float() * scale.float()[:, None] for name, scale in scales.items()}
-
-
-def _language_model(values: dict[str, Any]) -> LanguageModel:
-    return LanguageModel.model_validate(renamed.translated({"model": values})["model"])
-
-
-def _checksum(header: str, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.blake2b(header.encode(), digest_size=16)
-    for name, value in tensors.items():
-        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return CheckpointError(f"{DAMAGED}{why}", where=where, fix=WRITTEN)
 
 
 def find(path: Path | None) -> Path:
     """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
-    if path is not None:
-        return run_folder.model_at(path)
-    return run_folder.newest() or PRETRAINED
+    return run_folder.newest() or PRETRAINED if path is None else run_folder.model_at(path)

@@ -67,17 +67,22 @@ class Header(BaseModel):
     context: dict[str, Any] | None = None
 
 
-def parsed(text: str) -> dict[str, Any]:
-    """Read the header.
+def loaded(text: str) -> Any:
+    """Read JSON that takes no more memory than its text lets expect.
 
     Raises:
-        ValueError: It is no JSON, or lacks something, or something is of another type.
+        ValueError: It is no JSON, or has many brackets or levels.
         RecursionError: It is nested too deeply for Python.
     """
     if text.count("[") + text.count("{") > FREE_BRACKETS + len(text) // PER_BRACKET:
         raise ValueError("more brackets than content")
-    header: dict[str, Any] = json.loads(text)
-    _check_depth(header)
+    value = json.loads(text)
+    _check_depth(value)
+    return value
+
+
+def checked(header: dict[str, Any]) -> dict[str, Any]:
+    """Return the header. Raises ValueError where it lacks something, or something is of another type."""
     Header.model_validate(header)
     vocabulary_state.check(header["vocabulary"])
     return header

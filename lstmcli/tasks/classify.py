@@ -86,9 +86,10 @@ def outputs(scores: ClassScores) -> Array:
 
 def probabilities(logits: Array, temperature: float) -> Array:
     """Compute softmax(logits / temperature), ``[text, label]``."""
-    import torch
-
-    return torch.from_numpy(logits).double().div(temperature).softmax(dim=-1).numpy()
+    scaled = logits.astype(np.float64) / temperature
+    shares: Array = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def calibrate(logits: Array, targets: Array) -> float:

@@ -16,7 +16,7 @@ from tests.architecture import source
 from tests.architecture.source import FILES, PROGRAM
 
 PLUMBING = {"config", "contracts", "errors", "events", "registry", "tags", "types", "validation"}
-KINDS = ("data", "models", "tasks", "meta")  # what is registered: none imports another
+KINDS = ("data", "models", "graphs", "tasks", "meta")  # what is registered: none imports another
 LAYERS = (
     "machine",
     "storage",
@@ -110,7 +110,7 @@ def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
     attributes = {f"{node.value.id}.{node.attr}" for node in nodes
                   if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}  # fmt: skip
     assert "sys.exit" not in attributes or path == PROGRAM / "cli" / "app.py"
-    assert "torch.load" not in attributes or path == PROGRAM / "storage" / "checkpoint.py"
+    assert "torch.load" not in attributes
     assert not names & {"pickle", "joblib", "shelve", "dill"}
 
 
@@ -271,6 +271,24 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
     ]
     for command, code, loaded in loaded_by(mistakes, (*registry.DATASETS.values(), *registry.TASKS.values())):
         assert (code, loaded & HEAVY) == (2, set()), command
+
+
+def test_classifiers_score_texts_without_torch(trained: Path) -> None:
+    Path("two.csv").write_text("text,label\n" + "a fine film,good\na dull film,bad\n" * 20)
+    commands = [
+        ["predict", "a fine film"],
+        ["predict", "-c", "imdb", "a fine film", "--json"],
+        ["predict", "-c", str(trained), "-i", "two.csv", "-o", "out.csv", "--keep", "all"],
+        ["predict", "-c", str(trained), "a fine film", "--min-confidence", "0.9", "--sets", "0.9", "--in-scope", "0.9"],
+        ["evaluate", "-c", "imdb", "--data", "two.csv", "--map", "good=positive,bad=negative", "--json"],
+    ]
+    for command, code, loaded in loaded_by(commands):
+        assert (code, loaded & HEAVY) == (0, set()), command
+    ((command, code, loaded),) = loaded_by([["evaluate", "-c", str(trained), "--data", "two.csv", "--json"]])
+    assert (code, loaded & {"torch"}) == (0, set()), command  # the linear baseline is one of scikit-learn
+    library = [sys.executable, "-X", "importtime", "-c", "import lstmcli; lstmcli.load().predict(['a fine film'])"]
+    done = subprocess.run(library, capture_output=True, text=True, check=True)
+    assert not {line.split("|")[-1].strip() for line in done.stderr.splitlines()} & (HEAVY | {"rich", "typer"})
 
 
 @pytest.mark.parametrize(

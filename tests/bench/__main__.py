@@ -36,6 +36,7 @@ from lstmcli.models.classifier import build
 from lstmcli.types import Batch, Example
 from tests.bench import adapting as meta_steps
 from tests.bench import languages, large, learning, processes, tagging
+from tests.bench import scoring as engines
 
 Figures = dict[str, float]
 MODEL = Classifier(embedding=100, hidden=128, dropout=0.3)
@@ -205,7 +206,21 @@ def starting() -> Figures:
             command = [sys.executable, "-m", "lstmcli", *arguments]
             return lambda: subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
-        return {"help_s": median(call("--help")), "predict_s": median(call("predict", "a fine film"))}
+        return {
+            "help_s": median(call("--help")),
+            "import_typer_s": median(imported("typer")),
+            "predict_cold_s": median(call("predict", "a fine film")),
+            "import_torch_s": median(imported("torch")),
+        }
+
+
+def imported(name: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, "-c", f"import {name}"], check=True)
+
+
+def scoring() -> Figures:
+    """``predict`` on ONNX Runtime, in float32 and int8, against torch."""
+    return engines.figures(texts)
 
 
 def adapting() -> Figures:
@@ -236,6 +251,7 @@ BENCHES = {
     "encoding": encoding,
     "training": training,
     "predicting": predicting,
+    "scoring": scoring,
     "tagger": tagger,
     "reading": reading,
     "processes": processes.gradient_error,

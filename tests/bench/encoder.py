@@ -32,7 +32,7 @@ from lstmcli.config import Data
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import encode
 from lstmcli.inference import assemble
-from lstmcli.inference.assemble import EVALUATION_TOKENS
+from lstmcli.inference.batches import EVALUATION_TOKENS
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs

@@ -18,7 +18,7 @@ from lstmcli.events import Noted
 from lstmcli.inference.decisions import critical
 from lstmcli.sklearn import TextClassifier
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage.export import compacted
+from lstmcli.storage.compact import compacted
 from tests.conftest import BAD, GOOD, train_arguments, write_table
 
 Run = Callable[..., int]

@@ -14,7 +14,7 @@ from lstmcli.events import Event, Noted
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
-from lstmcli.storage.export import compacted
+from lstmcli.storage.compact import compacted
 from lstmcli.training.train import run as train
 from lstmcli.types import Example
 from tests.conftest import SMALL as SMALL_CLASSIFIER

@@ -18,8 +18,8 @@ from lstmcli.inference.few_shot import run as run_few_shot
 from lstmcli.inference.few_shot_report import FewShotOptions
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import compact
 from lstmcli.storage import examples as inputs
-from lstmcli.storage import export
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from tests.conftest import BAD, GOOD, LEARNERS, SMALL
 
@@ -341,7 +341,7 @@ def test_every_learner_adapts_and_every_command_takes_what_it_wrote(
     answers = [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()]
     assert answers == ["joy", "gloom"]
     small = tmp_path / "small.pt"
-    checkpoints.save(export.compacted(checkpoints.load(out)), small)
+    checkpoints.save(compact.compacted(checkpoints.load(out)), small)
     assert run("predict", "-c", small, f"{GOOD[0]} 7", f"{BAD[1]} 7", "--json") == 0
     assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == answers
     assert run(*adapt, "-c", out, "--out", tmp_path / "again.pt") == 0

@@ -43,6 +43,16 @@ def test_forged_content_with_a_right_checksum_is_refused(name: str, real: Path, 
     refused(path)
 
 
+@pytest.mark.parametrize("name", sorted(forged.FORGED.keys() - {"a learner's tensor of another shape"}))
+def test_a_prediction_without_torch_refuses_it_too(name: str, real: Path, tmp_path: Path) -> None:
+    """All but what only a learner reads."""
+    path = tmp_path / "model.pt"
+    path.write_bytes(forged.signed(forged.FORGED[name](torch.load(real, weights_only=True))))
+    with pytest.raises(LstmcliError) as caught:
+        Predictions(checkpoints.opened(path)).probabilities(["a fine film"])
+    assert caught.value.fix
+
+
 @pytest.mark.parametrize("name", forged.BROKEN)
 def test_a_file_of_another_form_is_refused_and_runs_nothing(name: str, real: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
@@ -78,6 +88,7 @@ COMMANDS = [
     ("header nested 100,000 deep", ["evaluate", "-c", "{}", "--data", "mine.csv"]),
     ("labels numbers", ["adapt", "-c", "{}", "--data", "mine.csv", "--out", "a.pt"]),
     ("hidden 8192 beside small tensors", ["train", "mine.csv", "--set", "model.init={}"]),
+    ("a tensor missing", ["export", "{}", "out.onnx"]),
     ("weights NaN", ["train", "mine.csv", "--set", "train.teacher={}", "--set", "data.unlabelled=more.txt"]),
     ("a tensor missing", ["train", "mine.csv", "--set", "model.vectors={}", "--set", "model.init=none"]),
     ("temperature 0", ["train", "mine.csv", "--set", "model.context={}", "--set", "model.init=none"]),
@@ -164,7 +175,7 @@ def test_integers_are_checked_before_they_are_expanded(
     content = torch.load(real, weights_only=True)
     table = {"scale__model__other": torch.ones(3).half(), "model__other": torch.ones(3, 2, dtype=torch.int8)}
     path.write_bytes(forged.signed(forged.more(**table)(content)))
-    monkeypatch.setattr(checkpoints, "_dequantised", lambda *_: pytest.fail("expanded"))
+    monkeypatch.setattr("lstmcli.storage.tensors.scaled", lambda *_: pytest.fail("expanded"))
     assert "belongs to no model" in refused(path).what
 
 

@@ -197,7 +197,7 @@ def test_memory_that_runs_out_names_what_to_lower_and_the_last_save_stands(
 def test_memory_that_runs_out_elsewhere_is_reported(
     run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lstmcli.inference.assemble.restored", lambda *_: torch.empty(ROOM, dtype=torch.uint8))
+    monkeypatch.setattr("lstmcli.inference.engines.session", lambda *_: torch.empty(ROOM, dtype=torch.uint8))
     assert run("predict", "-c", trained, "a fine film") == 2
     assert "error: out of memory: no room for" in capsys.readouterr().err
 

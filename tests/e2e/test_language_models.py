@@ -22,7 +22,7 @@ from lstmcli.inference import assemble, stream
 from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
-from lstmcli.storage.export import compacted
+from lstmcli.storage.compact import compacted
 from lstmcli.training.train import run as train
 from lstmcli.types import Example, Option
 from tests.conftest import SMALL as SMALL_CLASSIFIER

@@ -20,6 +20,7 @@ from lstmcli.events import Evaluated, Event, Interrupted, Listener, Noted, Plann
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples, run_folder
 from lstmcli.storage.examples import Inputs
+from lstmcli.storage.tensors import checksum
 from lstmcli.training.train import Trainer, run
 from tests.conftest import SMALL, train_arguments
 from tests.stopping import ends_with_the_same_bytes, killed
@@ -235,7 +236,7 @@ def test_a_run_of_an_earlier_version_goes_on_though_its_keys_had_other_names(tab
     assert header["config"]["train"]["average"] == 0.8
     header["config"]["task"] = "classify"
     content["header"] = json.dumps(header)
-    content["checksum"] = checkpoints._checksum(content["header"], content["tensors"])
+    content["checksum"] = checksum(content["header"], content["tensors"])
     torch.save(content, last)
     run(long, data, tmp_path, resume=True, chosen=["train.epochs"])
     assert checkpoints.load(tmp_path / run_folder.MODEL).config == long

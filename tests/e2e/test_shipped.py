@@ -22,7 +22,7 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.storage.export import compacted
+from lstmcli.storage.compact import compacted
 from lstmcli.training import train
 from tests import advice
 from tests.conftest import ROOT, skip_unless_run

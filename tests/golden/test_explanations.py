@@ -69,8 +69,8 @@ class Linear(nn.Module):
 def test_of_a_linear_model_they_are_its_weights_times_the_difference_from_the_unknown_word() -> None:
     checkpoint = made(SMALL, labels=2)
     predictions, explainer = explainer_of(checkpoint)
-    model = Linear(predictions._parts.model)
-    explainer._parts = assemble.replace(predictions._parts, model=model)
+    model = Linear(predictions._engine.parts.model)
+    explainer._parts = assemble.replace(predictions._engine.parts, model=model)
     explainer._by_word = ["embedding.weight"]
     store = encode(checkpoint.vocabulary, [*map(Example, TEXTS)], cache=None, labelled=False)
     labels = np.array([0, 1, 1, 0, 1])

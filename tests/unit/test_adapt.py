@@ -24,7 +24,7 @@ from lstmcli.data.batches.encoded import encode
 from lstmcli.data.text.vocabulary import UNKNOWN, Vocabulary
 from lstmcli.data.text.word_features import likeness
 from lstmcli.events import silent
-from lstmcli.inference import assemble, frozen
+from lstmcli.inference import assemble, batches, frozen
 from lstmcli.inference import support as supports
 from lstmcli.inference.adapt import _known
 from lstmcli.inference.heads import with_labels, with_new_labels
@@ -127,7 +127,7 @@ def test_a_head_adapts_to_embeddings_as_to_the_texts(name: str, trained: Path) -
 def test_the_support_is_read_in_small_batches(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that memory does not grow with the number of texts."""
     parts = assemble.restored(checkpoints.load(trained), runtime.Runtime("cpu", torch.float32))
-    monkeypatch.setattr(assemble, "EVALUATION_TOKENS", 30)
+    monkeypatch.setattr(batches, "EVALUATION_TOKENS", 30)
     read = []
     parts.model.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0].tokens.numel()))
     examples = [Example("a fine film " * (1 + index % 3), ("bad", "good")[index % 2]) for index in range(40)]

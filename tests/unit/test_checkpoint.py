@@ -1,6 +1,7 @@
 """One .pt of plain things: whole or not at all, and never run."""
 
 import errno
+import json
 import os
 import pickle
 import random
@@ -202,7 +203,8 @@ def test_a_flipped_bit_in_a_weight_is_told(tmp_path: Path) -> None:
 
 def test_the_language_model_inside_an_old_checkpoint_is_read_by_its_old_keys() -> None:
     values = {"name": "language-model", "activation": 2.0, "slowness": 1.0}
-    assert checkpoints._language_model(values) == LanguageModel(ar_weight=2.0, tar_weight=1.0)
+    checkpoint = checkpoints._described(json.loads(checkpoints.header_of(small())) | {"context": values}, "a.pt")
+    assert checkpoint.context == LanguageModel(ar_weight=2.0, tar_weight=1.0)
 
 
 def test_tensors_with_a_row_per_word_are_also_those_of_a_language_model_with_the_same_vocabulary() -> None:
@@ -247,7 +249,7 @@ def test_a_disk_that_refuses_is_not_a_damaged_file(
         raise OSError(number, os.strerror(number), name)
 
     checkpoints.save(small(), tmp_path / "model.pt")
-    monkeypatch.setattr(checkpoints.archive, "check", refuses)
+    monkeypatch.setattr(checkpoints.archive, "read", refuses)
     with pytest.raises(kind, match=what):
         checkpoints.load(tmp_path / "model.pt")
 

@@ -160,3 +160,17 @@ def test_commands_keep_freed_memory(run: Run, trained: Path, monkeypatch: pytest
     monkeypatch.setattr(malloc, "keep", lambda *, shared: kept.append(shared))
     assert run("predict", "fine", "-c", trained) == 0
     assert kept == [False]
+
+
+@pytest.mark.parametrize(
+    ("device", "driver", "torch_has_cuda", "expected"),
+    [("cpu", True, True, False), ("cuda:0", False, False, True), ("auto", False, True, False),
+     ("auto", True, True, True), ("auto", True, False, False)],
+)  # fmt: skip
+def test_torch_is_asked_for_a_gpu_only_where_there_is_a_driver(
+    device: str, driver: bool, torch_has_cuda: bool, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "DRIVER", tmp_path if driver else tmp_path / "none")
+    monkeypatch.setattr(runtime.shutil, "which", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: torch_has_cuda)
+    assert runtime.may_be_cuda(RunConfig(device=device)) == expected

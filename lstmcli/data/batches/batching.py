@@ -4,7 +4,6 @@ On a CPU this replaces ``pack_padded_sequence``, whose backward pass is many tim
 """
 
 import numpy as np
-import torch
 
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints, runs
@@ -40,13 +39,23 @@ def _cut(lengths: Ints, order: Ints, batch_tokens: int) -> list[Ints]:
     return batches
 
 
+def padded(store: Store, indices: Ints) -> tuple[Ints, Ints]:
+    """The tokens of the texts at the indices, padded to the longest of them, ``[batch, time]``, and their lengths,
+    ``[batch]``."""
+    lengths = store.lengths_of(indices).astype(np.int64)
+    tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)
+    flat = runs(store.offsets[indices], lengths)
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = taken(store.ids, flat)
+    return tokens, lengths
+
+
 def collate(store: Store, indices: Ints) -> Batch:
     """The texts at the indices, padded to the longest of them."""
-    lengths = store.lengths_of(indices)
-    tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)  # [batch, time]
+    import torch
+
+    tokens, lengths = padded(store, indices)
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
     flat = runs(store.offsets[indices], lengths)
-    tokens[inside] = taken(store.ids, flat)
     features = None
     targets = store.targets
     if targets is not None and store.per_token:
@@ -58,7 +67,7 @@ def collate(store: Store, indices: Ints) -> Batch:
         features = WordFeatures(*map(torch.from_numpy, store.forms.features_of(store.form_ids[flat], inside)))
     return Batch(
         torch.from_numpy(tokens),
-        torch.from_numpy(lengths.astype(np.int64)),
+        torch.from_numpy(lengths),
         None if targets is None else torch.from_numpy(targets),
         features,
     )

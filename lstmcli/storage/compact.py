@@ -1,4 +1,6 @@
-"""Make a small file of a finished run, as those that ship: ``python -m lstmcli.storage.export FROM TO [WORDS [FILE]]``.
+"""Make a small file of a finished run, as those that ship.
+
+    python -m lstmcli.storage.compact FROM TO [WORDS [FILE]]
 
 WORDS: how many stay; FILE: words that do not, separated by whitespace.
 """
@@ -8,8 +10,12 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint, grouped
+from lstmcli.storage.tensors import SCALE
 
 WORDS = 20_000
 KEPT = ("model/", "learner/", "memory/")
@@ -35,11 +41,18 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS, without: Collection[st
     for name in tensors.keys() & {f"model/{name}" for name in checkpoint.by_word}:
         tensors[name] = tensors[name][keep]
         if tensors[name].dim() == 2:
-            tensors |= checkpoints.quantised(name, checkpoint.tensors[name][keep])
+            tensors |= quantised(name, checkpoint.tensors[name][keep])
     if PRIOR in checkpoint.tensors:
         tensors[PRIOR] = checkpoint.tensors[PRIOR]
     vocabulary = checkpoint.vocabulary if len(keep) == every else checkpoint.vocabulary.pruned(keep)
     return replace(checkpoint, vocabulary=vocabulary, tensors=tensors)
+
+
+def quantised(name: str, matrix: "Tensor") -> "dict[str, Tensor]":
+    """The matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
+    scale = (matrix.float().abs().amax(dim=1) / 127).half()
+    safe = scale.float().clamp(min=torch.finfo(torch.half).tiny)
+    return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from lstmcli import load
 from lstmcli.config import Classifier, RunConfig, Tokens
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import export, weights
+from lstmcli.storage import compact, weights
 from lstmcli.storage.checkpoint import Checkpoint
 
 torch = pytest.importorskip("torch")
@@ -27,7 +27,7 @@ def test_a_weight_is_off_by_at_most_half_a_step_of_its_row(tmp_path: Path) -> No
     whole = Checkpoint(
         config, vocabulary, checkpoints.grouped("model", model.state_dict() | {"embedding.weight": rows})
     )
-    small = export.compacted(whole, words=4)
+    small = compact.compacted(whole, words=4)
     assert small.tensors["model/embedding.weight"].dtype is torch.int8
     checkpoints.save(small, tmp_path / "small.pt")
     read = checkpoints.load(tmp_path / "small.pt")
@@ -43,7 +43,7 @@ def test_a_weight_is_off_by_at_most_half_a_step_of_its_row(tmp_path: Path) -> No
 def test_words_that_are_left_out_read_like_the_unknown_word(trained: Path, tmp_path: Path) -> None:
     whole = checkpoints.load(trained)
     names = ("warm", "cold")
-    checkpoints.save(export.compacted(whole, without=names), tmp_path / "small.pt")
+    checkpoints.save(compact.compacted(whole, without=names), tmp_path / "small.pt")
     small = load(tmp_path / "small.pt", threads=1)
     assert not {*names} & {*checkpoints.load(tmp_path / "small.pt").vocabulary.words}
     one, other, none = small.predict_proba(["a warm film", "a cold film", "a zzzz film"])

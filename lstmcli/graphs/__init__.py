@@ -1,0 +1,38 @@
+"""Models as ONNX graphs, made of arrays: what ``models`` computes in evaluation, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnx import ModelProto
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class GraphModule(Protocol):
+    """The ONNX graph of a model: a module in ``graphs``, registered in ``registry.GRAPHS`` by the name of the model. It
+    imports no torch. Of a model that labels whole texts the graph computes ``logits`` and ``embedding``, as
+    ``ClassScores`` has them, and may compute ``sentence``.
+
+    GATHERED: the matrices of which rows are looked up, which may be of half precision; all else is of float32 or int8.
+    """
+
+    GATHERED: tuple[str, ...]
+
+    def shapes(self, config: Any, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each of the model's tensors, by its name."""
+
+    def prepared_shapes(self, config: Any, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each array of the graph before any is quantised, by its name."""
+
+    def prepared(self, config: Any, arrays: Mapping[str, Array], /) -> dict[str, Array]:
+        """The arrays of the graph, made of the model's tensors."""
+
+    def quantised(self, arrays: Mapping[str, Array], /) -> dict[str, Array]:
+        """The arrays with the largest matrices in int8."""
+
+    def model(self, config: Any, arrays: Mapping[str, Array], /) -> ModelProto:
+        """The graph with its arrays, in the form that ``prepared`` returns."""
