@@ -91,6 +91,9 @@ def test_probabilities_are_the_softmax_of_the_cooled_logits() -> None:
     # exp(ln 16 / 2) : exp(0) = 4 : 1
     logits = np.array([[np.log(16), 0.0]])
     np.testing.assert_allclose(classify.probabilities(logits, 2.0), [[0.8, 0.2]])
+    single = logits.astype(np.float32)  # as a model has them; exponentials are of float64 all the same
+    odds = np.exp(float(single[0, 0]) / 2)
+    np.testing.assert_allclose(classify.probabilities(single, 2.0)[0, 0], odds / (1 + odds), rtol=1e-14)
     (answer,) = classify.describe(logits, ["a", "b"], 2.0)
     assert answer == {"label": "a", "probability": 0.8, "probabilities": {"a": 0.8, "b": 0.2}}
 
@@ -99,6 +102,8 @@ def test_a_few_answers_all_right_do_not_make_the_model_certain() -> None:
     # Two examples: the targets are 3/4 and 1/4, so 3 / T = ln 3.
     logits = np.array([[3.0, 0.0], [0.0, 3.0]])
     assert classify.calibrate(logits, np.array([0, 1])) == pytest.approx(3 / np.log(3))
+    single = classify.calibrate(logits.astype(np.float32), np.array([0, 1]))
+    assert single == pytest.approx(3 / np.log(3), rel=1e-9)
     # Two thousand, all right by far: 2001 : 1.
     many = np.repeat(logits, 1000, axis=0)
     assert classify.calibrate(many, np.repeat([0, 1], 1000)) == pytest.approx(3 / np.log(2001))
@@ -116,6 +121,8 @@ def test_many_classes_of_few_examples_are_calibrated_too() -> None:
 
 def test_calibration_of_wrong_and_of_constant_scores_stays_within_bounds() -> None:
     assert classify.calibrate(np.array([[3.0, 0.0], [0.0, 3.0]]), np.array([1, 0])) == pytest.approx(20)
+    timid = np.tile([[0.01, 0.0], [0.0, 0.01]], (1000, 1))  # and right: 0.01 / T = ln 2001 at the least loss
+    assert classify.calibrate(timid, np.tile([0, 1], 1000)) == pytest.approx(0.05)
     assert classify.calibrate(np.zeros((4, 2)), np.array([0, 1, 0, 1])) == 1.0
 
 
