@@ -136,7 +136,8 @@ def _as_arguments(text: str) -> str:
     "lower it: train__lr=0.1; or device='cpu'"
     """
     text = re.sub(r"--set (\w+)\.(\w+)=", r"\1__\2=", text)
-    text = re.sub(r"--(device|precision|learner) ([\w:-]+)", r"\1='\2'", text)
+    text = re.sub(r"--(device|precision|learner|budget) ([\w:-]+)", r"\1='\2'", text)
+    text = re.sub(r"--max-size ([\w.]+)", r"max_size='\1'", text)
     text = re.sub(r"--threshold '?([^']+?)=([\w.+-]+)'?", r"thresholds={'\1': \2}", text)
     text = re.sub(r"--min-confidence (\S+)", r"min_confidence=\1", text)
     text = re.sub(r"--(sets|in-scope) (\S+)", r"coverage=\2", text)

@@ -82,6 +82,35 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Searching:
+    """The progress of a search: seconds of the budget that have passed, and trials. best: the figure of the best model
+    so far on the validation part, by its name; empty before there is one."""
+
+    elapsed: float
+    budget: float
+    trials: int
+    best: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial of a search has ended. trial: as a line of trials.jsonl."""
+
+    trial: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search has ended; the model of one of the trials is kept. budget: in seconds."""
+
+    trials: list[dict[str, Any]]
+    chosen: int
+    seconds: float
+    budget: float
+    headline: str
+
+
+@dataclass(frozen=True)
 class Interrupted:
     """The run was stopped; its state is in the file. resumable: ``--resume`` goes on with it."""
 
@@ -89,7 +118,9 @@ class Interrupted:
     resumable: bool = True
 
 
-Event = Progress | Noted | Checked | Planned | Stepped | Evaluated | Finished | Interrupted
+Event = (
+    Progress | Noted | Checked | Planned | Stepped | Evaluated | Finished | Interrupted | Searching | Tried | Searched
+)
 Listener = Callable[[Event], object]  # called with each event as it happens
 
 

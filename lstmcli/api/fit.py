@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lstmcli import recipes, registry
+from lstmcli import recipes, registry, search
 from lstmcli.api.model import Model, kept, uncached
 from lstmcli.config import Data, RunConfig
 from lstmcli.data.in_memory import Labels, Texts, check_known, examples_of
@@ -28,9 +28,11 @@ def fit(
     validation: tuple[Texts, Labels] | None = None,
     listener: Listener = silent,
     seed: int = 0,
+    budget: str | float | None = None,
+    max_size: str | float | None = None,
     **overrides: Any,
 ) -> Model:
-    """Train a model and return the best of its epochs, calibrated.
+    """Train a model and return the best of its epochs, calibrated; with a budget, that of the best recipe found.
 
     Args:
         texts: Strings; for the recipe of a tagger, lists of words.
@@ -38,7 +40,10 @@ def fit(
         recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
         validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
         listener: Called with each event of ``lstmcli.events``; for example ``print``.
-        seed: Makes the run repeatable.
+        seed: Makes the run repeatable; a search, which ends by the clock, is not.
+        budget: Search for the best recipe so long, beginning with this one: "10m", or seconds. Needs the extra
+            ``budget``. Overrides keep their values.
+        max_size: With a budget, of the saved model, at most: "3MB", or bytes.
         overrides: Fields of the recipe, with two underscores for the dot: ``train__epochs=5``, ``device="cpu"``.
 
     Raises:
@@ -47,6 +52,7 @@ def fit(
     """
     with for_python():
         config = _configured(recipe, overrides, seed)
+        limits = None if budget is None and max_size is None else search.limits_of(config, budget, max_size)
         tagger = registry.task(config.task).READS == "words"
         examples, kind = examples_of(texts, labels, words=tagger)
         if validation is None:
@@ -56,7 +62,12 @@ def fit(
             check_known(held_out, found_labels(rest), "validation labels")
         check_weights(config.train.class_weights, found_labels(rest))
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
-            train.run(uncached(config), Inputs(rest, held_out, []), Path(folder), listener=listener)
+            inputs, out = Inputs(rest, held_out, []), Path(folder)
+            if limits is None:
+                train.run(uncached(config), inputs, out, listener=listener)
+            else:
+                pinned = [key.replace("__", ".") for key in overrides]
+                search.run(uncached(config), inputs, out, limits, pinned=pinned, listener=listener)
             found = checkpoints.load(Path(folder))
     return kept(found, config, kind)
 

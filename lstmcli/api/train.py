@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmcli import registry
+from lstmcli import registry, search
 from lstmcli.config import RunConfig
 from lstmcli.errors import ConfigError
 from lstmcli.events import Listener, silent
@@ -28,6 +28,8 @@ def train(
     force: bool = False,
     dry_run: bool = False,
     chosen: Collection[str] = (),
+    budget: str | float | None = None,
+    max_size: str | float | None = None,
     listener: Listener = silent,
 ) -> "Race | None":
     """Read the data, train, and write the run into the folder; return the result of a benchmark of optimisers.
@@ -39,31 +41,41 @@ def train(
         config: Of ``lstmcli.recipes.load``.
         out: The folder; ``default`` names one by the recipe.
         resume, force: Continue an interrupted run; write over an existing one.
-        dry_run: Stop after the first steps, report Planned with the time of the rest, and write nothing.
-        chosen: Keys of the recipe that the user set: a resumed run may get another length only by these.
+        dry_run: Stop after the first steps of the recipe, report Planned with the time of the rest, and write nothing.
+        chosen: Keys that the user set: a search keeps them, and a resumed run may get another length only by these.
+        budget, max_size: Search for the best recipe so long ("10m", or seconds), of a file so large ("3MB", or bytes).
         listener: Called with each event.
 
     Raises:
         ConfigError: the folder has a run, or none to resume; a model that the recipe names is missing; or several
             processes cannot train such a model.
-        DataError: the data cannot be used.
+        DataError, RuntimeSetupError: the data cannot be used; a search needs Optuna, which is not installed.
     """
+    limits = None if budget is None and max_size is None else search.limits_of(config, budget, max_size)
     benchmark = config.data.name in registry.PROBLEMS
-    if resume and benchmark:
-        fix = "leave out --resume; to start again: --force"
-        raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
     here = place.of_environment()
-    place.check(config, here)
+    place.check(config, here, searches=limits is not None)
+    _check_resumable(resume=resume, benchmark=benchmark)
     listener = listener if here.is_first else silent
-    writes = here.is_first and not dry_run
-    claimed = run_folder.claimed(out, config.data, resume=resume, force=force) if writes else nullcontext()
-    with claimed:
+    state = run_folder.LAST if limits is None else run_folder.TRIALS
+    claimed = run_folder.claimed(out, config.data, resume=resume, force=force, state=state)
+    with claimed if here.is_first and not dry_run else nullcontext():
         if benchmark:
             return _benchmark(config, out, listener, dry_run=dry_run)
         if not resume:
             run_folder.check_models(config, out)
-        _learn(config, out, here, resume=resume, dry_run=dry_run, chosen=chosen, listener=listener)
+        if limits is not None and not dry_run:
+            examples = inputs.read(config, listener=listener)
+            search.run(config, examples, out, limits, resume=resume, pinned=chosen, listener=listener)
+        else:
+            _learn(config, out, here, resume=resume, dry_run=dry_run, chosen=chosen, listener=listener)
     return None
+
+
+def _check_resumable(*, resume: bool, benchmark: bool) -> None:
+    if resume and benchmark:
+        fix = "leave out --resume; to start again: --force"
+        raise ConfigError("an optimiser benchmark cannot be resumed", where="--resume", fix=fix)
 
 
 def reports() -> bool:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from lstmcli.cli.figures import duration
+
 if TYPE_CHECKING:
-    from lstmcli.events import Stepped
+    from lstmcli.events import Searching, Stepped
 
 
 class Bars:
@@ -42,6 +44,13 @@ class Bars:
         speed = self._tokens / max(1e-9, time.perf_counter() - self._begun) if self._what == "training" else 0
         pace = f"{event.step}/{self.steps}  loss {event.loss:.3f}  {speed:,.0f} tokens/s"
         self.show("training", event.step, self.steps, pace)
+
+    def search(self, event: "Searching", best: str) -> None:
+        """Show how much of the budget has passed. best: the figure of the best model so far."""
+        trials = f"{event.trials} {'trial' if event.trials == 1 else 'trials'}"
+        passed = f"{duration(round(event.elapsed))} of {duration(event.budget)}"
+        pace = f"{passed}, {trials} done{', best ' + best if best else ''}"
+        self.show("searching", min(int(event.elapsed), int(event.budget)), int(event.budget), pace)
 
     def stop(self) -> None:
         if self._task is not None:

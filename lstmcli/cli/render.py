@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import curve, entities, thresholds
+from lstmcli.cli import curve, entities, searches, thresholds
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console
 from lstmcli.cli.escapes import as_json, printable
@@ -26,7 +26,7 @@ from lstmcli.storage.run_folder import RUNS, within
 
 if TYPE_CHECKING:
     from lstmcli.config.fields import Row
-    from lstmcli.events import Evaluated, Event, Finished, Listener, Planned
+    from lstmcli.events import Evaluated, Event, Finished, Listener, Planned, Searched
     from lstmcli.inference.adapt import Adaptation
     from lstmcli.inference.evaluate import Figures, Report
     from lstmcli.recipes import Shipped
@@ -44,6 +44,7 @@ class Screen:
         self.err = console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         self._plan: Planned | None = None
         self._interrupted = False
+        self._searched: Searched | None = None
 
     # ---- what every command uses
 
@@ -129,19 +130,21 @@ class Screen:
     def _finished(self, event: "Finished") -> None:
         if self.json:
             kept = {"metrics": event.metrics, "baselines": event.baselines, "seconds": round(event.seconds, 1)}
-            self.print_json({"folder": str(event.folder), **kept})
+            found = {} if self._searched is None else {"chosen": self._searched.chosen, "trials": self._searched.trials}
+            self.print_json({"folder": str(event.folder), **kept, **found})
             return
+        if self._searched is not None:
+            self._trials(self._searched)
         baselines = (
             ", ".join(f"{name} {shown(headed(event.metrics), value)}" for name, value in event.baselines.items())
             or "no baseline"
         )
-        self.out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
+        out = self.out if self._searched is None or self.out.is_terminal else self.err  # in a pipe: trials alone
+        out.print(f"{event.folder}/model.pt", style="bold", soft_wrap=True)
         calibration = ""
         if "ece_before" in event.metrics:
             calibration = f"calibration error {event.metrics['ece_before']:.1%} → {event.metrics['ece_after']:.1%}, "
-        self.out.print(
-            f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all"
-        )
+        out.print(f"validation {headline(event.metrics)}  ({baselines})\n{calibration}{duration(event.seconds)} in all")
         if self.err.is_terminal:
             for line in curve.of(history.read(event.folder), unicode=self.err.encoding.startswith("utf")):
                 self.err.print(line, style="dim", soft_wrap=True)
@@ -151,6 +154,15 @@ class Screen:
         arguments = {"predict": " 'a text of yours'", "adapt --shots 5": " --data FILE"}
         parts = (f"lstmcli {command}{chosen}{arguments.get(command, '')}" for command in commands)
         self.err.print("next: " + "    ".join(parts), soft_wrap=True)
+
+    def _trials(self, event: "Searched") -> None:
+        """Show what was tried: a table on a terminal, JSON lines in a pipe."""
+        if not self.out.is_terminal:
+            for trial in event.trials:
+                self.print_json(trial)
+            return
+        self.out.print(searches.table(event))
+        self.out.print(searches.verdict(event), soft_wrap=True)
 
     def _checked(self, splits: "dict[str, SplitCheck]") -> None:
         columns = ["data", "texts", "labels", "median", "longest"]
@@ -243,6 +255,12 @@ class Screen:
         elif isinstance(event, events.Finished):
             bars.stop()
             self._finished(event)
+        elif isinstance(event, events.Searching):
+            bars.search(event, headline(event.best) if event.best else "")
+        elif isinstance(event, events.Tried):
+            self.note(searches.line(event.trial))
+        elif isinstance(event, events.Searched):
+            self._searched = event
         elif isinstance(event, events.Interrupted):
             further = "go on: the same command with --resume" if event.resumable else "start again: --force"
             self.interrupted(f"saved in {event.saved}; {further}")

@@ -53,6 +53,14 @@ def train(
         float | None,
         typer.Option("--target-coverage", metavar="P", help="The same, so that P of the texts get a label."),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="TIME", help="Search for the best recipe so long: 90s, 10m, 1h."),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option("--max-size", metavar="SIZE", help="With --budget: of model.pt, at most: 3MB, 800KB."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the recipe, check the data, estimate the time; write nothing.")
     ] = False,
@@ -104,12 +112,12 @@ def train(
     if note := recipes.same_name(recipe, "train"):
         screen.note(note)
     config = recipes.load(recipe, overrides=sets or (), options=given, learner=learner)
-
     from lstmcli.machine import malloc
 
     malloc.keep(shared=malloc.large(config))
     target, chosen = out or api.default(recipe, learner), options.keys(sets, given)
     with screen.rehearsal(config) if dry_run and api.reports() else screen.listening() as listener:
-        raced = api.train(config, target, resume=resume, force=force, dry_run=dry_run, chosen=chosen, listener=listener)
+        raced = api.train(config, target, resume=resume, force=force, dry_run=dry_run, chosen=chosen, budget=budget,
+                          max_size=max_size, listener=listener)  # fmt: skip
     if raced is not None:
         few_shot.show_race(screen, raced)

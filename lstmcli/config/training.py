@@ -39,6 +39,9 @@ class Train(Section):
     patience: int | None = Field(
         None, ge=1, description="Stop after this many evaluations without a new best; none: never."
     )
+    best_by: Literal["score", "loss"] = Field(
+        "score", description="What decides on the best epoch, on validation data: the task's score, or the loss."
+    )
     crop: int | None = Field(
         None, ge=2, description="Train on a random span of at most this many tokens per text; none: whole texts."
     )

@@ -33,8 +33,8 @@ def of_environment() -> Place:
     return Place(int(values[0]), int(values[1]), int(local) if local.isdecimal() else 0)
 
 
-def check(config: RunConfig, here: Place) -> None:
-    """Raise ConfigError where several processes cannot train such a model."""
+def check(config: RunConfig, here: Place, *, searches: bool = False) -> None:
+    """Raise ConfigError where several processes cannot train such a model. searches: for the best recipe."""
     if here.count == 1:
         return
     where = f"WORLD_SIZE={here.count}"
@@ -44,6 +44,7 @@ def check(config: RunConfig, here: Place) -> None:
     train = config.train
     of_unlabelled = (train.vat_epsilon or train.entropy_weight) is not None
     reasons = {
+        "a search for the best recipe runs in one process": searches,
         "episodes are drawn for one process": config.episodes is not None,
         "a language model carries its state from batch to batch": registry.task(config.task).READS == "stream",
         "virtual adversarial training and entropy of texts without labels run in one process": of_unlabelled,

@@ -113,7 +113,11 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
         listener=listener,
     )
     of_words = tally(encoded.words).remark(fix="the encoder reads English: rely on the linear model")
-    remarks = [*check.label_remarks(checked["train"]), *labels.remarks, *of_words]
+    remarks = [
+        *check.label_remarks(checked["train"], fix=f"when you train, {check.UNEVEN_FIX}"),
+        *labels.remarks,
+        *of_words,
+    ]
     found = [
         *(unusable(where, reason, name) for name, rows in parts.items() for where, reason in rows.bad),
         *copies.found(read.examples, read.splits, read.repeats),

@@ -19,7 +19,11 @@ from lstmcli.storage.data_option import title
 
 MODEL, LAST, METRICS, RECIPE = "model.pt", "last.pt", "metrics.jsonl", "config.yaml"
 OPTIMIZER = "optimizer.pt"  # of a race; not model.pt: no command should take it for a model of texts
-WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER)
+TRIALS, DEFAULT = (
+    "trials.jsonl",
+    "default.pt",
+)  # of a search: what was tried, and the model of the recipe as it was given
+WRITTEN = (MODEL, LAST, METRICS, RECIPE, OPTIMIZER, TRIALS, DEFAULT)
 ADAPTED = "adapted.pt"
 SHIPPED = Path(__file__).parent.parent / "pretrained"  # models by name
 RUNS = Path("runs")
@@ -43,15 +47,19 @@ def default(recipe: str, learner: str | None = None) -> Path:
 
 
 @contextmanager
-def claimed(folder: Path, data: Data, *, resume: bool, force: bool) -> Iterator[None]:
-    """Hold the folder for a run on the data; what it holds is not changed.
+def claimed(folder: Path, data: Data, *, resume: bool, force: bool, state: str = LAST) -> Iterator[None]:
+    """Hold the folder for a run on the data; what it holds is not changed. state: the file that a run resumes from.
 
     Raises:
         ConfigError: it holds a run already, or with ``resume`` none; or another process writes one there.
         RuntimeSetupError: it cannot be written.
     """
-    if resume and not (folder / LAST).is_file():
-        raise ConfigError("there is no run to resume", where=str(folder / LAST), fix="start it without --resume")
+    if resume and not (folder / state).is_file():
+        searched = state == LAST and (folder / TRIALS).is_file()
+        fix = (
+            "it holds a search, which goes on with --budget TIME --resume" if searched else "start it without --resume"
+        )
+        raise ConfigError("there is no run to resume", where=str(folder / state), fix=fix)
     atomic.claim_file(folder / MODEL)
     with ExitStack() as stack:
         try:
@@ -70,6 +78,8 @@ def _check_free(folder: Path, data: Data) -> None:
         return
     begun = (folder / LAST).is_file() and not (folder / RECIPE).is_file()
     unfinished = "go on with it: --resume, or " if begun else ""
+    if (folder / TRIALS).is_file():
+        unfinished = "go on with the search: --budget TIME --resume, or "
     other = _data_of(folder)
     raise ConfigError(
         f"{' and '.join(found)} already exist",

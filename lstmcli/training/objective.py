@@ -43,7 +43,7 @@ class Objective:
         """Compute figures on the validation part."""
         outputs, targets = self.outputs(parts, "validating", listener)
         figures: dict[str, float] = self._parts.task.summary(outputs, targets)
-        return figures
+        return figures if self._parts.config.train.best_by == "score" else figures | {"score": -figures["loss"]}
 
     def outputs(self, parts: Parts, what: str, listener: Listener) -> tuple[Array, Array]:
         """Compute the model's outputs for all validation texts, and return them with the targets."""

@@ -106,9 +106,11 @@ def rehearse(config: RunConfig, inputs: Inputs, *, group: Group = ALONE, listene
 
 
 class Trainer:
-    """A run in progress: parts, optimiser, position, and its files."""
+    """A run in progress: parts, optimiser, position, and its files. resumable: last.pt is one of them."""
 
-    def __init__(self, begun: RunSetup, out: Path | None, inputs: Inputs, group: Group = ALONE) -> None:
+    def __init__(
+        self, begun: RunSetup, out: Path | None, inputs: Inputs, group: Group = ALONE, *, resumable: bool = True
+    ) -> None:
         self.parts = parts = begun.parts
         self.dataset_hash = dataset_hash(inputs.learned)
         self.scored = {name: dataset_hash(getattr(inputs, name)) for name in ("validation", "test")}
@@ -119,7 +121,7 @@ class Trainer:
         stores = {name: store.truncated(parts.config.tokens) for name, store in whole.items() if name != "test"}
         self.whole = {name: whole[name] for name in whole if name not in (UNLABELLED, SENTENCES)}  # for the baselines
         self.baseline = begun.baseline
-        self.out, self.group = out, group
+        self.out, self.group, self._resumable = out, group, resumable
         self.learned = nn.ModuleList((parts.model, cast(nn.Module, parts.learner)))
         group.begin(weights_of(self.learned), self.dataset_hash)
         encoder = hooks(ModelHooks, registry.model(parts.config.model.name)).ENCODER
@@ -187,8 +189,13 @@ class Trainer:
                 checkpoints.save(self._checkpoint(_weights(self._kept)), out / run_folder.MODEL)
             line = {"epoch": event.epoch, "step": event.step, "train_loss": event.loss, **event.metrics}
             run_folder.append(out / run_folder.METRICS, line)
-            self.save_last()
-        elif isinstance(event, Stepped) and time.perf_counter() - self.saved > self.parts.config.train.save_every:
+            if self._resumable:
+                self.save_last()
+        elif (
+            self._resumable
+            and isinstance(event, Stepped)
+            and time.perf_counter() - self.saved > self.parts.config.train.save_every
+        ):
             self.save_last()
 
     def _checkpoint(self, tensors: dict[str, Tensor]) -> Checkpoint:
@@ -201,6 +208,11 @@ class Trainer:
         return Checkpoint(
             self.parts.config, self.parts.vocabulary, tensors, progress=progress, context=self.parts.context
         )
+
+    def snapshot(self) -> Checkpoint:
+        """Return the weights now as a checkpoint, with the baselines if they are fitted: as large as the final one."""
+        baseline = grouped("baseline", {name: torch.from_numpy(value) for name, value in self.baseline.items()})
+        return self._checkpoint(_weights(self._kept) | baseline | self.text_hashes)
 
     def save_last(self) -> None:
         """Write what resuming needs: weights, optimiser state, random states, position."""

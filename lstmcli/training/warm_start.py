@@ -16,9 +16,12 @@ from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.training import probe
 from lstmcli.types import Example
 
+BAG = "bag_of_words"  # the option of shape that a model without one can get
+
 
 def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -> Checkpoint:
-    """Load the checkpoint of ``model.init``, with a head for the labels and, by the recipe, the words of the texts.
+    """Load the checkpoint of ``model.init``, with a head for the labels and, by the recipe, the words of the texts and
+    a bag of words.
 
     Raises:
         CheckpointError: It does not exist.
@@ -37,6 +40,9 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
         raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
     before, after = (registry.model(one.name).shape(one) for one in (found.config.model, config.model))
+    bag = getattr(config.model, BAG, 0) if before.get(BAG) == 0 else 0  # dimensions to add
+    if bag:
+        before = before | {BAG: bag}
     differing = [key for key in (after if shared is None else shared) if before[key] != after[key]]
     if differing:
         values = {key: getattr(found.config.model, key) for key in differing}
@@ -46,9 +52,9 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
     classes = found.vocabulary.with_labels(labels).classes
     found = heads.with_labels(found, classes, alone=draws_classes(config))
-    if not config.tokens.extend:
-        return found
-    return new_words.with_words(found, texts, min_count=config.tokens.min_count, most=config.tokens.size)
+    if config.tokens.extend:
+        found = new_words.with_words(found, texts, min_count=config.tokens.min_count, most=config.tokens.size)
+    return new_words.with_bag(found, texts, bag) if bag else found
 
 
 def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) -> None:

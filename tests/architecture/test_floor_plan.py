@@ -23,6 +23,7 @@ LAYERS = (
     "inference",
     "report",
     "training",
+    "search",
     "quality",
     "race",
     "api",
@@ -52,7 +53,7 @@ MAY_IMPORT["cli"] |= {"__init__", "recipes"}
 MAY_IMPORT["cli"] -= {"data", "sklearn"}
 LEAVES = {  # functions of arrays that import nothing of ours: who else may import them
     "models/crf": {"tasks"},
-    "tasks/intervals": {"inference", "race", "quality", "report"},
+    "tasks/intervals": {"inference", "race", "quality", "report", "search"},
 }
 HEAVY = {"torch", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "transformers", "matplotlib"}
 WATCHED = HEAVY | {"rich", "yaml"}
@@ -102,6 +103,7 @@ def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
             "few_shot",
             "answers",
             "findings",
+            "searches",
             "thresholds",
         )
     ]
@@ -268,6 +270,9 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
         ["predict", "--sets", "7", "fine"],
         ["evaluate", "--thresholds", "--shots", "5"],
         ["train", "entities", "--target-precision", "0.9"],
+        ["train", "two.csv", "--budget", "soon"],
+        ["train", "two.csv", "--max-size", "3MB"],
+        ["train", "entities", "--budget", "10m"],
     ]
     for command, code, loaded in loaded_by(mistakes, (*registry.DATASETS.values(), *registry.TASKS.values())):
         assert (code, loaded & HEAVY) == (2, set()), command

@@ -243,3 +243,11 @@ def test_ctrl_c_is_reported_once(
     }.get(command, ["-c", trained, "--data", "mine.csv"])  # fmt: skip
     assert run(command, *arguments) == 130
     assert [line for line in capsys.readouterr().err.splitlines() if "interrupted" in line] == ["• interrupted"]
+
+
+def test_class_weights_are_proposed_where_the_classes_are_uneven() -> None:
+    texts = [f"{text} {place}" for place in PLACES[:6] for text in GOOD] + [f"{text} at home" for text in BAD]
+    for good, proposed in ((24, True), (20, False)):  # 4 of the other label
+        kept = [*texts[:good], *texts[24:]]
+        remarks = check_texts(kept, ["good"] * good + ["bad"] * 4).remarks
+        assert any("uneven" in remark and "train.class_weights=adjusted" in remark for remark in remarks) == proposed

@@ -16,6 +16,7 @@ from lstmcli.storage import examples, run_folder, sinks
 from lstmcli.training.train import run as train
 from tests.conftest import SMALL
 from tests.faults import Disk, failing
+from tests.stopping import FILES
 
 ERRORS = (errno.ENOSPC, errno.EIO)
 ANSWER = {"row": 1, "text": "a film " * 2_000, "label": "good", "probability": 0.5, "probabilities": {"good": 0.5}}
@@ -71,7 +72,7 @@ def run_on_a_failing_disk(table: Path, root: Path, step: int) -> None:
     data, disk = examples.read(config), Disk()
     with failing(disk):
         train(config, data, root / "straight")
-    expected = {name: (root / "straight" / name).read_bytes() for name in run_folder.WRITTEN if "opt" not in name}
+    expected = {name: (root / "straight" / name).read_bytes() for name in (*FILES, run_folder.RECIPE)}
     assert disk.calls > 40
     out = root / "failed"
     for first in range(0, disk.calls, step):

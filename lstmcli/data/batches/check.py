@@ -83,11 +83,16 @@ def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
 def label_remarks(train: SplitCheck, *, fix: str = "") -> list[str]:
     """The findings on the labels to learn, in words. fix: of uneven classes."""
     found = [*label_names.remarks(train.labels), *_small(train)]
-    most, least = max(train.labels.values(), default=0), min(train.labels.values(), default=0)
-    if most > 5 * least and not train.tagged:
+    if uneven(train.labels) and not train.tagged:
+        most, least = max(train.labels.values()), min(train.labels.values())
         what = f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1"
         found.append(f"{what}; {fix}" if fix else what)
     return found
+
+
+def uneven(labels: Mapping[str, int]) -> bool:
+    """Return whether one class has more than five times the examples of another. labels: examples by class."""
+    return max(labels.values(), default=0) > 5 * min(labels.values(), default=0)
 
 
 def _small(train: SplitCheck) -> list[str]:
