@@ -89,6 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # oneDNN caches a kernel of 0.2 MB per batch shape, and batches of texts have ever new shapes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+    # The products of linear models are small: threads of OpenBLAS would wait for one another most of the time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with streams.guarded(), interrupt.terminable():
         try:
             _run(arguments)
