@@ -71,7 +71,13 @@ def fresh(
     config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None = None
 ) -> Parts:
     """Build parts with new weights. context: the section of the language model in ``model.context``."""
-    model = weights.build(config, vocabulary, context).to(where.device)
+    return _around(weights.build(config, vocabulary, context).to(where.device), config, vocabulary, where, context)
+
+
+def _around(
+    model: nn.Module, config: RunConfig, vocabulary: Vocabulary, where: runtime.Runtime, context: LanguageModel | None
+) -> Parts:
+    """Build the other parts for the model."""
     learner = registry.learner(config.learner.name).build(config.learner, model)
     return Parts(config, vocabulary, registry.task(config.task), model, where, learner, context=context)
 
@@ -79,9 +85,11 @@ def fresh(
 def restored(checkpoint: Checkpoint, where: runtime.Runtime) -> Parts:
     """Build parts with the checkpoint's weights, in evaluation mode. Raises ConfigError for an exported model."""
     checkpoint.check_weights(f"model: {checkpoint.config.model.name}")
-    parts = fresh(checkpoint.config, checkpoint.vocabulary, where, checkpoint.context)
-    parts.model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
-    parts.model.eval()
+    config, vocabulary, context = checkpoint.config, checkpoint.vocabulary, checkpoint.context
+    with weights.Undrawn():
+        model = weights.build(config, vocabulary, context)
+    model.load_state_dict({name: value.float() for name, value in checkpoint.group("model").items()})
+    parts = _around(model.to(where.device).eval(), config, vocabulary, where, context)
     learned = checkpoint.group("learner")
     for name, value in parts.learner.named_parameters():
         if name in learned:  # the shape may differ: rates per step, and another number of steps

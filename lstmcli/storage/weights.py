@@ -40,7 +40,7 @@ def check(checkpoint: "Checkpoint", scaled: Set[str]) -> None:
     has = hooks(ModelHooks, registry.model(config.model.name))
     if (vocabulary.frozen_words and has.FROZEN_VECTORS is None) or (checkpoint.context and has.CONTEXT is None):
         raise ValueError("frozen vectors or a language model beside a model that reads none")
-    with torch.device("meta"), _Undrawn():
+    with torch.device("meta"), Undrawn():
         model = build(config, vocabulary, checkpoint.context)
         learners = [_learner(config, model, **steps) for steps in _steps(config)]
     _compare(model.state_dict(), found, {name.removeprefix("model/") for name in scaled})
@@ -80,8 +80,9 @@ def _shape(value: Tensor | None) -> tuple[int, ...]:
     return () if value is None else tuple(value.shape)
 
 
-class _Undrawn(TorchFunctionMode):
-    """Random initial values are not drawn: on the meta device there are none, and the first draw loads 800 modules."""
+class Undrawn(TorchFunctionMode):
+    """Random initial values are not drawn in this ``with`` block: those of a model whose weights are read from a file,
+    or that is on the meta device, where the first draw would load 800 modules."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
