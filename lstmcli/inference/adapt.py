@@ -99,12 +99,13 @@ def run(
     remembered = _figures(parts, known, temperature, listener)
 
     begun = time.perf_counter()
-    parts, steps, temperature = _learned(checkpoint, parts, temperature, support, options, listener)
+    learned = _to_learn(checkpoint, parts, support, listener)
+    parts, steps, temperature = _learned(checkpoint, parts, temperature, learned, options, listener)
     seconds = time.perf_counter() - begun
     checkpoints.save(_adapted(checkpoint, parts, temperature, support, options), out)
     after = _figures(parts, query, temperature, listener)
     kept = _figures(parts, known, temperature, listener)
-    baselines = support_baselines.figures(parts, support.examples, query, options.seed, listener=listener)
+    baselines = support_baselines.figures(parts, learned, query, options.seed, listener=listener)
     return Adaptation(
         data=data,
         support=dict(sorted(support.counts.items())),
@@ -128,7 +129,8 @@ def adapted(
     _check(checkpoint, examples)
     support = supports.draw(examples, options.shots, seed=options.seed, listener=listener)
     parts, temperature = _prepare(checkpoint, support, listener, free=options.free)
-    parts, _, temperature = _learned(checkpoint, parts, temperature, support, options, listener)
+    learned = _to_learn(checkpoint, parts, support, listener)
+    parts, _, temperature = _learned(checkpoint, parts, temperature, learned, options, listener)
     return _adapted(checkpoint, parts, temperature, support, options)
 
 
@@ -205,6 +207,16 @@ def _prepare(checkpoint: Checkpoint, support: Support, listener: Listener, *, fr
     return parts, headed.temperature
 
 
+def _to_learn(checkpoint: Checkpoint, parts: Parts, support: Support, listener: Listener) -> Sequence[Example]:
+    """Return the texts of the support, and the names of new labels if they count as texts."""
+    names = label_texts.examples(parts.vocabulary.labels)
+    new_labels = parts.vocabulary.labels != checkpoint.vocabulary.labels
+    if not new_labels or not label_texts.counted(parts, names, support.examples):
+        return support.examples
+    listener(Noted(label_texts.REMARK))
+    return [*support.examples, *names]
+
+
 def _figures(
     parts: Parts, examples: Sequence[Example], temperature: float, listener: Listener, *, new: bool = False
 ) -> Figures:
@@ -224,16 +236,12 @@ def _learned(
     checkpoint: Checkpoint,
     parts: Parts,
     temperature: float,
-    support: Support,
+    examples: Sequence[Example],
     options: AdaptOptions,
     listener: Listener,
 ) -> tuple[Parts, int, float]:
-    """Adapt the parts to the support, and return them with the number of steps and the temperature after them."""
+    """Adapt the parts to the examples, and return them with the number of steps and the temperature after them."""
     new_labels = parts.vocabulary.labels != checkpoint.vocabulary.labels  # their rows of the head are untrained
-    examples = support.examples
-    if new_labels and label_texts.counted(parts, names := label_texts.examples(parts.vocabulary.labels), examples):
-        listener(Noted(label_texts.REMARK))
-        examples = [*examples, *names]
     full = encode(parts.vocabulary, examples, cache=None, listener=listener)
     reading, batch = frozen.support_of(parts, full.truncated(parts.config.tokens), listener=listener)
     choose = options.choose and hasattr(parts.config.learner, "steps")
