@@ -1,5 +1,7 @@
 """Train a model on texts in memory."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +21,7 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import validation_split
 from lstmcli.storage.examples import Inputs
 from lstmcli.training import train
-from lstmcli.types import Option
+from lstmcli.types import Example, Option
 
 SEPARATOR = ","  # of labels in files, for a model that was fitted to lists
 
@@ -40,8 +42,7 @@ def fit(
 
     Args:
         texts: Strings; for the recipe of a tagger, lists of words.
-        labels: One string, int or bool per text; where texts have several, or none, a list of them per text; for a
-            tagger, lists of one tag per word.
+        labels: One string, int or bool per text, or a list where texts have several; for a tagger, a tag per word.
         recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
         validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
         listener: Called with each event of ``lstmcli.events``; for example ``print``.
@@ -59,13 +60,12 @@ def fit(
         labels = labels if isinstance(labels, str) else list(labels)
         config = _configured(recipe, overrides, seed, sets=are_sets(labels))
         limits = None if budget is None and max_size is None else search.limits_of(config, budget, max_size)
-        tagger = registry.task(config.task).READS == "words"
-        sets = hooks(TaskHooks, registry.task(config.task)).LABEL_SETS
-        examples, kind = examples_of(texts, labels, words=tagger, sets=sets)
+        read = _reader(config)
+        examples, kind = read(texts, labels)
         if validation is None:
             rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
         else:
-            rest, (held_out, _) = examples, examples_of(*validation, words=tagger, sets=sets)
+            rest, (held_out, _) = examples, read(*validation)
             check_known(held_out, found_labels(rest), "validation labels")
         check_weights(config.train.class_weights, found_labels(rest))
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
@@ -75,8 +75,14 @@ def fit(
             else:
                 pinned = [key.replace("__", ".") for key in overrides]
                 search.run(uncached(config), inputs, out, limits, pinned=pinned, listener=listener)
-            found = checkpoints.load(Path(folder))
+            found = checkpoints.load(out)
     return kept(found, config, kind)
+
+
+def _reader(config: RunConfig) -> Callable[[Texts, Labels], tuple[list[Example], str]]:
+    """Return ``examples_of`` for the task of the recipe."""
+    task = registry.task(config.task)
+    return partial(examples_of, words=task.READS == "words", sets=hooks(TaskHooks, task).LABEL_SETS)
 
 
 def _configured(recipe: str, overrides: dict[str, Any], seed: int, *, sets: bool) -> RunConfig:
