@@ -73,10 +73,13 @@ def fit(
             if limits is None:
                 train.run(uncached(config), inputs, out, listener=listener)
             else:
-                pinned = [key.replace("__", ".") for key in overrides]
-                search.run(uncached(config), inputs, out, limits, pinned=pinned, listener=listener)
+                search.run(uncached(config), inputs, out, limits, pinned=[*map(_key, overrides)], listener=listener)
             found = checkpoints.load(out)
     return kept(found, config, kind)
+
+
+def _key(override: str) -> str:
+    return override.replace("__", ".")
 
 
 def _reader(config: RunConfig) -> Callable[[Texts, Labels], tuple[list[Example], str]]:
@@ -92,7 +95,7 @@ def _configured(recipe: str, overrides: dict[str, Any], seed: int, *, sets: bool
     """
     if recipe not in recipes.listed() and Path(recipe).suffix not in (".yaml", ".yml"):
         raise ConfigError(f"there is no recipe '{recipe}'", where="recipe", fix=did_you_mean(recipe, recipes.listed()))
-    options = [Option(key.replace("__", "."), f"{key}=", value) for key, value in overrides.items()]
+    options = [Option(_key(key), f"{key}=", value) for key, value in overrides.items()]
     for option in options:
         if option.key.startswith("data.") and option.key != "data.validation":
             fix = "leave it out; of section data, data__validation alone has an effect here"
