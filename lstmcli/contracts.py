@@ -76,20 +76,18 @@ class Task(Protocol):
 
     The outputs are what evaluation keeps of a model's scores: an array with one entry per text.
 
-    READS: ``text``: texts with one label each, and it is a ``TextTask``; ``words``: lists of words with one tag per
-    word; ``stream``: token streams without labels, and it is a ``StreamTask``. Which tokens, options and commands fit a
-    model follows from it. PRIMARY: the metric of ``measure`` that is compared with the baselines.
+    READS: ``text``: texts with one label each (LABEL_SETS: sets), and it is a ``TextTask``; ``words``: lists of words
+    with one tag per word; ``stream``: token streams without labels, and it is a ``StreamTask``. Which tokens, options
+    and commands fit a model follows from it. PRIMARY: the metric of ``measure`` that is compared with the baselines.
     """
 
     READS: Reads
     PRIMARY: str
 
     def loss(self, scores: Any, batch: Batch, /) -> Mean:
-        """The training loss, a mean over texts or words.
-
-        ``batch.targets`` are the numbers of the labels; of a ``TextTask``, where a teacher labels, probabilities
-        ``[text, label]``, all zero for a text that does not count.
-        """
+        """The training loss, a mean over texts or words. ``batch.targets`` are the numbers of the labels, with
+        LABEL_SETS 1 or 0 ``[text, label]``; of a ``TextTask``, where a teacher labels, probabilities ``[text, label]``,
+        all zero for a text that does not count."""
 
     def outputs(self, scores: Any, /) -> Array:
         """The outputs of a batch, ``[text, ...]``, on the CPU."""
@@ -125,7 +123,8 @@ class TaskHooks:
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
     targets, labels): more for the report of ``evaluate``. decide, operating_points: as in ``tasks/decisions.py``, of a
-    task whose answer is the likeliest label. weighted: the task with class weights, as in ``tasks/class_weights.py``.
+    task whose answer is the likeliest label. weighted: the task with class weights (``tasks/class_weights.py``).
+    LABEL_SETS: texts have sets of labels; thresholded: that task with a threshold per label (``tasks/multilabel.py``).
     """
 
     LOWER_IS_BETTER: bool = False
@@ -134,6 +133,8 @@ class TaskHooks:
     decide: Callable[[Array, Mapping[int, float], float], Array] | None = None
     operating_points: Callable[..., dict[str, Any]] | None = None
     weighted: Callable[..., Any] | None = None
+    LABEL_SETS: bool = False
+    thresholded: Callable[..., Any] | None = None
 
 
 class TextTask(Task, Protocol):
@@ -261,19 +262,18 @@ class Learner(Protocol):
     adaptation class probabilities follow the class priors of the support. whole_texts (False): it needs models that
     label whole texts. exact_gradient (True): with ``order: second``, where the section has it, the gradient of
     ``meta_loss`` is the derivative of its value, which the contract tests hold against a finite difference; False where
-    the method defines another gradient (Reptile), or none (fine-tuning).
+    the method defines another gradient (Reptile), or none (fine-tuning). label_sets (False): it learns sets of labels.
     """
 
     names: list[str]
     uses_support_prior: bool
     whole_texts: bool
     exact_gradient: bool
+    label_sets: bool
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss, /) -> Iterator[dict[str, Tensor]]:
         """The weights of each task before the first and after each step; without steps, once. The model stays as it is.
-
-        Also called where gradients are off (``adapt``): ``meta.inner.descend`` and ``value_and_grad`` enable them.
-        """
+        Also called where gradients are off (``adapt``): ``meta.inner.descend`` and ``value_and_grad`` enable them."""
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss, /) -> Tensor:
         """The loss of meta-training, ``[task]``."""

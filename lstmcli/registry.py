@@ -40,12 +40,14 @@ PROBLEMS = {  # drawn, not read: problems of the benchmark of optimisers
 }
 TASKS = {  # in the order in which their recipes are listed
     "classify": "lstmcli.tasks.classify",
+    "multilabel": "lstmcli.tasks.multilabel",
     "tag": "lstmcli.tasks.tag",
     "model_language": "lstmcli.tasks.model_language",
 }
 MODELS = {
     "classifier": "lstmcli.models.classifier",
     "language-model": "lstmcli.models.language_model",
+    "multilabel": "lstmcli.models.classifier",
     "tagger": "lstmcli.models.tagger",
 }
 GRAPHS = {  # of the models that ONNX Runtime can run, by their names

@@ -34,16 +34,26 @@ class Casing(IntEnum):
 CASINGS = len(Casing)
 
 
+class LabelSet(frozenset[str]):
+    """The labels of a text where a text can have several, or none; as a string in alphabetical order."""
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self))
+
+
+Target = str | tuple[str, ...] | LabelSet
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text with its target: a label, a tag per word, or none.
+    """One text with its target: a label, a tag per word, a set of labels, or none.
 
     Both are normalised to Unicode's composed form (NFC), in training and prediction: a word with a combining accent, as
     some systems write it, would be another word. A label is stripped of invisible characters too.
     """
 
     text: str | tuple[str, ...]
-    target: str | tuple[str, ...] | None = None
+    target: Target | None = None
     domain: str = ""
     where: str = ""  # file:line, for messages
 
@@ -54,6 +64,8 @@ class Example:
             object.__setattr__(self, "text", _composed(self.text))
         if isinstance(self.target, str) and not self.target.isascii():
             object.__setattr__(self, "target", _composed(self.target).strip(INVISIBLE))
+        if isinstance(self.target, LabelSet) and not str(self.target).isascii():
+            object.__setattr__(self, "target", LabelSet(_composed(one).strip(INVISIBLE) for one in self.target))
 
 
 def _composed(text: str) -> str:
@@ -92,7 +104,8 @@ class Batch:
     """Texts of one padded batch.
 
     tokens: ``[batch, time]`` ids, 0 where padded; lengths: ``[batch]``, at least 1 each;
-    targets: ``[batch]`` label ids, ``[batch, label]`` probabilities, ``[batch, time]`` tag ids, or the ids of the words
+    targets: ``[batch]`` label ids, ``[batch, label]`` probabilities or, of sets of labels, whether the text has each,
+    ``[batch, time]`` tag ids, or the ids of the words
     that follow, or none; word_features: of a tagger.
     """
 
@@ -225,6 +238,7 @@ class SplitCheck:
     longest: int
     over: int  # texts longer than max_tokens
     tagged: bool
+    per_text: tuple[int, int] | None = None  # the fewest and the most labels of a text that can have several
 
 
 Loss = Callable[[Scores, Batch], Mean]

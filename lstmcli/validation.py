@@ -13,7 +13,7 @@ from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.errors import ConfigError, did_you_mean
 
 SIGNS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-UNFIT = {  # by what a task reads: keys that have no effect on it
+UNFIT = {  # by what a task reads, "sets" where a text has a set of labels: keys that have no effect on it
     "words": {
         "train.crop": "is for texts with labels: a tag belongs to its word",
         "train.teacher": "is for texts with labels",
@@ -22,6 +22,14 @@ UNFIT = {  # by what a task reads: keys that have no effect on it
         "train.class_weights": "is for labels of whole texts",
         "data.unlabelled": "are texts for a classifier or a language model",
         "episodes": "are drawn of whole texts with labels",
+    },
+    "sets": {
+        "train.teacher": "is for texts with one label each",
+        "train.vat_epsilon": "is for texts with one label each",
+        "train.entropy_weight": "is for texts with one label each",
+        "train.class_weights": "is for texts with one label each; here each label gets its own threshold",
+        "data.unlabelled": "are texts for a classifier or a language model",
+        "episodes": "are drawn of texts with one label each",
     },
     "stream": {
         "train.min_steps": "is for texts with labels: a language model takes as many steps as train.epochs says",
@@ -60,7 +68,9 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
     if reads == "words" and "kind" not in config.tokens.model_fields_set:
         tokens = config.tokens.model_copy(update={"kind": "pretokenized"})
         config = config.model_copy(update={"tokens": tokens})
-    for key, why in UNFIT.get(reads, {}).items():
+    sets = hooks(TaskHooks, registry.task(config.task)).LABEL_SETS
+    _check_separator(config, where, sets=sets)
+    for key, why in UNFIT.get("sets" if sets else reads, {}).items():
         section, _, name = key.rpartition(".")
         if getattr(getattr(config, section) if section else config, name) is not None:
             raise ConfigError(f"{key} {why}", where=where, fix=f"leave it out: --set {key}=none")
@@ -81,6 +91,21 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
         what = f"tokens.kind is '{config.tokens.kind}', which does not fit the task '{config.task}'"
         raise ConfigError(what, where=where, fix=f"--set tokens.kind={fitting[0]}")
     return config
+
+
+def _check_separator(config: RunConfig, where: str, *, sets: bool) -> None:
+    """Raise ConfigError where labels are separated, and the model gives one per text, or the reverse."""
+    if sets and config.data.label_separator is None:
+        what = f"model.name={config.model.name} learns from sets of labels, and nothing says what separates them"
+        raise ConfigError(what, where=where, fix="--label-separator ','; lists need it too")
+    if not sets and config.data.label_separator is not None:
+        what = f"data.label_separator is for a model that gives a text several labels, not for {config.model.name}"
+        raise ConfigError(what, where=where, fix="leave it out")
+    if sets and config.data.name != "table":
+        what = f"the texts of '{config.data.name}' have one label each: there is nothing to separate"
+        raise ConfigError(
+            what, where=f"{where}: data.name", fix="leave out --label-separator, or train a table of yours"
+        )
 
 
 def has_weights(config: RunConfig) -> bool:

@@ -14,7 +14,7 @@ from lstmcli.errors import ConfigError, DataError, did_you_mean, for_python, nea
 from lstmcli.events import Listener, silent
 from lstmcli.storage import corrected, data_option, sinks
 from lstmcli.storage import examples as inputs
-from lstmcli.types import Option, Rows
+from lstmcli.types import LabelSet, Option, Rows
 
 if TYPE_CHECKING:
     from lstmcli.quality.audit import Audit
@@ -119,7 +119,7 @@ def check_texts(texts: Texts, labels: Labels, *, seed: int = 0, listener: Listen
     Raises:
         DataError: the lengths differ, a text is empty, or there is only one label.
     """
-    from lstmcli.api.model import uncached
+    from lstmcli.api.uncached import uncached
     from lstmcli.machine import runtime
     from lstmcli.quality import audit
 
@@ -165,6 +165,9 @@ def _check_texts(parts: Mapping[str, Rows], source: Data) -> None:
         raise data_option.no_examples(source, "train", inputs.root_of(source))
     for rows in parts.values():
         for example in rows.examples[:1]:
+            if isinstance(example.target, LabelSet):
+                what = "check is for texts with one label each, not for sets of labels"
+                raise ConfigError(what, where="data.label_separator", fix="leave it out: a set is then one label")
             if not isinstance(example.text, str) or example.target is None:
                 raise _of_words(data_option.title(source))
 

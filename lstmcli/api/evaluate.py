@@ -79,6 +79,8 @@ def evaluate(
         reports.claim(report)
     changed = [*files.learner_options(tasks.learner), *options]
     checkpoint, path = files.opened(model, changed, listener, weights=tasks.shots is not None)
+    if tasks.shots is not None:
+        checkpoint.check_one_label("--shots")
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
     data_option.check_known(reading, known)

@@ -1,13 +1,17 @@
 """Train a model on texts in memory."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from lstmcli import recipes, registry, search
-from lstmcli.api.model import Model, kept, uncached
+from lstmcli.api.model import Model, kept
+from lstmcli.api.uncached import uncached
 from lstmcli.config import Data, RunConfig
-from lstmcli.data.in_memory import Labels, Texts, check_known, examples_of
+from lstmcli.contracts import TaskHooks, hooks
+from lstmcli.data.in_memory import Labels, Texts, are_sets, check_known, examples_of
 from lstmcli.data.labels import check_weights
 from lstmcli.data.labels import found as found_labels
 from lstmcli.errors import ConfigError, did_you_mean, for_python
@@ -17,7 +21,9 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import validation_split
 from lstmcli.storage.examples import Inputs
 from lstmcli.training import train
-from lstmcli.types import Option
+from lstmcli.types import Example, Option
+
+SEPARATOR = ","  # of labels in files, for a model that was fitted to lists
 
 
 def fit(
@@ -36,7 +42,7 @@ def fit(
 
     Args:
         texts: Strings; for the recipe of a tagger, lists of words.
-        labels: One string, int or bool per text; for a tagger, lists of one tag per word.
+        labels: One string, int or bool per text, or a list where texts have several; for a tagger, a tag per word.
         recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
         validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
         listener: Called with each event of ``lstmcli.events``; for example ``print``.
@@ -51,14 +57,15 @@ def fit(
         DataError: the lengths differ; a text is empty; there are too few texts, or fewer than two labels.
     """
     with for_python():
-        config = _configured(recipe, overrides, seed)
+        labels = labels if isinstance(labels, str) else list(labels)
+        config = _configured(recipe, overrides, seed, sets=are_sets(labels))
         limits = None if budget is None and max_size is None else search.limits_of(config, budget, max_size)
-        tagger = registry.task(config.task).READS == "words"
-        examples, kind = examples_of(texts, labels, words=tagger)
+        read = _reader(config)
+        examples, kind = read(texts, labels)
         if validation is None:
             rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
         else:
-            rest, (held_out, _) = examples, examples_of(*validation, words=tagger)
+            rest, (held_out, _) = examples, read(*validation)
             check_known(held_out, found_labels(rest), "validation labels")
         check_weights(config.train.class_weights, found_labels(rest))
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
@@ -66,26 +73,42 @@ def fit(
             if limits is None:
                 train.run(uncached(config), inputs, out, listener=listener)
             else:
-                pinned = [key.replace("__", ".") for key in overrides]
-                search.run(uncached(config), inputs, out, limits, pinned=pinned, listener=listener)
-            found = checkpoints.load(Path(folder))
+                search.run(uncached(config), inputs, out, limits, pinned=[*map(_key, overrides)], listener=listener)
+            found = checkpoints.load(out)
     return kept(found, config, kind)
 
 
-def _configured(recipe: str, overrides: dict[str, Any], seed: int) -> RunConfig:
-    """Return the recipe for texts that are passed, not read. Raise ConfigError where it does not fit them."""
+def _key(override: str) -> str:
+    return override.replace("__", ".")
+
+
+def _reader(config: RunConfig) -> Callable[[Texts, Labels], tuple[list[Example], str]]:
+    """Return ``examples_of`` for the task of the recipe."""
+    task = registry.task(config.task)
+    return partial(examples_of, words=task.READS == "words", sets=hooks(TaskHooks, task).LABEL_SETS)
+
+
+def _configured(recipe: str, overrides: dict[str, Any], seed: int, *, sets: bool) -> RunConfig:
+    """Return the recipe for texts that are passed, not read. Raise ConfigError where it does not fit them.
+
+    sets: the labels of each text are a list.
+    """
     if recipe not in recipes.listed() and Path(recipe).suffix not in (".yaml", ".yml"):
         raise ConfigError(f"there is no recipe '{recipe}'", where="recipe", fix=did_you_mean(recipe, recipes.listed()))
-    options = [Option(key.replace("__", "."), f"{key}=", value) for key, value in overrides.items()]
+    options = [Option(_key(key), f"{key}=", value) for key, value in overrides.items()]
     for option in options:
         if option.key.startswith("data.") and option.key != "data.validation":
             fix = "leave it out; of section data, data__validation alone has an effect here"
             raise ConfigError("the texts are given, not read from files", where=option.flag[:-1], fix=fix)
-    config = recipes.load(recipe, options=[Option("seed", "seed=", seed), *options])
+    options.insert(0, Option("seed", "seed=", seed))
+    config = recipes.load(recipe, options=options)
+    if sets and registry.task(config.task).READS == "text":  # files that the model reads later are separated so
+        config = recipes.load(recipe, options=[*options, Option("data.label_separator", "labels=", SEPARATOR)])
     reads = registry.task(config.task).READS
     if reads == "stream" or config.data.name in registry.PROBLEMS:
         fix = f"use the command: lstmcli train {recipe}; or another recipe: recipe='table'"
         raise ConfigError("the recipe is not for texts with labels", where=f"recipe={recipe!r}", fix=fix)
     # A tagger's data set determines how the commands read files; the data of any other recipe is not these texts.
-    name = config.data.name if reads == "words" else "table"
-    return config.model_copy(update={"data": Data(name=name, validation=config.data.validation)})
+    name, separator = config.data.name if reads == "words" else "table", config.data.label_separator
+    data = Data(name=name, validation=config.data.validation, label_separator=separator)
+    return config.model_copy(update={"data": data})

@@ -13,6 +13,7 @@ import numpy as np
 
 from lstmcli import recipes
 from lstmcli.api.files import learner_options
+from lstmcli.api.uncached import uncached
 from lstmcli.config import RunConfig
 from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, labels_at, texts_of
 from lstmcli.data.text.vocabulary import Vocabulary
@@ -27,7 +28,7 @@ from lstmcli.machine import runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.text_io import Question
-from lstmcli.types import Option
+from lstmcli.types import Example, Option
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LABEL_TYPE = "label_type"  # of a checkpoint's progress: the type of its labels before they became strings
@@ -64,7 +65,8 @@ class Model:
     def predict(
         self, texts: Texts, *, min_confidence: float | None = None, thresholds: Mapping[Any, float] | None = None
     ) -> Any:
-        """Return the label of each text, ``[text]``; of a tagger, a list of the entities of each text.
+        """Return the label of each text, ``[text]``; a list of labels, where the model gives several; of a tagger, a
+        list of entities.
 
         An entity is a dict: text, label, probability, and start and end in characters. Texts of a tagger may also be
         lists of words, which are joined by blanks.
@@ -88,6 +90,9 @@ class Model:
             self._check_labels("predict")
             read = list(map(str, texts_of(texts, words=False)))
             with self._ready() as predictions:
+                if self._checkpoint.label_sets:
+                    named = self._named()
+                    return [[named[label] for label in labels] for labels in predictions.label_sets(read)]
                 return labels_at(self._by_label([])[0], predictions.decided(read, decisions))
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)
@@ -136,16 +141,14 @@ class Model:
         than the model reads has in ``cut`` the ``[start, end]`` of what it did not read: those words have weight zero.
         Integrated gradients, see ``lstmcli.inference.explain``. Raises as ``predict``, and ConfigError for a tagger.
         """
-        self._checkpoint.check_labels_texts("explain")
+        self._checkpoint.check_one_label("explain")
         self._check_labels("explain", weights=True)
         questions = [Question(row, str(one)) for row, one in enumerate(texts_of(texts, words=False), 1)]
-        kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
         with self._ready() as predictions:
             answers = [found.answer for found in predictions.of([questions], explained=True)]
         from lstmcli.inference import explain as explaining
 
-        kept = ("probability", *explaining.BLANK)
-        named = {"": "" if kind is str else None} | {label: kind(label) for label in self._vocabulary.classes}
+        kept, named = ("probability", *explaining.BLANK), self._named()
         return [{"label": named[answer["label"]]} | {key: answer[key] for key in kept} for answer in answers]
 
     def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
@@ -154,7 +157,7 @@ class Model:
         They are uncertain to the model, different from each other, and none that it has learned from; see
         ``lstmcli.inference.select``. seed: of the clusters. Raises as ``explain``.
         """
-        self._checkpoint.check_labels_texts("select")
+        self._checkpoint.check_one_label("select")
         self._check_labels("select")
         if count < 1:
             raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")
@@ -188,19 +191,11 @@ class Model:
             DataError: as ``predict``; or the lengths differ, or the model does not know a label.
         """
         self._check_labels("evaluate")
-        examples, _ = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
+        examples, _ = self._examples(texts, labels)
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
-            return evaluation.run(
-                checkpoint,
-                examples,
-                data="texts",
-                split="given",
-                path=self._path,
-                seed=seed,
-                thresholds=thresholds,
-                listener=listener,
-            )
+            return evaluation.run(checkpoint, examples, data="texts", split="given", path=self._path, seed=seed,
+                                  thresholds=thresholds, listener=listener)  # fmt: skip
 
     def adapt(
         self,
@@ -228,7 +223,7 @@ class Model:
             DataError: as ``evaluate``, but for labels that the model does not know.
         """
         self._check_labels("adapt", headed=False, weights=True)
-        examples, kind = examples_of(texts, labels, words=self._checkpoint.task.READS == "words")
+        examples, kind = self._examples(texts, labels)
         chosen = learner_options(learner, steps, flag="{}=")
         from lstmcli.inference import adapt as adapting
 
@@ -247,6 +242,15 @@ class Model:
     @property
     def _vocabulary(self) -> Vocabulary:
         return self._checkpoint.vocabulary
+
+    def _examples(self, texts: Texts, labels: Labels) -> tuple[list[Example], str]:
+        words = self._checkpoint.task.READS == "words"
+        return examples_of(texts, labels, words=words, sets=self._checkpoint.label_sets)
+
+    def _named(self) -> dict[str, Any]:
+        """Return the labels in the user's type by their strings; the empty string is no label."""
+        kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
+        return {"": "" if kind is str else None} | {label: kind(label) for label in self._vocabulary.classes}
 
     def _classes(self) -> tuple[Array, Array]:
         """Return the labels in the user's type, and the column of each in the model's outputs."""
@@ -286,12 +290,6 @@ class Model:
         with self._apart() as checkpoint:
             self._made = self._made or Predictions(checkpoint)
             yield self._made
-
-
-def uncached(config: RunConfig) -> RunConfig:
-    """Return the config without a cache, and with the threads that torch would use where it names no number."""
-    data = config.data.model_copy(update={"cache": False})
-    return config.model_copy(update={"data": data, "threads": config.threads or runtime.threads()})
 
 
 def kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:

@@ -134,7 +134,7 @@ def predict(
         sinks.check(output, rows.source)
     checkpoint, _ = files.opened(model, options, listener, weights=explained)
     if explained or select is not None:
-        checkpoint.check_labels_texts("--explain" if explained else "--select")
+        checkpoint.check_one_label("--explain" if explained else "--select")
     stream.open(checkpoint.config.data)
     if checkpoint.min_confidence and decisions.min_confidence is None:
         below = f"no label below a probability of {checkpoint.min_confidence:.3f}, as chosen in training"

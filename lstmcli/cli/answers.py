@@ -100,6 +100,9 @@ def _styled(answer: "Answer") -> Text:
     if "entities" in answer:
         return entities.marked(answer["text"], answer["entities"])
     text = printable(" ".join(answer["text"].split()))
+    if "labels" in answer:
+        given = [f"{printable(label)} {answer['probabilities'][label]:.1%}" for label in answer["labels"]]
+        return Text.assemble((", ".join(given), "bold") if given else ("no label", "yellow"), f"  {text[:SHOWN]}")
     if "proposal" in answer:
         return Text.assemble((f"{printable(answer['proposal'])}?", "bold"), f" {answer['probability']:6.1%}  {text}")
     label = (printable(answer["label"]), "bold") if answer["label"] else ("no label", "yellow")

@@ -11,7 +11,7 @@ from lstmcli.types import Option
 
 # Keys of section ``data`` that affect how a file is read: of any file, and of one with labels.
 UNLABELLED = ("text_column", "delimiter", "quote", "encoding", "header", "word_column")
-LABELLED = (*UNLABELLED, "label_column", "tag_column", "label_map", "domains", "bad_rows")
+LABELLED = (*UNLABELLED, "label_column", "label_separator", "tag_column", "label_map", "domains", "bad_rows")
 
 Checkpoint = Annotated[
     Path | None,
@@ -28,6 +28,14 @@ Data = Annotated[
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", metavar="NAME", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="Column that holds the label.")]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(
+        "--label-separator",
+        metavar="TEXT",
+        help="A text can have several labels, or none: what separates them, such as ','. Needed for lists too.",
+    ),
+]
 DataSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="How to read the data: data.delimiter=';', data.encoding=cp1252."),
@@ -77,11 +85,23 @@ def reading(sets: list[str] | None, known: Sequence[str], *options: tuple[str, s
 
 
 def labelled(
-    sets: list[str] | None, maps: list[str] | None, text_column: str | None, label_column: str | None
+    sets: list[str] | None,
+    maps: list[str] | None,
+    text_column: str | None,
+    label_column: str | None,
+    label_separator: str | None = None,
 ) -> dict[str, Any]:
     """Return the same as ``reading``, of data with labels."""
-    columns = ("text_column", "--text-column", text_column), ("label_column", "--label-column", label_column)
-    return reading(sets, LABELLED, *columns, ("label_map", "--map", label_map(maps)))
+    mapping = ("label_map", "--map", label_map(maps))
+    return reading(sets, LABELLED, *columns(text_column, label_column, label_separator), mapping)
+
+
+def columns(
+    text_column: str | None, label_column: str | None, label_separator: str | None, *, prefix: str = ""
+) -> list[tuple[str, str, object]]:
+    """Return for ``reading`` the columns of data with labels; for ``given`` with the prefix of their section."""
+    chosen = {"text_column": text_column, "label_column": label_column, "label_separator": label_separator}
+    return [(prefix + key, f"--{key.replace('_', '-')}", value) for key, value in chosen.items()]
 
 
 def label_map(maps: list[str] | None) -> dict[str, str] | None:

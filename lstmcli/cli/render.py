@@ -200,6 +200,9 @@ class Screen:
             for details in entities.tables(report.details):
                 self.out.print()
                 self.out.print(details)
+        if "by_label" in report.details:
+            self.out.print()
+            self.out.print(thresholds.by_label(report.details["by_label"]))
         if "thresholds" in report.details:
             for heading, points in thresholds.tables(report.details["thresholds"]):
                 self.out.print(f"\n{heading}", style="bold", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Show what thresholds and prediction sets give on labelled texts."""
+"""Show what thresholds, those of single labels too, and prediction sets give on labelled texts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from lstmcli.cli.escapes import printable
 
 FIGURES = ("coverage", "precision", "recall", "error")
 LABELS_SHOWN = 2  # with more labels, those of each are in the JSON
+ROWS_SHOWN = 40
 STYLE: dict[str, Any] = {"box": None, "pad_edge": False, "header_style": "bold"}
 Row = dict[str, Any]
 
@@ -26,6 +27,17 @@ def tables(points: Row) -> Iterator[tuple[str, Table]]:
             cells = f"{row['promised']:.0%}", *_figure(row["coverage"]), f"{row['labels']:.2f}", f"{row['empty']:.1%}"
             table.add_row(*cells)
         yield "--sets: the true label is in the set", table
+
+
+def by_label(rows: dict[str, Row]) -> Table:
+    """Return a table of the figures of each label, where a text can have several; of many, the most frequent ones."""
+    columns = "label", "texts", "precision", "recall", "F1", "95 % interval", "threshold"
+    table = Table(*columns, **STYLE)
+    for label, row in sorted(rows.items(), key=lambda item: -item[1]["texts"])[:ROWS_SHOWN]:
+        figures = [f"{row[name]['value']:.1%}" for name in ("precision", "recall", "f1")]
+        interval = f"{row['f1']['low']:.1%} to {row['f1']['high']:.1%}"
+        table.add_row(printable(label), f"{row['texts']:,}", *figures, interval, f"{row['threshold']:.3f}")
+    return table
 
 
 def decision(row: Row) -> str:

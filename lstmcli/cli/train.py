@@ -72,6 +72,7 @@ def train(
     ] = False,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    label_separator: options.LabelSeparator = None,
     maps: options.Map = None,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -98,8 +99,7 @@ def train(
     given = options.given(
         ("data.path", "--data", data),
         ("data.limit", "--limit", limit),
-        ("data.text_column", "--text-column", text_column),
-        ("data.label_column", "--label-column", label_column),
+        *options.columns(text_column, label_column, label_separator, prefix="data."),
         ("data.label_map", "--map", options.label_map(maps)),
         ("data.cache", "--no-cache", False if no_cache else None),
         ("train.epochs", "--epochs", epochs),

@@ -25,7 +25,17 @@ from lstmcli.config.learners import (
     Ridge,
     Stepping,
 )
-from lstmcli.config.models import Classifier, HeadedReader, LanguageModel, Model, ModelSection, Reader, Tagger
+from lstmcli.config.models import (
+    Classifier,
+    HeadedReader,
+    LanguageModel,
+    Model,
+    ModelSection,
+    Multilabel,
+    Reader,
+    Tagger,
+    TextReader,
+)
 from lstmcli.config.training import Episodes, Train
 
 __all__ = [
@@ -45,6 +55,7 @@ __all__ = [
     "MetaLstm",
     "Model",
     "ModelSection",
+    "Multilabel",
     "Prototypical",
     "Reader",
     "Reptile",
@@ -53,6 +64,7 @@ __all__ = [
     "Section",
     "Stepping",
     "Tagger",
+    "TextReader",
     "Tokens",
     "Train",
 ]

@@ -22,6 +22,11 @@ class Data(Section):
         "text", description="Column of the text, by name or by number from 1; several: title,body."
     )
     label_column: str = Field("label", description="Column of the label, by name or by number from 1.")
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="A text can have several labels, or none: lists, or labels between these characters; none: one.",
+    )
     delimiter: str | None = Field(None, description="Column separator: one character, or \\t; none: detected.")
     quote: Literal["auto", "double", "single", "none"] = Field(
         "auto", description="Quotation marks around cells; none: they are part of the text."

@@ -9,9 +9,11 @@ from lstmcli.config.base import Section, named
 
 
 class ModelSection(Section):
-    """What all models share. task: what the model is trained for, by its name in ``registry.TASKS``."""
+    """What all models share. task: what the model is trained for, by its name in ``registry.TASKS``; of_sets: the name
+    of the model with the same fields for sets of labels, which ``data.label_separator`` selects; empty: none."""
 
     task: ClassVar[str]
+    of_sets: ClassVar[str] = ""
     vectors: str | None = Field(
         None, description="Pretrained word vectors: glove, shipped, or a text, bin, zip, npy or .pt file; none: random."
     )
@@ -37,11 +39,9 @@ class HeadedReader(Reader):
     )
 
 
-class Classifier(HeadedReader):
-    """A (bidirectional) LSTM, pooled over time, and a linear layer."""
+class TextReader(HeadedReader):
+    """What models that label whole texts share."""
 
-    task = "classify"
-    name: Literal["classifier"] = "classifier"
     embedding: int = Field(100, ge=1, le=4096, description="Dimensions of a token's vector.")
     hidden: int = Field(128, ge=1, le=8192, description="LSTM cells per direction.")
     pooling: Literal["last", "mean", "max", "max-mean", "attention"] = Field(
@@ -60,6 +60,21 @@ class Classifier(HeadedReader):
     bag_of_words: int = Field(
         0, ge=0, le=8192, description="Dimensions of a bag-of-words feature (random projection); 0: none."
     )
+
+
+class Classifier(TextReader):
+    """A (bidirectional) LSTM, pooled over time, and a linear layer."""
+
+    task = "classify"
+    name: Literal["classifier"] = "classifier"
+    of_sets = "multilabel"
+
+
+class Multilabel(TextReader):
+    """The same model where a text can have several labels, or none: a probability for each label by itself."""
+
+    task = "multilabel"
+    name: Literal["multilabel"] = "multilabel"
 
 
 class Tagger(HeadedReader):
@@ -112,6 +127,7 @@ class LanguageModel(Reader):
 Model = Annotated[
     Annotated[Classifier, Tag("classifier")]
     | Annotated[LanguageModel, Tag("language-model")]
+    | Annotated[Multilabel, Tag("multilabel")]
     | Annotated[Tagger, Tag("tagger")],
     named("classifier"),
 ]

@@ -9,7 +9,7 @@ from lstmcli import tags
 from lstmcli.data import rows
 from lstmcli.data.batches.sampling import labels as labels_of
 from lstmcli.errors import DataError, did_you_mean
-from lstmcli.types import Example
+from lstmcli.types import Example, LabelSet
 
 Texts = Iterable[str | Sequence[str]]
 Labels = Iterable[Any]
@@ -57,10 +57,16 @@ def _check(text: str, what: str, where: str) -> None:
         raise DataError(f"{what} holds characters that are not valid Unicode", where=where, fix=fix)
 
 
-def examples_of(texts: Texts, labels: Labels, *, words: bool) -> tuple[list[Example], str]:
+def are_sets(labels: Sequence[Any]) -> bool:
+    """True where each text has a list of labels, or a set of them, in place of one."""
+    return bool(labels) and all(isinstance(one, list | tuple | set | frozenset | np.ndarray) for one in labels)
+
+
+def examples_of(texts: Texts, labels: Labels, *, words: bool, sets: bool = False) -> tuple[list[Example], str]:
     """Return labelled examples, and the type of their labels: a key of ``LABEL_TYPES``.
 
-    words: each text is a list of words, and each label a list of their tags, of IOB1, IOB2, IOBES or BILOU.
+    words: each text is a list of words, and each label a list of their tags, of IOB1, IOB2, IOBES or BILOU; sets: each
+    text has a list of labels, which may be empty.
 
     Raises:
         DataError: as ``texts_of``; or there are no texts, or not as many labels, or one is no label.
@@ -75,14 +81,21 @@ def examples_of(texts: Texts, labels: Labels, *, words: bool) -> tuple[list[Exam
         raise DataError("no texts", where="texts", fix="give at least one text with its label")
     if words:
         return [_tagged(text, target, row) for row, (text, target) in enumerate(zip(read, targets, strict=True))], "str"
+    if sets and not are_sets(targets):
+        row = next(row for row, one in enumerate(targets) if not are_sets([one]))
+        what = f"the labels of a text are a {_name(targets[row])}, not a list"
+        raise DataError(what, where=f"labels[{row}]", fix="give a list of labels per text: ['a', 'b'], ['a'] or []")
     kinds: dict[str, int] = {}  # the first row of each
     for row, label in enumerate(targets):
-        kinds.setdefault(_kind(label, f"labels[{row}]"), row)
+        for one in label if sets else [label]:
+            kinds.setdefault(_kind(one, f"labels[{row}]"), row)
     if len(kinds) > 1:
         where = ", ".join(f"labels[{row}] is a {kind}" for kind, row in kinds.items())
         raise DataError("labels of different types", where=where, fix="give labels of one type")
     pairs = enumerate(zip(read, targets, strict=True))
-    return [Example(text, str(label), where=f"texts[{row}]") for row, (text, label) in pairs], next(iter(kinds))
+    found = [Example(text, LabelSet(map(str, label)) if sets else str(label), where=f"texts[{row}]")
+             for row, (text, label) in pairs]  # fmt: skip
+    return found, next(iter(kinds), "str")
 
 
 def check_known(examples: Sequence[Example], known: Sequence[str], what: str = "labels") -> None:
@@ -100,6 +113,8 @@ def _kind(label: Any, where: str) -> str:
     name = "str" if isinstance(plain, str) else _name(plain)
     if name not in LABEL_TYPES:
         fix = "give one string, int or bool per text; leave out texts without a label"
+        if are_sets([plain]):
+            fix = "give one label per text; or a list for every text, to fit a model that gives several"
         raise DataError(f"the label is a {name}", where=where, fix=fix)
     if name == "str":
         _check(str(plain), "the label", where)

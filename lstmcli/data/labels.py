@@ -10,7 +10,7 @@ from itertools import chain
 from lstmcli.data.batches.sampling import labels
 from lstmcli.data.spooled import by_target, with_targets
 from lstmcli.errors import MANY, ConfigError, did_you_mean
-from lstmcli.types import Example
+from lstmcli.types import Example, LabelSet, Target
 
 
 def found(examples: Sequence[Example]) -> list[str]:
@@ -21,7 +21,9 @@ def found(examples: Sequence[Example]) -> list[str]:
 def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> Sequence[Example]:
     """The examples with a new name for each label that has one."""
 
-    def new(target: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+    def new(target: Target | None) -> Target | None:
+        if isinstance(target, LabelSet):
+            return LabelSet(names.get(label, label) for label in target)
         if isinstance(target, tuple):
             return tuple(tag if tag == "O" else tag[:2] + names.get(tag[2:], tag[2:]) for tag in target)
         return target if target is None else names.get(target, target)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lstmcli.config import Anchored
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
 from lstmcli.data.batches.encoded import check_kind, encode, text_hashes
@@ -200,6 +201,9 @@ def _prepare(checkpoint: Checkpoint, support: Support, listener: Listener, *, fr
         raise ConfigError(
             "the learner needs a model that labels whole texts", where=f"model: {checkpoint.config.model.name}", fix=fix
         )
+    if hooks(TaskHooks, parts.task).LABEL_SETS and not parts.learner.label_sets:
+        what = f"the learner '{headed.config.learner.name}' is for texts with one label each"
+        raise ConfigError(what, where="adapt", fix="--learner anchored")
     if parts.vocabulary.labels != checkpoint.vocabulary.labels:
         listener(Noted(f"labels are now: {listed(parts.vocabulary.labels)}"))
         if checkpoint.config.episodes is None:

@@ -25,7 +25,7 @@ from lstmcli.inference.engines import Engine
 from lstmcli.storage import atomic
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import cache_folder
-from lstmcli.types import Example
+from lstmcli.types import Example, LabelSet
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PREDICTIONS = "predictions.jsonl"
@@ -231,7 +231,8 @@ def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[
 def _predictions(engine: Engine, examples: Sequence[Example], outputs: Array) -> Iterator[dict[str, Any]]:
     described = engine.task.describe(outputs, engine.vocabulary.labels, engine.checkpoint.temperature)
     for example, answer in zip(examples, described, strict=True):
-        yield {"text": example.text, "target": example.target} | answer
+        target = sorted(example.target) if isinstance(example.target, LabelSet) else example.target
+        yield {"text": example.text, "target": target} | answer
 
 
 def write(report: Report, target: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.batches.encoded import encode
 from lstmcli.data.batches.episodes import Draw
 from lstmcli.events import Listener, Noted, silent
@@ -89,7 +90,8 @@ def tells_apart(names: Array, texts: Array, targets: Array | Sequence[int]) -> b
 
 
 def _counts(parts: Parts) -> bool:
-    return bool(getattr(parts.config.learner, "label_names", False))
+    one_label = not hooks(TaskHooks, parts.task).LABEL_SETS
+    return one_label and bool(getattr(parts.config.learner, "label_names", False))
 
 
 def _embeddings(parts: Parts, texts: Sequence[Example]) -> Array:

@@ -135,6 +135,14 @@ class Predictions:
         described = self._task.describe(logits, labels, self._checkpoint.temperature)
         return np.array([labels.index(answer["label"]) for answer in described])
 
+    def label_sets(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the labels of each text, likeliest first, of a model that gives several."""
+        if not texts:
+            return []
+        logits = self._outputs(texts)[2]
+        described = self._task.describe(logits, self._vocabulary.labels, self._checkpoint.temperature)
+        return [answer["labels"] for answer in described]
+
     def embeddings(self, texts: Sequence[str]) -> Array:
         """Return the encoder's embedding of each text, ``[text, feature]``: its sentence embedding, if it has one."""
         store = encode(self._vocabulary, [*map(Example, texts)], cache=None, labelled=False)

@@ -9,7 +9,7 @@ from lstmcli.data.batches import label_names, sampling
 from lstmcli.data.batches.check import FEW
 from lstmcli.errors import DataError
 from lstmcli.events import Listener, Noted
-from lstmcli.types import Example
+from lstmcli.types import Example, LabelSet
 
 UNEVEN = 0.1  # change of a class's frequency by the draw from which on the support does not show the class priors
 
@@ -39,9 +39,10 @@ def draw(examples: Sequence[Example], shots: int, *, seed: int, listener: Listen
     if repeated:
         listener(Noted(f"{repeated} texts that repeat one learned from are left out of the scoring"))
     if not drawn:
-        fix = "give sentences with at least one tag other than O"
-        raise DataError("no entities to learn", where=examples[0].where, fix=fix)
-    if len(drawn) < 2 and not isinstance(examples[0].text, tuple):
+        sets = isinstance(examples[0].target, LabelSet)
+        fix = "give texts with labels" if sets else "give sentences with at least one tag other than O"
+        raise DataError("no labels to learn" if sets else "no entities to learn", where=examples[0].where, fix=fix)
+    if len(drawn) < 2 and isinstance(examples[0].target, str):
         fix = "give examples of at least two labels"
         raise DataError(f"only one class: {', '.join(drawn)}", where=examples[0].where, fix=fix)
     counts = Counter(chain.from_iterable(map(sampling.labels, examples)))

@@ -25,11 +25,10 @@ def figures(
     chosen = np.random.default_rng(seed).permutation(len(query))[:SCORED]
     examples = [*support, *(query[index] for index in chosen)]
     features = parts.text_task.text_features([str(example.text) for example in examples])
-    label_ids = {label: index for index, label in enumerate(parts.vocabulary.labels)}
-    targets = np.array([label_ids[str(example.target)] for example in examples])
+    targets = parts.vocabulary.targets(examples)
     count = len(support)
     by_name = parts.text_task.support_probabilities(
-        features[:count], targets[:count], features[count:], labels=len(label_ids)
+        features[:count], targets[:count], features[count:], labels=len(parts.vocabulary.labels)
     )
     return {
         name: {metric: asdict(figure) for metric, figure in parts.task.measure(probabilities, targets[count:]).items()}

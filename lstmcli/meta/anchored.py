@@ -10,7 +10,7 @@ are most probable, or the largest one whose mean loss is within a standard error
 "Classification and Regression Trees", section 3.4.3). λ = ∞, the unchanged head, is one of them, so that the head
 changes only if the support shows that a change helps. A row of the head that is zero is an untrained class: there is no
 head to keep then, λ is the one under which texts left out are most probable, and a factor of the logits calibrates
-their probabilities.
+their probabilities. Where a text has a set of labels, each label is a problem of its own (one against the rest).
 
 The cross-entropy is minimised by Newton's method with conjugate gradients: the problem is strictly convex, and the
 result depends on no random draw, nor on the order of the texts.
@@ -47,6 +47,7 @@ class Anchored(Learner):
 
     whole_texts = True
     exact_gradient = False  # it has no meta-gradient
+    label_sets = True
 
     def __init__(self, config: Config) -> None:
         super().__init__([f"{HEAD}.weight", f"{HEAD}.bias"])
@@ -58,9 +59,10 @@ class Anchored(Learner):
             _, embedding = embedded(model, support)
             assert support.targets is not None
             weight, bias = (model.get_parameter(f"{HEAD}.{name}") for name in ("weight", "bias"))
+            head = self._head if support.targets.ndim == 2 else self._head_of_sets  # targets of all tasks
             with _threads(embedding[0].numel() * len(bias)):
                 heads = [
-                    self._head(texts.double(), targets, weight.double(), bias.double())
+                    head(texts.double(), targets, weight.double(), bias.double())
                     for texts, targets in zip(embedding, support.targets, strict=True)
                 ]
         yield {
@@ -86,6 +88,21 @@ class Anchored(Learner):
             intercept = torch.zeros_like(intercept)
         change = change / length
         return factor * ((1 + scale) * weight + change), factor * ((1 + scale) * bias + intercept - change @ mean)
+
+    def _head_of_sets(self, texts: Tensor, targets: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the head of one task of sets of labels, row by row. targets: ``[text, label]``, 1 or 0.
+
+        Each label is a problem of two classes, without and with it, whose logits are ∓ half of the label's. The row of
+        a label that no text has stays as it is.
+        """
+        weight, bias = weight.clone(), bias.clone()
+        sides = weight.new_tensor((-0.5, 0.5))
+        for label in targets.any(dim=0).nonzero()[:, 0].tolist():
+            rows, biases = self._head(
+                texts, targets[:, label].long(), sides[:, None] * weight[label], sides * bias[label]
+            )
+            weight[label], bias[label] = rows[1] - rows[0], biases[1] - biases[0]
+        return weight, bias
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Learner(nn.Module):
     uses_support_prior = False  # True: after adaptation the class priors are those of the support
     whole_texts = False  # True: it needs a model that labels whole texts
     exact_gradient = True  # second order: the gradient of the meta-loss is the derivative of its value
+    label_sets = False  # True: it learns sets of labels too
 
     def __init__(self, names: list[str], multi_step_loss_weight: float = 0.0) -> None:
         super().__init__()

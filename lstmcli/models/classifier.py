@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lstmcli.config import Classifier as Config
+from lstmcli.config import TextReader as Config
 from lstmcli.models.context import WEIGHTS, Context
 from lstmcli.models.dropout import dropout
 from lstmcli.models.language_model import LanguageModel

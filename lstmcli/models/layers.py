@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lstmcli.config import Classifier, Tagger
+from lstmcli.config import Tagger, TextReader
 from lstmcli.models.lstm import LSTM
 from lstmcli.types import Batch
 
@@ -25,7 +25,7 @@ def with_unknowns(batch: Batch, probability: float) -> Tensor:
     return torch.where(dropped & batch.mask, UNKNOWN, batch.tokens)
 
 
-def build_lstm(config: Classifier | Tagger, inputs: int) -> LSTM:
+def build_lstm(config: TextReader | Tagger, inputs: int) -> LSTM:
     """Build the LSTM that the model's section describes."""
     return LSTM(
         inputs,

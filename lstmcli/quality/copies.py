@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lstmcli.quality.findings import Finding, finding, place
 from lstmcli.quality.similar import Repeats
-from lstmcli.types import Example
+from lstmcli.types import Example, Target
 
 LISTED = 3  # rows that a reason names
 
@@ -64,7 +64,7 @@ def _row(example: Example) -> str:
 def _copies(examples: Sequence[Example], splits: Sequence[str], group: list[int]) -> list[Finding]:
     """Copies in validation or test of a text in train, and repetitions within a split with the same label."""
     results = []
-    first: dict[tuple[str, str | tuple[str, ...] | None], int] = {}
+    first: dict[tuple[str, Target | None], int] = {}
     trained = next((index for index in group if splits[index] == "train"), None)
     for index in group:
         example, split = examples[index], splits[index]

@@ -68,7 +68,9 @@ def reading(overrides: Sequence[str], known: Sequence[str], options: Sequence[Op
     for option in options:
         values[option.key.removeprefix("data.")] = option.value
         origins[option.key] = option.flag
-    data = validated({"data": values}, where="--set", options=origins).data
+    recipe: dict[str, Any] = {"data": values}
+    _choose_for_sets(recipe)
+    data = validated(recipe, where="--set", options=origins).data
     return {name: getattr(data, name) for name in values}
 
 
@@ -76,12 +78,22 @@ def _with_options(values: dict[str, Any], options: Sequence[Option], where: str,
     for option in options:
         _set(values, option.key, option.value, option.flag)
         origins[option.key] = option.flag
+    _choose_for_sets(values)
     config = validated(values, where=where, options=origins)
     named = {key: getattr(config.data, key) for key in ("path", "unlabelled")}
     found = {
         key: path.absolute() for key, path in named.items() if path is not None
     }  # a run may be used from another folder
     return config.model_copy(update={"data": config.data.model_copy(update=found)}) if found else config
+
+
+def _choose_for_sets(values: dict[str, Any]) -> None:
+    """Where labels are separated, replace the model by the one with the same fields for sets of labels, if any."""
+    data, model = values.get("data"), values.get("model", {})
+    if isinstance(data, dict) and isinstance(model, dict) and data.get("label_separator") not in (None, "none"):
+        known = kinds(RunConfig.model_fields["model"].annotation)
+        if of_sets := getattr(known.get(str(model.get("name", DEFAULTS["model"]))), "of_sets", ""):
+            values["model"] = model | {"name": of_sets}
 
 
 def _set_learner(values: dict[str, Any], learner: str) -> None:

@@ -120,6 +120,23 @@ def entities(details: Mapping[str, Any]) -> Panel:
     return "entities", "Types and errors", html.section("entities", "Types of entity, and kinds of error", *body)
 
 
+def labels(details: Mapping[str, Any]) -> Panel:
+    """Show the figures of each label, where a text can have several."""
+    rows = [
+        [label, f"{row['texts']:,}", *(f"{row[name]['value']:.1%}" for name in ("precision", "recall", "f1")),
+         f"{row['f1']['low']:.1%} to {row['f1']['high']:.1%}", f"{row['threshold']:.3f}"]
+        for label, row in sorted(details["by_label"].items(), key=lambda item: -item[1]["f1"]["value"])
+    ]  # fmt: skip
+    columns = ["label", "texts with it", "precision", "recall", "F1", "95 % interval of F1", "threshold"]
+    body = (
+        html.paragraph(
+            "A text is given each label whose probability reaches its threshold, chosen on validation data."
+        ),
+        html.table("Figures by label", columns, rows),
+    )
+    return "labels", "Labels", html.section("labels", "Each label", *body)
+
+
 def mistakes(found: Judged) -> Panel:
     """Show the wrong answers of which the model was surest."""
     title = "The most confident mistakes"

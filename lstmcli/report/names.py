@@ -5,6 +5,7 @@ from collections.abc import Mapping
 NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
     "f1": "F1",
     "auc": "AUC",
     "dynamic_perplexity": "dynamic perplexity",
@@ -19,6 +20,9 @@ MEANINGS = {
     "accuracy": "texts with the right label",
     "balanced_accuracy": "mean over the labels of the texts found",
     "macro_f1": "mean over the labels of F1",
+    "micro_f1": "F1 of all pairs of text and label",
+    "exact_match": "texts whose set of labels is right",
+    "hamming_loss": "pairs of text and label that are wrong, less is better",
     "auc": "probability that a text of the second label scores above one of the first",
     "ece": "mean distance of probability and accuracy, less is better",
     "precision": "of the entities found, those that are right",

@@ -44,6 +44,8 @@ def of_model(report: Report, checkpoint: Checkpoint, path: Path, *, seed: int = 
     rows = list(report.predictions())
     found = judged.judged(rows)
     shown: list[Panel | None] = [panels.headline(plain, primary, report.below)]
+    if "by_label" in report.details:
+        shown.append(answers.labels(report.details))
     if found is not None and len(found.probability):
         described = scored.engine.task.describe(scored.outputs, scored.engine.vocabulary.labels, 1.0)
         raw = judged.probabilities(described, rows)

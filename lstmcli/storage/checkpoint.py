@@ -17,17 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lstmcli import registry
 from lstmcli.config import LanguageModel, RunConfig, renamed
-from lstmcli.config.training import ADJUSTED
 from lstmcli.contracts import ModelHooks, Task, TaskHooks, hooks
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import LONGEST, CheckpointError, ConfigError, near_path, of_system
-from lstmcli.storage import archive, atomic, consistency, run_folder
+from lstmcli.storage import archive, atomic, consistency, deciding, run_folder
 from lstmcli.storage import header as headers
-from lstmcli.storage.header import CLASS_WEIGHTS
 from lstmcli.storage.tensors import Array, Stored, Tensors, arrays, checksum
 from lstmcli.validation import validated
 
@@ -61,20 +57,14 @@ class Checkpoint:
         return registry.task(self.config.task)
 
     @property
-    def deciding_task(self) -> Task:
-        """The task as it decides on labels: with the class weights of ``train.class_weights``, if the file has any.
+    def label_sets(self) -> bool:
+        """True where a text has a set of labels."""
+        return hooks(TaskHooks, self.task).LABEL_SETS
 
-        Adapted checkpoints have none: their labels, or the frequencies of these, are those of the support.
-        """
-        by_label = self.progress.get(CLASS_WEIGHTS)
-        if not by_label:
-            return self.task
-        weighted = hooks(TaskHooks, self.task).weighted
-        assert weighted is not None  # checked when the file is read
-        weights = np.array([by_label[label] for label in self.vocabulary.labels])
-        adjusted = self.config.train.class_weights == ADJUSTED
-        found: Task = weighted(self.task, weights, adjusted=adjusted, exponent=1.0)
-        return found
+    @property
+    def deciding_task(self) -> Task:
+        """The task as it decides on labels: with class weights or thresholds, if the file has any."""
+        return deciding.task_of(self)
 
     @property
     def language_model(self) -> LanguageModel:
@@ -112,12 +102,16 @@ class Checkpoint:
         if self.graph is not None:
             raise _without_weights(where)
 
-    def check_labels_texts(self, where: str) -> None:
-        """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
+    def check_one_label(self, where: str) -> None:
+        """Raise ConfigError where the model does not give each text one label. where: what the user asked for."""
         if self.task.READS != "text":
             stream = self.task.READS == "stream"
             what = "a language model has no labels" if stream else "the model labels words, not whole texts"
             fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
+            raise ConfigError(what, where=where, fix=fix)
+        if self.label_sets:
+            what = "the model gives a text several labels, and this is for models that give it one"
+            fix = "leave it out, or load a model that gives each text one label, such as the one that ships"
             raise ConfigError(what, where=where, fix=fix)
 
     def group(self, name: str) -> "dict[str, Tensor]":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lstmcli.contracts import HEAD, TaskHooks, hooks
-from lstmcli.storage.header import CLASS_WEIGHTS
+from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
 from lstmcli.storage.tensors import Stored
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def check_parts(checkpoint: "Checkpoint") -> None:
         raise ValueError("labels that are no tags")
     if reads == "words" and len(vocabulary.labels) > MOST_TAGS:
         raise ValueError("too many tags")
-    by_label, weighted = checkpoint.progress.get(CLASS_WEIGHTS), hooks(TaskHooks, checkpoint.task).weighted
-    if by_label and (weighted is None or by_label.keys() != set(vocabulary.labels)):
-        raise ValueError("class weights of other labels")
+    task = hooks(TaskHooks, checkpoint.task)
+    for name, usable in ((CLASS_WEIGHTS, task.weighted), (THRESHOLDS, task.thresholded)):
+        by_label = checkpoint.progress.get(name)
+        if by_label and (usable is None or by_label.keys() != set(vocabulary.labels)):
+            raise ValueError(f"{name.replace('_', ' ')} of other labels")

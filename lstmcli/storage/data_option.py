@@ -6,7 +6,7 @@ from typing import Any
 
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
-from lstmcli.contracts import ReaderHooks, hooks
+from lstmcli.contracts import ReaderHooks, TaskHooks, hooks
 from lstmcli.data import folders, labels, rows
 from lstmcli.errors import ConfigError, DataError, did_you_mean
 from lstmcli.events import Listener, Noted, silent
@@ -42,15 +42,29 @@ def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Da
         elif Path(text).absolute() != data.path:
             other = "texts" if registry.task(config.task).READS == "stream" else "table"
             fits = data.name != other and registry.reader(data.name).splits(Path(text))
-            data = Data(name=data.name if fits else other, path=Path(text))
+            separator = config.data.label_separator
+            data = Data(name=data.name if fits else other, path=Path(text), label_separator=separator)
             data = data.model_copy(update=_remembered_in(Path(text), data, config.data, reading))
+    _check_sets(data, config, reading)
     return with_reading(data, reading)
+
+
+def _check_sets(data: Data, config: RunConfig, reading: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the model gives several labels per text and the data has one, or the reverse."""
+    sets = hooks(TaskHooks, registry.task(config.task)).LABEL_SETS
+    if sets and (data.name not in TABLES or reading.get("label_separator", "") is None):
+        what = "the model gives a text several labels, the data has one per text"
+        raise ConfigError(what, where=f"--data {title(data)}", fix="name a table: --data FILE --label-separator ','")
+    if not sets and reading.get("label_separator") is not None:
+        what = "--label-separator is for a model that gives a text several labels; this one does not"
+        fix = "leave it out; or train one that does: lstmcli train FILE --label-separator ','"
+        raise ConfigError(what, where=f"--label-separator {reading['label_separator']}", fix=fix)
 
 
 def with_reading(data: Data, reading: Mapping[str, Any]) -> Data:
     """The data with the fields that the user set. Raises ConfigError where a data set has its own columns."""
     if data.name not in TABLES and (
-        unused := [key for key in (*COLUMNS, "delimiter", "quote", "header") if key in reading]
+        unused := [key for key in (*COLUMNS, "label_separator", "delimiter", "quote", "header") if key in reading]
     ):
         what = f"{' and '.join(map(flag, unused))} is for tables; '{data.name}' has columns of its own"
         raise ConfigError(what, where=f"--data {title(data)}", fix="leave it out, or name a table: --data FILE")

@@ -10,7 +10,7 @@ import platformdirs
 from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.config.fields import kinds
-from lstmcli.contracts import ReaderHooks, hooks
+from lstmcli.contracts import ReaderHooks, TaskHooks, hooks
 from lstmcli.data import embeddings, labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
@@ -157,14 +157,14 @@ def read(config: RunConfig, *, listener: Listener = silent) -> Inputs:
 
 def _check_model(config: RunConfig, train: Sequence[Example]) -> None:
     """Raise ConfigError where the model does not learn from such examples; a language model does from all."""
-    target = train[0].target
-    needed = ("words" if isinstance(target, tuple) else "text") if target else "stream"
+    needed = "stream" if (target := train[0].target) in (None, "") else "words" if isinstance(target, tuple) else "text"
     if registry.task(config.task).READS in (needed, "stream"):
         return
     what = {"words": "a tag for each word", "text": "labels of whole texts", "stream": "no labels"}[needed]
     models = kinds(RunConfig.model_fields["model"].annotation)
-    read = {name: registry.task(getattr(model, "task", "")).READS for name, model in models.items()}
-    fix = " or ".join(f"--set model.name={name}" for name, reads in read.items() if reads == needed)
+    tasks = {name: registry.task(getattr(model, "task", "")) for name, model in models.items()}
+    of_one = {name: task.READS for name, task in tasks.items() if not hooks(TaskHooks, task).LABEL_SETS}
+    fix = " or ".join(f"--set model.name={name}" for name, reads in of_one.items() if reads == needed)
     where = f"model.name={config.model.name}, data.name={config.data.name}"
     raise ConfigError(f"the data has {what}, which the model does not learn from", where=where, fix=fix)
 

@@ -12,6 +12,7 @@ DEEPEST = 200  # levels; each adaptation of an adapted model adds one
 PER_BRACKET = 8  # characters of the text, at least: brackets alone take a hundred times their size when they are read
 FREE_BRACKETS = 100_000
 CLASS_WEIGHTS = "class_weights"  # of progress: by label, what its probability is multiplied by to decide
+THRESHOLDS = "thresholds"  # of progress: by label, the probability from which a model of sets of labels gives it
 TEMPERATURES = (1e-3, 1e3)  # calibration stays well within
 
 
@@ -51,6 +52,7 @@ class Progress(BaseModel):
     shots: int = 0
     support: dict[str, int] = Field(default_factory=dict)
     class_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] = Field(default_factory=dict)
     label_type: Literal[*LABEL_TYPES] = "str"  # type: ignore[valid-type]
 
 

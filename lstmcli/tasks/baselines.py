@@ -35,24 +35,13 @@ def fit_baselines(
         class_weights ``[label]`` if there are any.
         Without any known word only the prior.
     """
-    from scipy.sparse import vstack
-    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
     fitted = {"prior": np.bincount(targets, minlength=labels) / len(targets)}
-    found, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for part in _parts(offsets):
-        new, new_counts = np.unique(_codes(ids, offsets[part])[0], return_counts=True)
-        found, index = np.unique(np.concatenate((found, new)), return_inverse=True)
-        counts = np.bincount(index, weights=np.concatenate((counts, new_counts))).astype(np.int64)
-    frequent = counts >= (2 if len(targets) > LARGE else 1)
-    found, counts = found[frequent], counts[frequent]
-    terms = np.sort(found[np.argsort(-counts, kind="stable")[:FEATURES]])
-    if not len(terms):
+    counted = term_features(ids, offsets)
+    if counted is None:
         return fitted
-    weighting = TfidfTransformer(sublinear_tf=True)
-    features = vstack(list(_counts(ids, offsets, terms)), format="csr")
-    features = weighting.fit(features).transform(features, copy=False)
+    terms, weighting, features = counted
     by_class = None if class_weights is None else dict(enumerate(class_weights))
     model = LogisticRegression(C=10, max_iter=300, class_weight=by_class).fit(features, targets)
     weight, bias = np.zeros((len(terms), labels)), np.full(labels, -np.inf)  # those of a class without texts
@@ -68,18 +57,46 @@ def fit_baselines(
     }
 
 
+def term_features(ids: Array, offsets: Array) -> tuple[Array, Any, Any] | None:
+    """Return the terms of the texts, sorted codes ``[term]``, the fitted TF-IDF weighting, and the features of the
+    texts, ``[text, term]``; none without any known word. ids, offsets: as of ``fit_baselines``."""
+    from scipy.sparse import vstack
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    found, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for part in _parts(offsets):
+        new, new_counts = np.unique(_codes(ids, offsets[part])[0], return_counts=True)
+        found, index = np.unique(np.concatenate((found, new)), return_inverse=True)
+        counts = np.bincount(index, weights=np.concatenate((counts, new_counts))).astype(np.int64)
+    frequent = counts >= (2 if len(offsets) - 1 > LARGE else 1)
+    found, counts = found[frequent], counts[frequent]
+    terms = np.sort(found[np.argsort(-counts, kind="stable")[:FEATURES]])
+    if not len(terms):
+        return None
+    weighting = TfidfTransformer(sublinear_tf=True)
+    features = vstack(list(_counts(ids, offsets, terms)), format="csr")
+    return terms, weighting, weighting.fit(features).transform(features, copy=False)
+
+
+def term_scores(fitted: dict[str, Array], ids: Array, offsets: Array) -> Array:
+    """Return the scores of the fitted regression, ``[text, label]``."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    weighting = TfidfTransformer(sublinear_tf=True)
+    weighting.idf_ = fitted["idf"]
+    scores = [weighting.transform(part) @ fitted["weight"] for part in _counts(ids, offsets, fitted["terms"])]
+    found: Array = np.concatenate(scores) + fitted["bias"]
+    return found
+
+
 def baseline_probabilities(fitted: dict[str, Array], ids: Array, offsets: Array) -> dict[str, Array]:
     """Return the probabilities of each baseline by name, ``[text, label]``."""
     texts = len(offsets) - 1
     probabilities = {"majority": np.tile(fitted["prior"], (texts, 1))}
     if "terms" in fitted:
         from scipy.special import softmax
-        from sklearn.feature_extraction.text import TfidfTransformer
 
-        weighting = TfidfTransformer(sublinear_tf=True)
-        weighting.idf_ = fitted["idf"]
-        scores = [weighting.transform(part) @ fitted["weight"] for part in _counts(ids, offsets, fitted["terms"])]
-        probabilities["linear"] = softmax(np.concatenate(scores) + fitted["bias"], axis=1)
+        probabilities["linear"] = softmax(term_scores(fitted, ids, offsets), axis=1)
     return probabilities
 
 

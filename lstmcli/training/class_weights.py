@@ -1,4 +1,5 @@
-"""Class weights of a run (``train.class_weights``): from the recipe to the task, and on to the checkpoint."""
+"""Class weights of a run (``train.class_weights``), and thresholds of sets of labels: from the recipe to the task, and
+on to the checkpoint."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from lstmcli.config.training import ADJUSTED, ClassWeights
 from lstmcli.contracts import HEAD, Task, TaskHooks, hooks
 from lstmcli.data.batches.encoded import Store
 from lstmcli.inference.assemble import Parts
-from lstmcli.storage.header import CLASS_WEIGHTS
+from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -50,7 +51,7 @@ def applied(parts: Parts, train: Store) -> Parts:
 
 
 def settled(task: Task, outputs: Array, targets: Array, temperature: float) -> tuple[Task, Array | None]:
-    """Return the task with what it chooses on held-out data, and its weights in decisions: none without weights."""
+    """Return the task with what it chooses on held-out data, and its weights or thresholds in decisions, if any."""
     tuned = getattr(task, "tuned", None)
     if tuned is None:
         return task, None
@@ -58,6 +59,7 @@ def settled(task: Task, outputs: Array, targets: Array, temperature: float) -> t
     return chosen, chosen.decision
 
 
-def by_label(decision: Array | None, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """Return the weights in decisions as the checkpoint has them; empty without class weights."""
-    return {} if decision is None else {CLASS_WEIGHTS: dict(zip(labels, map(float, decision), strict=True))}
+def by_label(task: Task, decision: Array | None, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Return the weights or thresholds in decisions as the checkpoint has them; empty without any."""
+    name = THRESHOLDS if hooks(TaskHooks, task).LABEL_SETS else CLASS_WEIGHTS
+    return {} if decision is None else {name: dict(zip(labels, map(float, decision), strict=True))}

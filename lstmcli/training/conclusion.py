@@ -50,7 +50,7 @@ def conclude(trainer: "Trainer", out: Path, started: float, listener: Listener) 
         config=trainer.parts.config,
         temperature=temperature,
         min_confidence=decided.min_confidence,
-        progress=best.progress | class_weights.by_label(decision, parts.vocabulary.labels),
+        progress=best.progress | class_weights.by_label(task, decision, parts.vocabulary.labels),
         metrics={trainer.scored[name]: value for name, value in figures.items()},
         tensors=best.tensors
         | grouped("baseline", {name: torch.from_numpy(value) for name, value in arrays.items()})

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from lstmcli.contracts import HEAD
 from lstmcli.data.batches.encoded import Store
@@ -24,6 +25,7 @@ PENALTIES = (0.1, 1.0, 10.0)  # inverse: scikit-learn's C
 FOLDS = 3
 TRIED = 2_000  # texts that the penalty is chosen on
 FITTED = 10_000  # texts that the head is fitted on
+ITERATIONS = 200
 MASKED = -30.0  # the bias of a label without a text
 
 
@@ -36,7 +38,10 @@ def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
     standard, centre, scale = standardised(features)
     labels = len(parts.vocabulary.labels)
     weights = getattr(parts.task, "loss_weights", None)
-    weight, bias = fitted(standard, targets, labels, seed=seed, class_weights=weights)
+    if targets.ndim > 1:
+        weight, bias = fitted_to_sets(standard, targets, seed=seed)
+    else:
+        weight, bias = fitted(standard, targets, labels, seed=seed, class_weights=weights)
     weight *= scale
     with torch.no_grad():
         for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
@@ -82,6 +87,53 @@ def fitted(
     else:
         weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
     return weight, bias - np.log(weights)
+
+
+def fitted_to_sets(features: Array, targets: Array, *, seed: int) -> tuple[Array, Array]:
+    """Fit a logistic regression of each label and return the weights, ``[label, feature]``, and biases, ``[label]``.
+
+    All labels share the penalty, and are fitted at once; the cross-entropy is summed over texts, as in scikit-learn.
+
+    Args:
+        features: ``[text, feature]``.
+        targets: ``[text, label]``, 1 or 0.
+        seed: Of the folds that choose the penalty.
+    """
+    from sklearn.model_selection import KFold
+
+    tried, has = features[:TRIED], targets[:TRIED]
+    losses = np.zeros(len(PENALTIES))
+    for learned, left in KFold(min(FOLDS, len(tried)), shuffle=True, random_state=seed).split(tried):
+        for index, penalty in enumerate(PENALTIES):
+            weight, bias = _regressions(tried[learned], has[learned], penalty)
+            scores = tried[left] @ weight.T + bias
+            losses[index] += (np.logaddexp(0, scores) - has[left] * scores).sum()
+    weight, bias = _regressions(features, targets, PENALTIES[int(losses.argmin())])
+    absent = targets.sum(axis=0) == 0
+    weight[absent], bias[absent] = 0, MASKED
+    return weight, bias
+
+
+def _regressions(features: Array, targets: Array, penalty: float) -> tuple[Array, Array]:
+    """Minimise Σ cross-entropy + |W|² / (2 penalty), biases free, by L-BFGS."""
+    texts, has = torch.from_numpy(features).float(), torch.from_numpy(targets).float()
+    weight = torch.zeros(has.shape[1], texts.shape[1], requires_grad=True)
+    bias = torch.zeros(has.shape[1], requires_grad=True)
+    search = torch.optim.LBFGS(
+        [weight, bias], max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe", tolerance_change=1e-7
+    )
+
+    def objective() -> Tensor:
+        search.zero_grad()
+        scores = torch.addmm(bias, texts, weight.T)
+        nll = nn.functional.binary_cross_entropy_with_logits(scores, has, reduction="sum")
+        total: Tensor = (nll + weight.square().sum() / (2 * penalty)) / len(texts)
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    with torch.enable_grad():
+        search.step(objective)  # type: ignore[no-untyped-call]
+    return weight.detach().numpy().astype(np.float64), bias.detach().numpy().astype(np.float64)
 
 
 def _penalty(features: Array, targets: Array, weights: Array, seed: int) -> float:

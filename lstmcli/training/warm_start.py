@@ -36,7 +36,7 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         what = "a run can start from a language model or use one as context, not both"
         where = f"model.init: {config.model.init}, model.context: {context}"
         raise ConfigError(what, where=where, fix="--set model.context=none, or --set model.init=none")
-    if kinds[0] != kinds[1] and shared is None:
+    if not _same_module(*kinds) and shared is None:
         what = f"a {kinds[1]} cannot begin with a {kinds[0]}"
         raise ConfigError(what, where=f"model.init: {config.model.init}", fix=f"give the model.pt of a {kinds[1]}")
     before, after = (registry.model(one.name).shape(one) for one in (found.config.model, config.model))
@@ -60,7 +60,7 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
 def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) -> None:
     """Load the origin's weights into the model; of another kind of model, those that it inherits."""
     weights = origin.group("model")
-    if origin.config.model.name != parts.config.model.name:
+    if not _same_module(origin.config.model.name, parts.config.model.name):
         inherited = _hooks(parts.config).inherited
         assert inherited is not None  # a model with PARENTS has one
         state = parts.model.state_dict()
@@ -70,6 +70,11 @@ def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) ->
     if parts.config.train.probe and train.targets is not None:
         listener(Progress("fitting the head"))
         probe.fit_head(parts, train.truncated(parts.config.tokens), seed=parts.config.seed)
+
+
+def _same_module(one: str, other: str) -> bool:
+    """True where the weights of one model are those of the other: a classifier of one label, and of sets of labels."""
+    return registry.model(one) is registry.model(other)
 
 
 def _hooks(config: RunConfig) -> ModelHooks:

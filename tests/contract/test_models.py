@@ -17,7 +17,8 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from lstmcli import registry
-from lstmcli.config import Classifier, LanguageModel, RunConfig, Section, Tagger, Tokens, Train
+from lstmcli.config import Classifier, Data, LanguageModel, Multilabel, RunConfig, Section, Tagger, Tokens, Train
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.data.batches import batching
 from lstmcli.data.batches.encoded import Store, built, encode
 from lstmcli.events import Evaluated, Event
@@ -26,13 +27,15 @@ from lstmcli.machine import runtime
 from lstmcli.models import crf
 from lstmcli.storage.checkpoint import Checkpoint, grouped, load, save
 from lstmcli.training.loop import Job, Position, fit, optimizer_for
-from lstmcli.types import Batch, ClassScores, Example, Mean, Scores, TokenScores
+from lstmcli.types import Batch, ClassScores, Example, LabelSet, Mean, Scores, TokenScores
 
 TEXTS = ["a b c", "b", "c c a b a", "d e", "e", "a e d b", "c", "d d d a"]
+SETS = ["x y", "y", "", "x", "y z", "x", "x y", "z"]
 LABELS = ["x", "y", "y", "x", "y", "x", "y", "x"]
 WORDS = {"a": "Ada", "b": "bee", "c": "c3", "d": "--", "e": "eX"}  # of several letters, in every casing
 TAGS = ["O B-p E-p", "S-q", "S-p O S-q O S-q", "O O", "O", "O B-q E-q S-p", "S-p", "O O O S-q"]
-EXAMPLES = {  # by what the task reads
+EXAMPLES = {  # by what the task reads, and sets of labels
+    "sets": [Example(text, LabelSet(labels.split())) for text, labels in zip(TEXTS, SETS, strict=True)],
     "text": [Example(text, label) for text, label in zip(TEXTS, LABELS, strict=True)],
     "stream": [Example(text) for text in TEXTS],
     "words": [
@@ -57,6 +60,10 @@ VARIANTS: dict[str, list[Section]] = {  # by model: configurations that reach ev
         for softmax in ("full", "adaptive")
         for both, layers in ((True, 1), (False, 2))
     ],
+    "multilabel": [
+        Multilabel(embedding=6, hidden=5, dropout=0.0, layers=2),
+        Multilabel(embedding=6, hidden=5, dropout=0.0, bag_of_words=7),
+    ],
     "tagger": [
         Tagger(
             embedding=6, hidden=5, dropout=0.0, word_dropout=0.0, character_embedding=3, character_features=4,
@@ -80,8 +87,9 @@ OF_TEXTS = [case for case in CASES if registry.task(case.values[1].task).READS =
 
 def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
     torch.manual_seed(seed)
-    reads = registry.task(config.task).READS
-    examples = EXAMPLES[reads]
+    task = registry.task(config.task)
+    reads = task.READS
+    examples = EXAMPLES["sets" if hooks(TaskHooks, task).LABEL_SETS else reads]
     vocabulary = built(examples, config.tokens, cache=None, stream=reads == "stream")
     beside = None if getattr(config.model, "context", None) is None else BESIDE
     if beside is not None:
@@ -93,8 +101,10 @@ def parts_of(config: RunConfig, seed: int = 0) -> tuple[assemble.Parts, Store]:
 
 
 def config_of(model: Section, **train: object) -> RunConfig:
-    reads = registry.task(model.task).READS
+    task = registry.task(model.task)
+    reads, separator = task.READS, "," if hooks(TaskHooks, task).LABEL_SETS else None
     return RunConfig(
+        data=Data(label_separator=separator),
         tokens=Tokens(min_count=1, kind="pretokenized" if reads == "words" else "words"),
         model=model,
         train=Train(**{"epochs": 2, "batch_tokens": 16, **train}),

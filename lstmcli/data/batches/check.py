@@ -10,7 +10,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.sampling import labels
 from lstmcli.data.spooled import by_target, hashes
 from lstmcli.errors import DataError
-from lstmcli.types import Example, SplitCheck
+from lstmcli.types import Example, LabelSet, SplitCheck
 
 RARE = 10  # a class of fewer training examples is reported
 FEW = 3  # small classes that are reported one by one
@@ -29,7 +29,11 @@ def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[I
     if tagged and not counts:
         fix = "give sentences with at least one tag other than O"
         raise DataError("no entities to learn", where=splits["train"][0].where, fix=fix)
-    if counts and not tagged and len(counts) < 2:
+    sets = isinstance(splits["train"][0].target, LabelSet)
+    if sets and not counts:
+        fix = "give texts with labels, or name their column: --label-column NAME"
+        raise DataError("no text has a label", where=splits["train"][0].where, fix=fix)
+    if counts and not tagged and not sets and len(counts) < 2:
         only = ", ".join(f"'{label}'" for label in counts)
         raise DataError(
             f"only one class to learn: {only}",
@@ -47,6 +51,7 @@ def check(splits: Mapping[str, Sequence[Example]], lengths: Mapping[str, tuple[I
             longest=int(lengths[name][0].max(initial=0)),
             over=int((lengths[name][0] > lengths[name][1]).sum()),
             tagged=tagged,
+            per_text=_per_text(examples) if sets else None,
         )
         for name, examples in splits.items()
     }
@@ -60,6 +65,11 @@ def count(examples: Sequence[Example]) -> Counter[str]:
         for label in labels(first):
             found[label] += count
     return found
+
+
+def _per_text(examples: Sequence[Example]) -> tuple[int, int]:
+    sizes = [len(labels(first)) for first in by_target(examples)[0]]
+    return min(sizes), max(sizes)
 
 
 def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
@@ -83,7 +93,11 @@ def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
 def label_remarks(train: SplitCheck, *, fix: str = "") -> list[str]:
     """The findings on the labels to learn, in words. fix: of uneven classes."""
     found = [*label_names.remarks(train.labels), *_small(train)]
-    if uneven(train.labels) and not train.tagged:
+    if not train.tagged and train.per_text is None:
+        found += label_names.joined(train.labels)
+    if train.per_text == (1, 1):
+        found.append("each text has exactly one label; a model without --label-separator would give exactly one too")
+    if uneven(train.labels) and not train.tagged and train.per_text is None:
         most, least = max(train.labels.values()), min(train.labels.values())
         what = f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1"
         found.append(f"{what}; {fix}" if fix else what)

@@ -32,8 +32,9 @@ CHUNK = 1000  # texts at once
 
 @dataclass(frozen=True)
 class Store:
-    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; where some
-    are unlabelled, the probabilities of each label ``[text, label]``, all zero where no teacher gave any.
+    """Text i is ``ids[offsets[i]:offsets[i + 1]]``; targets ``[text]``, of tags ``[token]``, or none; of sets of
+    labels, 1 or 0 ``[text, label]``; where some are unlabelled, the probabilities of each label ``[text, label]``,
+    all zero where no teacher gave any.
 
     Of a token stream, which a language model reads, each text opens with the end of the one before, and targets are
     the words that follow, ``[token]``.

@@ -19,7 +19,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.spooled import by_domain
 from lstmcli.data.text.vocabulary import UNKNOWN
 from lstmcli.errors import DataError
-from lstmcli.types import Batch, Episode, Example
+from lstmcli.types import Batch, Episode, Example, LabelSet
 
 MOST = 15  # query texts per class, where the number is not set
 
@@ -178,11 +178,12 @@ def kind(domain: str) -> str:
 
 
 def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
-    """The frequency of each label, as a fraction, by kind of domain; under "" of all domains together."""
+    """The frequency of each label, as a fraction of all labels, by kind of domain; under "" of all domains together."""
     counts: dict[str, Counter[str]] = {"": Counter()}
     for (domain, target), count in by_domain(examples).items():
         for group in {"", kind(domain)}:
-            counts.setdefault(group, Counter())[str(target)] += count
+            for label in target if isinstance(target, LabelSet) else [str(target)]:
+                counts.setdefault(group, Counter())[label] += count
     return {group: {label: count / found.total() for label, count in sorted(found.items())}
             for group, found in sorted(counts.items())}  # fmt: skip
 

@@ -12,6 +12,8 @@ FEWEST = 5  # characters of a name in which a typing error is looked for
 RARER = 10  # a typing error occurs so many times less often than the name
 MOST = 500  # labels among which typing errors are looked for
 SHOWN = 5  # remarks of one kind
+SEPARATORS = (",", ";", "|")  # between the labels of a text that has several
+FEWEST_JOINED = 3  # labels of several parts
 DECIMALS = 10  # distinct numbers with decimals; more look like a number to predict
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_])[\s_.-]+(?=[^\W\d_])")
@@ -21,6 +23,17 @@ def remarks(counts: Mapping[str, int], *, mapped: bool = True) -> list[str]:
     """Name the labels that may be one. counts: examples of each label; mapped: ``--map`` can make them one."""
     counts = dict(sorted(counts.items()))
     return [*_first(_alike(counts, mapped=mapped)), *_first(_mistyped(counts, mapped=mapped)), *_measured(counts)]
+
+
+def joined(counts: Mapping[str, int]) -> list[str]:
+    """Report labels that look like several: parts between separators that come together in many ways."""
+    for separator in SEPARATORS:
+        several = [label for label in counts if separator in label.strip(separator)]
+        parts = {part.strip() for label in several for part in label.split(separator)}
+        if FEWEST_JOINED <= len(several) >= len(parts):
+            what = f"{len(several):,} labels, such as {_quoted(several[0])}, are made of {len(parts):,} parts"
+            return [f"{what}; if a text can have several labels: --label-separator '{separator}'"]
+    return []
 
 
 def _first(found: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.spooled import by_target, part
-from lstmcli.types import Example
+from lstmcli.types import Example, LabelSet
 
 Parts = tuple[Sequence[Example], Sequence[Example]]
 
@@ -16,8 +16,8 @@ def stratified(examples: Sequence[Example], count: int, *, seed: int) -> Parts:
     """Up to ``count`` examples, of each class the same fraction, and the rest; both in their old order.
 
     A class is never drawn whole, so that it has examples in the rest; one of two or more is drawn at least once where
-    count allows it. Of tagged words a class is the types of a sentence; where that leaves too few to draw, sentences
-    follow whose types all have others in the rest.
+    count allows it. Of sets of labels a class is a set, and of tagged words the types of a sentence; where that leaves
+    too few to draw, examples follow whose labels or types all have others in the rest.
     """
     groups = _by_label(examples)
     quotas = _quotas(groups, count)
@@ -75,14 +75,15 @@ def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> Parts:
     """``shots`` examples of each class (or all it has), and the rest.
 
     A text is drawn once, and its repeats are in neither part. Of tagged words a class is a type of entity, and a text
-    counts for every type that it has.
+    counts for every type that it has; of sets of labels a class is a label, and one more are the texts without any.
     """
     random = np.random.default_rng(seed)
     chosen: set[int] = set()
     texts: set[object] = set()
     groups: dict[str, list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
-        for label in set(labels(example)):
+        without = [""] if isinstance(example.target, LabelSet) else []
+        for label in set(labels(example)) or without:
             groups[label].append(index)
     for _, indices in sorted(groups.items()):
         taken = len(chosen.intersection(indices))
@@ -98,9 +99,11 @@ def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> Parts:
 
 
 def labels(example: Example) -> list[str]:
-    """The label of a text, if it has one; of tagged words the type of each entity in order."""
+    """The label of a text, if it has one; a set of labels in order; of tagged words the type of each entity."""
     if example.target is None:
         return []
+    if isinstance(example.target, LabelSet):
+        return sorted(example.target)
     if isinstance(example.target, tuple):
         return [tag[2:] for tag in example.target if tag[0] in "BS"]
     return [example.target]

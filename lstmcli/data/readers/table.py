@@ -1,5 +1,6 @@
 """The user's texts and labels: one file, or a folder with train, validation and test files, or with one folder per
-class. A file of any name is the split ``train``. Any number of classes; labels are words or numbers.
+class. A file of any name is the split ``train``. Any number of classes; labels are words or numbers; with
+``data.label_separator`` each text has a set of labels.
 """
 
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from lstmcli.config import Data
 from lstmcli.data import folders, rows
 from lstmcli.data.spooled import Writer
-from lstmcli.types import Example, Rows
+from lstmcli.types import Example, LabelSet, Rows, Target
 
 HUB = ""
 SPECIMEN = {
@@ -40,7 +41,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
     for path in folders.of_split(found, split, root):
         for row in rows.stream(path, options, labelled=True):
             text, problem = rows.text_of(row, options.text_column)
-            label, label_problem = ("", "") if problem else rows.label_of(row, options.label_column)
+            label, label_problem = _target(row, options)
             domain = str(row.values.get("domain") or "")
             if problem or label_problem:
                 bad.append((f"{path}:{row.line}", problem or label_problem))
@@ -50,11 +51,20 @@ def read(root: Path, split: str, options: Data) -> Rows:
     return Rows(examples.examples(), bad, (note,) if note else ())
 
 
+def _target(row: rows.Row, options: Data) -> tuple[Target, str]:
+    """The row's label or set of labels, and what is wrong with it (empty: nothing)."""
+    if options.label_separator is None:
+        return rows.label_of(row, options.label_column)
+    return rows.labels_of(row, options.label_column, options.label_separator)
+
+
 def _folders(labelled: dict[str, list[Path]], options: Data) -> Rows:
     """One text per file, its folder the label."""
     examples = Writer()
     bad: list[tuple[str, str]] = []
-    for label, paths in labelled.items():
+    for name, paths in labelled.items():
+        label = name if options.label_separator is None else LabelSet(
+            part for one in name.split(options.label_separator) if (part := one.strip()))  # fmt: skip
         for path in paths:
             text, problem = rows.whole_text(path, options)
             if problem:

@@ -13,7 +13,7 @@ from typing import TextIO
 from lstmcli.config import Data
 from lstmcli.data.rows import delimited, json_rows, typed
 from lstmcli.data.rows.opening import COMPRESSED, SAMPLE, broken, decoded, kind_of, not_decoded, opened
-from lstmcli.data.rows.row import Row, label_of, missing_column, text_of
+from lstmcli.data.rows.row import Row, label_of, labels_of, missing_column, text_of
 from lstmcli.errors import DataError
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Row",
     "broken",
     "label_of",
+    "labels_of",
     "missing_column",
     "names",
     "stream",

@@ -1,14 +1,17 @@
 """One row of a table, its text and its label."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lstmcli.errors import DataError
+from lstmcli.types import LabelSet
 
 WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")  # 1.0 is the label 1, as it is in a column of numbers
 LISTED = 20  # columns that a message names
+SEVERAL = "--label-separator ','"  # of train, evaluate and adapt
 SHOWN = 60  # characters of a column's name that a message shows
 LIKELY = {
     "--text-column": ("text", "sentence", "review", "content", "body", "comment", "message", "tweet", "utterance"),
@@ -42,20 +45,51 @@ def text_of(row: Row, column: str) -> tuple[str, str]:
 
 
 def label_of(row: Row, column: str) -> tuple[str, str]:
-    """The row's label as a word, and what is wrong with it (empty: nothing).
-
-    A list of one label is that label; bytes are UTF-8; 1.0 is 1.
-    """
+    """The row's label as a word, and what is wrong with it (empty: nothing). A list of one label is that label."""
     value = row.values.get(column)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
+    return _label(value, column)
+
+
+def labels_of(row: Row, column: str, separator: str) -> tuple[LabelSet, str]:
+    """The row's set of labels, and what is wrong with it (empty: nothing).
+
+    A cell of text is split at the separator, but for a list as JSON has it; each part is a label, without blanks around
+    it. A list has one label per element. An empty cell or list is the empty set; a missing value is a problem.
+    """
+    value = row.values.get(column)
+    if isinstance(value, str):
+        listed = _list(value)
+        value = [part for part in value.split(separator) if part.strip()] if listed is None else listed
+    elif value is not None and not isinstance(value, list):
+        value = [value]
+    if value is None:
+        return LabelSet(), f"no '{column}'; a text without any of the labels has an empty cell or list"
+    found, problems = zip(*(_label(one, column) for one in value), strict=True) if value else ((), ())
+    return LabelSet(found), next(filter(None, problems), "")
+
+
+def _list(text: str) -> list[Any] | None:
+    """The elements of a list as JSON has it; none of other text."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None
+
+
+def _label(value: Any, column: str) -> tuple[str, str]:
+    """A label as a word, and what is wrong with it (empty: nothing). Bytes are UTF-8; 1.0 is 1."""
     if isinstance(value, bytes):
         try:
             value = value.decode()
         except UnicodeDecodeError:
             return "", f"'{column}' is bytes that are not UTF-8"
     if isinstance(value, list | tuple | dict):
-        several = "; a text has one label" if isinstance(value, list) and len(value) > 1 else ""
+        several = f"; a text has one label, or several with {SEVERAL}" if isinstance(value, list) else ""
         return "", f"'{column}' is a {type(value).__name__}, not a word or number{several}"
     if isinstance(value, bool):
         value = str(value).lower()

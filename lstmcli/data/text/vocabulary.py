@@ -20,7 +20,7 @@ from lstmcli.data import labels
 from lstmcli.data.spooled import by_target
 from lstmcli.errors import DataError, did_you_mean
 from lstmcli.tags import layout, types_of
-from lstmcli.types import Example
+from lstmcli.types import Example, LabelSet
 
 PADDING, UNKNOWN, END = 0, 1, 2
 SPECIAL = ["<pad>", "<unk>"]
@@ -183,8 +183,9 @@ class Vocabulary:
         return [[encoding.word_to_chars(word) or (0, 0) for word in encoding.word_ids if word is not None]
                 for encoding in encodings]  # fmt: skip
 
-    def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The label id of each example, or of each word of the examples end to end.
+    def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[Any]]:
+        """The label id of each example, or of each word of the examples end to end; of sets of labels, 1 where the
+        example has the label, else 0, ``[example, label]``.
 
         Raises:
             DataError: a label that training did not have, with its file and line.
@@ -196,7 +197,7 @@ class Vocabulary:
             if example.target is None:
                 fix = "give texts with labels; to label these: lstmcli predict"
                 raise DataError("texts without labels", where=example.where, fix=fix)
-            expected = example.target if isinstance(example.target, tuple) else (str(example.target),)
+            expected = (example.target,) if isinstance(example.target, str) else tuple(example.target)
             for label in expected:
                 if label not in ids and isinstance(example.target, tuple):
                     fix = f"known types: {', '.join(self.classes)}"
@@ -209,6 +210,11 @@ class Vocabulary:
             found.append([ids[label] for label in expected])
         if self.pretokenized:
             return np.array(list(chain.from_iterable(found[number] for number in numbers.tolist())), np.int64)
+        if firsts and isinstance(firsts[0].target, LabelSet):
+            sets = np.zeros((len(firsts), len(ids)), np.int8)
+            for row, has in zip(sets, found, strict=True):
+                row[has] = 1
+            return sets[numbers]
         return np.array(found, np.int64).reshape(len(found))[numbers]
 
     def pruned(self, keep: Sequence[int]) -> "Vocabulary":

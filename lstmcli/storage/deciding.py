@@ -1,0 +1,33 @@
+"""The task of a checkpoint as it decides on labels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lstmcli.config.training import ADJUSTED
+from lstmcli.contracts import Task, TaskHooks, hooks
+from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
+
+if TYPE_CHECKING:
+    from lstmcli.storage.checkpoint import Checkpoint
+
+
+def task_of(checkpoint: "Checkpoint") -> Task:
+    """Return the task with the class weights of ``train.class_weights``, or the thresholds of sets of labels, if the
+    checkpoint has any.
+
+    Adapted checkpoints have none: their labels, or the frequencies of these, are those of the support.
+    """
+    progress, task, labels = checkpoint.progress, checkpoint.task, checkpoint.vocabulary.labels
+    found: Task = task
+    if thresholds := progress.get(THRESHOLDS):
+        thresholded = hooks(TaskHooks, task).thresholded
+        assert thresholded is not None  # checked when the file is read
+        found = thresholded(np.array([thresholds[label] for label in labels]))
+    elif by_label := progress.get(CLASS_WEIGHTS):
+        weighted = hooks(TaskHooks, task).weighted
+        assert weighted is not None  # checked when the file is read
+        weights = np.array([by_label[label] for label in labels])
+        adjusted = checkpoint.config.train.class_weights == ADJUSTED
+        found = weighted(task, weights, adjusted=adjusted, exponent=1.0)
+    return found

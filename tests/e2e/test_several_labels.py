@@ -1,0 +1,283 @@
+"""Texts with several labels, or none, through the real commands and the Python API."""
+
+import csv
+import json
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import lstmcli
+from lstmcli.data.batches import label_names, sampling
+from lstmcli.data.batches.encoded import dataset_hash
+from lstmcli.errors import ConfigError, DataError
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.types import Example, LabelSet
+
+Run = Callable[..., int]
+Captured = pytest.CaptureFixture[str]
+WORDS = {"warm": "coats soft snug", "cheap": "price bargain sale", "late": "parcel courier delay"}
+TINY = ("--set", "model.init=none", "--set", "model.embedding=8", "--set", "model.hidden=8", "--set",
+        "model.sentence_embedding=0", "--set", "tokens.min_count=1", "--set", "train.min_steps=none", "--set",
+        "train.lr=0.03", "--epochs", "30", "--set", "train.batch_tokens=128", "--threads", "1", "--precision",
+        "float32", "-q")  # fmt: skip
+SETTINGS = {"model__init": None, "model__embedding": 8, "model__hidden": 8, "model__sentence_embedding": 0,
+            "tokens__min_count": 1, "train__min_steps": None, "train__lr": 0.03,
+            "train__epochs": 30, "train__batch_tokens": 128, "threads": 1, "precision": "float32"}  # fmt: skip
+
+
+def rows() -> Iterator[tuple[str, list[str]]]:
+    """Texts that hold a word of each of their labels."""
+    for number in range(160):
+        labels = [label for bit, label in enumerate(WORDS) if number >> bit & 1]
+        words = [WORDS[label].split()[number % 3] for label in labels]
+        yield " ".join([f"item {number % 7} is", *words, "or so"]), labels
+
+
+ROWS = list(rows())
+
+
+def write(path: Path, separator: str = ",", column: str = "label") -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"text": text, column: labels}) + "\n" for text, labels in ROWS), "utf-8")
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.table({"text": [text for text, _ in ROWS], column: [labels for _, labels in ROWS]}), path)
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", column])
+            writer.writerows([text, separator.join(labels)] for text, labels in ROWS)
+    return path
+
+
+def said(run: Run, capsys: Captured, *arguments: object) -> Any:
+    capsys.readouterr()
+    code = run(*arguments, "--json")
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    return json.loads(output.out)
+
+
+@pytest.fixture(scope="module")
+def model() -> lstmcli.Model:
+    """Fitted in Python to lists."""
+    texts, labels = zip(*ROWS, strict=True)
+    return lstmcli.fit(texts, labels, **SETTINGS)
+
+
+@pytest.fixture
+def checkpoint(model: lstmcli.Model, tmp_path: Path) -> Path:
+    model.save(tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.csv", "; "), ("a.jsonl", ","), ("a.parquet", ",")])
+def test_every_kind_of_column_trains_the_same_model(
+    name: str, separator: str, run: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    table = write(tmp_path / name, separator, "topics")
+    how = ("--label-column", "topics", "--label-separator", separator)
+    assert run("train", table, *how, *TINY, "--out", tmp_path / "run") == 0, capsys.readouterr().err
+    report = said(run, capsys, "evaluate", "-c", tmp_path / "run", "--data", table)  # as it was read in training
+    assert report["task"] == "multilabel"
+    assert list(report["metrics"]) == ["macro_f1", "micro_f1", "exact_match", "hamming_loss"]
+    assert report["metrics"]["macro_f1"]["value"] > 0.95
+    assert report["baselines"]["linear"]["macro_f1"]["value"] > 0.95
+    assert report["baselines"]["majority"]["macro_f1"]["value"] < 0.7
+    assert list(report["by_label"]) == sorted(WORDS)
+    assert report["by_label"]["late"]["texts"] in range(2, 16)
+    assert 0 < report["by_label"]["late"]["threshold"] < 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_answers_are_labelled_data_again(
+    kind: str, run: Run, checkpoint: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    table, answers = write(tmp_path / "texts.jsonl"), tmp_path / f"answers.{kind}"
+    assert run("predict", "-c", checkpoint, "-i", table, "-o", answers, "-q") == 0
+    report = said(run, capsys, "evaluate", "-c", checkpoint, "--data", answers, "--label-column", "labels")
+    assert report["examples"] == len(ROWS)
+    assert report["metrics"]["exact_match"]["value"] == 1
+    assert report["metrics"]["hamming_loss"]["value"] == 0
+
+
+def test_a_pipe_gets_json_lines_with_every_probability(run: Run, checkpoint: Path, capsys: Captured) -> None:
+    assert run("predict", "-c", checkpoint, "item 1 is soft bargain or so", "item 1 is or so", "-q") == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (sorted(first["labels"]), second["labels"]) == (["cheap", "warm"], [])
+    given = [first["probabilities"][label] for label in first["labels"]]
+    assert given == sorted(given, reverse=True)
+    assert list(first["probabilities"]) == sorted(WORDS)
+
+
+def test_labels_are_given_from_the_stored_thresholds_on(
+    run: Run, model: lstmcli.Model, tmp_path: Path, capsys: Captured
+) -> None:
+    """Also where those are far from the ones that training chose."""
+    thresholds = {"cheap": 0.001, "late": 1.0, "warm": 0.4}
+    checkpoint = model._checkpoint
+    changed = replace(checkpoint, progress=checkpoint.progress | {"thresholds": thresholds})
+    checkpoints.save(changed, tmp_path / "model.pt")
+    table = write(tmp_path / "texts.jsonl")
+    assert run("predict", "-c", tmp_path / "model.pt", "-i", table, "-o", tmp_path / "a.jsonl", "-q") == 0
+    for line in (tmp_path / "a.jsonl").read_text("utf-8").splitlines():
+        answer = json.loads(line)
+        reached = {label for label, p in answer["probabilities"].items() if p >= thresholds[label]}
+        assert set(answer["labels"]) == reached
+    report = said(run, capsys, "evaluate", "-c", tmp_path / "model.pt", "--data", table)
+    assert {label: row["threshold"] for label, row in report["by_label"].items()} == thresholds
+    assert report["by_label"]["late"]["recall"]["value"] < 0.5 < report["by_label"]["cheap"]["recall"]["value"]
+    other = replace(checkpoint, progress=checkpoint.progress | {"thresholds": {"cheap": 0.5}})
+    checkpoints.save(other, tmp_path / "other.pt")
+    assert run("predict", "-c", tmp_path / "other.pt", "x") == 2
+    assert "thresholds of other labels" in capsys.readouterr().err
+
+
+def test_texts_without_labels_are_drawn_as_a_class_and_held_out() -> None:
+    examples = [Example(text, LabelSet(labels)) for text, labels in ROWS]
+    support, _ = sampling.per_class(examples, 3, seed=0)
+    counts = Counter(label for example in support for label in sampling.labels(example) or [""])
+    assert (counts[""], min(counts.values())) == (3, 3)
+    drawn, rest = sampling.stratified(examples, 32, seed=0)
+    assert Counter(str(example.target) for example in drawn) == dict.fromkeys({str(one.target) for one in examples}, 4)
+    assert len(drawn) + len(rest) == len(examples)
+
+
+def test_a_row_that_cannot_be_used_has_no_labels(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("item 1 is soft or so\n\n", "utf-8")
+    assert run("predict", "-c", checkpoint, "-i", tmp_path / "texts.txt", "-o", tmp_path / "a.jsonl", "-q") == 0
+    first, second = map(json.loads, (tmp_path / "a.jsonl").read_text("utf-8").splitlines())
+    assert (first["labels"], second["labels"]) == (["warm"], None)
+    assert second["problem"]
+
+
+def test_adapt_learns_new_labels_from_a_few_texts(run: Run, checkpoint: Path, tmp_path: Path, capsys: Captured) -> None:
+    names = {"warm": "cosy", "cheap": "good value", "late": "slow"}
+    table = tmp_path / "new.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            [["text", "label"], *([text, ",".join(map(names.get, labels))] for text, labels in ROWS)]
+        )
+    out = tmp_path / "adapted.pt"
+    found = said(run, capsys, "adapt", "-c", checkpoint, "--data", table, "--shots", "12", "--out", out)
+    assert set(found["labels"]) == found["support"].keys() == set(names.values())
+    assert found["after"]["micro_f1"]["value"] > 0.9 > found["before"]["micro_f1"]["value"]
+    assert "macro_f1" in found["baselines"]["support linear"]
+    assert run("predict", "-c", out, "item 1 is courier sale or so", "-q") == 0
+    assert set(json.loads(capsys.readouterr().out)["labels"]) == {"good value", "slow"}
+
+
+def test_python_has_lists_in_and_out(model: lstmcli.Model, tmp_path: Path) -> None:
+    assert model.predict(["item 3 is snug parcel or so", "item 3 is or so"]) in (
+        [["warm", "late"], []],
+        [["late", "warm"], []],
+    )
+    assert model.predict([]) == []
+    assert model.predict_proba(["item 3 is snug or so"]).shape == (1, 3)
+    texts, labels = zip(*ROWS, strict=True)
+    assert model.score(texts, labels) > 0.95
+    again = pickle.loads(pickle.dumps(model))
+    assert again.predict(texts[:20]) == model.predict(texts[:20])
+    adapted = model.adapt(texts[:40], [["x"] if "warm" in one else [] for one in labels[:40]])
+    assert adapted.predict(["item 1 is snug or so", "item 1 is delay or so"]) == [["x"], []]
+    numbers = {"cheap": 1, "late": 2, "warm": 3}
+    of_numbers = lstmcli.fit(texts, [[*map(numbers.get, one)] for one in labels], **(SETTINGS | {"train__epochs": 4}))
+    assert all(type(label) is int for one in of_numbers.predict(texts[:9]) for label in one)
+
+
+def test_the_report_page_has_a_table_of_labels(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    table = write(tmp_path / "texts.jsonl")
+    assert run("evaluate", "-c", checkpoint, "--data", table, "--report", tmp_path / "report", "-q") == 0
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "Figures by label" in page
+    assert "hamming loss" in page
+    first = json.loads((tmp_path / "report" / "predictions.jsonl").read_text("utf-8").splitlines()[5])
+    assert first["target"] == sorted(ROWS[5][1])
+
+
+MISTAKES = [  # arguments, what the error says
+    (("train", "lists.jsonl"), "--label-separator ','"),
+    (("train", "one.csv", "--set", "model.name=multilabel"), "--label-separator ','"),
+    (("train", "opinions", "--label-separator", ","), "one label each"),
+    (("train", "entities", "--label-separator", ","), "not for tagger"),
+    (("train", "one.csv", "--label-separator", ",", "--set", "train.class_weights=balanced"), "its own threshold"),
+    (("train", "one.csv", "--label-separator", ",", "--learner", "maml"), "one label each"),
+    (("train", "empty.csv", "--label-separator", ","), "no text has a label"),
+    (("train", "null.jsonl", "--label-separator", ","), "an empty cell or list"),
+    (("evaluate", "-c", "english", "--data", "one.csv", "--label-separator", ","), "leave it out"),
+    (("evaluate", "-c", "MODEL", "--data", "opinions"), "one per text"),
+    (("evaluate", "-c", "MODEL", "--data", "unknown.csv"), "unknown label 'wram'"),
+    (("evaluate", "-c", "MODEL", "--data", "one.csv", "--shots", "2"), "several labels"),
+    (("evaluate", "-c", "MODEL", "--data", "one.csv", "--thresholds"), "likeliest label"),
+    (("adapt", "-c", "MODEL", "--data", "one.csv", "--learner", "ridge"), "--learner anchored"),
+    (("predict", "-c", "MODEL", "x", "--min-confidence", "0.9"), "likeliest label"),
+    (("predict", "-c", "MODEL", "x", "--sets", "0.9"), "likeliest label"),
+    (("predict", "-c", "MODEL", "x", "--threshold", "warm=0.9"), "likeliest label"),
+    (("predict", "-c", "MODEL", "x", "--explain"), "several labels"),
+    (("predict", "-c", "MODEL", "-i", "one.csv", "--select", "3"), "several labels"),
+    (("check", "one.csv", "--set", "data.label_separator=,"), "one label each"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), MISTAKES, ids=lambda one: " ".join(one) if isinstance(one, tuple) else ""
+)
+def test_a_mistake_is_answered_with_its_remedy(
+    arguments: tuple[str, ...], expected: str, run: Run, checkpoint: Path, tmp_path: Path, capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "lists.jsonl")
+    (tmp_path / "one.csv").write_text(
+        "text,label\n" + "".join(f"item {n} is soft or so,warm\n" for n in range(20)), "utf-8"
+    )
+    (tmp_path / "unknown.csv").write_text('text,label\nsoft,"warm,wram"\n', "utf-8")
+    (tmp_path / "empty.csv").write_text("text,label\n" + "".join(f"soft {n},\n" for n in range(20)), "utf-8")
+    (tmp_path / "null.jsonl").write_text('{"text": "soft", "label": null}\n' * 9, "utf-8")
+    assert run(*(checkpoint if one == "MODEL" else one for one in arguments)) == 2
+    assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_label_everywhere_is_noted(run: Run, tmp_path: Path, capsys: Captured) -> None:
+    lines = [f"item {n} is {'soft' if n % 2 else 'sale'} or so,{'warm' if n % 2 else 'cheap'}" for n in range(40)]
+    (tmp_path / "one.csv").write_text("text,label\n" + "\n".join(lines), "utf-8")
+    assert run("train", tmp_path / "one.csv", "--label-separator", ",", *TINY[:-1], "--dry-run") == 0
+    assert "each text has exactly one label" in " ".join(capsys.readouterr().err.split())
+
+
+def test_labels_that_look_like_several_are_noted() -> None:
+    counts = dict.fromkeys(["warm", "warm,cheap", "cheap,late", "warm,late", "warm,cheap,late"], 9)
+    (remark,) = label_names.joined(counts)
+    assert "4 labels, such as 'warm,cheap', are made of 3 parts" in remark
+    assert "--label-separator ','" in remark
+    assert label_names.joined({"Paris, France": 1, "Lyon, France": 1, "Bonn, Germany": 1, "a, b": 1}) == []
+
+
+def test_mistakes_in_python(model: lstmcli.Model) -> None:
+    texts = ["a b", "c d"]
+    with pytest.raises(DataError, match="the label is a list"):
+        lstmcli.fit(texts, [["x"], "y"])
+    with pytest.raises(DataError, match="a str, not a list"):
+        model.evaluate(texts, [["warm"], "late"])
+    with pytest.raises(DataError, match="does not know 'wram'"):
+        model.evaluate(texts, [["warm"], ["wram"]])
+    with pytest.raises(ConfigError, match="several labels"):
+        model.explain(texts)
+    with pytest.raises(DataError, match="the label is a list"):
+        lstmcli.load().evaluate(texts, [["positive"], []])
+    with pytest.raises(ConfigError, match="class_weights"):
+        lstmcli.fit(texts, [["x"], []], train__class_weights="balanced")
+
+
+def test_the_hash_of_a_set_does_not_depend_on_its_order() -> None:
+    names = [f"label {number}" for number in range(40)]
+    one, other = LabelSet(names), LabelSet(reversed(names))
+    assert dataset_hash([Example("a", one)]) == dataset_hash([Example("a", other)])
+    assert str(one) == ", ".join(sorted(names))
+    assert dataset_hash([Example("a", one)]) != dataset_hash([Example("a", LabelSet(names[1:]))])
