@@ -32,6 +32,7 @@ from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.types import Example
 
 CLOSED_FORM = ("ridge", "prototypical")  # learners that compute the whole head from the support
+NONE_LEFT = "no examples are left to score: give more, or fewer --shots"
 NOT_IN_JSON = ("data", "below")  # fields of a report
 
 
@@ -91,8 +92,7 @@ def run(
     _check(checkpoint, examples)
     support = supports.draw(examples, options.shots, seed=options.seed, listener=listener)
     query = support.others
-    none_left = [] if query else ["no examples are left to score: give more, or fewer --shots"]
-    for remark in [*supports.few(support.counts, options.shots), *none_left]:
+    for remark in [*supports.few(support.counts, options.shots), *([] if query else [NONE_LEFT])]:
         listener(Noted(remark))
     parts, temperature = _prepare(checkpoint, support, listener, free=options.free)
     before = _figures(parts, query, temperature, listener, new=True)
