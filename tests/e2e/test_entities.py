@@ -169,7 +169,7 @@ def test_data_that_the_model_does_not_learn_from_is_reported(recipe: str, model:
 def test_a_model_of_an_unknown_name_is_reported() -> None:
     with pytest.raises(ConfigError, match="'rnn' is not a model") as caught:
         recipes.load("reviews", overrides=["model.name=rnn"])
-    assert "classifier, language-model, tagger" in caught.value.fix
+    assert "classifier, language-model, multilabel, tagger" in caught.value.fix
 
 
 def test_conll_is_another_name_of_conll2003(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_mistakes_with_language_models_are_reported(
 ) -> None:
     for arguments, message in (
         (("adapt", "-c", model, "--data", "reviews"), "a language model has no labels to adapt to"),
-        (("evaluate", "-c", model, "--shots", "5", "--data", "reviews"), "episodes are drawn of whole texts"),
+        (("evaluate", "-c", model, "--shots", "5", "--data", "reviews"), "a language model has no labels"),
         (("evaluate", "--dynamic", "--data", "reviews"), "--dynamic"),
         (("train", table, "--set", f"model.init={model}", "--out", tmp_path / "x"), "the model to begin with has"),
         (("train", "lm", "--data", tmp_path / "none.txt"), "there is no such file or folder"),
