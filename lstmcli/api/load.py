@@ -22,15 +22,14 @@ def load(
 
     Args:
         path: A ``.pt`` file, the folder of a run, or a ``.onnx`` file of ``export``; none: the model that ships.
-        device, precision, threads: As the command line's options; none: as it was trained.
+        device, precision, threads: As the command line's options, with the same defaults.
     """
     found = checkpoints.PRETRAINED if path is None else run_folder.model_at(Path(path))
     if not found.is_file():
         fix = near_path(found) or "give a model.pt, or the folder of a run; load() loads the model that ships"
         raise CheckpointError("there is no such model", where=str(found), fix=fix)
-    chosen = {"device": device, "precision": precision, "threads": threads}
-    options = [Option(key, f"{key}=", value) for key, value in chosen.items() if value is not None]
+    chosen = {"device": device or "auto", "threads": threads} | ({"precision": precision} if precision else {})
     with for_python():
         checkpoint = checkpoints.opened(found)
-        config = recipes.adjusted(checkpoint.config, options) if options else checkpoint.config
+        config = recipes.adjusted(checkpoint.config, [Option(key, f"{key}=", value) for key, value in chosen.items()])
     return Model(replace(checkpoint, config=config), str(found))

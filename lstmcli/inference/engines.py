@@ -20,7 +20,7 @@ from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import LONGEST, CheckpointError, ConfigError
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import batches
-from lstmcli.machine import runtime
+from lstmcli.machine import onnx_runtime, runtime
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.tensors import SCALE
@@ -135,10 +135,10 @@ def installed() -> bool:
     """Return whether ONNX Runtime can be loaded."""
     try:
         import onnx
-        import onnxruntime
-    except ImportError:  # also of a library of the system that it needs
+
+        return bool(onnx.__version__ and onnx_runtime.loaded())
+    except ImportError:
         return False
-    return bool(onnx.__version__ and onnxruntime.__version__)
 
 
 def _is_of_runtime(error: Exception) -> bool:
@@ -179,13 +179,13 @@ def graph_of(checkpoint: Checkpoint) -> bytes:
 
 def session(graph: bytes) -> "InferenceSession":
     """Open a graph for runs in several threads, each of which computes a batch of its own."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime.loaded()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # which assumes that all batches have one shape
     options.log_severity_level = 3  # errors alone
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    opened: InferenceSession = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return opened
 
 
 def scored(session: "InferenceSession", name: str, store: Store, indices: Ints) -> Array:

@@ -361,3 +361,15 @@ def test_only_commands_change_how_the_process_allocates_memory() -> None:
     """It cannot be undone, and the process of a caller of the library is not ours."""
     users = {room(path) for path in FILES if "lstmcli.machine.malloc" in source.imported(path)}
     assert users == {"cli"}
+
+
+def test_onnx_runtime_is_loaded_in_one_place() -> None:
+    """There its telemetry is off: whoever imports it otherwise turns that on for the process."""
+    found = {
+        str(path.relative_to(PROGRAM))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.Import) and any(one.name.startswith("onnxruntime") for one in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("onnxruntime"))
+    }
+    assert found == {"machine/onnx_runtime.py", "inference/engines.py"}  # the second: for types alone

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,3 +228,20 @@ def test_no_socket_is_opened_and_nothing_is_written_elsewhere(
     assert {path for path in written if out not in path.parents and path != out} == set()
     assert list(Path.cwd().iterdir()) == []
     assert cache.is_dir()
+
+
+def test_the_libraries_send_and_keep_nothing(tmp_path: Path) -> None:
+    """Some libraries report to their makers from native code, unless they find themselves in a test of their own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    quiet = ("CI", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in quiet} | {"HOME": str(home)}
+    code = """
+import os, sys
+from lstmcli import load
+assert load().predict(["a fine film"]).tolist() == ["positive"]
+assert "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []

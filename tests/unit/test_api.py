@@ -322,3 +322,10 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
     assert lstmcli.load is load
     with pytest.raises(AttributeError, match="has no attribute 'lode'"):
         lstmcli.lode  # noqa: B018
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_a_model_runs_where_it_is_loaded_and_not_where_it_was_trained(threads: int | None) -> None:
+    """The models that ship were trained on one and two processors."""
+    config = load("imdb", threads=threads)._checkpoint.config
+    assert (config.threads, config.device) == (threads, "auto")
