@@ -308,7 +308,7 @@ def test_odd_examples_are_reported(
     ("command", "what"),
     [
         (["adapt", "--data", "reviews"], "the data has labels of whole texts, the model tags words"),
-        (["evaluate", "--shots", "2", "--data", "reviews"], "episodes are drawn of whole texts"),
+        (["evaluate", "--shots", "2", "--data", "reviews"], "the model labels words, not whole texts"),
         (["adapt", "--data", "entities", "--learner", "ridge"], "the learner needs a model that labels whole texts"),
         (["adapt", "--data", "entities", "--learner", "matching"], "the learner needs a model that labels whole texts"),
     ],

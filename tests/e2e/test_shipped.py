@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow import Table, parquet
 
 from lstmcli import registry
 from lstmcli.cli.app import main
@@ -188,6 +189,8 @@ def write_inputs() -> None:
     for file, labels in {**named, "banking77/train.csv": ("lost_card", "top_up")}.items():
         rows = [f"the {label} thing {number},{label}" for number in range(20) for label in labels]
         Path(file).write_text("\n".join(["text,category" if "/" in file else "text,label", *rows]))
+    rows = [{"text": f"thing {number}", "labels": ["new", "old"][number % 3 :]} for number in range(20)]
+    parquet.write_table(Table.from_pylist(rows), "my.parquet")
     Path("texts.csv").write_text("text\na fine film\n")
     shutil.copy("texts.csv", "pool.csv")
     shutil.copy("my.csv", "next.csv")

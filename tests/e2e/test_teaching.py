@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcli import recipes
+from lstmcli import load, recipes
 from lstmcli.data.batches.batching import collate
 from lstmcli.data.batches.encoded import Store, encode, text_hashes
 from lstmcli.inference.predict import Predictions
@@ -137,13 +137,15 @@ def test_the_loss_on_probabilities_is_the_cross_entropy_with_them() -> None:
     torch.testing.assert_close(classify.loss(ClassScores(logits, logits), batch).value, expected)
 
 
-def test_a_student_learns_words_that_no_labelled_text_has(
-    table: Path, taught: list[str], run: Run, tmp_path: Path, capsys: Captured
-) -> None:
-    path = begun(table, tmp_path / "student", *taught, "train.epochs=15")
-    assert {"splendid", "ghastly"} <= set(checkpoints.load(path).vocabulary.words)
-    assert run("predict", "-c", path, "splendid", "ghastly") == 0
-    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
+def test_a_student_learns_words_that_no_labelled_text_has(table: Path, taught: list[str], tmp_path: Path) -> None:
+    """On average: one such small model may learn them wrong."""
+    good = []
+    for seed in range(4):
+        path = begun(table, tmp_path / f"student{seed}", *taught, "train.epochs=15", f"seed={seed}")
+        assert {"splendid", "ghastly"} <= set(checkpoints.load(path).vocabulary.words)
+        good.append(load(path).predict_proba(["splendid", "ghastly"])[:, 1])
+    splendid, ghastly = np.mean(good, axis=0)
+    assert splendid > 0.5 > ghastly, good
 
 
 def test_doubt_costs_on_labelled_and_unlabelled_texts_alike(table: Path, more: Path) -> None:
