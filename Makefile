@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/lstmcli evaluate -c $(SHIPPED) --data opinions
 	$(BIN)/lstmcli train opinions --out runs/demo --force
 	$(BIN)/lstmcli evaluate -c runs/demo/model.pt
-	$(BIN)/lstmcli adapt --shots 5 --data hwu64:transport -c runs/demo/model.pt
+	$(BIN)/lstmcli adapt --shots 5 --data hwu64:transport -c $(SHIPPED)
 	$(BIN)/lstmcli train hwu64-maml --learner ridge --out runs/demo-intents --force
 	$(BIN)/lstmcli evaluate --shots 5 --ways 5 --episodes 50 -c runs/demo-intents/model.pt
 	@echo "Next: source $(BIN)/activate, then  lstmcli predict 'your own text'  or  lstmcli train your.csv"
