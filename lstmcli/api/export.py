@@ -71,6 +71,8 @@ def _examples(
         return files.as_known(examples, checkpoint, listener=listener)
     if examples := inputs.old(checkpoint.config, listener=listener):
         return examples
-    listener(Noted("the data of the model is not at hand: it is compared on bundled texts, without labels; or --data"))
+    listener(
+        Noted("the model's own data was not found: compared on bundled texts, without labels; on yours: --data FILE")
+    )
     examples = inputs.split(Data(name=BUNDLED), "test", listener=listener)
     return [replace(example, target=None) for example in examples]

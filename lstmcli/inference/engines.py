@@ -153,7 +153,7 @@ def unexportable(checkpoint: Checkpoint) -> str:
     """Return why there is no graph of the model that computes the outputs of its task; empty where there is one."""
     name = checkpoint.config.model.name
     if name not in registry.GRAPHS:
-        return f"there is no ONNX graph of a {name}"
+        return f"there is no ONNX graph for models of the kind {name}"
     if any(tensor.startswith("memory/") for tensor in checkpoint.tensors):
         return f"the learner {checkpoint.config.learner.name} labels by a memory of texts beside the model"
     if checkpoint.context is not None:

@@ -185,7 +185,7 @@ def opened(path: Path) -> Checkpoint:
     """Read a checkpoint without torch; its tensors are checked when torch first uses them. Raises as ``load``."""
     path = run_folder.model_at(path)
     if not path.is_file():
-        fix = near_path(path) or "give a model.pt: -c FILE, or train one: lstmcli train opinions"
+        fix = near_path(path) or "give a model.pt that exists, or train one: lstmcli train opinions"
         raise CheckpointError("there is no such checkpoint", where=str(path), fix=fix)
     if path.suffix.lower() == EXPORTED:
         return _of_export(path.read_bytes(), str(path))
@@ -218,7 +218,7 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
         if content.get("checksum") != checksum(text, tensors):
             raise _damaged(where)
         if not any(name.startswith("model/") for name in tensors):
-            fix = "give a model.pt: -c FILE"
+            fix = "give the model.pt of a model of texts"
             raise CheckpointError("a learned optimiser, not a model of texts", where=where, fix=fix)
         return _of(headers.checked(headers.loaded(text)), tensors, where)
     except (ValueError, RecursionError) as error:

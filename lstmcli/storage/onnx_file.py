@@ -128,7 +128,7 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
     """Raise ValueError where the graph is not that of the model that the header describes."""
     section, vocabulary = checkpoint.config.model, checkpoint.vocabulary
     if section.name not in registry.GRAPHS:
-        raise ValueError(f"there is no ONNX graph of a {section.name}")
+        raise ValueError(f"there is no ONNX graph for models of the kind {section.name}")
     module = registry.graph(section.name)
     arrays = {one.name: _array(one) for one in model.graph.initializer if not one.name.startswith("constant_")}
     words = len(vocabulary) - vocabulary.frozen_words

@@ -173,7 +173,11 @@ def test_what_an_exported_model_cannot_do_is_said(
 
 
 @pytest.mark.parametrize(
-    ("recipe", "reason"), [("entities", "no ONNX graph of a tagger"), ("lm", "no ONNX graph of a language-model")]
+    ("recipe", "reason"),
+    [
+        ("entities", "no ONNX graph for models of the kind tagger"),
+        ("lm", "no ONNX graph for models of the kind language-model"),
+    ],
 )
 def test_models_without_a_graph_are_not_exported(recipe: str, reason: str, run: Run, capsys: Captured) -> None:
     path = untrained(recipe, Path("model.pt"))
@@ -462,3 +466,12 @@ def test_the_script_of_the_readme_runs_without_lstmcli(exported: Path, run: Run,
     expected = [one["probabilities"] for one in answers(run, capsys, "-c", exported, *texts)]
     for one, other in zip(found, expected, strict=True):
         assert one == pytest.approx(other, abs=2e-6)
+
+
+def test_a_model_that_is_not_there_is_reported_without_an_option_of_other_commands(
+    run: Run, capsys: Captured, tmp_path: Path
+) -> None:
+    assert run("export", tmp_path / "nothing.pt", tmp_path / "x.onnx") == 2
+    message = capsys.readouterr().err
+    assert "there is no such checkpoint" in message
+    assert "-c " not in message
