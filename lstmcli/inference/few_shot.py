@@ -72,7 +72,8 @@ def measured(
     headed = heads.with_new_labels(checkpoint, labels, texts, alone=draws_classes, free=options.free, listener=listener)
     parts = assemble.restored(headed, runtime.prepare(checkpoint.config))
     tasks = _drawn(support, examples, options, parts.vocabulary.labels, listener)
-    together = [*support, *texts]
+    names = names if label_texts.counts(parts) else []  # else they would change the baselines' word weights
+    together = [*support, *examples, *names]
     drawn = label_texts.with_names(parts, together, tasks, names=len(names), listener=listener)
     note_learned(checkpoint, examples, listener)
     _note_tasks(drawn, listener)

@@ -41,7 +41,7 @@ def examples(labels: Sequence[str]) -> list[Example]:
 
 def counted(parts: Parts, names: Sequence[Example], support: Sequence[Example]) -> bool:
     """Return whether the learner counts the names as texts, and they tell the texts of the support apart."""
-    if not names or not _counts(parts):
+    if not names or not counts(parts):
         return False
     embeddings = _embeddings(parts, [*names, *support])
     labels = [str(name.target) for name in names]
@@ -56,7 +56,7 @@ def with_names(
 
     texts: those of the episodes, and behind them the names, as many as ``names``.
     """
-    if not names or not _counts(parts):
+    if not names:
         return list(drawn)
     row_of = {str(name.target): len(texts) - names + index for index, name in enumerate(texts[-names:])}
     read = np.unique(np.concatenate([*(draw.support for draw in drawn), list(row_of.values())]))
@@ -89,7 +89,8 @@ def tells_apart(names: Array, texts: Array, targets: Array | Sequence[int]) -> b
     return bool(correct and bdtrc(correct - 1, len(targets), 1 / len(names)) <= SIGNIFICANT)
 
 
-def _counts(parts: Parts) -> bool:
+def counts(parts: Parts) -> bool:
+    """Return whether the learner counts names of labels as texts."""
     one_label = not hooks(TaskHooks, parts.task).LABEL_SETS
     return one_label and bool(getattr(parts.config.learner, "label_names", False))
 

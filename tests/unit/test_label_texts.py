@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from lstmcli import load
+from lstmcli.data.batches.episodes import Draw
 from lstmcli.inference import label_texts
+from lstmcli.types import Example
 
 TEXTS = {
     "cancel_order": ["Please cancel what I ordered.", "I do not want the order any more.", "Stop my order."],
@@ -79,3 +81,22 @@ def test_a_name_is_one_more_text(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_arbitrary_names_do_not_count() -> None:
     _, notes = _probabilities(dict(zip("BCA", TEXTS.values(), strict=True)))
     assert label_texts.REMARK not in notes
+
+
+def test_only_episodes_that_names_tell_apart_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three labels the texts 0 to 5 are near their names, 6 to 11 near that of the next label; names are last."""
+    rows = np.concatenate([np.eye(3)[[0, 0, 1, 1, 2, 2]], np.eye(3)[[1, 1, 2, 2, 0, 0]], np.eye(3)])
+    texts = [Example(str(index), "abc"[index - 12] if index >= 12 else None) for index in range(15)]
+    monkeypatch.setattr(label_texts, "_embeddings", lambda _, part: rows[[int(str(one.text)) for one in part]])
+    targets, query = np.array([0, 0, 1, 1, 2, 2]), np.zeros(1, int)
+    draws = [
+        Draw("", ("a", "b", "c"), np.arange(6), targets, query, query),
+        Draw("", ("a", "b", "c"), np.arange(6, 12), targets, query, query),
+        Draw("", ("b", "c", "a"), np.array([2, 3, 4, 5, 0, 1]), targets, query, query),
+    ]
+    first, second, third = label_texts.with_names(None, texts, draws, names=3)  # type: ignore[arg-type]
+    assert first.support.tolist() == [0, 1, 2, 3, 4, 5, 12, 13, 14]
+    assert first.support_targets.tolist() == [0, 0, 1, 1, 2, 2, 0, 1, 2]
+    assert second == draws[1]
+    assert third.support.tolist() == [2, 3, 4, 5, 0, 1, 13, 14, 12]
+    assert third.support_targets.tolist() == [0, 0, 1, 1, 2, 2, 0, 1, 2]
