@@ -157,7 +157,7 @@ class Model:
         They are uncertain to the model, different from each other, and none that it has learned from; see
         ``lstmcli.inference.select``. seed: of the clusters. Raises as ``explain``.
         """
-        self._checkpoint.check_one_label("select")
+        self._checkpoint.check_whole_texts("select")
         self._check_labels("select")
         if count < 1:
             raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")

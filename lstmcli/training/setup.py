@@ -87,6 +87,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     context = own_context if initial is None else initial.context
     parts = class_weights.applied(assemble.fresh(config, vocabulary, where, context), full["train"])
     _initialise(parts, full, origin, language_model, resumed=last is not None, listener=listener)
+    parts = class_weights.with_exponent(parts, full["train"], last, listener)
     return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
 
 
