@@ -21,7 +21,7 @@ from lstmcli.machine import runtime
 from lstmcli.quality import copies, curve, label_errors, outliers, similar
 from lstmcli.quality.curve import Curve
 from lstmcli.quality.findings import KINDS, Finding, finding, unusable
-from lstmcli.quality.label_errors import LabelError
+from lstmcli.quality.label_errors import LabelCheck, LabelError
 from lstmcli.quality.out_of_fold import Texts
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.types import Example, Rows, SplitCheck
@@ -105,13 +105,16 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     for note in chain.from_iterable(rows.notes for rows in parts.values()):
         listener(Noted(note))
     encoded = encoded_by_shipped(config, read.examples, listener=listener)
-    labels = label_errors.search(
-        Texts(encoded.features, kept, kept.known_targets, read.labels),
-        read.repeats.groups,
-        cast(TextTask, registry.task(config.task)),
-        seed=seed,
-        listener=listener,
-    )
+    if kept.known_targets.ndim > 1:
+        labels = LabelCheck([], {}, None, ["label errors are searched for where each text has one label, not here"])
+    else:
+        labels = label_errors.search(
+            Texts(encoded.features, kept, kept.known_targets, read.labels),
+            read.repeats.groups,
+            cast(TextTask, registry.task(config.task)),
+            seed=seed,
+            listener=listener,
+        )
     of_words = tally(encoded.words).remark(fix="the encoder reads English: rely on the linear model")
     remarks = [
         *check.label_remarks(checked["train"], fix=f"when you train, {check.UNEVEN_FIX}"),

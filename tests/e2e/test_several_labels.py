@@ -222,7 +222,8 @@ MISTAKES = [  # arguments, what the error says
     (("predict", "-c", "MODEL", "x", "--sets", "0.9"), "likeliest label"),
     (("predict", "-c", "MODEL", "x", "--threshold", "warm=0.9"), "likeliest label"),
     (("predict", "-c", "MODEL", "x", "--explain"), "several labels"),
-    (("check", "one.csv", "--set", "data.label_separator=,"), "one label each"),
+    (("check", "opinions", "--label-separator", ","), "one label per text"),
+    (("check", "empty.csv", "--label-separator", ","), "no text has a label"),
 ]
 
 
@@ -303,6 +304,54 @@ def test_the_most_uncertain_texts_are_selected_and_adapt_learns_what_was_filled_
     assert "4 rows skipped" in shown.err
     texts = [len(checkpoints.load(one).group("learned")["texts"]) for one in (checkpoint, tmp_path / "adapted.pt")]
     assert texts[1] == texts[0] + 5
+
+
+CHECKED = [
+    ("a soft coat", ["warm"]),
+    ("a late parcel", ["late"]),
+    ("a late parcel", ["late", "cheap"]),  # contradicts the row before
+    ("a soft coat", ["warm"]),  # a duplicate
+    ("A SOFT COAT!", ["warm"]),  # the same but for capitals and a mark
+    ("nothing of that", []),
+    ("nothing of that", []),  # a duplicate
+    ("", ["warm"]),
+    (" ".join(f"very{number} soft" for number in range(300)), ["warm", "cheap"]),
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_check_reads_sets_of_labels(suffix: str, run: Run, tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"text": text, "label": labels}) + "\n" for text, labels in CHECKED))
+    else:
+        lines = [f'"{text}",{"|".join(reversed(labels))}\n' for text, labels in CHECKED]
+        path.write_text("text,label\n" + "".join(lines))
+    first = 1 if suffix == ".jsonl" else 2
+    fixed = tmp_path / f"fixed{suffix}"
+    found = said(run, capsys, "check", path, "--label-separator", "|", "--fix", fixed, "--json")
+    at = {(one["kind"], one["row"] - first): one for one in found["findings"]}
+    assert list(at) == [
+        ("unusable", 7), ("contradiction", 1), ("contradiction", 2), ("duplicate", 3), ("duplicate", 6),
+        ("near duplicate", 4), ("truncated", 8),
+    ]  # fmt: skip
+    assert at["contradiction", 1]["reason"] == f"the same text has the label 'cheap, late' in row {2 + first}"
+    assert found["splits"]["train"]["labels"] == {"cheap": 2, "late": 2, "warm": 4}
+    assert any("label errors are searched for where each text has one label" in one for one in found["remarks"])
+    kept = [row for number, row in enumerate(CHECKED) if number not in (3, 6, 7)]
+    if suffix == ".jsonl":
+        rows_fixed = [json.loads(line) for line in fixed.read_text().splitlines()]
+        assert [(row["text"], row["label"]) for row in rows_fixed] == kept
+        audit = lstmcli.check_texts(*zip(*(row for row in CHECKED if row[0]), strict=True))
+        assert [(one.kind, one.row) for one in audit.findings] == [
+            (kind, row - (row > 7)) for kind, row in at if kind != "unusable"
+        ]
+    else:
+        with fixed.open(newline="") as file:
+            rows_fixed = list(csv.DictReader(file))
+        assert [(row["text"], row["label"]) for row in rows_fixed] == [
+            (text, "|".join(reversed(labels))) for text, labels in kept
+        ]
 
 
 def test_one_label_everywhere_is_noted(run: Run, tmp_path: Path, capsys: Captured) -> None:
