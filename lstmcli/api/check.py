@@ -83,10 +83,7 @@ def check(
         ConfigError, DataError: an option or the data cannot be used, or has no labels of whole texts.
         RuntimeSetupError: a file cannot be written.
     """
-    options = [*options, Option("seed", "--seed", seed)]
-    if separator := reading.get("label_separator"):
-        options.append(Option(SEPARATED, "--label-separator", separator))
-    config = recipes.load(RECIPE, options=options)
+    config = recipes.load(RECIPE, options=[*options, Option("seed", "--seed", seed), *_separated(reading)])
     source = _source(data, config, reading, listener)
     names = inputs.splits(source)
     if report is not None:
@@ -107,6 +104,12 @@ def check(
             for finding in found.findings:
                 put(finding.plain())
     return Result(found, report, None if fix is None else _fixed(fix, source, parts, found.findings))
+
+
+def _separated(reading: Mapping[str, Any]) -> list[Option]:
+    """Return the option of the recipe where a text can have several labels."""
+    separator = reading.get("label_separator")
+    return [Option(SEPARATED, "--label-separator", separator)] if separator else []
 
 
 _COLUMNS = ("row", "kind", "label", "suggested", "confidence", "reason", "split", "file", "text")

@@ -54,9 +54,8 @@ def selected(
         seed: Of the clusters.
 
     Returns:
-        Their predictions: the answers are those of ``BLANK``, an empty label to be filled in, the predicted label as a
-        proposal, and its probability. Of several labels the proposal has all, joined as in files, and the
-        probability is that of the most uncertain label, which is named.
+        Their predictions: an empty label to be filled in, the predicted one as a proposal, and its probability. Of
+        several labels the proposal has all, and the probability is that of the most uncertain one, which is named.
     """
     proposed = _Proposed(checkpoint)
     learned = set(checkpoint.arrays("learned").get("texts", np.empty(0)).tolist())
