@@ -9,12 +9,12 @@ from lstmcli import recipes, registry
 from lstmcli.api import files
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import folders
-from lstmcli.data.in_memory import Labels, Texts, examples_of
+from lstmcli.data.in_memory import SEPARATOR, Labels, Texts, are_sets, examples_of
 from lstmcli.errors import ConfigError, DataError, did_you_mean, for_python, near_path
 from lstmcli.events import Listener, silent
 from lstmcli.storage import corrected, data_option, sinks
 from lstmcli.storage import examples as inputs
-from lstmcli.types import LabelSet, Option, Rows
+from lstmcli.types import Option, Rows
 
 if TYPE_CHECKING:
     from lstmcli.quality.audit import Audit
@@ -25,6 +25,7 @@ __all__ = ["Fixed", "Result", "check", "check_texts"]
 REPORTS = (".jsonl", ".csv", ".tsv")
 CERTAIN = 0.9  # confidence from which on a label is changed: tests/README.md has the share that is right
 RECIPE = "table"  # what the texts would be trained with
+SEPARATED = "data.label_separator"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def check(
         ConfigError, DataError: an option or the data cannot be used, or has no labels of whole texts.
         RuntimeSetupError: a file cannot be written.
     """
-    config = recipes.load(RECIPE, options=[*options, Option("seed", "--seed", seed)])
+    config = recipes.load(RECIPE, options=[*options, Option("seed", "--seed", seed), *_separated(reading)])
     source = _source(data, config, reading, listener)
     names = inputs.splits(source)
     if report is not None:
@@ -105,6 +106,12 @@ def check(
     return Result(found, report, None if fix is None else _fixed(fix, source, parts, found.findings))
 
 
+def _separated(reading: Mapping[str, Any]) -> list[Option]:
+    """Return the option of the recipe where a text can have several labels."""
+    separator = reading.get("label_separator")
+    return [Option(SEPARATED, "--label-separator", separator)] if separator else []
+
+
 _COLUMNS = ("row", "kind", "label", "suggested", "confidence", "reason", "split", "file", "text")
 
 
@@ -112,7 +119,7 @@ def check_texts(texts: Texts, labels: Labels, *, seed: int = 0, listener: Listen
     """Check texts in memory. A finding's ``row`` is the index of its text.
 
     Args:
-        texts, labels: One string, int or bool per text.
+        texts, labels: One string, int or bool per text; or a list of them, where a text can have several labels.
         seed: Of the folds and draws.
         listener: Called with each event.
 
@@ -124,8 +131,11 @@ def check_texts(texts: Texts, labels: Labels, *, seed: int = 0, listener: Listen
     from lstmcli.quality import audit
 
     with for_python():
-        config = recipes.load(RECIPE, options=[Option("seed", "seed=", seed)])
-        examples, _ = examples_of(texts, labels, words=False)
+        labels = list(labels)
+        sets = are_sets(labels)
+        separated = [Option(SEPARATED, "labels=", SEPARATOR)] if sets else []
+        config = recipes.load(RECIPE, options=[Option("seed", "seed=", seed), *separated])
+        examples, _ = examples_of(texts, labels, words=False, sets=sets)
         with runtime.unchanged(config):
             parts = {"train": Rows(examples, [])}
             return audit.run(uncached(config), parts, data="texts", seed=seed, listener=listener)
@@ -141,6 +151,8 @@ def _source(data: files.Name, config: RunConfig, reading: Mapping[str, Any], lis
             known = [one for one in registry.DATASETS if one not in registry.LAYOUTS]
             fix = near_path(Path(text)) or f"check the path, or name a data set; {did_you_mean(text, known)}"
             raise DataError("there is no such file, folder or data set", where=text, fix=fix)
+        if reading.get("label_separator"):
+            raise ConfigError(f"'{name}' has one label per text", where="--label-separator", fix="leave it out")
         return files.source(text, config, reading, listener)
     found = recipes.load(str(Path(text).absolute()))
     if registry.task(found.task).READS != "text":
@@ -165,9 +177,6 @@ def _check_texts(parts: Mapping[str, Rows], source: Data) -> None:
         raise data_option.no_examples(source, "train", inputs.root_of(source))
     for rows in parts.values():
         for example in rows.examples[:1]:
-            if isinstance(example.target, LabelSet):
-                what = "check is for texts with one label each, not for sets of labels"
-                raise ConfigError(what, where="data.label_separator", fix="leave it out: a set is then one label")
             if not isinstance(example.text, str) or example.target is None:
                 raise _of_words(data_option.title(source))
 

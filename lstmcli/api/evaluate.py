@@ -91,7 +91,9 @@ def evaluate(
     opened = _Opened(checkpoint, path, source, name, examples)
     if tasks.shots is not None:
         return _of_tasks(opened, tasks, report, seed, listener)
-    return _scored(opened, report, seed, listener, dynamic=dynamic, thresholds=thresholds)
+    title = data_option.title(source)
+    return scored(checkpoint, examples, data=title, split=name, path=path, report=report, seed=seed, dynamic=dynamic,
+                  thresholds=thresholds, listener=listener)  # fmt: skip
 
 
 def _check(tasks: Tasks, *, dynamic: bool, thresholds: bool) -> None:
@@ -108,29 +110,35 @@ def _check(tasks: Tasks, *, dynamic: bool, thresholds: bool) -> None:
         raise ConfigError(what, where="evaluate", fix="add --shots 5")
 
 
-def _scored(
-    opened: _Opened, report: Path | None, seed: int, listener: Listener, *, dynamic: bool, thresholds: bool
+def scored(
+    checkpoint: "Checkpoint",
+    examples: Sequence[Example],
+    *,
+    data: str,
+    split: str,
+    path: Path | str,
+    report: Path | str | None = None,
+    seed: int = 0,
+    dynamic: bool = False,
+    thresholds: bool = False,
+    listener: Listener = silent,
 ) -> "Report":
-    """Score the model and write the report."""
+    """Score a checkpoint on examples that it knows the labels of, and write the report into its folder.
+
+    data, split: what the report names; path: of the checkpoint, empty if it has none; the others as ``evaluate``.
+    """
     from lstmcli.inference import evaluate as evaluation
     from lstmcli.machine import runtime
 
-    with runtime.unchanged(opened.checkpoint.config):
-        found = evaluation.run(
-            opened.checkpoint,
-            opened.examples,
-            data=data_option.title(opened.data),
-            split=opened.split,
-            path=opened.path,
-            seed=seed,
-            dynamic=dynamic,
-            thresholds=thresholds,
-            listener=listener,
-        )
+    if report is not None:
+        reports.claim(Path(report))
+    with runtime.unchanged(checkpoint.config):
+        found = evaluation.run(checkpoint, examples, data=data, split=split, path=path, seed=seed, dynamic=dynamic,
+                               thresholds=thresholds, listener=listener)  # fmt: skip
         if report is not None:
             from lstmcli.report import page
 
-            page.write(found, opened.checkpoint, opened.path, report, seed=seed, listener=listener)
+            page.write(found, checkpoint, Path(path), Path(report), seed=seed, listener=listener)
     return found
 
 

@@ -11,7 +11,7 @@ from lstmcli.api.model import Model, kept
 from lstmcli.api.uncached import uncached
 from lstmcli.config import Data, RunConfig
 from lstmcli.contracts import TaskHooks, hooks
-from lstmcli.data.in_memory import Labels, Texts, are_sets, check_known, examples_of
+from lstmcli.data.in_memory import SEPARATOR, Labels, Texts, are_sets, check_known, examples_of
 from lstmcli.data.labels import check_weights
 from lstmcli.data.labels import found as found_labels
 from lstmcli.errors import ConfigError, did_you_mean, for_python
@@ -22,8 +22,6 @@ from lstmcli.storage import validation_split
 from lstmcli.storage.examples import Inputs
 from lstmcli.training import train
 from lstmcli.types import Example, Option
-
-SEPARATOR = ","  # of labels in files, for a model that was fitted to lists
 
 
 def fit(

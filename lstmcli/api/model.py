@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from lstmcli import recipes
+from lstmcli.api import label_types
+from lstmcli.api.evaluate import scored
 from lstmcli.api.files import learner_options
 from lstmcli.api.uncached import uncached
 from lstmcli.config import RunConfig
-from lstmcli.data.in_memory import LABEL_TYPES, Labels, Texts, check_known, examples_of, labels_at, texts_of
+from lstmcli.data.in_memory import Labels, Texts, check_known, examples_of, labels_at, texts_of
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.errors import ConfigError, for_python
 from lstmcli.events import Listener, silent
-from lstmcli.inference import evaluate as evaluation
 from lstmcli.inference import select as selecting
 from lstmcli.inference.decisions import DecisionOptions, Decisions
 from lstmcli.inference.evaluate import Report
@@ -31,7 +32,6 @@ from lstmcli.storage.text_io import Question
 from lstmcli.types import Example, Option
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LABEL_TYPE = "label_type"  # of a checkpoint's progress: the type of its labels before they became strings
 
 
 class Model:
@@ -60,7 +60,7 @@ class Model:
 
         Labels that were given to ``fit`` as int or bool are int or bool, in ascending order; all others are strings.
         """
-        return self._classes()[0]
+        return label_types.columns(self._checkpoint)[0]
 
     def predict(
         self, texts: Texts, *, min_confidence: float | None = None, thresholds: Mapping[Any, float] | None = None
@@ -91,7 +91,7 @@ class Model:
             read = list(map(str, texts_of(texts, words=False)))
             with self._ready() as predictions:
                 if self._checkpoint.label_sets:
-                    named = self._named()
+                    named = label_types.named(self._checkpoint)
                     return [[named[label] for label in labels] for labels in predictions.label_sets(read)]
                 return labels_at(self._by_label([])[0], predictions.decided(read, decisions))
         questions = [
@@ -126,7 +126,7 @@ class Model:
             raise ConfigError("a tagger has no probabilities of whole texts", where="predict_proba", fix=fix)
         self._check_labels("predict")
         read = list(map(str, texts_of(texts, words=False)))
-        classes, columns = self._classes()
+        classes, columns = label_types.columns(self._checkpoint)
         if not read:
             return np.zeros((0, len(classes)))
         with self._ready() as predictions:
@@ -148,7 +148,7 @@ class Model:
             answers = [found.answer for found in predictions.of([questions], explained=True)]
         from lstmcli.inference import explain as explaining
 
-        kept, named = ("probability", *explaining.BLANK), self._named()
+        kept, named = ("probability", *explaining.BLANK), label_types.named(self._checkpoint)
         return [{"label": named[answer["label"]]} | {key: answer[key] for key in kept} for answer in answers]
 
     def select(self, texts: Texts, count: int, *, seed: int = 0) -> list[int]:
@@ -157,7 +157,7 @@ class Model:
         They are uncertain to the model, different from each other, and none that it has learned from; see
         ``lstmcli.inference.select``. seed: of the clusters. Raises as ``explain``.
         """
-        self._checkpoint.check_one_label("select")
+        self._checkpoint.check_whole_texts("select")
         self._check_labels("select")
         if count < 1:
             raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")
@@ -176,6 +176,7 @@ class Model:
         labels: Labels,
         *,
         thresholds: bool = False,
+        report: str | Path | None = None,
         seed: int = 0,
         listener: Listener = silent,
     ) -> Report:
@@ -184,18 +185,20 @@ class Model:
         Args:
             texts, labels: One label per text; for a tagger, lists of words and lists of their tags.
             thresholds: Also coverage, precision, recall and error by threshold, under ``details``.
+            report: A folder for the page report.html, report.json and predictions.jsonl.
             seed: Of the resampling for the intervals.
             listener: Called with each event: progress, and notes on the data.
 
         Raises:
             DataError: as ``predict``; or the lengths differ, or the model does not know a label.
+            RuntimeSetupError: the folder cannot be written.
         """
         self._check_labels("evaluate")
         examples, _ = self._examples(texts, labels)
         check_known(examples, self._vocabulary.classes)
         with self._apart() as checkpoint:
-            return evaluation.run(checkpoint, examples, data="texts", split="given", path=self._path, seed=seed,
-                                  thresholds=thresholds, listener=listener)  # fmt: skip
+            return scored(checkpoint, examples, data="texts", split="given", path=self._path, report=report, seed=seed,
+                           thresholds=thresholds, listener=listener)  # fmt: skip
 
     def adapt(
         self,
@@ -232,7 +235,7 @@ class Model:
         with self._apart(chosen) as checkpoint:
             found = adapting.adapted(checkpoint, examples, options, listener=listener)
         left = set(found.vocabulary.labels) & set(self._vocabulary.labels)
-        mixed = left and kind != self._checkpoint.progress.get(LABEL_TYPE, "str")
+        mixed = left and kind != label_types.of(self._checkpoint)
         return kept(found, self._checkpoint.config, "str" if mixed else kind)
 
     def save(self, path: str | Path) -> None:
@@ -247,21 +250,9 @@ class Model:
         words = self._checkpoint.task.READS == "words"
         return examples_of(texts, labels, words=words, sets=self._checkpoint.label_sets)
 
-    def _named(self) -> dict[str, Any]:
-        """Return the labels in the user's type by their strings; the empty string is no label."""
-        kind = LABEL_TYPES[self._checkpoint.progress.get(LABEL_TYPE, "str")]
-        return {"": "" if kind is str else None} | {label: kind(label) for label in self._vocabulary.classes}
-
-    def _classes(self) -> tuple[Array, Array]:
-        """Return the labels in the user's type, and the column of each in the model's outputs."""
-        kind = self._checkpoint.progress.get(LABEL_TYPE, "str")
-        classes = np.array(list(map(LABEL_TYPES[kind], self._vocabulary.classes)))
-        columns = np.arange(len(classes)) if kind == "str" else classes.argsort()
-        return classes[columns], columns
-
     def _by_label(self, texts: Texts) -> tuple[Array, Array]:
         """Return the labels in the user's type and their probabilities, ``[text, label]``, in the model's order."""
-        classes, columns = self._classes()
+        classes, columns = label_types.columns(self._checkpoint)
         order = columns.argsort()
         return classes[order], self.predict_proba(texts)[:, order]
 
@@ -295,4 +286,4 @@ class Model:
 def kept(checkpoint: Checkpoint, config: RunConfig, label_type: str) -> Model:
     """Return the model with the data and threads of the config in place of those of the work."""
     adjusted = checkpoint.config.model_copy(update={"data": config.data, "threads": config.threads})
-    return Model(replace(checkpoint, config=adjusted, progress=checkpoint.progress | {LABEL_TYPE: label_type}))
+    return Model(replace(checkpoint, config=adjusted, progress=checkpoint.progress | {label_types.KEY: label_type}))

@@ -90,7 +90,7 @@ class Answers:
         if self.select is not None:
             from lstmcli.inference import select
 
-            columns = select.BLANK
+            columns = select.BLANK | ({select.UNSURE: ""} if self.checkpoint.label_sets else {})
         return sinks.sink(self.output, columns, self.texts.columns, typed=self.texts.typed)
 
 
@@ -133,8 +133,10 @@ def predict(
     if output is not None:
         sinks.check(output, rows.source)
     checkpoint, _ = files.opened(model, options, listener, weights=explained)
-    if explained or select is not None:
-        checkpoint.check_one_label("--explain" if explained else "--select")
+    if explained:
+        checkpoint.check_one_label("--explain")
+    if select is not None:
+        checkpoint.check_whole_texts("--select")
     stream.open(checkpoint.config.data)
     if checkpoint.min_confidence and decisions.min_confidence is None:
         below = f"no label below a probability of {checkpoint.min_confidence:.3f}, as chosen in training"

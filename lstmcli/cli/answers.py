@@ -104,7 +104,10 @@ def _styled(answer: "Answer") -> Text:
         given = [f"{printable(label)} {answer['probabilities'][label]:.1%}" for label in answer["labels"]]
         return Text.assemble((", ".join(given), "bold") if given else ("no label", "yellow"), f"  {text[:SHOWN]}")
     if "proposal" in answer:
-        return Text.assemble((f"{printable(answer['proposal'])}?", "bold"), f" {answer['probability']:6.1%}  {text}")
+        unsure = f" {printable(answer['unsure'])}" if "unsure" in answer else ""
+        return Text.assemble(
+            (f"{printable(answer['proposal'])}?", "bold"), f" {answer['probability']:6.1%}{unsure}  {text}"
+        )
     label = (printable(answer["label"]), "bold") if answer["label"] else ("no label", "yellow")
     sets = f"  {{{printable(', '.join(answer['set']))}}}" if "set" in answer else ""
     sets += "" if answer.get("in_scope", True) else "  out of scope"

@@ -26,6 +26,7 @@ def check(
     ] = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
+    label_separator: options.LabelSeparator = None,
     sets: options.DataSettings = None,
     maps: options.Map = None,
     device: options.Device = None,
@@ -41,7 +42,7 @@ def check(
     from lstmcli.machine import malloc
 
     screen = render.Screen(json=json, quiet=quiet)
-    reading = options.labelled(sets, maps, text_column, label_column)
+    reading = options.labelled(sets, maps, text_column, label_column, label_separator)
     malloc.keep(shared=False)
     with screen.listening() as listener:
         found = api.check(

@@ -14,6 +14,7 @@ from lstmcli.types import Example, LabelSet
 Texts = Iterable[str | Sequence[str]]
 Labels = Iterable[Any]
 Array = np.ndarray[Any, np.dtype[Any]]
+SEPARATOR = ","  # of labels in files, where those in memory were lists
 LABEL_TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,

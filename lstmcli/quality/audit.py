@@ -21,7 +21,7 @@ from lstmcli.machine import runtime
 from lstmcli.quality import copies, curve, label_errors, outliers, similar
 from lstmcli.quality.curve import Curve
 from lstmcli.quality.findings import KINDS, Finding, finding, unusable
-from lstmcli.quality.label_errors import LabelError
+from lstmcli.quality.label_errors import LabelCheck, LabelError
 from lstmcli.quality.out_of_fold import Texts
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.types import Example, Rows, SplitCheck
@@ -105,13 +105,7 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     for note in chain.from_iterable(rows.notes for rows in parts.values()):
         listener(Noted(note))
     encoded = encoded_by_shipped(config, read.examples, listener=listener)
-    labels = label_errors.search(
-        Texts(encoded.features, kept, kept.known_targets, read.labels),
-        read.repeats.groups,
-        cast(TextTask, registry.task(config.task)),
-        seed=seed,
-        listener=listener,
-    )
+    labels = _label_errors(config, read, encoded, kept, seed, listener)
     of_words = tally(encoded.words).remark(fix="the encoder reads English: rely on the linear model")
     remarks = [
         *check.label_remarks(checked["train"], fix=f"when you train, {check.UNEVEN_FIX}"),
@@ -128,6 +122,17 @@ def run(config: RunConfig, parts: dict[str, Rows], *, data: str, seed: int = 0, 
     order = list(KINDS)
     found.sort(key=lambda one: order.index(one.kind))  # stable
     return Audit(data, checked, found, remarks, labels.accuracy, labels.curve, round(time.perf_counter() - begun, 1))
+
+
+def _label_errors(
+    config: RunConfig, read: Read, encoded: Encoded, kept: Store, seed: int, listener: Listener
+) -> LabelCheck:
+    """Search for label errors, where each text has one label. kept: the texts truncated."""
+    if kept.known_targets.ndim > 1:
+        return LabelCheck([], {}, None, ["label errors are searched for where each text has one label, not here"])
+    texts = Texts(encoded.features, kept, kept.known_targets, read.labels)
+    task = cast(TextTask, registry.task(config.task))
+    return label_errors.search(texts, read.repeats.groups, task, seed=seed, listener=listener)
 
 
 def read_texts(config: RunConfig, parts: Mapping[str, Sequence[Example]], *, listener: Listener = silent) -> Read:

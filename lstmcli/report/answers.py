@@ -3,17 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lstmcli.inference import emphasis
 from lstmcli.report import charts, html, judged
 from lstmcli.report.charts import Axis, Series, percent
 from lstmcli.report.judged import Array, Judged, Mistake
 from lstmcli.report.panels import Panel
 from lstmcli.report.svg import clean, cut, shortened
+from lstmcli.storage.sinks import Answer
 
 SQUARE = 12  # labels of a confusion matrix; with more, the most confused pairs are listed
 PAIRS = 20
 MISTAKES = 10
 TEXT = 320  # characters of a text
 AROUND = 90  # characters before and after an entity
+LEGEND = (
+    "<p>Words are marked by what they contribute to the predicted label, in nats of its log odds: "
+    '<mark class="for s2">for it</mark> or <mark class="against s2">against it</mark>.</p>'
+)
 SHOWN = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # thresholds in the table
 
 
@@ -137,29 +143,57 @@ def labels(details: Mapping[str, Any]) -> Panel:
     return "labels", "Labels", html.section("labels", "Each label", *body)
 
 
-def mistakes(found: Judged) -> Panel:
-    """Show the wrong answers of which the model was surest."""
+def mistakes(found: Judged, reasons: Sequence[Answer] = ()) -> Panel:
+    """Show the wrong answers of which the model was surest. reasons: the contributions of the words of each."""
     title = "The most confident mistakes"
     if not found.mistakes:
         return "mistakes", "Mistakes", html.section("mistakes", title, html.paragraph("There are none."), wide=True)
-    listed = "".join(map(_mistake, found.mistakes[:MISTAKES]))
-    count = len(found.mistakes)
+    chosen, count = found.mistakes[:MISTAKES], len(found.mistakes)
+    listed = "".join(map(_explained, chosen, reasons) if reasons else map(_mistake, chosen))
     text = (
-        f"The {min(MISTAKES, count)} of {count:,} wrong answers with the highest probability. Often the label in the "
+        f"The {len(chosen)} of {count:,} wrong answers with the highest probability. Often the label in the "
         "data is wrong, or the text means both."
     )
-    body = html.paragraph(text), f'<ol class="mistakes">{listed}</ol>'
+    body = [html.paragraph(text), f'<ol class="mistakes">{listed}</ol>']
+    if reasons:
+        body.insert(1, LEGEND)
     return "mistakes", "Mistakes", html.section("mistakes", title, *body, wide=True)
 
 
 def _mistake(mistake: Mistake) -> str:
     before, within, after = mistake.before, mistake.within, mistake.after
-    if within:
-        before = before if len(before) <= AROUND else f"…{before[-AROUND:]}"
-        quoted = f"{clean(before)} <mark>{clean(shortened(within, AROUND))}</mark> {clean(shortened(after, AROUND))}"
-    else:
-        quoted = clean(shortened(before, TEXT))
+    if not within:
+        return _item(mistake, clean(shortened(before, TEXT)))
+    before = before if len(before) <= AROUND else f"…{before[-AROUND:]}"
+    quoted = f"{clean(before)} <mark>{clean(shortened(within, AROUND))}</mark> {clean(shortened(after, AROUND))}"
+    return _item(mistake, quoted)
+
+
+def _explained(mistake: Mistake, reasons: Answer) -> str:
+    """Return a mistake with its words marked, of a long text the part with the largest weights."""
+    text, weights = mistake.before, reasons["contributions"]
+    begin, end = emphasis.excerpt(text, weights, TEXT)
+    marked = "".join(map(_piece, emphasis.pieces(text, weights, reasons["cut"], (begin, end))))
+    quoted = f"{'…' if begin else ''}{marked}{'…' if end < len(text) else ''}"
+    lines = [
+        f"<p>{name} it: {', '.join(f'{clean(word)}&nbsp;{weight:+.2f}' for word, weight in words)}</p>"
+        for name, words in emphasis.strongest(text, weights)
+        if words
+    ]
+    return _item(mistake, quoted, *lines)
+
+
+def _piece(piece: emphasis.Piece) -> str:
+    if not piece.read:
+        return "[… not read …]"
+    if piece.level == 0:
+        return clean(piece.text)
+    kind = "for" if piece.level > 0 else "against"
+    return f'<mark class="{kind} s{abs(piece.level)}">{clean(piece.text)}</mark>'
+
+
+def _item(mistake: Mistake, quoted_html: str, *lines_html: str) -> str:
     verdict = (
         f"<b>{clean(mistake.predicted)}</b>, {mistake.probability:.1%} sure; in the data: <b>{clean(mistake.true)}</b>"
     )
-    return f'<li><blockquote dir="auto">{quoted}</blockquote><p>{verdict}</p></li>'
+    return f'<li><blockquote dir="auto">{quoted_html}</blockquote><p>{verdict}</p>{"".join(lines_html)}</li>'

@@ -22,8 +22,12 @@ GRID = np.arange(0, 100) / 100  # thresholds
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer. before, within, after: the text around and in the entity; of a whole text it is ``before``."""
+    """A wrong answer to the text of a row.
 
+    before, within, after: the text around and in the entity; of a whole text it is ``before``.
+    """
+
+    row: int
     probability: float
     predicted: str
     true: str
@@ -68,8 +72,8 @@ def judged(rows: Sequence[Row]) -> Judged | None:
     first = rows[0] if rows else {}
     if isinstance(first.get("target"), str) and "label" in first and "probability" in first:
         found = [(row["probability"], row["label"] == row["target"]) for row in rows]
-        wrong = (Mistake(row["probability"], row["label"], row["target"], row["text"])
-                 for row in rows if row["label"] != row["target"])  # fmt: skip
+        wrong = (Mistake(number, row["probability"], row["label"], row["target"], row["text"])
+                 for number, row in enumerate(rows) if row["label"] != row["target"])  # fmt: skip
         return _judged("texts", found, len(rows), wrong)
     if "entities" in first and not isinstance(first.get("target"), str):
         found, expected = [], 0
@@ -154,7 +158,7 @@ def _span(entity: Row) -> tuple[int, int, str]:
 
 def _wrong_entities(rows: Sequence[Row]) -> Iterator[Mistake]:
     """Yield the predicted entities that are wrong, each with the true entities that it overlaps."""
-    for row in rows:
+    for number, row in enumerate(rows):
         true = true_entities(row["target"])
         words = row["text"]
         for begin, end, label in (_span(entity) for entity in row["entities"]):
@@ -164,7 +168,7 @@ def _wrong_entities(rows: Sequence[Row]) -> Iterator[Mistake]:
                           if first < end and begin < last]  # fmt: skip
             probability = next(one["probability"] for one in row["entities"] if _span(one) == (begin, end, label))
             around = " ".join(words[:begin]), " ".join(words[begin:end]), " ".join(words[end:])
-            yield Mistake(probability, label, ", ".join(overlapped) or "no entity", *around)
+            yield Mistake(number, probability, label, ", ".join(overlapped) or "no entity", *around)
 
 
 def most_frequent(kinds: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int, str]]:

@@ -6,10 +6,12 @@ from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference import evaluate as evaluation
 from lstmcli.inference.evaluate import Report
 from lstmcli.inference.few_shot_report import FewShot
-from lstmcli.report import PAGE, answers, card, history, html, judged, panels, slices, tasks, through_time
+from lstmcli.report import PAGE, answers, card, history, html, judged, panels, reasons, slices, tasks, through_time
+from lstmcli.report.judged import Judged
 from lstmcli.report.panels import Panel
 from lstmcli.storage import atomic
 from lstmcli.storage.checkpoint import Checkpoint
+from lstmcli.storage.sinks import Answer
 
 KINDS = {"text": "Labels of texts", "words": "Entities in texts", "stream": "Language model"}  # by what a task reads
 
@@ -63,10 +65,19 @@ def of_model(report: Report, checkpoint: Checkpoint, path: Path, *, seed: int = 
             shown.append(panels.through_time(through_time.measured(scored.engine.parts, scored.store, seed=seed)))
     shown.append(panels.curves(history.of(path)))
     if found is not None:
-        shown.append(answers.mistakes(found))
+        shown.append(answers.mistakes(found, _reasons(report, checkpoint, found, listener)))
     shown.append(panels.card(card.rows(checkpoint, path), card.recipe(checkpoint)))
     what = f"{report.examples:,} texts of the {report.split} part, scored in {report.seconds:.1f} s"
     return _page(report, checkpoint, path, what, shown)
+
+
+def _reasons(report: Report, checkpoint: Checkpoint, found: Judged, listener: Listener) -> list[Answer]:
+    """Explain the mistakes that the page shows, of a model that labels texts and has gradients."""
+    mistakes = found.mistakes[: answers.MISTAKES]
+    if not mistakes or checkpoint.graph is not None or checkpoint.task.READS != "text":
+        return []
+    listener(Progress("explaining mistakes"))
+    return reasons.of(report.scored, mistakes)
 
 
 def of_tasks(report: FewShot, checkpoint: Checkpoint, path: Path) -> str:

@@ -6,10 +6,12 @@ each differs from the background by a contrast of at least 3 to 1.
 
 _LIGHT = """
 --paper:#fbfbf9;--card:#fff;--ink:#1b1d22;--soft:#5a606b;--rule:#e3e4e0;--grid:#ebece8;
---c1:#0067a5;--c2:#c1440e;--c3:#00795b;--c4:#6b7280;--c5:#8e3b7d;--wash:#eef4f9;"""
+--c1:#0067a5;--c2:#c1440e;--c3:#00795b;--c4:#6b7280;--c5:#8e3b7d;--wash:#eef4f9;
+--for:0 103 165;--against:193 68 14;"""
 _DARK = """
 --paper:#14161a;--card:#1c1f25;--ink:#eceef1;--soft:#a3abb8;--rule:#2f343d;--grid:#2a2f37;
---c1:#6cb8f0;--c2:#f29a5b;--c3:#4fd0a5;--c4:#9aa3b2;--c5:#e39ad2;--wash:#1b2732;"""
+--c1:#6cb8f0;--c2:#f29a5b;--c3:#4fd0a5;--c4:#9aa3b2;--c5:#e39ad2;--wash:#1b2732;
+--for:108 184 240;--against:242 154 91;"""
 
 STYLE = (
     ":root{color-scheme:light dark;" + _LIGHT.replace("\n", "") + "}"
@@ -89,6 +91,11 @@ gap:.9rem;list-style:none;padding:0;margin:.6rem 0 0}
 .mistakes p{margin:0;font-size:.88rem;color:var(--soft)}
 .mistakes b{color:var(--ink)}
 mark{background:none;color:inherit;border-bottom:3px solid var(--c2);padding-bottom:1px}
+mark.for,mark.against{border:0;border-radius:3px;padding:1px 2px;-webkit-print-color-adjust:exact;
+print-color-adjust:exact}
+mark.for{--of:var(--for)}
+mark.against{--of:var(--against);text-decoration:underline}
+.s1{background:rgb(var(--of)/.14)}.s2{background:rgb(var(--of)/.28)}.s3{background:rgb(var(--of)/.46)}
 dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.3rem 1.2rem;margin:.4rem 0;font-size:.92rem}
 dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere}

@@ -102,13 +102,17 @@ class Checkpoint:
         if self.graph is not None:
             raise _without_weights(where)
 
-    def check_one_label(self, where: str) -> None:
-        """Raise ConfigError where the model does not give each text one label. where: what the user asked for."""
+    def check_whole_texts(self, where: str) -> None:
+        """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
         if self.task.READS != "text":
             stream = self.task.READS == "stream"
             what = "a language model has no labels" if stream else "the model labels words, not whole texts"
             fix = "leave it out, or load a model that labels whole texts, such as the one that ships"
             raise ConfigError(what, where=where, fix=fix)
+
+    def check_one_label(self, where: str) -> None:
+        """As ``check_whole_texts``, and where it gives a text several labels."""
+        self.check_whole_texts(where)
         if self.label_sets:
             what = "the model gives a text several labels, and this is for models that give it one"
             fix = "leave it out, or load a model that gives each text one label, such as the one that ships"

@@ -77,15 +77,15 @@ def _spelled(table: Sequence[Path], data: Data, label: str, examples: Sequence[E
     written: dict[str, Any] = {}
     for where, row in _stream(table, data):
         if where in read:
-            value = _single(row.values.get(label))
+            value = _single(row.values.get(label), data)
             counts.setdefault(read[where], Counter())[sinks.cell(value)] += 1
             written[sinks.cell(value)] = value
     return {name: written[found.most_common(1)[0][0]] for name, found in counts.items()}
 
 
-def _single(value: Any) -> Any:
-    """The one item of a list; anything else as it is."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
+def _single(value: Any, data: Data) -> Any:
+    """The one item of a list, where a text has one label; anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 and data.label_separator is None else value
 
 
 def _of_tables(
@@ -101,7 +101,7 @@ def _of_tables(
         if where in corrections.dropped:
             continue
         values: Values = {name: row.values.get(name) for name in columns}
-        values[label] = _single(values[label])
+        values[label] = _single(values[label], data)
         old = ""
         if where in corrections.labels:
             new = corrections.labels[where]

@@ -13,8 +13,8 @@ Foundations of Cost-Sensitive Learning".
 Logit adjustment (Menon et al. 2021, "Long-tail Learning via Logit Adjustment", equations 9 and 10) trains z + t log
 π(y), π the frequency of the class, and decides by argmax z. With a head that has a bias this is plain training with
 another initial bias, after which the label is argmax p(y | x) / π(y)^t. ``adjusted`` does that, with the t of
-``EXPONENTS`` that has the best macro F1 on held-out data: with t = 1, which is best for balanced accuracy, few of the
-texts that are assigned to a rare class belong to it.
+``EXPONENTS`` that has the best macro F1 on texts that the model, or the head that a run begins with, was not fitted to.
+With t = 1, which is best for balanced accuracy, few of the texts that are assigned to a rare class belong to it.
 """
 
 from __future__ import annotations

@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lstmcli.config.training import ADJUSTED, ClassWeights
 from lstmcli.contracts import HEAD, Task, TaskHooks, hooks
 from lstmcli.data.batches.encoded import Store
+from lstmcli.events import Listener, Progress
 from lstmcli.inference.assemble import Parts
+from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
+from lstmcli.training import probe
 
 Array = np.ndarray[Any, np.dtype[Any]]
+EXPONENT = "exponent"  # key of a run's state: of logit adjustment, where it was chosen before the first step
 
 
 def weights_of(setting: ClassWeights, counts: Array, labels: tuple[str, ...]) -> Array:
@@ -48,6 +53,32 @@ def applied(parts: Parts, train: Store) -> Parts:
     with torch.no_grad():
         bias.sub_(torch.from_numpy(weights).log().to(bias))
     return replace(parts, task=weighted(parts.task, weights, adjusted=setting == ADJUSTED))
+
+
+def with_exponent(parts: Parts, train: Store, last: Checkpoint | None, listener: Listener) -> Parts:
+    """Return the parts with the exponent of logit adjustment, where the run begins with a head fitted to its texts: the
+    one with the best macro F1 of texts that were left out of the fit. Validation has a tenth of their rare texts.
+
+    Other runs choose it at the end, on validation texts. last: of a run that is resumed, whose exponent is kept.
+    """
+    config = parts.config
+    if config.train.class_weights != ADJUSTED or not config.train.probe or config.model.init is None:
+        return parts
+    task: Any = parts.task  # ``applied`` has given it the weights
+    if last is not None:
+        kept = last.group("state").get(EXPONENT)
+        return parts if kept is None else replace(parts, task=replace(task, exponent=float(kept[0])))
+    listener(Progress("choosing the adjustment of rare labels"))
+    logits, targets = probe.out_of_fold(parts, train.truncated(config.tokens), seed=config.seed)
+    if not len(targets):
+        return parts
+    return replace(parts, task=task.tuned(logits, targets, task.calibrate(logits, targets)))
+
+
+def state_of(task: Task) -> dict[str, Tensor]:
+    """Return what a resumed run needs of the task, for the run's state."""
+    exponent = getattr(task, "exponent", None)
+    return {} if exponent is None else {EXPONENT: torch.tensor([exponent], dtype=torch.float64)}
 
 
 def settled(task: Task, outputs: Array, targets: Array, temperature: float) -> tuple[Task, Array | None]:

@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LENGTH = 3.0
 PENALTIES = (0.1, 1.0, 10.0)  # inverse: scikit-learn's C
 FOLDS = 3
+HELD_OUT = 5  # folds of ``out_of_fold``
 TRIED = 2_000  # texts that the penalty is chosen on
 FITTED = 10_000  # texts that the head is fitted on
 ITERATIONS = 200
@@ -47,6 +48,26 @@ def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
         for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
             parameter = parts.model.get_parameter(f"{HEAD}.{name}")
             parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
+
+
+def out_of_fold(parts: Parts, store: Store, *, seed: int) -> tuple[Array, Array]:
+    """Return logits of texts by heads that were fitted to the other texts, ``[text, label]``, and their targets,
+    ``[text]``. A text of the only label that has another text is left out."""
+    from sklearn.model_selection import StratifiedKFold
+
+    random = np.random.default_rng(seed)
+    part = store.part(random.permutation(len(store))[:FITTED])
+    features, targets = standardised(embeddings(parts, part))[0], part.known_targets
+    labels = len(parts.vocabulary.labels)
+    logits, known = np.zeros((len(targets), labels)), np.zeros(len(targets), bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a label with fewer texts than folds
+        folds = list(StratifiedKFold(HELD_OUT, shuffle=True, random_state=seed).split(features, targets))
+    for learned, left in folds:
+        if len(np.unique(targets[learned])) > 1:
+            weight, bias = fitted(features[learned], targets[learned], labels, seed=seed)
+            logits[left], known[left] = features[left] @ weight.T + bias, True
+    return logits[known], targets[known]
 
 
 def standardised(features: Array) -> tuple[Array, Array, float]:

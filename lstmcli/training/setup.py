@@ -86,7 +86,7 @@ def prepare(config: RunConfig, inputs: Inputs, last: Checkpoint | None, *, liste
     own_context = None if language_model is None else language_model.language_model
     context = own_context if initial is None else initial.context
     parts = class_weights.applied(assemble.fresh(config, vocabulary, where, context), full["train"])
-    _initialise(parts, full, origin, language_model, resumed=last is not None, listener=listener)
+    parts = _initialise(parts, full, origin, language_model, last, listener)
     return RunSetup(parts, full, baseline, _learned(config, inputs, last, origin, language_model), amount)
 
 
@@ -95,11 +95,11 @@ def _initialise(
     full: dict[str, Store],
     origin: Checkpoint | None,
     language_model: Checkpoint | None,
-    *,
-    resumed: bool,
+    last: Checkpoint | None,
     listener: Listener,
-) -> None:
-    """Set the initial weights that are not random: those of other models, a head fitted to the texts, word vectors."""
+) -> Parts:
+    """Set the initial weights that are not random: those of other models, a head fitted to the texts, word vectors; and
+    what a task chooses with them."""
     config, train = parts.config, full["train"]
     if language_model is not None:
         submodule = _hooks(config).CONTEXT
@@ -109,12 +109,13 @@ def _initialise(
         listener(Noted(_covered(train, config)))
     if origin is not None:
         warm_start.begin(parts, origin, train, listener)
-    elif config.model.vectors is not None and not resumed:
+    elif config.model.vectors is not None and last is None:
         listener(Progress("reading vectors"))
         listener(Noted(assemble.place_vectors(parts, train.ids)))
-    elif SENTENCES in full and not resumed:
+    elif SENTENCES in full and last is None:
         listener(Progress("fitting the word vectors"))
         sentences.fit_words(parts, full[SENTENCES])
+    return class_weights.with_exponent(parts, train, last, listener)
 
 
 def _paced(

@@ -14,7 +14,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
 from lstmcli.storage.examples import SENTENCES, UNLABELLED
-from lstmcli.training import sentences
+from lstmcli.training import class_weights, sentences
 from lstmcli.training.adversarial import Adversary
 from lstmcli.training.group import ALONE, Group
 from lstmcli.training.objective import Objective
@@ -41,6 +41,7 @@ class SupervisedObjective(Objective):
         self._group = group
         self._learned = _learned(stores if parts.config.train.crop is None else whole)
         self._cropped = (-1, self._learned)  # epoch and texts
+        self.state |= class_weights.state_of(parts.task)
         if UNLABELLED in whole:
             self.state[SOFT_LABELS] = torch.from_numpy(whole[UNLABELLED].known_targets)
         self._sentences = stores.get(SENTENCES)

@@ -1,16 +1,23 @@
 """report.html: the figures of report.json, whole without a network, and safe whatever texts and labels hold."""
 
 import json
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lstmcli import load
 from lstmcli.cli import curve
+from lstmcli.errors import RuntimeSetupError
+from lstmcli.inference import emphasis
 from lstmcli.inference import evaluate as evaluation
-from lstmcli.report import PAGE
+from lstmcli.machine import runtime
+from lstmcli.report import PAGE, judged, reasons
+from lstmcli.report.answers import MISTAKES
 from tests.conftest import BAD, GOOD, train_arguments, write_table
-from tests.pages import check_figures, checked
+from tests.pages import Page, check_figures, checked
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -56,6 +63,85 @@ def test_texts_and_labels_are_never_markup(run: Run, tmp_path: Path) -> None:
     assert "http://example.org" in page.text  # as text, whole
     assert HOSTILE in [row[0] for row in page.tables["By label"]]
     assert "\ufffd" in page.text
+
+
+def test_the_page_explains_mistakes_as_predict_does(run: Run, trained: Path, tmp_path: Path) -> None:
+    """In float32 whatever the processor prefers: the weights sum to the log odds of the probability that is shown."""
+    data = tmp_path / "other.csv"
+    texts = [f"{text} {number} " + "and dull warm " * 40 * (number == 2) for number in range(3) for text in BAD]
+    data.write_text("text,label\n" + "".join(f"{text},good\n" for text in texts))
+    arguments = ("--data", data, "--precision", "auto", "--report", tmp_path / "report", "-q")
+    assert run("evaluate", "-c", trained, *arguments) == 0
+    page = checked(tmp_path / "report")
+    rows = [json.loads(line) for line in (tmp_path / "report" / "predictions.jsonl").read_text().splitlines()]
+    wrong = sorted((row for row in rows if row["label"] == "bad"), key=lambda row: -row["probability"])[:MISTAKES]
+    assert len(wrong) == MISTAKES
+    shown = re.findall(r"<li><blockquote.*?</li>", (tmp_path / "report" / PAGE).read_text(), re.DOTALL)
+    assert len(shown) == MISTAKES
+    for row, item in zip(wrong, shown, strict=True):
+        (answer,) = load(trained, threads=1, precision="float32").explain([row["text"]])
+        odds = answer["base_value"] + sum(weight for *_, weight in answer["contributions"])
+        assert 1 / (1 + math.exp(-odds)) == pytest.approx(row["probability"], abs=2e-6)
+        largest = max(abs(weight) for *_, weight in answer["contributions"])
+        quoted = Page(item)
+        strong = {row["text"][start:end] for start, end, weight in answer["contributions"] if weight == largest}
+        marked = re.findall(r'<mark class="for s3">(\w+)</mark>', item)
+        assert strong <= set(marked)
+        for name, words in emphasis.strongest(row["text"], answer["contributions"]):
+            listed = ", ".join(f"{word}\xa0{weight:+.2f}" for word, weight in words)
+            assert not words or f"{name} it: {listed}" in quoted.text
+        assert quoted.text.startswith("…") or len(row["text"]) <= 320 or "…bad" in quoted.text
+    assert "Words are marked" in page.text
+
+
+@pytest.mark.parametrize("precision", ["auto", "bfloat16"])
+def test_mistakes_are_explained_by_gradients_of_the_precision_that_scored(trained: Path, precision: str) -> None:
+    if precision == "bfloat16" and not runtime.runs_bfloat16("cpu"):
+        pytest.skip("the processor runs no LSTM in bfloat16")
+    texts = [*GOOD, *BAD]
+    report = load(trained, threads=1, precision=precision).evaluate(texts, ["bad"] * 4 + ["good"] * 4)
+    scored, found = report.scored, judged.judged(list(report.predictions()))
+    assert found is not None
+    assert len(found.mistakes) == len(texts)
+    of_model = load(trained, threads=1, precision="float32" if precision == "auto" else precision).explain(
+        [texts[one.row] for one in found.mistakes]
+    )
+    for mistake, ours, theirs in zip(found.mistakes, reasons.of(scored, found.mistakes), of_model, strict=True):
+        odds = ours["base_value"] + sum(weight for *_, weight in ours["contributions"])
+        assert 1 / (1 + math.exp(-odds)) == pytest.approx(mistake.probability, abs=2e-6)
+        weights, expected = ([weight for *_, weight in one["contributions"]] for one in (ours, theirs))
+        assert weights == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_library_writes_the_page_of_the_command(run: Run, trained: Path, tmp_path: Path) -> None:
+    data = write_table(tmp_path / "other.csv", copies=3)
+    texts, labels = zip(*(line.split(",") for line in data.read_text().splitlines()[1:]), strict=True)
+    labels = ("bad", *labels[1:])  # a mistake
+    data.write_text("text,label\n" + "".join(f"{one},{label}\n" for one, label in zip(texts, labels, strict=True)))
+    assert run("evaluate", "-c", trained, "--data", data, "--report", tmp_path / "report", "-q", "--seed", "3") == 0
+    model = load(trained, threads=1)
+    found = model.evaluate([text.strip('"') for text in texts], labels, report=str(tmp_path / "other"), seed=3)
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == sorted(
+        path.name for path in (tmp_path / "report").iterdir()
+    )
+    one, other = ((tmp_path / name / "predictions.jsonl").read_text() for name in ("report", "other"))
+    assert one == other
+    report = json.loads((tmp_path / "other" / "report.json").read_text())
+    assert report == json.loads(json.dumps(found.plain()))
+    pages = [(tmp_path / name / PAGE).read_text() for name in ("report", "other")]
+    sections = [re.findall(r"<section.*?</section>", page, re.DOTALL) for page in pages]
+    assert len(sections[0]) > 6
+    assert sections[0][:-1] == sections[1][:-1]  # the last, the model card, has the data and threads of the run
+    checked(tmp_path / "other")
+
+
+def test_the_library_finds_a_folder_that_cannot_be_written_before_it_scores(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "run", lambda *_, **__: pytest.fail("it was scored"))
+    (tmp_path / "file").touch()
+    with pytest.raises(RuntimeSetupError, match="cannot be written"):
+        load(trained).evaluate(GOOD, ["good"] * 4, report=tmp_path / "file")
 
 
 def test_a_page_of_tasks_has_a_dot_per_task(run: Run, tmp_path: Path) -> None:

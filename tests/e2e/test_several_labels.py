@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ import lstmcli
 from lstmcli.data.batches import label_names, sampling
 from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.errors import ConfigError, DataError
+from lstmcli.inference import select
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.types import Example, LabelSet
 
@@ -220,8 +222,8 @@ MISTAKES = [  # arguments, what the error says
     (("predict", "-c", "MODEL", "x", "--sets", "0.9"), "likeliest label"),
     (("predict", "-c", "MODEL", "x", "--threshold", "warm=0.9"), "likeliest label"),
     (("predict", "-c", "MODEL", "x", "--explain"), "several labels"),
-    (("predict", "-c", "MODEL", "-i", "one.csv", "--select", "3"), "several labels"),
-    (("check", "one.csv", "--set", "data.label_separator=,"), "one label each"),
+    (("check", "opinions", "--label-separator", ","), "one label per text"),
+    (("check", "empty.csv", "--label-separator", ","), "no text has a label"),
 ]
 
 
@@ -242,6 +244,114 @@ def test_a_mistake_is_answered_with_its_remedy(
     (tmp_path / "null.jsonl").write_text('{"text": "soft", "label": null}\n' * 9, "utf-8")
     assert run(*(checkpoint if one == "MODEL" else one for one in arguments)) == 2
     assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_uncertainty_is_that_of_each_label_about_its_threshold() -> None:
+    thresholds = np.array([0.5, 0.01, 0.9])
+    probabilities = np.array([[0.3, 0.01, 0.9], [0.99, 0.092, 0.3], [0.0, 0.001, 1.0]])
+    with np.errstate(divide="ignore"):
+        shifted = np.log(probabilities / (1 - probabilities)) - np.log(thresholds / (1 - thresholds))
+    expected = 1 - np.abs(np.tanh(shifted / 2))  # of σ(x): |2 σ(x) - 1|
+    np.testing.assert_allclose(select.of_each_label(probabilities, thresholds), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        select.of_each_label(np.array([[0.3], [0.8]]), np.array([0.5])).ravel(),
+        select.uncertainty(np.array([[0.7, 0.3], [0.2, 0.8]])),
+    )
+    assert select.of_each_label(np.array([1.0, 0.0]), np.array([1.0, 0.0])).tolist() == [1.0, 1.0]
+
+
+def test_the_most_uncertain_texts_are_selected_and_adapt_learns_what_was_filled_in(
+    run: Run, checkpoint: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "CANDIDATES", 1)
+    pool = [f"{text} {number}" for number, (text, _) in enumerate(ROWS)]
+    pool += ["soft price courier", "soft price courier", "nobody knows these words"]
+    (tmp_path / "pool.txt").write_text("\n".join(pool), "utf-8")
+    path = tmp_path / "next.csv"
+    assert run("predict", "-c", checkpoint, "--select", 9, "-i", tmp_path / "pool.txt", "-o", path, "-q") == 0
+    with path.open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0]) == ["row", "text", "label", "proposal", "probability", "unsure"]
+    model = lstmcli.load(checkpoint, threads=1)
+    chosen = [int(row["row"]) - 1 for row in found]
+    assert chosen == model.select(pool, 9)
+    progress = checkpoints.load(checkpoint).progress["thresholds"]
+    thresholds = np.array([progress[label] for label in model.classes_])
+    probabilities = model.predict_proba(pool).round(6)
+    each = select.of_each_label(probabilities, thresholds)
+    order = (-each.max(axis=1)).argsort(kind="stable").tolist()
+    learned = {text for text, _ in ROWS}
+    expected = [index for index in order if pool[index] not in learned and pool.index(pool[index]) == index]
+    assert chosen == expected[:9]
+    for index, row in zip(chosen, found, strict=True):
+        assert row["label"] == ""
+        assert row["unsure"] == model.classes_[each[index].argmax()]
+        assert float(row["probability"]) == probabilities[index, each[index].argmax()]
+        assert set(filter(None, row["proposal"].split(","))) == set(model.predict([pool[index]])[0])
+
+    arguments = ("adapt", "-c", checkpoint, "--data", path, "--shots", 50, "--json", "--out", tmp_path / "adapted.pt")
+    assert run(*arguments) == 2  # nothing is filled in: no text is learned as one without labels
+    assert "no 'label' yet" in " ".join(capsys.readouterr().err.split())
+    for row, filled in zip(found, ["warm", "cheap, late", "late", ",", "warm,late", "", "", "", " "], strict=True):
+        row["label"] = filled
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(found[0]))
+        writer.writeheader()
+        writer.writerows(found)
+    assert run(*arguments) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["support"] == {"cheap": 1, "late": 3, "warm": 2}
+    assert "4 rows skipped" in shown.err
+    texts = [len(checkpoints.load(one).group("learned")["texts"]) for one in (checkpoint, tmp_path / "adapted.pt")]
+    assert texts[1] == texts[0] + 5
+
+
+CHECKED = [
+    ("a soft coat", ["warm"]),
+    ("a late parcel", ["late"]),
+    ("a late parcel", ["late", "cheap"]),  # contradicts the row before
+    ("a soft coat", ["warm"]),  # a duplicate
+    ("A SOFT COAT!", ["warm"]),  # the same but for capitals and a mark
+    ("nothing of that", []),
+    ("nothing of that", []),  # a duplicate
+    ("", ["warm"]),
+    (" ".join(f"very{number} soft" for number in range(300)), ["warm", "cheap"]),
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_check_reads_sets_of_labels(suffix: str, run: Run, tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"text": text, "label": labels}) + "\n" for text, labels in CHECKED))
+    else:
+        lines = [f'"{text}",{"|".join(reversed(labels))}\n' for text, labels in CHECKED]
+        path.write_text("text,label\n" + "".join(lines))
+    first = 1 if suffix == ".jsonl" else 2
+    fixed = tmp_path / f"fixed{suffix}"
+    found = said(run, capsys, "check", path, "--label-separator", "|", "--fix", fixed, "--json")
+    at = {(one["kind"], one["row"] - first): one for one in found["findings"]}
+    assert list(at) == [
+        ("unusable", 7), ("contradiction", 1), ("contradiction", 2), ("duplicate", 3), ("duplicate", 6),
+        ("near duplicate", 4), ("truncated", 8),
+    ]  # fmt: skip
+    assert at["contradiction", 1]["reason"] == f"the same text has the label 'cheap, late' in row {2 + first}"
+    assert found["splits"]["train"]["labels"] == {"cheap": 2, "late": 2, "warm": 4}
+    assert any("label errors are searched for where each text has one label" in one for one in found["remarks"])
+    kept = [row for number, row in enumerate(CHECKED) if number not in (3, 6, 7)]
+    if suffix == ".jsonl":
+        rows_fixed = [json.loads(line) for line in fixed.read_text().splitlines()]
+        assert [(row["text"], row["label"]) for row in rows_fixed] == kept
+        audit = lstmcli.check_texts(*zip(*(row for row in CHECKED if row[0]), strict=True))
+        assert [(one.kind, one.row) for one in audit.findings] == [
+            (kind, row - (row > 7)) for kind, row in at if kind != "unusable"
+        ]
+    else:
+        with fixed.open(newline="") as file:
+            rows_fixed = list(csv.DictReader(file))
+        assert [(row["text"], row["label"]) for row in rows_fixed] == [
+            (text, "|".join(reversed(labels))) for text, labels in kept
+        ]
 
 
 def test_one_label_everywhere_is_noted(run: Run, tmp_path: Path, capsys: Captured) -> None:

@@ -1,11 +1,14 @@
 """The linear probe of a warm start, against scikit-learn; and what else a run takes over of its initial model."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from lstmcli.config import Classifier, RunConfig, Tokens, Train
 from lstmcli.data.batches.encoded import encode
@@ -15,6 +18,8 @@ from lstmcli.machine import runtime
 from lstmcli.models.classifier import build, with_bag
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.examples import Inputs
+from lstmcli.tasks import classify
+from lstmcli.tasks.class_weights import EXPONENTS
 from lstmcli.training import probe, setup
 from lstmcli.training.train import run as train
 from lstmcli.types import Batch, Example
@@ -101,6 +106,72 @@ def test_the_head_is_fitted_on_what_the_frozen_encoder_gives(origin: Path) -> No
     ]
     found = torch.from_numpy(logits).double().softmax(dim=1).numpy()
     assert min(np.abs(found - rows).max() for rows in candidates) < 1e-3
+
+
+def uneven() -> list[Example]:
+    """Of 200 texts a tenth are bad, half of which have a good word."""
+    good, bad = ([one for one in labelled(600) if one.target == side] for side in ("good", "bad"))
+    hidden = [Example(one.text, "bad") for one in good[180:190]]
+    found = [*good[:180], *bad[:10], *hidden]
+    return [found[index] for index in np.random.default_rng(0).permutation(len(found)).tolist()]
+
+
+def adjusted(origin: Path, **changed: Any) -> RunConfig:
+    section = MODEL.model_copy(update={"init": origin})
+    learning = Train(probe=True, class_weights="adjusted", epochs=2, batch_tokens=64, schedule="constant")
+    learning = learning.model_copy(update=changed)
+    return RunConfig(model=section, train=learning, tokens=Tokens(min_count=1), precision="float32", threads=1)
+
+
+def test_texts_are_scored_by_heads_that_were_fitted_without_them(origin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_penalty", lambda *_: 1.0)
+    examples = uneven()
+    begun = setup.prepare(adjusted(origin), Inputs(examples, examples[:6], []), None)
+    parts, store = begun.parts, begun.texts["train"]
+    logits, targets = probe.out_of_fold(parts, store, seed=0)
+    order = np.random.default_rng(0).permutation(len(store))
+    np.testing.assert_array_equal(targets, store.known_targets[order])
+    features = assemble.embeddings(parts, store)[order]
+    centred = features - features.mean(axis=0)
+    scaled = centred * probe.LENGTH / np.sqrt((centred**2).sum(axis=1).mean())
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    model = LogisticRegression(C=1.0, max_iter=300)
+    expected = cross_val_predict(model, scaled, targets, cv=folds, method="predict_proba")
+    np.testing.assert_allclose(torch.from_numpy(logits).softmax(dim=1).numpy(), expected, atol=1e-4)
+    priors = np.bincount(targets) / len(targets)
+    temperature = classify.calibrate(logits, targets)
+    calibrated = classify.probabilities(logits, temperature)
+    reached = [f1_score(targets, (calibrated / priors**power).argmax(axis=1), average="macro") for power in EXPONENTS]
+    chosen = round(10 * begun.parts.task.exponent)  # type: ignore[attr-defined]
+    assert reached[chosen] == pytest.approx(max(reached))
+    assert max(reached) > reached[0]
+
+
+def test_a_text_of_the_only_other_label_is_left_out(origin: Path) -> None:
+    """Without it there is one label, and nothing to fit."""
+    examples = [*(one for one in labelled() if one.target == "good"), Example("a cold film", "bad")]
+    begun = setup.prepare(adjusted(origin), Inputs(examples, examples[:6], []), None)
+    logits, targets = probe.out_of_fold(begun.parts, begun.texts["train"], seed=0)
+    assert 0 < len(targets) < len(examples)
+    assert set(targets) == {begun.parts.vocabulary.labels.index("good")}
+    assert len(logits) == len(targets)
+
+
+def test_the_exponent_is_chosen_once_and_kept_by_a_resumed_run(origin: Path, tmp_path: Path) -> None:
+    """Validation, which would choose another, has no part in it."""
+    examples = uneven()
+    inputs = Inputs(examples, [Example("a warm film", "good"), Example("a cold shop", "bad")], [])
+    begun = setup.prepare(adjusted(origin), inputs, None).parts.task
+    assert begun.exponent not in (None, 0.0, 0.5, 1.0)  # type: ignore[attr-defined]
+    train(adjusted(origin), inputs, tmp_path / "whole")
+    train(adjusted(origin, epochs=1), inputs, tmp_path / "cut")
+    train(adjusted(origin), inputs, tmp_path / "cut", resume=True, chosen=["train.epochs"])
+    whole, cut = (checkpoints.load(tmp_path / name / "model.pt") for name in ("whole", "cut"))
+    assert whole.progress["class_weights"] == cut.progress["class_weights"]
+    expected = begun.weights**begun.exponent  # type: ignore[attr-defined]
+    assert list(whole.progress["class_weights"].values()) == pytest.approx(expected.tolist())
+    for name, value in whole.group("model").items():
+        torch.testing.assert_close(value, cut.group("model")[name], rtol=0, atol=0)
 
 
 def test_the_fitted_head_is_evaluated_first_and_kept_where_training_does_not_help(origin: Path, tmp_path: Path) -> None:

@@ -12,6 +12,12 @@ from lstmcli.types import LabelSet
 WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")  # 1.0 is the label 1, as it is in a column of numbers
 LISTED = 20  # columns that a message names
 SEVERAL = "--label-separator ','"  # of train, evaluate and adapt
+TO_LABEL = {
+    "row",
+    "text",
+    "proposal",
+    "unsure",
+}  # columns of a file of predict --select, where texts have several labels
 SHOWN = 60  # characters of a column's name that a message shows
 LIKELY = {
     "--text-column": ("text", "sentence", "review", "content", "body", "comment", "message", "tweet", "utterance"),
@@ -56,9 +62,12 @@ def labels_of(row: Row, column: str, separator: str) -> tuple[LabelSet, str]:
     """The row's set of labels, and what is wrong with it (empty: nothing).
 
     A cell of text is split at the separator, but for a list as JSON has it; each part is a label, without blanks around
-    it. A list has one label per element. An empty cell or list is the empty set; a missing value is a problem.
+    it. A list has one label per element. An empty cell or list is the empty set; a missing value is a problem, and an
+    empty cell beside a proposal, which nobody has filled in yet.
     """
     value = row.values.get(column)
+    if isinstance(value, str) and not value.strip() and row.values.keys() >= TO_LABEL:
+        return LabelSet(), f"no '{column}' yet; a text without any of the labels has '{separator}'"
     if isinstance(value, str):
         listed = _list(value)
         value = [part for part in value.split(separator) if part.strip()] if listed is None else listed
