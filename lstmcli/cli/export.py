@@ -40,5 +40,6 @@ def export(
     screen.note(f"{found.path}: {found.size / 2**20:.1f} MiB, {kind}, opset {found.opset}")
     agreement = f"on {found.texts:,} texts {found.equal:.2%} of the labels are equal"
     screen.note(f"{agreement}, probabilities differ by up to {found.largest:.1g}")
-    if found.accuracy is not None:
-        screen.note(f"accuracy: {found.accuracy[0]:.2%} of the model, {found.accuracy[1]:.2%} of the export")
+    if found.reached is not None:
+        figures = f"{found.reached[0]:.2%} of the model, {found.reached[1]:.2%} of the export"
+        screen.note(f"{found.metric.replace('_', ' ')}: {figures}")
