@@ -28,6 +28,7 @@ def export(
     """
     from lstmcli.api import export as api
     from lstmcli.cli import render
+    from lstmcli.cli.figures import compared
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.labelled(sets, maps, text_column, label_column)
@@ -41,5 +42,4 @@ def export(
     agreement = f"on {found.texts:,} texts {found.equal:.2%} of the labels are equal"
     screen.note(f"{agreement}, probabilities differ by up to {found.largest:.1g}")
     if found.reached is not None:
-        figures = f"{found.reached[0]:.2%} of the model, {found.reached[1]:.2%} of the export"
-        screen.note(f"{found.metric.replace('_', ' ')}: {figures}")
+        screen.note(compared(found.metric, found.reached))

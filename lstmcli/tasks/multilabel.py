@@ -20,7 +20,7 @@ from lstmcli.tasks.one_vs_rest import baseline_probabilities, fit_baselines, sup
 from lstmcli.types import Mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -201,4 +201,6 @@ def tuned(logits: Array, targets: Array, temperature: float) -> Tuned:
     return Tuned(sets.best_thresholds(probabilities(logits, temperature), targets))
 
 
-thresholded = Tuned
+def thresholded(thresholds: Mapping[str, float], labels: Sequence[str]) -> Tuned:
+    """Return the task with these thresholds by label; a label without one is given from ``HALF`` on."""
+    return Tuned(np.array([thresholds.get(label, sets.HALF) for label in labels]))
