@@ -87,7 +87,9 @@ def test_torch_and_onnx_runtime_give_the_same_answers(kind: str, models: dict[st
     checkpoint = replace(checkpoint, config=checkpoint.config.model_copy(update={"precision": "float32"}))
     given = [(text, ()) for text in (RAW if kind == "tag" else TEXTS[:20])]
     given += [(" ".join(words), words) for words, _ in SENTENCES[:5]] if kind == "tag" else []
-    questions = [Question(row, text, "" if text else "no text", words=words) for row, (text, words) in enumerate(given, 1)]
+    questions = [
+        Question(row, text, "" if text else "no text", words=words) for row, (text, words) in enumerate(given, 1)
+    ]
     fast, slow = Predictions(checkpoint), Predictions(checkpoint)
     assert isinstance(fast._engine, engines.Onnx)
     slow._engine = engines.Engine(checkpoint)
@@ -131,7 +133,13 @@ def test_without_data_of_its_own_a_tagger_is_compared_on_bundled_sentences(
 
 @pytest.mark.parametrize(("kind", "module", "name"), [("tag", tagger, "window.0"), ("sets", classifier, "head.bias")])
 def test_an_export_that_does_not_agree_is_not_written(
-    kind: str, module: Any, name: str, models: dict[str, Path], run: Run, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    module: Any,
+    name: str,
+    models: dict[str, Path],
+    run: Run,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prepared = module.prepared
 
@@ -238,7 +246,10 @@ def scripts() -> tuple[str, str]:
 
 def test_the_tagger_of_the_readme_runs_without_lstmcli(models: dict[str, Path], run: Run) -> None:
     assert run("export", models["tag"], "model.onnx", "--data", models["tag data"], "-q") == 0
-    texts = [" ".join(words) for words, _ in SENTENCES[::5]] + [RAW[0].split(". ")[0], "MIXed--CASE 4x4 東京 -- 1996 EU"]
+    texts = [" ".join(words) for words, _ in SENTENCES[::5]] + [
+        RAW[0].split(". ")[0],
+        "MIXed--CASE 4x4 東京 -- 1996 EU",
+    ]
     split = [[text[begin:end] for begin, end in sentences(text)[0]] for text in texts]
     code = BLOCK + "".join(scripts()) + f"\nprint(json.dumps([tagged(words) for words in {split!r}]))\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
