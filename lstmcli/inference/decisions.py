@@ -46,8 +46,9 @@ class DecisionOptions:
     """How answers follow from probabilities.
 
     min_confidence: no label below this probability; none: the checkpoint's. thresholds: by label, the probability from
-    which it is given; of several labels per text, in place of the one chosen in training. sets: the probability with which prediction sets contain the true label; none: no sets. in_scope:
-    the probability with which a text of the kind seen in training is found to be in scope; none: not decided.
+    which it is given, of several labels per text in place of the checkpoint's. sets: the probability with which
+    prediction sets contain the true label; none: no sets. in_scope: the probability with which a text of the kind seen
+    in training is found to be in scope; none: not decided.
 
     Raises:
         ConfigError: a value is out of range.

@@ -24,11 +24,12 @@ def task_of(checkpoint: "Checkpoint", thresholds: Mapping[str, float] = NONE) ->
     """
     progress, task, labels = checkpoint.progress, checkpoint.task, checkpoint.vocabulary.labels
     found: Task = task
-    if by_label := {**progress.get(THRESHOLDS, {}), **thresholds}:
+    by_label: dict[str, float] = progress.get(CLASS_WEIGHTS, {})
+    if limits := {**progress.get(THRESHOLDS, {}), **thresholds}:
         thresholded = hooks(TaskHooks, task).thresholded
         assert thresholded is not None  # checked when the file is read
-        found = thresholded(by_label, labels)
-    elif by_label := progress.get(CLASS_WEIGHTS):
+        found = thresholded(limits, labels)
+    elif by_label:
         weighted = hooks(TaskHooks, task).weighted
         assert weighted is not None  # checked when the file is read
         weights = np.array([by_label[label] for label in labels])

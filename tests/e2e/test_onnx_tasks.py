@@ -1,4 +1,4 @@
-"""Taggers, and models of several labels per text, on ONNX Runtime: the same answers as torch's through every command."""
+"""Taggers, and models of several labels per text, on ONNX Runtime: the same answers as torch's in every command."""
 
 import json
 import subprocess
