@@ -39,6 +39,7 @@ PROMISED = (0.8, 0.9, 0.95, 0.99)  # coverage of the prediction sets that a repo
 NO_LABEL = "the model does not give each text its likeliest label"
 OWN = "the model gives a text several labels, each from a threshold of its own on"
 ONE = "leave it out; or name a classifier of texts: -c FILE"
+SHOWN_BESIDE = "leave it out: the figures of each label are shown beside its threshold"
 
 
 @dataclass(frozen=True)
@@ -248,9 +249,7 @@ def usable(task: Task) -> bool:
 
 def check(checkpoint: "Checkpoint", *, thresholds: bool) -> None:
     """Raise ConfigError where figures by threshold are to be computed, and the task has no thresholds."""
-    what, fix = (NO_LABEL, ONE)
-    if checkpoint.label_sets:
-        what, fix = OWN, "leave it out: the figures of each label are shown beside its threshold"
+    what, fix = (OWN, SHOWN_BESIDE) if checkpoint.label_sets else (NO_LABEL, ONE)
     if thresholds and not usable(checkpoint.task):
         raise ConfigError(what, where="--thresholds", fix=fix)
 
