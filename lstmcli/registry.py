@@ -52,6 +52,8 @@ MODELS = {
 }
 GRAPHS = {  # of the models that ONNX Runtime can run, by their names
     "classifier": "lstmcli.graphs.classifier",
+    "multilabel": "lstmcli.graphs.classifier",
+    "tagger": "lstmcli.graphs.tagger",
 }
 ALIASES = {"conll": "conll2003"}  # other names of data sets and recipes
 LEARNERS = {

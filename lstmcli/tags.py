@@ -29,6 +29,7 @@ _BARE = re.compile(r"(?!\w[-_:/.])[^\W\d_][\w.&/-]*")  # no type looks like a pr
 _SEVERAL = re.compile(r"[|;,+#/&][BIESLUMW][-_]")
 MANY_TYPES = 200  # distinct values that a column of types without prefixes has at most
 SHOWN = 5  # tags that a note lists
+FORBIDDEN = -1e4  # score of what ``allowed`` rules out: the probability is zero, and differences stay finite
 
 
 def layout(types: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,15 @@ class Casing(IntEnum):
 
 
 CASINGS = len(Casing)
+BYTES = 257  # ids of characters, UTF-8 bytes plus one; 0 is padding
+
+
+class Sizes(NamedTuple):
+    """The sizes of a model that its section does not have. words: without those that have frozen vectors."""
+
+    words: int
+    labels: int
+    frozen_words: int
 
 
 class LabelSet(frozenset[str]):

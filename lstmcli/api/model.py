@@ -77,6 +77,7 @@ class Model:
                 none: as chosen in training (``train__target_precision``), else 0.
             thresholds: By label, the probability from which it is given. Of the labels that reach theirs, the likeliest
                 (by weighted probability, with class weights) is given; where none does, of those without a threshold.
+                Of a model that gives several labels: in place of the thresholds chosen in training.
 
         Raises:
             ConfigError: the model is a language model, or its head is untrained; or a threshold is not from 0 to 1, or
@@ -92,7 +93,7 @@ class Model:
             with self._ready() as predictions:
                 if self._checkpoint.label_sets:
                     named = label_types.named(self._checkpoint)
-                    return [[named[label] for label in labels] for labels in predictions.label_sets(read)]
+                    return [[named[label] for label in labels] for labels in predictions.label_sets(read, decisions)]
                 return labels_at(self._by_label([])[0], predictions.decided(read, decisions))
         questions = [
             Question(row, one) if isinstance(one, str) else Question(row, " ".join(one), words=one)

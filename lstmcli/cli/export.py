@@ -28,6 +28,7 @@ def export(
     """
     from lstmcli.api import export as api
     from lstmcli.cli import render
+    from lstmcli.cli.figures import compared
 
     screen = render.Screen(json=json, quiet=quiet)
     reading = options.labelled(sets, maps, text_column, label_column)
@@ -40,5 +41,5 @@ def export(
     screen.note(f"{found.path}: {found.size / 2**20:.1f} MiB, {kind}, opset {found.opset}")
     agreement = f"on {found.texts:,} texts {found.equal:.2%} of the labels are equal"
     screen.note(f"{agreement}, probabilities differ by up to {found.largest:.1g}")
-    if found.accuracy is not None:
-        screen.note(f"accuracy: {found.accuracy[0]:.2%} of the model, {found.accuracy[1]:.2%} of the export")
+    if found.reached is not None:
+        screen.note(compared(found.metric, found.reached))

@@ -18,6 +18,11 @@ def with_interval(figure: dict[str, float]) -> str:
     return f"{figure['value']:6.1%}  ({figure['low']:.1%} to {figure['high']:.1%})"
 
 
+def compared(metric: str, reached: tuple[float, float]) -> str:
+    """Format a metric of a model, and of its export."""
+    return f"{name_of(metric)}: {reached[0]:.2%} of the model, {reached[1]:.2%} of the export"
+
+
 def with_counts(labels: dict[str, int]) -> str:
     """List labels with their counts, at most ``LABELS_SHOWN``."""
     first = ", ".join(f"{label} {count:,}" for label, count in list(labels.items())[:LABELS_SHOWN])

@@ -60,7 +60,8 @@ def predict(
         typer.Option(
             "--threshold",
             metavar="LABEL=P",
-            help="Give this label from the probability P on, else the likeliest other; may be repeated.",
+            help="Give this label from the probability P on, else the likeliest other (where a text has several "
+            "labels: in place of its own threshold); may be repeated.",
         ),
     ] = None,
     coverage: Annotated[

@@ -81,6 +81,7 @@ class Tagger(HeadedReader):
     """Word vectors and character features, a (bidirectional) LSTM, and a linear-chain CRF or a softmax."""
 
     task = "tag"
+    WIDTH: ClassVar[int] = 3  # of the convolution, in characters
     name: Literal["tagger"] = "tagger"
     embedding: int = Field(50, ge=1, le=4096, description="Dimensions of a word's vector.")
     frozen_vectors: int = Field(

@@ -5,24 +5,32 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from lstmcli.config import Classifier
-from lstmcli.graphs.graph import SCALE, Array, Graph, at_full, lstm_arrays, lstm_shapes, quantised_lstm, quantised_rows
+from lstmcli.config import TextReader
+from lstmcli.graphs.graph import (
+    SCALE,
+    Array,
+    Graph,
+    at_full,
+    lstm_arrays,
+    lstm_shapes,
+    of_torch,
+    quantised_lstm,
+    quantised_rows,
+)
+from lstmcli.types import Sizes
 
 LSTM = "lstm"
 GATHERED = ("embedding.weight", "projection")  # matrices of which rows are looked up: kept in the type of the file
+OUTPUTS = ("logits",)
 
 
-def shapes(config: Classifier, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
+def shapes(config: TextReader, sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor of the model, by name."""
-    directions, gates = _directions(config), 4 * config.hidden
+    words, labels, _ = sizes
+    directions = _directions(config)
     features = config.hidden * directions
     found: dict[str, tuple[int, ...]] = {"embedding.weight": (words, config.embedding)}
-    for layer in range(config.layers):
-        size = config.embedding if layer == 0 else features
-        for suffix in ("", "_reverse")[:directions]:
-            found |= {f"{LSTM}.weight_ih_l{layer}{suffix}": (gates, size)}
-            found |= {f"{LSTM}.weight_hh_l{layer}{suffix}": (gates, config.hidden)}
-            found |= {f"{LSTM}.{name}_l{layer}{suffix}": (gates,) for name in ("bias_ih", "bias_hh")}
+    found |= of_torch(LSTM, config.embedding, config.hidden, layers=config.layers, directions=directions)
     if config.pooling == "attention":
         found |= {"attend.weight": (features, features), "attend.bias": (features,), "query.weight": (1, features)}
     features *= 2 if config.pooling == "max-mean" else 1
@@ -37,14 +45,14 @@ def shapes(config: Classifier, *, words: int, labels: int) -> dict[str, tuple[in
     return found | {"head.weight": (labels, width), "head.bias": (labels,)}
 
 
-def prepared_shapes(config: Classifier, *, words: int, labels: int) -> dict[str, tuple[int, ...]]:
+def prepared_shapes(config: TextReader, sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """Return the shape of each array of the graph before any is quantised, by name."""
-    found = shapes(config, words=words, labels=labels)
+    found = shapes(config, sizes)
     others = {name: shape for name, shape in found.items() if not name.startswith(f"{LSTM}.")}
     return lstm_shapes(found, LSTM, layers=config.layers, directions=_directions(config)) | others
 
 
-def prepared(config: Classifier, arrays: Mapping[str, Array]) -> dict[str, Array]:
+def prepared(config: TextReader, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Return the arrays of the graph, by name. arrays: of the model; of int8, with their scales."""
     gathered = {name: value for name, value in arrays.items() if name.removeprefix(SCALE) in GATHERED}
     whole = at_full({name: value for name, value in arrays.items() if name not in gathered})
@@ -57,7 +65,7 @@ def quantised(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return quantised_lstm(quantised_rows(arrays, "embedding.weight"))
 
 
-def model(config: Classifier, arrays: Mapping[str, Array]) -> ModelProto:
+def model(config: TextReader, arrays: Mapping[str, Array]) -> ModelProto:
     """Return the model. arrays: as ``prepared`` has them.
 
     Outputs: ``logits`` ``[batch, label]``; ``embedding`` ``[batch, feature]``, what the linear head sees; and of
@@ -94,7 +102,7 @@ def model(config: Classifier, arrays: Mapping[str, Array]) -> ModelProto:
     return graph.model(outputs)
 
 
-def _directions(config: Classifier) -> int:
+def _directions(config: TextReader) -> int:
     return 2 if config.bidirectional else 1
 
 
@@ -104,7 +112,7 @@ def _weights(graph: Graph, name: str, ones: str) -> str:
     return graph.add("Mul", found, ones)
 
 
-def _pooled(graph: Graph, config: Classifier, hidden: str, mask: str, length: str) -> str:
+def _pooled(graph: Graph, config: TextReader, hidden: str, mask: str, length: str) -> str:
     """Pool the hidden states ``[time, batch, feature]`` over time. length: ``[batch, 1]``."""
     outside = graph.add("Where", mask, graph.constant(0.0), graph.constant(-np.inf))  # [time, batch, 1]
     if config.pooling == "attention":

@@ -28,8 +28,15 @@ class Graph:
         them."""
         self.arrays = dict(arrays)
         self._nodes: list[onnx.NodeProto] = []
-        self.lengths = "lengths"
-        self.tokens = self.add("Transpose", "tokens", perm=[1, 0])
+        self._inputs: list[onnx.ValueInfoProto] = []
+        tokens = self.input("tokens", "batch", "time")
+        self.lengths = self.input("lengths", "batch", kind=TensorProto.INT32)
+        self.tokens = self.add("Transpose", tokens, perm=[1, 0])
+
+    def input(self, name: str, *shape: str, kind: int = TensorProto.INT64) -> str:
+        """Add an input."""
+        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
+        return name
 
     def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Add a node with one output."""
@@ -76,13 +83,16 @@ class Graph:
         norm = self.add("ReduceL2", vectors, axes=[-1], keepdims=1)
         return self.add("Div", vectors, self.add("Max", norm, self.constant(1e-12)))
 
-    def lstm(self, inputs: str, name: str, *, layers: int, hidden: int, directions: int) -> tuple[str, str]:
+    def lstm(
+        self, inputs: str, name: str, *, layers: int, hidden: int, directions: int, lengths: str = ""
+    ) -> tuple[str, str]:
         """Run an LSTM, ``[time, batch, inputs]`` to ``[time, batch, directions * hidden]``, zero at padding; and the
-        last hidden states of the last layer, ``[batch, directions * hidden]``."""
+        last hidden states of the last layer, ``[batch, directions * hidden]``. lengths: int32 ``[batch]``; none: those
+        of the texts."""
         last = ""
         for layer in range(layers):
             weights = [f"{name}.{matrix}_l{layer}" for matrix in "WRB"]
-            arguments, operator, domain = [inputs, *weights, self.lengths], "LSTM", ""
+            arguments, operator, domain = [inputs, *weights, lengths or self.lengths], "LSTM", ""
             if self.arrays[weights[0]].dtype == np.int8:
                 scales = [f"{part}{matrix}" for matrix in weights[:2] for part in (SCALE, "zero/")]
                 arguments, operator, domain = [*arguments, "", "", "", *scales], "DynamicQuantizeLSTM", MICROSOFT
@@ -101,13 +111,9 @@ class Graph:
 
     def model(self, outputs: Mapping[str, tuple[str | int, ...]]) -> onnx.ModelProto:
         """Return the model. outputs: names and shapes of what it computes, in float32."""
-        inputs = [
-            helper.make_tensor_value_info("tokens", TensorProto.INT64, ("batch", "time")),
-            helper.make_tensor_value_info("lengths", TensorProto.INT32, ("batch",)),
-        ]
         found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
         tensors = [numpy_helper.from_array(np.asarray(value, order="C"), name) for name, value in self.arrays.items()]
-        graph = helper.make_graph(self._nodes, "lstmcli", inputs, found, tensors)
+        graph = helper.make_graph(self._nodes, "lstmcli", self._inputs, found, tensors)
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
 
@@ -117,6 +123,18 @@ def at_full(arrays: Mapping[str, Array]) -> dict[str, Array]:
     found = {name: value.astype(np.float32) for name, value in arrays.items() if not name.startswith(SCALE)}
     scales = {name.removeprefix(SCALE): value for name, value in arrays.items() if name.startswith(SCALE)}
     return found | {name: found[name] * scale.astype(np.float32)[:, None] for name, scale in scales.items()}
+
+
+def of_torch(name: str, inputs: int, hidden: int, *, layers: int, directions: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of an LSTM of torch."""
+    found: dict[str, tuple[int, ...]] = {}
+    for layer in range(layers):
+        for suffix in ("", "_reverse")[:directions]:
+            found |= {f"{name}.weight_ih_l{layer}{suffix}": (4 * hidden, inputs)}
+            found |= {f"{name}.weight_hh_l{layer}{suffix}": (4 * hidden, hidden)}
+            found |= {f"{name}.{bias}_l{layer}{suffix}": (4 * hidden,) for bias in ("bias_ih", "bias_hh")}
+        inputs = directions * hidden
+    return found
 
 
 def lstm_arrays(arrays: Mapping[str, Array], name: str, *, layers: int, directions: int) -> dict[str, Array]:
@@ -149,14 +167,15 @@ def _gates(weights: Array) -> Array:
     return np.concatenate([np.split(weights.astype(np.float32), 4)[gate] for gate in GATES])
 
 
-def quantised_rows(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
-    """Return the matrix of that name as int8 with one scale per row, unless it is so already; all others as they
-    are."""
-    value = arrays[name]
-    if value.dtype == np.int8:
-        return dict(arrays)
-    scale = np.maximum(np.abs(value.astype(np.float32)).max(axis=1) / LARGEST, TINY).astype(np.float32)  # [row]
-    return {**arrays, name: np.rint(value / scale[:, None]).astype(np.int8), f"{SCALE}{name}": scale}
+def quantised_rows(arrays: Mapping[str, Array], *names: str) -> dict[str, Array]:
+    """Return the matrices of these names as int8 with one scale per row, unless they are so already or not there; all
+    others as they are."""
+    found = dict(arrays)
+    for name in names:
+        if name in arrays and (value := arrays[name]).dtype != np.int8:
+            scale = np.maximum(np.abs(value.astype(np.float32)).max(axis=1) / LARGEST, TINY).astype(np.float32)  # [row]
+            found |= {name: np.rint(value / scale[:, None]).astype(np.int8), f"{SCALE}{name}": scale}
+    return found
 
 
 def quantised_lstm(arrays: Mapping[str, Array]) -> dict[str, Array]:

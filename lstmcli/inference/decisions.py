@@ -24,6 +24,7 @@ import numpy as np
 
 from lstmcli.contracts import Task, TaskHooks, hooks
 from lstmcli.errors import CheckpointError, ConfigError, did_you_mean
+from lstmcli.storage import deciding
 from lstmcli.tasks import intervals
 from lstmcli.types import Measure
 
@@ -36,6 +37,9 @@ ROUNDING = 1e-9  # of a product of float64
 SHOWN = 1e-6  # the last digit of a probability in an answer: a text at the threshold reaches it on every processor
 PROMISED = (0.8, 0.9, 0.95, 0.99)  # coverage of the prediction sets that a report has
 NO_LABEL = "the model does not give each text its likeliest label"
+OWN = "the model gives a text several labels, each from a threshold of its own on"
+ONE = "leave it out; or name a classifier of texts: -c FILE"
+SHOWN_BESIDE = "leave it out: the figures of each label are shown beside its threshold"
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ class DecisionOptions:
     """How answers follow from probabilities.
 
     min_confidence: no label below this probability; none: the checkpoint's. thresholds: by label, the probability from
-    which it is given. sets: the probability with which prediction sets contain the true label; none: no sets. in_scope:
-    the probability with which a text of the kind seen in training is found to be in scope; none: not decided.
+    which it is given, of several labels per text in place of the checkpoint's. sets: the probability with which
+    prediction sets contain the true label; none: no sets. in_scope: the probability with which a text of the kind seen
+    in training is found to be in scope; none: not decided.
 
     Raises:
         ConfigError: a value is out of range.
@@ -97,24 +102,21 @@ class Decisions:
     """The options, checked against a model."""
 
     def __init__(self, checkpoint: "Checkpoint", options: DecisionOptions) -> None:
-        """Raises ConfigError where the model gives no single label per text or has no such label, CheckpointError where
-        it has no scores of validation texts."""
+        """Raises ConfigError where the model decides otherwise or has no such label, CheckpointError where it has no
+        scores of validation texts. ``task`` decides on sets of labels by the thresholds of the options."""
+        _check_usable(checkpoint, options)
         labels = checkpoint.vocabulary.labels
         self._labels = labels
         chosen = options.min_confidence
         self._min_confidence = max((checkpoint.min_confidence if chosen is None else chosen) - SHOWN, 0.0)
-        self._decide = hooks(TaskHooks, checkpoint.deciding_task).decide
-        if self._decide is None and options != AS_TRAINED:
-            given = {"--min-confidence": options.min_confidence, "--threshold": options.thresholds or None,
-                     "--sets": options.sets, "--in-scope": options.in_scope}  # fmt: skip
-            where = ", ".join(name for name, value in given.items() if value is not None)
-            fix = "leave it out; or name a classifier of texts: -c FILE"
-            raise ConfigError(NO_LABEL, where=where, fix=fix)
         for label, value in options.thresholds.items():
             if label not in labels:
                 where = f"--threshold {label}={value}"
                 raise ConfigError(f"the model has no label '{label}'", where=where, fix=did_you_mean(label, labels))
-        self._thresholds = {labels.index(label): value for label, value in options.thresholds.items()}
+        of_sets, of_one = (options.thresholds, {}) if checkpoint.label_sets else ({}, options.thresholds)
+        self.task = deciding.task_of(checkpoint, of_sets)
+        self._decide = hooks(TaskHooks, self.task).decide
+        self._thresholds = {labels.index(label): value for label, value in of_one.items()}
         self._set_limit = _limit(checkpoint, SCORES, "--sets", options.sets)
         self._scope_limit = _limit(checkpoint, ENTROPIES, "--in-scope", options.in_scope)
 
@@ -173,6 +175,17 @@ class Decisions:
             within = self.in_scope(probabilities).tolist()
             changed = [answer | {"in_scope": inside} for answer, inside in zip(changed, within, strict=True)]
         return changed
+
+
+def _check_usable(checkpoint: "Checkpoint", options: DecisionOptions) -> None:
+    """Raise ConfigError where the model does not decide in such a way."""
+    sets = checkpoint.label_sets
+    given = {"--min-confidence": options.min_confidence, "--threshold": None if sets else options.thresholds or None,
+             "--sets": options.sets, "--in-scope": options.in_scope}  # fmt: skip
+    where = ", ".join(name for name, value in given.items() if value is not None)
+    what, fix = (OWN, "leave it out; to move a threshold: --threshold LABEL=P") if sets else (NO_LABEL, ONE)
+    if where and not usable(checkpoint.task):
+        raise ConfigError(what, where=where, fix=fix)
 
 
 def _limit(checkpoint: "Checkpoint", name: str, option: str, coverage: float | None) -> float | None:
@@ -236,9 +249,9 @@ def usable(task: Task) -> bool:
 
 def check(checkpoint: "Checkpoint", *, thresholds: bool) -> None:
     """Raise ConfigError where figures by threshold are to be computed, and the task has no thresholds."""
+    what, fix = (OWN, SHOWN_BESIDE) if checkpoint.label_sets else (NO_LABEL, ONE)
     if thresholds and not usable(checkpoint.task):
-        fix = "leave it out; or name a classifier of texts: -c FILE"
-        raise ConfigError(NO_LABEL, where="--thresholds", fix=fix)
+        raise ConfigError(what, where="--thresholds", fix=fix)
 
 
 def details(

@@ -6,8 +6,8 @@ rounding; they are the same for a text alone and in a file, and on processors wi
 adapting and explaining need gradients, and thus torch.
 """
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from lstmcli.storage.tensors import SCALE
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+    from lstmcli.graphs import GraphTask
     from lstmcli.inference.assemble import Parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -70,7 +71,7 @@ class Engine:
 
 
 class Onnx(Engine):
-    """A model of whole texts that scores them by ONNX Runtime; its outputs are logits."""
+    """A model that scores texts by ONNX Runtime."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where the tensors are not those of the model that the header describes."""
@@ -79,15 +80,24 @@ class Onnx(Engine):
         self._names = {output.name for output in self._session.get_outputs()}
 
     def score(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
-        return self._run(store, "logits", what, listener)
+        names = registry.graph(self.checkpoint.config.model.name).OUTPUTS
+        task = cast("GraphTask", self.task)
+
+        def work(indices: Ints) -> Array:
+            return task.outputs_of(computed(self._session, names, store, indices), store.lengths_of(indices))
+
+        return self._run(store, work, what, listener)
 
     def embed(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
         name = "sentence" if sentence and "sentence" in self._names else "embedding"
-        return self._run(store, name, "embedding", listener)
 
-    def _run(self, store: Store, name: str, what: str, listener: Listener) -> Array:
+        def work(indices: Ints) -> Array:
+            return computed(self._session, [name], store, indices)[name]
+
+        return self._run(store, work, "embedding", listener)
+
+    def _run(self, store: Store, work: Callable[[Ints], Array], what: str, listener: Listener) -> Array:
         config = self.checkpoint.config
-        work = partial(scored, self._session, name, store)
         workers = config.threads or runtime.threads()
         found = batches.in_batches(store, work, workers=workers, what=what, listener=listener)
         return batches.ordered(found, model=config.model.name)
@@ -166,8 +176,7 @@ def graph_of(checkpoint: Checkpoint) -> bytes:
     section, vocabulary = checkpoint.config.model, checkpoint.vocabulary
     arrays = checkpoint.arrays("model", whole=False)
     module = registry.graph(section.name)
-    words = len(vocabulary) - vocabulary.frozen_words
-    expected = module.shapes(section, words=words, labels=len(vocabulary.labels))
+    expected = module.shapes(section, vocabulary.sizes)
     found = {name: value.shape for name, value in arrays.items() if not name.startswith(SCALE)}
     usual = all(value.dtype in (np.float32, np.float16) or f"{SCALE}{name}" in arrays for name, value in arrays.items())
     if found != expected or not usual:
@@ -188,8 +197,9 @@ def session(graph: bytes) -> "InferenceSession":
     return opened
 
 
-def scored(session: "InferenceSession", name: str, store: Store, indices: Ints) -> Array:
-    """Return an output of the graph for the texts at the indices."""
+def computed(session: "InferenceSession", names: Sequence[str], store: Store, indices: Ints) -> dict[str, Array]:
+    """Return outputs of the graph for the texts at the indices, by name."""
     tokens, lengths = batching.padded(store, indices)
-    (found,) = session.run([name], {"tokens": tokens, "lengths": lengths.astype(np.int32)})
-    return np.asarray(found)
+    found = {"tokens": tokens, "lengths": lengths.astype(np.int32)} | batching.word_features(store, indices)
+    read = {one.name: found[one.name] for one in session.get_inputs()}
+    return dict(zip(names, map(np.asarray, session.run(list(names), read)), strict=True))

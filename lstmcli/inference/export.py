@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from lstmcli import registry
 from lstmcli.data.batches.encoded import encode
+from lstmcli.data.batches.sampling import labels
 from lstmcli.errors import ConfigError, RuntimeSetupError
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference import engines
@@ -17,11 +18,14 @@ from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.types import Example
 
+if TYPE_CHECKING:
+    from lstmcli.graphs import GraphTask
+
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST = 2_000  # texts that both models are run on
 EQUAL, EQUAL_INT8 = 0.999, 0.98  # fraction of equal labels, at least
 PROBABILITY = 1e-5  # largest difference, of a model in float32
-ACCURACY = 0.002  # largest difference, of a model with weights of int8; one text more or less is accepted
+OVERALL = 0.002  # largest difference of that metric, of a model with weights of int8; one text more or less is accepted
 REFERENCE = {"device": "cpu", "precision": "float32"}  # of the model in torch
 
 
@@ -29,8 +33,9 @@ REFERENCE = {"device": "cpu", "precision": "float32"}  # of the model in torch
 class Exported:
     """A written file, and how it agrees with the model.
 
-    opset: of ONNX; texts: that both were run on; equal: fraction of equal labels; largest: difference of a probability;
-    accuracy: of the model and of the file, none where the texts have no labels of the model.
+    opset: of ONNX; texts: that both were run on; equal: fraction of equal labels or tags; largest: difference of a
+    probability; metric: the ``OVERALL`` one of the task; reached: its value of the model and of the file, none where
+    the texts have no labels of the model.
     """
 
     path: Path
@@ -40,12 +45,15 @@ class Exported:
     texts: int
     equal: float
     largest: float
-    accuracy: tuple[float, float] | None
+    metric: str
+    reached: tuple[float, float] | None
 
     def plain(self) -> dict[str, Any]:
-        """Return the result as JSON has it; accuracy by ``model`` and ``export``."""
-        pair = None if self.accuracy is None else dict(zip(("model", "export"), self.accuracy, strict=True))
-        return vars(self) | {"path": str(self.path), "accuracy": pair}
+        """Return the result as JSON has it; the metric under its name, by ``model`` and ``export``."""
+        found = vars(self) | {"path": str(self.path)}
+        pair = found.pop("reached")
+        named = None if pair is None else dict(zip(("model", "export"), pair, strict=True))
+        return found | {found.pop("metric"): named}
 
 
 def check(checkpoint: Checkpoint, where: str) -> None:
@@ -57,7 +65,7 @@ def check(checkpoint: Checkpoint, where: str) -> None:
     checkpoint.group("model")  # torch compares the tensors with its model
     checkpoint.check_head()
     if reason := engines.unexportable(checkpoint):
-        fix = "run it with lstmcli and torch; a classifier that 'lstmcli train' wrote can be exported"
+        fix = "run it with lstmcli and torch; classifiers and taggers that 'lstmcli train' wrote can be exported"
         raise ConfigError(f"the model cannot be exported: {reason}", where=where, fix=fix)
 
 
@@ -77,7 +85,7 @@ def run(
         examples: Texts that the model was not trained on, with or without labels; up to ``MOST`` are used.
         out: The file.
         card: What the file says about the model.
-        int8: Store the matrices of the LSTM and the word vectors as integers of eight bits.
+        int8: Store the matrices of the LSTMs and the word vectors as integers of eight bits.
 
     Raises:
         ConfigError: the file does not agree with the model; nothing is written.
@@ -90,48 +98,48 @@ def run(
     model = module.model(section, module.quantised(arrays) if int8 else arrays)
     content = onnx_file.to_bytes(checkpoint, model, card)
     used = [examples[index] for index in np.unique(np.linspace(0, len(examples) - 1, MOST).astype(int)).tolist()]
-    labelled = all(isinstance(one.target, str) and one.target in checkpoint.vocabulary.labels for one in used)
     listener(Progress("comparing it with the model"))
-    found = _compared(checkpoint, onnx_file.of_bytes(content, str(out)), used, listener, labelled=labelled)
-    equal, largest, accuracy = found
-    _check_agreement(int8, len(used), equal, largest, accuracy)
+    equal, largest, reached = _compared(checkpoint, onnx_file.of_bytes(content, str(out)), used, listener)
+    opset = next(one.version for one in model.opset_import if not one.domain)
+    metric = cast("GraphTask", checkpoint.task).OVERALL
+    found = Exported(out, len(content), int8, opset, len(used), equal, largest, metric, reached)
+    _check_agreement(found)
     with atomic.whole(out) as file:
         file.write(content)
-    opset = next(one.version for one in model.opset_import if not one.domain)
-    return Exported(out, len(content), int8, opset, len(used), equal, largest, accuracy)
+    return found
 
 
 def _compared(
-    checkpoint: Checkpoint, exported: Checkpoint, examples: Sequence[Example], listener: Listener, *, labelled: bool
+    checkpoint: Checkpoint, exported: Checkpoint, examples: Sequence[Example], listener: Listener
 ) -> tuple[float, float, tuple[float, float] | None]:
-    """Return the fraction of equal labels, the largest difference of a probability, and the two accuracies."""
+    """Return the fraction of equal labels or tags, the largest difference of a probability, and the metric of both."""
     config = checkpoint.config.model_copy(update=REFERENCE)
+    known = set(checkpoint.vocabulary.classes)
+    labelled = all(one.target is not None and known.issuperset(labels(one)) for one in examples)
     store = encode(checkpoint.vocabulary, examples, cache=None, labelled=labelled, listener=listener)
     store = store.truncated(config.tokens)
     models = (engines.Engine(replace(checkpoint, config=config)), engines.Onnx(exported))
-    task, labels = models[0].task, checkpoint.vocabulary.labels
-    outputs = [model.score(store, listener=listener) for model in models]
-    first, second = (task.describe(one, labels, checkpoint.temperature) for one in outputs)
-    pairs = [task.probabilities(one, checkpoint.temperature) for one in outputs]
-    equal = np.mean([one["label"] == other["label"] for one, other in zip(first, second, strict=True)])
-    accuracy = None
-    if labelled:
-        right = [np.mean([one["label"] == example.target for one, example in zip(found, examples, strict=True)])
-                 for found in (first, second)]  # fmt: skip
-        accuracy = float(right[0]), float(right[1])
-    return float(equal), float(np.abs(pairs[0] - pairs[1]).max()), accuracy
+    task, deciding = models[0].task, cast("GraphTask", models[0].task)
+    first, second = (
+        task.probabilities(model.score(store, listener=listener), checkpoint.temperature) for model in models
+    )
+    agreement = deciding.agreement(first, second)
+    if not labelled:
+        return *agreement, None
+    reached = [task.measure(one, store.known_targets)[deciding.OVERALL].value for one in (first, second)]
+    return *agreement, (reached[0], reached[1])
 
 
-def _check_agreement(
-    int8: bool, texts: int, equal: float, largest: float, accuracy: tuple[float, float] | None
-) -> None:
+def _check_agreement(found: Exported) -> None:
     """Raise ConfigError where the two models do not agree."""
-    shown = f"{equal:.2%} of {texts:,} labels are equal, probabilities differ by up to {largest:.1g}"
-    fix = "leave out --int8" if int8 else "report it, with the model: this is a fault of the program"
-    agrees = equal >= (EQUAL_INT8 if int8 else EQUAL) and (int8 or largest <= PROBABILITY)
-    if int8 and accuracy is not None:
-        agrees = agrees and abs(accuracy[0] - accuracy[1]) <= max(ACCURACY, 1 / texts)
-        shown = f"{shown}, accuracy {accuracy[0]:.2%} and {accuracy[1]:.2%}"
+    equal = f"{found.equal:.2%} of the labels of {found.texts:,} texts are equal"
+    shown = f"{equal}, probabilities differ by up to {found.largest:.1g}"
+    fix = "leave out --int8" if found.int8 else "report it, with the model: this is a fault of the program"
+    agrees = found.equal >= (EQUAL_INT8 if found.int8 else EQUAL) and (found.int8 or found.largest <= PROBABILITY)
+    if found.int8 and found.reached is not None:
+        model, export = found.reached
+        agrees = agrees and abs(model - export) <= max(OVERALL, 1 / found.texts)
+        shown = f"{shown}, {found.metric} {model:.2%} and {export:.2%}"
     if not agrees:
         raise ConfigError(f"the export does not agree with the model: {shown}", where="export", fix=fix)
 

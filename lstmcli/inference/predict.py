@@ -54,7 +54,7 @@ class Predictions:
         self._decisions = Decisions(checkpoint, decisions)
         self._checkpoint = checkpoint
         self._engine = engines.chosen(checkpoint, listener=listener)
-        self._task, self._vocabulary = self._engine.task, self._engine.vocabulary
+        self._task, self._vocabulary = self._decisions.task, self._engine.vocabulary
 
     @property
     def blank(self) -> Answer:
@@ -135,12 +135,13 @@ class Predictions:
         described = self._task.describe(logits, labels, self._checkpoint.temperature)
         return np.array([labels.index(answer["label"]) for answer in described])
 
-    def label_sets(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the labels of each text, likeliest first, of a model that gives several."""
+    def label_sets(self, texts: Sequence[str], decisions: Decisions) -> list[list[str]]:
+        """Return the labels of each text, likeliest first, of a model that gives several. decisions: as of
+        ``decided``."""
         if not texts:
             return []
         logits = self._outputs(texts)[2]
-        described = self._task.describe(logits, self._vocabulary.labels, self._checkpoint.temperature)
+        described = decisions.task.describe(logits, self._vocabulary.labels, self._checkpoint.temperature)
         return [answer["labels"] for answer in described]
 
     def embeddings(self, texts: Sequence[str]) -> Array:

@@ -5,7 +5,8 @@
 
 Lafferty, McCallum & Pereira (2001); over an LSTM: Lample et al. (2016), section 2.2. Every function works on the whole
 batch, one step per word. Emissions are ``[batch, time, label]``, lengths ``[batch]``, a chain's scores
-``transitions [from, to]``, ``start [label]`` and ``end [label]``. Invalid transitions have a score of ``FORBIDDEN``.
+``transitions [from, to]``, ``start [label]`` and ``end [label]``. What the tag scheme rules
+out has a score of ``tags.FORBIDDEN``. The best path and the probabilities of tags are in ``tasks/chain.py``.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-300  # lower bound of exponentials, so that their logarithm is finite
-FORBIDDEN = -1e4  # added to a score: the probability is zero in every precision, and differences stay finite
 
 
 @dataclass(frozen=True)
@@ -36,47 +36,6 @@ def log_partition(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
 def score(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
     """Score one path per text, ``[batch]``. tags: ``[batch, time]``."""
     return _path_scores(chain, emissions, lengths, tags)[:, -1] + chain.end[tags.gather(1, lengths[:, None] - 1)[:, 0]]
-
-
-def best(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
-    """Find the path with the highest score, ``[batch, time]``, 0 at padding. Viterbi (1967)."""
-    scores = chain.start + emissions[:, 0]  # of the best path that ends in each tag
-    backpointers = []  # [batch, label] each: the tag before, on the best path
-    for step, emission in enumerate(emissions.unbind(1)[1:], 1):
-        candidates, origin = (scores[:, :, None] + chain.transitions).max(dim=1)
-        inside = (step < lengths)[:, None]
-        scores = torch.where(inside, candidates + emission, scores)
-        backpointers.append(torch.where(inside, origin, torch.arange(origin.shape[1], device=origin.device)))
-    tag = (scores + chain.end).argmax(dim=-1, keepdim=True)  # [batch, 1]
-    path = [tag]
-    for origin in reversed(backpointers):
-        tag = origin.gather(1, tag)
-        path.append(tag)
-    tags = torch.cat(path[::-1], dim=1)
-    return tags * (torch.arange(tags.shape[1], device=tags.device) < lengths[:, None])
-
-
-def marginals(chain: Chain, emissions: Tensor, lengths: Tensor) -> Tensor:
-    """Compute the probability of each tag at each word, ``[batch, time, label]``, zero at padding."""
-    return probabilities(chain, emissions, lengths, lengths.new_zeros(emissions.shape[:2]))[0]
-
-
-def probabilities(chain: Chain, emissions: Tensor, lengths: Tensor, tags: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the marginals, and the terms from which the log probability of any segment of the path ``tags`` follows.
-
-    Returns:
-        The marginals ``[batch, time, label]``, and ``first`` and ``second``, ``[batch, time]`` each, such that
-        log p(y_i … y_j as in tags) = first[i] + second[j]. ``first`` is the forward score at word i minus the score of
-        the path so far; ``second`` is the backward score at word j plus it, minus the log partition.
-    """
-    before, after, total = _forward_backward(chain, emissions, lengths)
-    mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
-    marginal = (before + after - total[:, None, None]).masked_fill(~mask[:, :, None], float("-inf")).exp()
-    position = tags[:, :, None]
-    along = _path_scores(chain, emissions.double(), lengths, tags)
-    first = before.gather(2, position)[:, :, 0] - along
-    second = after.gather(2, position)[:, :, 0] + along - total[:, None]
-    return marginal.to(emissions.dtype), first.to(emissions.dtype), second.to(emissions.dtype)
 
 
 class _LogPartition(torch.autograd.Function):

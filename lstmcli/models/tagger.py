@@ -15,20 +15,18 @@ from torch.nn import functional as F
 
 from lstmcli.config import Tagger as Config
 from lstmcli.models.context import WEIGHTS, Context
-from lstmcli.models.crf import FORBIDDEN
 from lstmcli.models.dropout import locked
 from lstmcli.models.language_model import LanguageModel
 from lstmcli.models.layers import PADDING, argmax_over_time, at_least_float32, build_lstm, with_unknowns, word_vectors
 from lstmcli.models.lstm import LSTM
-from lstmcli.tags import allowed
-from lstmcli.types import CASINGS, Batch, TagScores, WordFeatures
+from lstmcli.tags import FORBIDDEN, allowed
+from lstmcli.types import BYTES, CASINGS, Batch, TagScores, WordFeatures
 
 ENCODER = ("embedding", "lstm")
 READER = "lstm"
 CONTEXT = WEIGHTS
 FROZEN_VECTORS = "carried"  # a key of checkpoints
-BYTES = 257  # 0 is padding
-WIDTH = 3  # of the convolution, in characters
+WIDTH = Config.WIDTH
 
 
 class Tagger(nn.Module):

@@ -1,5 +1,7 @@
 """The task of a checkpoint as it decides on labels."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,20 +13,23 @@ from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
 if TYPE_CHECKING:
     from lstmcli.storage.checkpoint import Checkpoint
 
+NONE: Mapping[str, float] = MappingProxyType({})
 
-def task_of(checkpoint: "Checkpoint") -> Task:
+
+def task_of(checkpoint: "Checkpoint", thresholds: Mapping[str, float] = NONE) -> Task:
     """Return the task with the class weights of ``train.class_weights``, or the thresholds of sets of labels, if the
-    checkpoint has any.
+    checkpoint has any. thresholds: by label, of a model of sets of labels, in place of those of the checkpoint.
 
     Adapted checkpoints have none: their labels, or the frequencies of these, are those of the support.
     """
     progress, task, labels = checkpoint.progress, checkpoint.task, checkpoint.vocabulary.labels
     found: Task = task
-    if thresholds := progress.get(THRESHOLDS):
+    by_label: dict[str, float] = progress.get(CLASS_WEIGHTS, {})
+    if limits := {**progress.get(THRESHOLDS, {}), **thresholds}:
         thresholded = hooks(TaskHooks, task).thresholded
         assert thresholded is not None  # checked when the file is read
-        found = thresholded(np.array([thresholds[label] for label in labels]))
-    elif by_label := progress.get(CLASS_WEIGHTS):
+        found = thresholded(limits, labels)
+    elif by_label:
         weighted = hooks(TaskHooks, task).weighted
         assert weighted is not None  # checked when the file is read
         weights = np.array([by_label[label] for label in labels])

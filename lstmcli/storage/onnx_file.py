@@ -131,8 +131,7 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
         raise ValueError(f"there is no ONNX graph for models of the kind {section.name}")
     module = registry.graph(section.name)
     arrays = {one.name: _array(one) for one in model.graph.initializer if not one.name.startswith("constant_")}
-    words = len(vocabulary) - vocabulary.frozen_words
-    expected = module.prepared_shapes(section, words=words, labels=len(vocabulary.labels))
+    expected = module.prepared_shapes(section, vocabulary.sizes)
     for name, shape in expected.items():
         _check_array(name, shape, arrays, half=name in module.GATHERED)
     if more := [name for name in arrays if name.removeprefix(SCALE).removeprefix("zero/") not in expected]:

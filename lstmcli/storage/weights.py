@@ -21,12 +21,12 @@ STORED = (torch.float16, torch.bfloat16, torch.float32)  # types of weights in a
 def build(config: RunConfig, vocabulary: Vocabulary, context: LanguageModel | None) -> nn.Module:
     """Build the model of the recipe, with new weights. context: the section of the language model in
     ``model.context``."""
-    options: dict[str, Any] = {"frozen_words": vocabulary.frozen_words} if vocabulary.frozen_words else {}
+    words, labels, frozen_words = vocabulary.sizes
+    options: dict[str, Any] = {"frozen_words": frozen_words} if frozen_words else {}
     if context is not None:
-        words = len(vocabulary if vocabulary.context is None else vocabulary.context)
-        options["context"] = registry.model(context.name).build(context, words=words, labels=0)
-    sizes = {"words": len(vocabulary) - vocabulary.frozen_words, "labels": len(vocabulary.labels)}
-    return registry.model(config.model.name).build(config.model, **sizes, **options)
+        read = len(vocabulary if vocabulary.context is None else vocabulary.context)
+        options["context"] = registry.model(context.name).build(context, words=read, labels=0)
+    return registry.model(config.model.name).build(config.model, words=words, labels=labels, **options)
 
 
 def check(checkpoint: "Checkpoint", scaled: Set[str]) -> None:

@@ -94,6 +94,10 @@ class Weighted:
         """As ``decisions.decide``, with the weights."""
         return decisions.decide(probabilities, thresholds, min_confidence, weights=self.decision)
 
+    def agreement(self, probabilities: Array, others: Array) -> tuple[float, float]:
+        """As of the task, with the weights."""
+        return decisions.agreement(lambda rows: self.decide(rows, {}), probabilities, others)
+
     def operating_points(
         self,
         probabilities: Array,

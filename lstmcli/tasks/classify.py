@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstmcli.tasks import decisions
 from lstmcli.tasks.baselines import baseline_probabilities, fit_baselines
 from lstmcli.tasks.class_weights import Weighted
 from lstmcli.tasks.decisions import decide, operating_points
@@ -14,7 +15,7 @@ from lstmcli.tasks.metrics import bootstrapped, calibration_error
 from lstmcli.types import Mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 READS: Reads = "text"
 HEADING = "sentiment"
-PRIMARY = "accuracy"  # the metric by which the best checkpoint is chosen and baselines are compared
+PRIMARY = OVERALL = "accuracy"  # the metric by which the best checkpoint is chosen and baselines are compared
 
 __all__ = [
     "HEADING",
+    "OVERALL",
     "PRIMARY",
     "READS",
+    "agreement",
     "baseline_probabilities",
     "blank",
     "calibrate",
@@ -43,6 +46,7 @@ __all__ = [
     "measure",
     "operating_points",
     "outputs",
+    "outputs_of",
     "over_episodes",
     "probabilities",
     "summary",
@@ -84,12 +88,22 @@ def outputs(scores: ClassScores) -> Array:
     return scores.logits.float().cpu().numpy()
 
 
+def outputs_of(arrays: Mapping[str, Array], lengths: Array) -> Array:  # noqa: ARG001 (one signature)
+    """Return the logits of a batch that a graph has computed."""
+    return arrays["logits"]
+
+
 def probabilities(logits: Array, temperature: float) -> Array:
     """Compute softmax(logits / temperature), ``[text, label]``."""
     scaled = logits.astype(np.float64) / temperature
     shares: Array = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)
     return shares
+
+
+def agreement(probabilities: Array, others: Array) -> tuple[float, float]:
+    """Return the fraction of equal labels, and the largest difference of a probability."""
+    return decisions.agreement(lambda rows: decide(rows, {}), probabilities, others)
 
 
 def calibrate(logits: Array, targets: Array) -> float:

@@ -5,7 +5,7 @@ one: coverage is a / n, precision r / a, recall r / n, error (a - r) / n. Chow (
 Reject Tradeoff"; El-Yaniv & Wiener (2010), "On the Foundations of Noise-free Selective Classification".
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -53,6 +53,12 @@ def decide(
     confidence = np.where(eligible, probabilities, -1.0)[np.arange(len(best)), best]
     decided: Array = np.where(confidence >= min_confidence, best, ABSTAINED)
     return decided
+
+
+def agreement(decide: Callable[[Array], Array], probabilities: Array, others: Array) -> tuple[float, float]:
+    """Return the fraction of equal decisions, and the largest difference of a probability. decide: on probabilities."""
+    equal = decide(probabilities) == decide(others)
+    return float(equal.mean()), float(np.abs(probabilities - others).max())
 
 
 def operating_points(

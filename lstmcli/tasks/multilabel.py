@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstmcli.tasks import decisions
 from lstmcli.tasks import label_sets as sets
+from lstmcli.tasks.classify import outputs_of
 from lstmcli.tasks.few_shot import over_episodes, text_features
 from lstmcli.tasks.one_vs_rest import baseline_probabilities, fit_baselines, support_probabilities
 from lstmcli.types import Mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -29,14 +31,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 READS: Reads = "text"
 HEADING = "several labels per text"
 PRIMARY = "macro_f1"
+OVERALL = "micro_f1"  # one decision on a rare label moves macro F1 by as much as many on a frequent one
 LABEL_SETS = True
 INVERSE_TEMPERATURES = (0.05, 20.0)
 
 __all__ = [
     "HEADING",
     "LABEL_SETS",
+    "OVERALL",
     "PRIMARY",
     "READS",
+    "agreement",
     "baseline_probabilities",
     "blank",
     "calibrate",
@@ -48,6 +53,7 @@ __all__ = [
     "loss",
     "measure",
     "outputs",
+    "outputs_of",
     "over_episodes",
     "probabilities",
     "summary",
@@ -92,9 +98,7 @@ def outputs(scores: ClassScores) -> Array:
 
 def probabilities(logits: Array, temperature: float) -> Array:
     """Compute σ(logits / temperature), ``[text, label]``."""
-    from scipy.special import expit
-
-    found: Array = expit(logits.astype(np.float64) / temperature)
+    found: Array = np.exp(-np.logaddexp(0, -logits.astype(np.float64) / temperature))
     return found
 
 
@@ -123,6 +127,12 @@ def summary(logits: Array, targets: Array, temperature: float = 1.0) -> dict[str
 def measure(probabilities: Array, targets: Array, *, seed: int = 0) -> Metrics:
     """Compute each metric of the labels whose probability is at least 0.5, with its interval."""
     return sets.measured(probabilities >= sets.HALF, targets, seed=seed)
+
+
+def agreement(probabilities: Array, others: Array) -> tuple[float, float]:
+    """Return the fraction of pairs of text and label with equal decisions, and the largest difference of a
+    probability."""
+    return decisions.agreement(lambda rows: rows >= sets.HALF, probabilities, others)
 
 
 def episode_figures(probabilities: Array, targets: Array) -> dict[str, float]:
@@ -173,6 +183,10 @@ class Tuned:
         nll = float((np.logaddexp(0, scaled) - targets * scaled).sum(axis=1).mean())
         return {"score": score, PRIMARY: score, "loss": nll}
 
+    def agreement(self, probabilities: Array, others: Array) -> tuple[float, float]:
+        """As of the module, with the thresholds."""
+        return decisions.agreement(lambda rows: rows >= self.decision, probabilities, others)
+
     def details(self, probabilities: Array, targets: Array, labels: Sequence[str]) -> dict[str, Any]:
         """Compute the figures of each label."""
         return {"by_label": sets.by_label(probabilities >= self.decision, targets, labels, self.decision)}
@@ -187,4 +201,6 @@ def tuned(logits: Array, targets: Array, temperature: float) -> Tuned:
     return Tuned(sets.best_thresholds(probabilities(logits, temperature), targets))
 
 
-thresholded = Tuned
+def thresholded(thresholds: Mapping[str, float], labels: Sequence[str]) -> Tuned:
+    """Return the task with these thresholds by label; a label without one is given from ``HALF`` on."""
+    return Tuned(np.array([thresholds.get(label, sets.HALF) for label in labels]))

@@ -11,31 +11,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcli.tags import spans, types_of
-from lstmcli.tasks import classify
+from lstmcli.tasks import chain, classify
 from lstmcli.tasks.entities import compared, resampled
 from lstmcli.tasks.metrics import calibration_error
 from lstmcli.tasks.tag_baselines import baseline_tags, fit_baselines
 from lstmcli.types import Mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
+    from collections.abc import Mapping, Sequence
 
     from lstmcli.contracts import Reads
-    from lstmcli.models import crf
     from lstmcli.types import Batch, Metrics, TagScores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 READS: Reads = "words"
 HEADING = "entities"
-PRIMARY = "f1"
+PRIMARY = OVERALL = "f1"
 RAREST = 1e-30  # lower bound of a tag's probability
 
 __all__ = [
     "HEADING",
+    "OVERALL",
     "PRIMARY",
     "READS",
+    "agreement",
     "baseline_probabilities",
     "blank",
     "calibrate",
@@ -45,6 +44,7 @@ __all__ = [
     "loss",
     "measure",
     "outputs",
+    "outputs_of",
     "probabilities",
     "summary",
 ]
@@ -65,29 +65,31 @@ def loss(scores: TagScores, batch: Batch) -> Mean:
     from lstmcli.models import crf
 
     assert batch.targets is not None  # set in every training batch
-    chain = _chain(scores)
-    path = crf.score(chain, scores.emissions, scores.lengths, batch.targets)
-    total = crf.log_partition(chain, scores.emissions, scores.lengths)
+    of_tags = crf.Chain(scores.transitions, scores.start, scores.end)
+    path = crf.score(of_tags, scores.emissions, scores.lengths, batch.targets)
+    total = crf.log_partition(of_tags, scores.emissions, scores.lengths)
     words = scores.lengths.sum()
     return Mean((total - path).sum() / words, words)
 
 
 def outputs(scores: TagScores) -> Array:
     """Return one ``Tagged`` per text."""
-    import torch
+    names = ("emissions", "transitions", "start", "end")
+    return outputs_of({name: getattr(scores, name).cpu().numpy() for name in names}, scores.lengths.cpu().numpy())
 
-    from lstmcli.models import crf
 
-    # Probabilities are differences of sums over the text, which lose precision in float32 if the text is long.
-    chain, emissions, lengths = _chain(scores, torch.float64), scores.emissions.double(), scores.lengths
-    tags = crf.best(chain, emissions, lengths)
-    mask = torch.arange(tags.shape[1], device=tags.device) < lengths[:, None]
-    parts = (tags, *crf.probabilities(chain, emissions, lengths, tags))
-    flat, marginals, first, second = (part[mask].cpu().numpy() for part in parts)  # [word], texts concatenated
-    entities = spans(flat, lengths.cpu().numpy())
+def outputs_of(arrays: Mapping[str, Array], lengths: Array) -> Array:
+    """Return one ``Tagged`` per text of a batch. arrays: ``emissions``, ``transitions``, ``start`` and ``end``."""
+    emissions, *of_tags = (arrays[name].astype(np.float64) for name in ("emissions", "transitions", "start", "end"))
+    scores = chain.Chain(*of_tags)
+    tags = chain.best(scores, emissions, lengths)
+    mask = np.arange(tags.shape[1]) < lengths[:, None]
+    parts = (tags, *chain.probabilities(scores, emissions, lengths, tags))
+    flat, marginals, first, second = (part[mask] for part in parts)  # [word], texts concatenated
+    entities = spans(flat, lengths)
     probabilities = np.exp(np.minimum(first[entities[:, 0]] + second[entities[:, 1] - 1], 0))
     log_probs = np.log(np.maximum(marginals, RAREST)).astype(np.float32)
-    return _by_text(flat.astype(np.int32), log_probs, entities, probabilities, lengths.cpu().numpy())
+    return _by_text(flat.astype(np.int32), log_probs, entities, probabilities, lengths)
 
 
 def probabilities(tagged: Array, temperature: float) -> Array:
@@ -98,6 +100,16 @@ def probabilities(tagged: Array, temperature: float) -> Array:
     for index, (text, of_text) in enumerate(zip(tagged, np.split(scaled, ends[:-1]), strict=True)):
         calibrated[index] = replace(text, probabilities=of_text)
     return calibrated
+
+
+def agreement(tagged: Array, others: Array) -> tuple[float, float]:
+    """Return the fraction of equal tags, and the largest difference of the probability of an entity that both find."""
+    largest = 0.0
+    for one, other in zip(tagged, others, strict=True):
+        found = dict(zip(map(tuple, other.entities.tolist()), other.probabilities, strict=True))
+        pairs = zip(map(tuple, one.entities.tolist()), one.probabilities, strict=True)
+        largest = max([largest, *(abs(value - found[entity]) for entity, value in pairs if entity in found)])
+    return float((_tags(tagged) == _tags(others)).mean()), float(largest)
 
 
 def calibrate(tagged: Array, targets: Array) -> float:
@@ -171,12 +183,6 @@ def _by_text(tags: Array, log_probs: Array, entities: Array, probabilities: Arra
     for text, parts in enumerate(zip(*rows, strict=True)):
         tagged[text] = Tagged(*parts)
     return tagged
-
-
-def _chain(scores: TagScores, dtype: torch.dtype | None = None) -> crf.Chain:
-    from lstmcli.models import crf
-
-    return crf.Chain(*(part.to(dtype) for part in (scores.transitions, scores.start, scores.end)))
 
 
 def _tags(tagged: Array) -> Array:

@@ -5,15 +5,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import lstmcli
 from lstmcli import registry
-from lstmcli.cli.app import app
+from lstmcli.cli.app import app, main
+from lstmcli.storage import checkpoint as checkpoints
 from tests.architecture import source
 from tests.architecture.source import FILES, PROGRAM
+from tests.conftest import SMALL, untrained
 
 PLUMBING = {"config", "contracts", "errors", "events", "registry", "tags", "types", "validation"}
 KINDS = ("data", "models", "graphs", "tasks", "meta")  # what is registered: none imports another
@@ -278,7 +281,21 @@ def test_readers_tasks_and_mistakes_need_no_torch() -> None:
         assert (code, loaded & HEAVY) == (2, set()), command
 
 
-def test_classifiers_score_texts_without_torch(trained: Path) -> None:
+def several_labels() -> Path:
+    """A checkpoint of several labels per text with new weights, and texts in ``sets.csv``."""
+    Path("sets.csv").write_text("text,label\n" + 'Ada,"a,b"\nTurin,b\n' * 20)
+    arguments = ["train", "sets.csv", "--label-separator", ",", "--epochs", "1", "--out", "sets", "-q"]
+    sets = [part for one in (*SMALL, "train.min_steps=none") for part in ("--set", one)]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, *sets])
+    assert not end.value.code
+    checkpoint = checkpoints.load(Path("sets/model.pt"))
+    tensors = {name: value for name, value in checkpoint.tensors.items() if not name.startswith("baseline/")}
+    checkpoints.save(replace(checkpoint, tensors=tensors), Path("sets.pt"))
+    return Path("sets.pt")
+
+
+def test_models_with_labels_score_texts_without_torch(trained: Path) -> None:
     Path("two.csv").write_text("text,label\n" + "a fine film,good\na dull film,bad\n" * 20)
     commands = [
         ["predict", "a fine film"],
@@ -289,6 +306,14 @@ def test_classifiers_score_texts_without_torch(trained: Path) -> None:
     ]
     for command, code, loaded in loaded_by(commands):
         assert (code, loaded & HEAVY) == (0, set()), command
+    Path("words").mkdir()
+    Path("words/test.txt").write_text("Ada S-B-PER\nslept O\n\n" * 5)
+    for model, data in {untrained("entities", Path("words.pt")): "words", several_labels(): "sets.csv"}.items():
+        commands = [["predict", "-c", str(model), "Ada saw Turin"]]
+        commands += [["predict", "-c", str(model), "-i", "two.csv", "-o", "out.jsonl"]]
+        commands += [["evaluate", "-c", str(model), "--data", data, "--json"]]
+        for command, code, loaded in loaded_by(commands):
+            assert (code, loaded & HEAVY) == (0, set()), command
     ((command, code, loaded),) = loaded_by([["evaluate", "-c", str(trained), "--data", "two.csv", "--json"]])
     assert (code, loaded & {"torch"}) == (0, set()), command  # the linear baseline is one of scikit-learn
     library = [sys.executable, "-X", "importtime", "-c", "import lstmcli; lstmcli.load().predict(['a fine film'])"]

@@ -25,6 +25,7 @@ TERMS = {
 ALLOWED = (
     "by chance",  # the idiom
     r"self\.letters\b",  # a key of checkpoints
+    r'"letters\.weight"',
 )
 CONFIGS = sorted((PROGRAM.parent / "configs").glob("*.yaml"))
 

@@ -1,9 +1,6 @@
 """The tagger against the same model over packed sequences with ``pytorch-crf``; and ``predict`` on raw text."""
 
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from lstmcli.storage import checkpoint
 from lstmcli.tasks import tag
 from lstmcli.training.loop import optimizer_for
 from lstmcli.types import CASINGS, Batch, Example
+from tests.bench import scoring
 
 Figures = dict[str, float]
 SENTENCES = 1200
@@ -117,7 +115,8 @@ def training(median: Callable[..., float]) -> Figures:
 
 
 def predicting() -> Figures:
-    """The whole command on 200,000 words, a sentence a line, reading and writing included."""
+    """The whole command on 200,000 words, a sentence a line, reading and writing included; and its seconds of the
+    processor against those of torch in float32."""
     parts, _ = prepared()
     examples = sentences(WORDS // 12)
     with tempfile.TemporaryDirectory() as name:
@@ -125,8 +124,7 @@ def predicting() -> Figures:
         state = checkpoint.grouped("model", parts.model.state_dict())
         checkpoint.save(checkpoint.Checkpoint(parts.config, parts.vocabulary, state), folder / "model.pt")
         (folder / "in.txt").write_text("\n".join(" ".join(example.text) for example in examples), "utf-8")
-        command = [sys.executable, "-m", "lstmcli", "predict", "-q", "-c", "model.pt", "--input", "in.txt"]
-        begun = time.perf_counter()
-        subprocess.run([*command, "--output", "out.jsonl"], check=True, cwd=folder)
-        seconds = time.perf_counter() - begun
-    return {"tag_words_per_s": sum(len(example.text) for example in examples) / seconds}
+        whole, used = scoring.seconds(scoring.RUN, folder, "-c", "model.pt")
+        _, of_torch = scoring.seconds(scoring.TORCH, folder, "-c", "model.pt", "--precision", "float32")
+    words = sum(len(example.text) for example in examples)
+    return {"tag_words_per_s": words / whole, "tag_vs_torch_float_cpu": of_torch / used}

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, grad, vmap
 
 from lstmcli import registry
 from lstmcli.config import Classifier, Data, LanguageModel, Multilabel, RunConfig, Section, Tagger, Tokens, Train
@@ -145,7 +145,8 @@ def flat(found: Scores) -> torch.Tensor:
             [row[:, :length].T for row, length in zip(found.log_probs.unbind(1), found.lengths, strict=True)]
         )
     chain = crf.Chain(found.transitions, found.start, found.end)
-    probabilities = crf.marginals(chain, found.emissions, found.lengths)
+    # The probability of a tag is the derivative of the log partition by its emission.
+    probabilities = grad(lambda one: crf.log_partition(chain, one, found.lengths).sum())(found.emissions)
     return torch.cat([row[:length] for row, length in zip(probabilities, found.lengths, strict=True)])
 
 

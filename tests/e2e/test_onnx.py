@@ -172,17 +172,10 @@ def test_what_an_exported_model_cannot_do_is_said(
     assert sorted(os.listdir()) == ["mine.csv"]
 
 
-@pytest.mark.parametrize(
-    ("recipe", "reason"),
-    [
-        ("entities", "no ONNX graph for models of the kind tagger"),
-        ("lm", "no ONNX graph for models of the kind language-model"),
-    ],
-)
-def test_models_without_a_graph_are_not_exported(recipe: str, reason: str, run: Run, capsys: Captured) -> None:
-    path = untrained(recipe, Path("model.pt"))
+def test_models_without_a_graph_are_not_exported(run: Run, capsys: Captured) -> None:
+    path = untrained("lm", Path("model.pt"))
     assert run("export", path, "out.onnx") == 2
-    assert reason in " ".join(capsys.readouterr().err.split())
+    assert "no ONNX graph for models of the kind language-model" in " ".join(capsys.readouterr().err.split())
     assert not Path("out.onnx").exists()
 
 

@@ -53,6 +53,10 @@ def store(seed: int = 0) -> Store:
     return Store(random.integers(0, len(WORDS) + 2, lengths.sum()), np.r_[0, lengths.cumsum()])
 
 
+def logits(session: Any, indices: Array) -> Array:
+    return engines.computed(session, ["logits"], store(), indices)["logits"]
+
+
 def parts_of(checkpoint: Checkpoint) -> Parts:
     return engines.Engine(checkpoint).parts
 
@@ -70,14 +74,13 @@ def test_graphs_compute_what_the_model_does(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", [*SHAPES, *FEATURES], ids=str)
 def test_shapes_are_those_of_the_model_and_of_the_graph(options: dict[str, Any]) -> None:
     checkpoint = made(**options)
-    section, words = checkpoint.config.model, len(checkpoint.vocabulary)
-    module = registry.graph("classifier")
-    shapes = module.shapes(section, words=words, labels=3)
+    section = checkpoint.config.model
+    module = registry.graph(section.name)
+    shapes = module.shapes(section, checkpoint.vocabulary.sizes)
     assert shapes == {name: tuple(value.shape) for name, value in checkpoint.group("model").items()}
     arrays = module.prepared(section, checkpoint.arrays("model"))
-    assert module.prepared_shapes(section, words=words, labels=3) == {
-        name: value.shape for name, value in arrays.items()
-    }
+    expected = module.prepared_shapes(section, checkpoint.vocabulary.sizes)
+    assert expected == {name: value.shape for name, value in arrays.items()}
 
 
 def test_word_vectors_of_int8_are_multiplied_by_their_scales() -> None:
@@ -92,7 +95,7 @@ def test_word_vectors_of_int8_are_multiplied_by_their_scales() -> None:
     section, module = checkpoint.config.model, registry.graph("classifier")
     arrays = {key.replace("model/", ""): value.numpy() for key, value in tensors.items()}
     session = engines.session(module.model(section, module.prepared(section, arrays)).SerializeToString())
-    found = [engines.scored(session, "logits", store(), np.array([text])) for text in range(len(store()))]
+    found = [logits(session, np.array([text])) for text in range(len(store()))]
     np.testing.assert_allclose(np.concatenate(found), expected, rtol=0, atol=2e-6)
 
 
@@ -111,7 +114,7 @@ def test_rounding_to_int8_is_by_half_a_scale_at_most() -> None:
         assert np.abs(small[name]).max() == graphs.LARGEST
     exact, rounded = (engines.session(module.model(section, each).SerializeToString()) for each in (arrays, small))
     every = np.arange(len(store()))
-    difference = engines.scored(exact, "logits", store(), every) - engines.scored(rounded, "logits", store(), every)
+    difference = logits(exact, every) - logits(rounded, every)
     assert 0 < np.abs(difference).max() < 0.1
 
 

@@ -232,7 +232,7 @@ def random_features(ids: np.ndarray, offsets: np.ndarray) -> object:
 
 def test_an_answer_has_the_labels_that_reach_their_threshold_likeliest_first() -> None:
     logits = np.log(np.array([[0.2, 0.6, 0.3], [0.1, 0.1, 0.1]]) / np.array([[0.8, 0.4, 0.7], [0.9, 0.9, 0.9]]))
-    task = multilabel.thresholded(np.array([0.2 - 1e-9, 0.7, 0.25]))
+    task = multilabel.Tuned(np.array([0.2 - 1e-9, 0.7, 0.25]))
     first, second = task.describe(logits, ["a", "b", "c"], 1.0)
     assert (first["labels"], second["labels"]) == (["c", "a"], [])
     assert first["probabilities"] == {"a": 0.2, "b": 0.6, "c": 0.3}

@@ -49,6 +49,15 @@ def padded(store: Store, indices: Ints) -> tuple[Ints, Ints]:
     return tokens, lengths
 
 
+def word_features(store: Store, indices: Ints) -> dict[str, Ints]:
+    """The features of the words of the texts at the indices, as a ``types.WordFeatures`` has them; none of raw text."""
+    if store.forms is None or store.form_ids is None:
+        return {}
+    lengths = store.lengths_of(indices)
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    return store.forms.features_of(store.form_ids[runs(store.offsets[indices], lengths)], inside)
+
+
 def collate(store: Store, indices: Ints) -> Batch:
     """The texts at the indices, padded to the longest of them."""
     import torch
@@ -56,18 +65,16 @@ def collate(store: Store, indices: Ints) -> Batch:
     tokens, lengths = padded(store, indices)
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
     flat = runs(store.offsets[indices], lengths)
-    features = None
+    of_words = {name: torch.from_numpy(value) for name, value in word_features(store, indices).items()}
     targets = store.targets
     if targets is not None and store.per_token:
         targets = np.zeros_like(tokens)
         targets[inside] = store.known_targets[flat]
     elif targets is not None:
         targets = targets[indices]
-    if store.forms is not None and store.form_ids is not None:
-        features = WordFeatures(*map(torch.from_numpy, store.forms.features_of(store.form_ids[flat], inside)))
     return Batch(
         torch.from_numpy(tokens),
         torch.from_numpy(lengths),
         None if targets is None else torch.from_numpy(targets),
-        features,
+        WordFeatures(**of_words) if of_words else None,
     )

@@ -20,7 +20,7 @@ from lstmcli.data import labels
 from lstmcli.data.spooled import by_target
 from lstmcli.errors import DataError, did_you_mean
 from lstmcli.tags import layout, types_of
-from lstmcli.types import Example, LabelSet
+from lstmcli.types import Example, LabelSet, Sizes
 
 PADDING, UNKNOWN, END = 0, 1, 2
 SPECIAL = ["<pad>", "<unk>"]
@@ -151,6 +151,11 @@ class Vocabulary:
     def classes(self) -> tuple[str, ...]:
         """The labels of texts, or the types of entities whose tags the labels are."""
         return types_of(self.labels) if self.pretokenized else self.labels
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of a model with this vocabulary."""
+        return Sizes(len(self) - self.frozen_words, len(self.labels), self.frozen_words)
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())

@@ -30,8 +30,8 @@ class Forms:
     characters: Ints
     offsets: Ints
 
-    def features_of(self, form_ids: Ints, inside: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """The arrays of a ``types.WordFeatures``.
+    def features_of(self, form_ids: Ints, inside: Ints) -> dict[str, Ints]:
+        """The arrays of a ``types.WordFeatures``, by name.
 
         form_ids: ``[token]``, the surface form of each token of a batch; inside: ``[batch, time]``, true at tokens,
         false at padding.
@@ -43,7 +43,9 @@ class Forms:
         characters = np.zeros((len(distinct), int(lengths.max())), np.int64)  # [form, longest]
         filled = np.arange(characters.shape[1]) < lengths[:, None]
         characters[filled] = self.characters[runs(self.offsets[:-1][distinct], lengths)].astype(np.int64) + 1
-        return forms, characters, self.casing[distinct].astype(np.int64), self.context[distinct].astype(np.int64)
+        of_forms = {"casing": self.casing, "context": self.context}
+        found = {name: values[distinct].astype(np.int64) for name, values in of_forms.items()}
+        return found | {"forms": forms, "characters": characters}
 
 
 def distinct(examples: Sequence[Example]) -> tuple[list[str], Ints]:
