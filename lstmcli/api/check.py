@@ -92,6 +92,8 @@ def check(
         _check_fix(fix, source, names)
     parts = {name: inputs.rows_of(source, name, listener=listener) for name in names}
     _check_texts(parts, source)
+    if fix is not None:
+        _check_places(parts)
     config = config.model_copy(update={"data": source})
 
     from lstmcli.machine import runtime
@@ -197,6 +199,17 @@ def _check_fix(path: Path, source: Data, names: Sequence[str]) -> None:
         raise ConfigError(what, where=f"--fix {path}", fix="name a folder, which gets a file for each")
     for name in names:
         _check_output(path / f"{name}.csv", source, "--fix", corrected.KINDS)
+
+
+def _check_places(parts: Mapping[str, Rows]) -> None:
+    """Raise DataError where two rows have one place, by which corrections find their row."""
+    known = {where for rows in parts.values() for where, _ in rows.bad}
+    for rows in parts.values():
+        for example in rows.examples:
+            if example.where in known:
+                what = "the reader gives two rows the same place, so that they cannot be corrected one by one"
+                raise DataError(what, where=example.where, fix="leave out --fix, and correct the rows by hand")
+            known.add(example.where)
 
 
 def _fixed(path: Path, source: Data, parts: Mapping[str, Rows], findings: "Sequence[Finding]") -> Fixed:
