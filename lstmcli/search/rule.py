@@ -8,8 +8,9 @@ that accuracy cannot; where the classes are uneven, by macro F1. The k-th trial 
 
 by Student's test of the mean difference of the log-likelihoods, or of the difference of macro F1 with the standard
 error of its bootstrap, whose quantiles have no such small levels. The level falls with k because the best of many that
-differ by noise alone looks better than it is (the winner's curse); over all k the levels sum to 0.05, so that by the
-union bound at most 5 % of the searches, however long, replace the default where no trial is better. Of the trials that are better than the default, the one with the largest log-likelihood (macro F1) is kept.
+differ by noise alone looks better than it is (the winner's curse). Over all k the levels sum to 0.05: where no trial is
+better, by the union bound at most 5 % of the searches, however long, replace the default. Of the trials that are better
+than the default, the one with the largest log-likelihood (macro F1) is kept.
 """
 
 from collections.abc import Mapping
