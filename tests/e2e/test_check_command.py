@@ -199,6 +199,13 @@ def test_of_many_texts_outliers_are_found_and_the_gain_of_more_is_estimated() ->
     assert audit.curve.sizes == [round(fraction * 0.8 * len(texts)) for fraction in (0.125, 0.25, 0.5, 1)]
 
 
+def test_texts_that_repeat_do_not_make_the_others_outliers() -> None:
+    once = [(f"{text} {number}", label) for number in range(4) for text, label in TEXTS][:210]
+    audits = [check_texts(*map(list, zip(*texts, strict=True))) for texts in (once, once + 30 * once[:8])]
+    without, repeated = [[one for one in audit.findings if one.kind == "outlier"] for audit in audits]
+    assert repeated == without
+
+
 def test_labels_of_few_texts_are_named_and_not_searched() -> None:
     audit = check_texts(["a fine film", "a dull film", "a kind film", "a cruel film"], ["good", "bad", "good", "bad"])
     assert [one for one in audit.findings if one.kind == "label error"] == []
