@@ -122,14 +122,14 @@ class TaskHooks:
     """Optional members of a task's module.
 
     LOWER_IS_BETTER: of ``PRIMARY``. HEADING: of its recipes in the list of ``lstmcli train``. details(probabilities,
-    targets, labels): more for the report of ``evaluate``. decide, operating_points: as in ``tasks/decisions.py``, of a
-    task whose answer is the likeliest label. weighted: the task with class weights (``tasks/class_weights.py``).
+    targets, labels, seed=): more for the report of ``evaluate``. decide, operating_points: as in tasks/decisions.py, of
+    a task whose answer is the likeliest label. weighted: the task with class weights (``tasks/class_weights.py``).
     LABEL_SETS: texts have sets of labels; thresholded: that task with a threshold per label (``tasks/multilabel.py``).
     """
 
     LOWER_IS_BETTER: bool = False
     HEADING: str = "other tasks"
-    details: Callable[[Array, Array, Sequence[str]], dict[str, Any]] | None = None
+    details: Callable[..., dict[str, Any]] | None = None
     decide: Callable[[Array, Mapping[int, float], float], Array] | None = None
     operating_points: Callable[..., dict[str, Any]] | None = None
     weighted: Callable[..., Any] | None = None

@@ -64,7 +64,7 @@ class Example:
     text: str | tuple[str, ...]
     target: Target | None = None
     domain: str = ""
-    where: str = ""  # file:line, for messages
+    where: str = ""  # file:line, file:list[number] or the file: of this example alone
 
     def __post_init__(self) -> None:
         if isinstance(self.text, tuple):

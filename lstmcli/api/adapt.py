@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmcli import recipes
 from lstmcli.api import files
-from lstmcli.config import Data, RunConfig
+from lstmcli.config import Data, Finetune, RunConfig
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.storage import data_option, run_folder
 from lstmcli.storage import examples as inputs
@@ -15,6 +15,7 @@ from lstmcli.types import Option
 
 if TYPE_CHECKING:
     from lstmcli.inference.adapt import Adaptation
+    from lstmcli.storage.checkpoint import Checkpoint
 
 
 def adapt(
@@ -37,7 +38,7 @@ def adapt(
         data: As ``--data``; none: bundled data that the model has not seen.
         shots: Texts per class to learn from.
         learner: By name; none: that of the model's recipe; else anchored.
-        steps: Gradient steps; none: by cross-validation.
+        steps: Gradient steps, without ``learner`` of that of the recipe, else of finetune; none: by cross-validation.
         out: The file to write; none: adapted.pt beside the model.
         seed: Of the draw of the texts.
         listener: Called with each event.
@@ -47,6 +48,7 @@ def adapt(
         RuntimeSetupError: the file cannot be written.
     """
     original, path = files.opened(model, (), listener, weights=True)
+    _note_learner(original, learner, steps, listener)
     config = recipes.adjusted(original.config, [*files.learner_options(learner, steps), *options])
     checkpoint = replace(original, config=config)
     target = run_folder.beside(path, out)
@@ -65,8 +67,14 @@ def adapt(
     saved = {option.key: getattr(original.config, option.key) for option in options}  # they hold for this call
     chosen = AdaptOptions(shots, seed, choose=steps is None, free=learner is None and steps is None, saved=saved)
     with runtime.unchanged(checkpoint.config):
-        title = data_option.title(source)
-        return run(checkpoint, examples, chosen, data=title, old=old, out=target, listener=listener)
+        return run(checkpoint, examples, chosen, data=data_option.title(source), old=old, out=target, listener=listener)
+
+
+def _note_learner(original: "Checkpoint", learner: str | None, steps: int | None, listener: Listener) -> None:
+    """Note that the default learner is another with ``steps``."""
+    config, of_texts = original.config, original.task.READS == "text"
+    if learner is None and steps is not None and of_texts and config.episodes is None and config.learner == Finetune():
+        listener(Noted("--steps: the learner is finetune, since anchored, the default, takes no gradient steps"))
 
 
 def _source(data: files.Name | None, trained_on: RunConfig, reading: Mapping[str, Any], listener: Listener) -> Data:

@@ -91,7 +91,7 @@ def check(
     if fix is not None:
         _check_fix(fix, source, names)
     parts = {name: inputs.rows_of(source, name, listener=listener) for name in names}
-    _check_texts(parts, source)
+    _check_texts(parts, source, fixed=fix is not None)
     config = config.model_copy(update={"data": source})
 
     from lstmcli.machine import runtime
@@ -165,8 +165,8 @@ def _of_words(where: str) -> ConfigError:
     return ConfigError("check is for texts with one label each, not for tagged words", where=where, fix=fix)
 
 
-def _check_texts(parts: Mapping[str, Rows], source: Data) -> None:
-    """Raise where there is nothing to check."""
+def _check_texts(parts: Mapping[str, Rows], source: Data, *, fixed: bool) -> None:
+    """Raise where there is nothing to check, or where the rows are to be fixed and cannot be distinguished."""
     if "train" not in parts:
         raise DataError("no split 'train'", where=data_option.title(source), fix="name one file: lstmcli check FILE")
     if not parts["train"].examples:
@@ -179,6 +179,8 @@ def _check_texts(parts: Mapping[str, Rows], source: Data) -> None:
         for example in rows.examples[:1]:
             if not isinstance(example.text, str) or example.target is None:
                 raise _of_words(data_option.title(source))
+    if fixed:
+        _check_places(parts)
 
 
 def _check_output(path: Path, source: Data, option: str, kinds: Sequence[str]) -> None:
@@ -197,6 +199,17 @@ def _check_fix(path: Path, source: Data, names: Sequence[str]) -> None:
         raise ConfigError(what, where=f"--fix {path}", fix="name a folder, which gets a file for each")
     for name in names:
         _check_output(path / f"{name}.csv", source, "--fix", corrected.KINDS)
+
+
+def _check_places(parts: Mapping[str, Rows]) -> None:
+    """Raise DataError where two rows have one place, by which corrections find their row."""
+    known = {where for rows in parts.values() for where, _ in rows.bad}
+    for rows in parts.values():
+        for example in rows.examples:
+            if example.where in known:
+                what = "the reader gives two rows the same place, so that they cannot be corrected one by one"
+                raise DataError(what, where=example.where, fix="leave out --fix, and correct the rows by hand")
+            known.add(example.where)
 
 
 def _fixed(path: Path, source: Data, parts: Mapping[str, Rows], findings: "Sequence[Finding]") -> Fixed:

@@ -218,7 +218,8 @@ class Model:
         Args:
             texts, labels: As in ``evaluate``.
             learner: As ``lstmcli adapt --learner``; none: that of the model's recipe; else ``anchored``.
-            steps: Gradient steps; none: the number that is best for texts that are left out.
+            steps: Gradient steps, without ``learner`` of that of the recipe, else of finetune; none: the number that is
+                best for texts that are left out.
             seed: Decides which of several equal texts with different labels is learned.
             listener: As in ``evaluate``.
 

@@ -31,12 +31,18 @@ def adapt(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", min=0, help="Gradient steps; default: by cross-validation."),
+        typer.Option(
+            "--steps",
+            metavar="N",
+            min=0,
+            help="Gradient steps of the learner; without --learner: of that of the model's recipe, else of finetune. "
+            "Default: by cross-validation.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Default: adapted.pt beside the checkpoint.")
     ] = None,
-    checkpoint: options.Checkpoint = None,
+    checkpoint: options.Weights = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     label_separator: options.LabelSeparator = None,

@@ -24,7 +24,9 @@ def evaluate(
     ] = None,
     shots: Annotated[
         int | None,
-        typer.Option("--shots", metavar="K", min=1, help="Adapt to few-shot tasks of K texts per class first."),
+        typer.Option(
+            "--shots", metavar="K", min=1, help="Adapt a model.pt to few-shot tasks of K texts per class first."
+        ),
     ] = None,
     ways: Annotated[
         int | None, typer.Option("--ways", metavar="N", min=2, help="With --shots: draw N classes for each task.")
@@ -36,7 +38,9 @@ def evaluate(
     learner: Annotated[
         str | None,
         typer.Option(
-            "--learner", metavar="NAME", help="With --shots: how to adapt; default: as trained, ridge for new labels."
+            "--learner",
+            metavar="NAME",
+            help="With --shots: how to adapt; default: the learner of the model's recipe, else anchored.",
         ),
     ] = None,
     prior: Annotated[

@@ -14,7 +14,7 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Matrices of eight bits: a smaller and faster file, slightly less exact.")
     ] = False,
-    data: options.Data = None,
+    data: options.HeldOut = None,
     text_column: options.TextColumn = None,
     label_column: options.LabelColumn = None,
     sets: options.DataSettings = None,

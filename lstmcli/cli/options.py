@@ -13,18 +13,25 @@ from lstmcli.types import Option
 UNLABELLED = ("text_column", "delimiter", "quote", "encoding", "header", "word_column")
 LABELLED = (*UNLABELLED, "label_column", "label_separator", "tag_column", "label_map", "domains", "bad_rows")
 
+NEWEST = "default: the newest under ./runs, else the one that ships."
 Checkpoint = Annotated[
     Path | None,
     typer.Option(
         "--checkpoint",
         "-c",
         metavar="FILE",
-        help="A model.pt, a run folder or a model.onnx; default: the newest under ./runs, else the one that ships.",
+        help=f"A model.pt, a run folder or a model.onnx; {NEWEST}",
     ),
 ]
-Data = Annotated[
+Weights = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", "-c", metavar="FILE", help=f"A model.pt or a run folder; {NEWEST}"),
+]
+DATA = "A data set (imdb, opinions:ipod), or a file or folder (./imdb); default: "
+Data = Annotated[str | None, typer.Option("--data", metavar="NAME|PATH", help=f"{DATA}what the model was trained on.")]
+HeldOut = Annotated[
     str | None,
-    typer.Option("--data", metavar="NAME|PATH", help="A data set (imdb, opinions:ipod), or a file or folder (./imdb)."),
+    typer.Option("--data", metavar="NAME|PATH", help=f"{DATA}the model's held-out texts, else bundled ones."),
 ]
 TextColumn = Annotated[str | None, typer.Option("--text-column", metavar="NAME", help="Column that holds the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="Column that holds the label.")]
@@ -42,9 +49,7 @@ DataSettings = Annotated[
 ]
 Map = Annotated[
     list[str] | None,
-    typer.Option(
-        "--map", metavar="OLD=NEW,...", help="Rename the data's labels to the model's: 1=positive,0=negative."
-    ),
+    typer.Option("--map", metavar="OLD=NEW,...", help="Rename labels: 1=positive,0=negative."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda[:n]", help="Where to compute.")]
 Precision = Annotated[
@@ -64,6 +69,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no n
 def given(*options: tuple[str, str, object]) -> list[Option]:
     """Return the options with a value. options: ``(key of the recipe, flag, value)``."""
     return [Option(key, flag, value) for key, flag, value in options if value is not None]
+
+
+def check_alone(context: typer.Context, *free: str) -> None:
+    """Raise ConfigError where the command has options and no recipe. free: names of options that it may have."""
+    named = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in free and source is not None and source.name == "COMMANDLINE":
+            named.append(parameter.opts[0])
+    if named:
+        fix = "name a recipe or data: lstmcli train opinions; list the recipes: lstmcli train"
+        raise ConfigError("nothing to train", where=" ".join(named), fix=fix)
 
 
 def targets(*, precision: float | None, coverage: float | None) -> list[tuple[str, str, object]]:

@@ -20,14 +20,15 @@ class Format(StrEnum):
 
 
 def predict(
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to label.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to label.")] = None,
     source: Annotated[
         Path | None,
         typer.Option(
             "--input",
             "-i",
             metavar="FILE|-",
-            help="A .txt (a text per line), .csv, .tsv, .jsonl, .parquet, .conll; -: standard input, a text per line.",
+            help="A .txt (a text per line), .csv, .tsv, .jsonl, .json, .parquet, .arrow, .feather, .xlsx, .ods or "
+            ".conll, compressed too; -: standard input, a text per line.",
         ),
     ] = None,
     kind: Annotated[

@@ -1,6 +1,5 @@
 """Show tables, notes and JSON. Results go to stdout, everything else to stderr."""
 
-import json as jsonlib
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from lstmcli.cli.figures import duration, headline, with_counts, with_interval
 from lstmcli.config import RunConfig
 from lstmcli.report import history
 from lstmcli.report.names import headed, name_of, shown
+from lstmcli.storage import sinks
 from lstmcli.storage.run_folder import RUNS, within
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Screen:
 
     def print_json(self, value: Any) -> None:
         unicode = sys.stdout.encoding.lower() == "utf-8"  # else escape in JSON: the stream's escapes are not JSON
-        sys.stdout.write(as_json(jsonlib.dumps(value, ensure_ascii=not unicode, default=str)) + "\n")
+        sys.stdout.write(as_json(sinks.as_json(value, ascii_only=not unicode)) + "\n")
 
     # ---- train
 

@@ -9,11 +9,13 @@ from lstmcli.cli import options
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[
         str | None,
         typer.Argument(
+            metavar="RECIPE|PATH",
             help="A recipe's name, a recipe file, or a file or folder of data (./NAME if a recipe has its name); "
-            "none: list the recipes. With --fields: a section of recipes."
+            "none: list the recipes. With --fields: a section of recipes.",
         ),
     ] = None,
     data: Annotated[
@@ -93,6 +95,7 @@ def train(
         screen.fields(rows(recipe))
         return
     if recipe is None and data is None:
+        options.check_alone(context, "json", "quiet")
         screen.recipes(recipes.groups())
         return
     recipe = recipe or str(data)  # data alone: the standard recipe for it

@@ -23,12 +23,13 @@ def locate(
     cache: Path,
     fetch: bool = True,
     spans: bool = False,
+    needs_path: bool = False,
 ) -> Path:
     """The file or folder that holds the data set.
 
     path: named by the user; bundled: the folder in the package; hub: the parquet repository on the hub, or "";
     cache: where files from the hub are kept; fetch: download what is not found elsewhere;
-    spans: it reads the folders of several data sets.
+    spans: it reads the folders of several data sets; needs_path: it is a format of the user's own data.
 
     Raises:
         DataError: it is not found, or ambiguous; the message names every place that was searched.
@@ -45,8 +46,9 @@ def locate(
         return Path(root) / name
     if bundled is not None:
         return bundled
-    if name == "table":
-        raise DataError(f"'{name}' needs a file", where="--data is not given", fix=f"name it: --data my.csv, {HELP}")
+    if needs_path:
+        fix = f"name it: --data my.csv, {HELP}" if name == "table" else "name it: --data my.txt"
+        raise DataError(f"'{name}' needs a file", where="--data is not given", fix=fix)
     if root and (deeper := _one_level_deeper(Path(root), name)) is not None:
         return deeper
     tried = f"${VARIABLE}/{name} ({'there is none in ' + root if root else 'the variable is not set'})"

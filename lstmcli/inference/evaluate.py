@@ -105,7 +105,7 @@ def run(
     metrics = _plain(task.measure(probabilities, store.known_targets, seed=seed))
     if task.READS == "stream":
         metrics |= _of_language(engine, examples, logits, store, seed, listener, dynamic=dynamic)
-    baselines = _baselines(checkpoint, task, examples, full, listener)
+    baselines = _baselines(checkpoint, task, examples, full, seed, listener)
     decided = decisions.details(checkpoint, probabilities, store.known_targets, seed=seed, thresholds=thresholds)
     return Report(
         task=checkpoint.config.task,
@@ -116,17 +116,17 @@ def run(
         baselines=baselines,
         seconds=seconds,
         checkpoint=str(path),
-        details=_details(engine, probabilities, store) | decided,
+        details=_details(engine, probabilities, store, seed) | decided,
         predictions=partial(_predictions, engine, examples, logits),
         below=below(task, metrics, baselines),
         scored=Scored(engine, examples, store, logits, probabilities),
     )
 
 
-def _details(engine: Engine, probabilities: Array, store: Store) -> dict[str, Any]:
+def _details(engine: Engine, probabilities: Array, store: Store, seed: int) -> dict[str, Any]:
     """Compute what the task adds to the report."""
     details = hooks(TaskHooks, engine.task).details
-    return {} if details is None else details(probabilities, store.known_targets, engine.vocabulary.labels)
+    return {} if details is None else details(probabilities, store.known_targets, engine.vocabulary.labels, seed=seed)
 
 
 def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener, *, dynamic: bool) -> None:
@@ -208,14 +208,15 @@ def _of_language(
 
 
 def _baselines(
-    checkpoint: Checkpoint, task: Task, examples: Sequence[Example], full: Store, listener: Listener
+    checkpoint: Checkpoint, task: Task, examples: Sequence[Example], full: Store, seed: int, listener: Listener
 ) -> dict[str, Figures]:
+    """Return the figures that training has left in the checkpoint, else those of these texts."""
     known: dict[str, Figures] | None = checkpoint.metrics.get(dataset_hash(examples))
     if known is not None and all(task.PRIMARY in figures for figures in known.values()):
         return known
     listener(Progress("scoring the baselines"))
     arrays = checkpoint.arrays("baseline")
-    return baseline_figures(checkpoint.task, arrays, full) if arrays else {}  # without class weights
+    return baseline_figures(checkpoint.task, arrays, full, seed=seed) if arrays else {}  # without class weights
 
 
 def below(task: Task, metrics: Figures, baselines: dict[str, Figures]) -> tuple[str, ...]:
@@ -254,12 +255,12 @@ def write_plain(report: dict[str, Any], target: Path) -> None:
         file.write(json.dumps(report, indent=2).encode())
 
 
-def baseline_figures(task: Task, fitted: dict[str, Array], store: Store) -> dict[str, Figures]:
-    """Compute the metrics of each baseline on the texts, which are not truncated."""
+def baseline_figures(task: Task, fitted: dict[str, Array], store: Store, *, seed: int = 0) -> dict[str, Figures]:
+    """Compute the metrics of each baseline on the texts, which are not truncated. seed: of the resamples."""
     parts = [store] if store.per_token else store.pieces()
     found = [task.baseline_probabilities(fitted, part.codes, part.offsets) for part in parts]
     probabilities = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-    return {name: _plain(task.measure(table, store.known_targets)) for name, table in probabilities.items()}
+    return {name: _plain(task.measure(table, store.known_targets, seed=seed)) for name, table in probabilities.items()}
 
 
 def _plain(metrics: dict[str, Any]) -> Figures:

@@ -198,8 +198,7 @@ def _of_baselines(
     if options.shape.ways is None and "terms" in fitted:
         listener(Progress("scoring the linear baseline"))
         shifts = priors.shifts(checkpoint, drawn, options.prior, "source")
-        queries = [full.part(draw.query) for draw in drawn]
-        tables = [parts.task.baseline_probabilities(fitted, part.ids, part.offsets)["linear"] for part in queries]
+        tables = [priors.of_linear(parts.task, fitted, full.part(draw.query)) for draw in drawn]
         probabilities["linear"] = [priors.shifted(table, shift) for table, shift in zip(tables, shifts, strict=True)]
     listener(Progress("counting words for the baselines"))
     features = parts.text_task.text_features([str(example.text) for example in texts])

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lstmcli.contracts import Task
 from lstmcli.data.batches import episodes
+from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.episodes import Draw
 from lstmcli.storage.checkpoint import Checkpoint
 
@@ -42,3 +44,11 @@ def shifted(probabilities: Array, shift: Array) -> Array:
     weighted: Array = probabilities * np.exp(shift)
     weighted /= weighted.sum(axis=1, keepdims=True)
     return weighted
+
+
+def of_linear(task: Task, fitted: dict[str, Array], store: Store) -> Array:
+    """Compute the probabilities of the linear baseline, of the majority if it has no terms, ``[text, label]``; of one
+    fitted with class weights those under the class frequencies of its texts."""
+    by_name = task.baseline_probabilities(fitted, store.codes, store.offsets)
+    found = by_name.get("linear", by_name["majority"])
+    return shifted(found, -np.log(fitted["class_weights"])) if "class_weights" in fitted else found

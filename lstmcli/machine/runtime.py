@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SHARED = 1024  # tokens of a step from which on a second processor pays
+SET_BY_LIBRARIES = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR")  # of the environment
 DRIVER = Path("/dev/nvidiactl")  # of a CUDA device
 _TURN = RLock()  # held by the thread that may change the state of the process
 _open: list[ExitStack] = []  # the ``unchanged`` blocks that do not restore torch yet, since it was not loaded
@@ -81,12 +82,13 @@ def may_be_cuda(config: RunConfig) -> bool:
 
 @contextmanager
 def unchanged(config: RunConfig) -> Iterator[None]:
-    """Restore torch's random state and thread count at the end of the ``with`` block, and the environment.
+    """Restore torch's random state and thread count at the end of the ``with`` block, and what libraries set in the
+    environment.
 
     They belong to the process, so threads of Python take turns: one is inside at a time.
     """
     with _TURN, ExitStack() as restoring:
-        variables = set(os.environ)
+        absent = [name for name in SET_BY_LIBRARIES if name not in os.environ]
         _open.append(restoring)
         try:
             if "torch" in sys.modules:
@@ -95,8 +97,8 @@ def unchanged(config: RunConfig) -> Iterator[None]:
         finally:
             if restoring in _open:
                 _open.remove(restoring)
-            for name in set(os.environ) - variables:  # set by libraries, as scikit-learn does when it is loaded
-                del os.environ[name]
+            for name in absent:
+                os.environ.pop(name, None)
 
 
 def _remember(config: RunConfig) -> None:

@@ -171,12 +171,16 @@ def _error(read: Read, error: LabelError) -> Finding:
 def _unlike(read: Read, encoded: Encoded, seed: int) -> list[Finding]:
     if len(read.examples) < curve.FEWEST:
         return []
-    distance = outliers.distances(encoded.features, seed=seed)
-    usual = np.median(distance)
     known = 1 - encoded.words[:, 1] / encoded.words[:, 0]
     reasons = {index: f"{known[index]:.0%} of the words are known" for index in outliers.foreign(known).tolist()}
-    for index in outliers.far(distance).tolist():
-        reasons.setdefault(index, f"{distance[index] / usual:.1f} times as far from the nearest texts as is usual")
+    # One text of each group: copies are near each other, however far from the others.
+    first = np.unique(read.repeats.groups, return_index=True)[1]
+    if len(first) > 1:
+        distance = outliers.distances(encoded.features[first], seed=seed)
+        usual = np.median(distance)
+        for index in outliers.far(distance).tolist():
+            what = f"{distance[index] / usual:.1f} times as far from the nearest texts as is usual"
+            reasons.setdefault(int(first[index]), what)
     return [finding("outlier", read.examples[index], read.splits[index], why) for index, why in reasons.items()]
 
 

@@ -23,14 +23,13 @@ _PLACE = re.compile(r"(.*?)(?::(\d+)|\[(\d+)\])?", re.DOTALL)  # file:line, or t
 class Finding:
     """What is wrong with one row.
 
-    kind: a key of ``KINDS``; row: the line of the file, in memory the index, none of a file that is one text;
-    suggested: the label that it should have, empty where none is suggested; confidence: the probability of that label,
-    of a near duplicate the Jaccard index; none of other kinds.
+    kind: a key of ``KINDS``; where: the row's place, as the reader names it; suggested: the label that it should have,
+    empty where none is suggested; confidence: the probability of that label, of a near duplicate the Jaccard index;
+    none of other kinds.
     """
 
     kind: str
-    row: int | None
-    file: str
+    where: str
     split: str
     label: str
     suggested: str
@@ -39,14 +38,20 @@ class Finding:
     text: str
 
     @property
-    def where(self) -> str:
-        """The place of the row, as readers name it."""
-        return self.file if self.row is None else f"{self.file}:{self.row}"
+    def file(self) -> str:
+        """The file of the row."""
+        return place(self.where)[0]
+
+    @property
+    def row(self) -> int | None:
+        """The line of the file, of data that has none, and in memory, the number; none of a file that is one text."""
+        return place(self.where)[1]
 
     def plain(self) -> dict[str, Any]:
         """Return the finding as a row of a report."""
         rounded = None if self.confidence is None else round(self.confidence, 4)
-        return vars(self) | {"confidence": rounded}
+        values = {name: value for name, value in vars(self).items() if name not in ("kind", "where")}
+        return {"kind": self.kind, "row": self.row, "file": self.file} | values | {"confidence": rounded}
 
 
 def place(where: str) -> tuple[str, int | None]:
@@ -62,11 +67,9 @@ def finding(
     kind: str, example: Example, split: str, reason: str, *, suggested: str = "", confidence: float | None = None
 ) -> Finding:
     """Return a finding on an example."""
-    file, row = place(example.where)
-    return Finding(kind, row, file, split, str(example.target), suggested, confidence, reason, str(example.text))
+    return Finding(kind, example.where, split, str(example.target), suggested, confidence, reason, str(example.text))
 
 
 def unusable(where: str, reason: str, split: str) -> Finding:
     """Return the finding on a row that cannot be read."""
-    file, row = place(where)
-    return Finding("unusable", row, file, split, "", "", None, reason, "")
+    return Finding("unusable", where, split, "", "", None, reason, "")

@@ -18,6 +18,7 @@ REFERENCES = 4_000
 BLOCK = 1_000  # texts compared at once
 FAR = 4.0  # deviations above the median, in units of the scaled median absolute deviation
 SCALE = 1.4826  # makes that deviation the standard deviation of normal values
+ROUNDING = 1e-5  # of a squared distance over the squared length, in float32; what is below it is 0
 KNOWN = 0.5  # share of known words over its median, below which a text is unlike the others
 
 
@@ -35,14 +36,18 @@ def distances(features: Array, *, seed: int) -> Array:
         inside = (chosen >= start) & (chosen < start + BLOCK)
         squared[chosen[inside] - start, np.flatnonzero(inside)] = np.inf  # a text is no neighbour of itself
         nearest = np.partition(squared, neighbours - 1, axis=1)[:, :neighbours]
-        found[block] = np.sqrt(nearest.clip(0)).mean(axis=1)
+        nearest[nearest < ROUNDING * squares[block, None]] = 0
+        found[block] = np.sqrt(nearest).mean(axis=1)
     return found
 
 
 def far(distance: Array) -> Ints:
-    """Return the indices of the texts that are far from the others, the farthest first. distance: ``[text]``."""
+    """Return the indices of the texts that are far from the others, the farthest first; none where most are equally far
+    from theirs. distance: ``[text]``."""
     median = np.median(distance)
     spread = SCALE * np.median(np.abs(distance - median))
+    if not spread > 0:
+        return np.zeros(0, np.int64)
     indices = np.flatnonzero(distance > median + FAR * spread)
     found: Ints = indices[np.argsort(-distance[indices], kind="stable")]
     return found

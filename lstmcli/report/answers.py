@@ -47,9 +47,9 @@ def calibration(found: Judged, uncalibrated: Array, temperature: float, ece: flo
     return "calibration", "Calibration", html.section("calibration", "Are the probabilities right?", *body)
 
 
-def thresholds(found: Judged) -> Panel:
-    """Show what is left, and how much of it is right, where only confident answers count."""
-    rows = judged.thresholds(found)
+def thresholds(found: Judged, rows: Sequence[judged.Threshold], listed: Sequence[judged.Threshold]) -> Panel:
+    """Show what is left, and how much of it is right, where only confident answers count. rows: of the chart; listed:
+    of the table, of which those of ``SHOWN`` are."""
     series = [
         Series("precision", [(row.threshold, row.precision) for row in rows], [row.low for row in rows],
                [row.high for row in rows]),
@@ -63,13 +63,13 @@ def thresholds(found: Judged) -> Panel:
         f"If answers below the threshold are left to a person. Coverage: {found.what} that are left. Precision: those "
         "of them that are right, with its 95 % interval. Recall: right answers that are left, of all that there are."
     )
-    chosen = [row for row in rows if row.threshold in SHOWN]
-    listed = [[percent(row.threshold), f"{row.coverage:.1%}", f"{row.precision:.1%}",
+    chosen = [row for row in listed if row.threshold in SHOWN]
+    cells = [[percent(row.threshold), f"{row.coverage:.1%}", f"{row.precision:.1%}",
                f"{row.low:.1%} to {row.high:.1%}", f"{row.recall:.1%}"] for row in chosen]  # fmt: skip
     columns = ["threshold", "coverage", "precision", "95 % interval", "recall"]
     body = (
         html.figure(chart, caption, html.legend([one.name for one in series])),
-        html.data("Thresholds", columns, listed),
+        html.data("Thresholds", columns, cells),
     )
     return "thresholds", "Thresholds", html.section("thresholds", "Answer only where it is sure", *body)
 

@@ -5,7 +5,7 @@ predictions.jsonl, by numpy alone.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,8 @@ class Judged:
 class Threshold:
     """What is left where only answers of at least this probability count.
 
-    coverage: of all answers; precision: of those that are left, with Wilson's 95 % interval; recall: right answers
-    that are left, of all that there should be.
+    coverage: of all answers; precision: of those that are left, with its 95 % interval; recall: right answers that are
+    left, of all that there should be.
     """
 
     threshold: float
@@ -114,7 +114,7 @@ def bins(probability: Array, right: Array) -> list[tuple[float, float, int]]:
 
 
 def thresholds(found: Judged) -> list[Threshold]:
-    """Return what each threshold of a grid leaves, up to the last that leaves any answer."""
+    """Return what each threshold of a grid leaves, up to the last that leaves any answer; intervals are Wilson's."""
     rows = []
     for threshold in GRID:
         kept = found.probability >= threshold
@@ -125,6 +125,17 @@ def thresholds(found: Judged) -> list[Threshold]:
         recall = right / max(1, found.expected)
         rows.append(Threshold(float(threshold), count / len(kept), right / count, low, high, recall))
     return rows
+
+
+def of_points(points: Iterable[Row]) -> list[Threshold]:
+    """Return the same from the rows of ``evaluate --thresholds``, with their intervals."""
+    found = []
+    for row in points:
+        coverage, recall, precision = row["coverage"]["value"], row["recall"]["value"], row["precision"]
+        if precision is not None:  # any text is left
+            value, low, high = (precision[name] for name in ("value", "low", "high"))
+            found.append(Threshold(row["threshold"], coverage, value, low, high, recall))
+    return found
 
 
 def confusion(rows: Sequence[Row], labels: Sequence[str]) -> Array:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from lstmcli.contracts import TaskHooks, hooks
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference import evaluate as evaluation
-from lstmcli.inference.evaluate import Report
+from lstmcli.inference.evaluate import Report, Scored
 from lstmcli.inference.few_shot_report import FewShot
 from lstmcli.report import PAGE, answers, card, history, html, judged, panels, reasons, slices, tasks, through_time
 from lstmcli.report.judged import Judged
@@ -56,7 +57,8 @@ def of_model(report: Report, checkpoint: Checkpoint, path: Path, *, seed: int = 
             shown.append(answers.confusion(rows, scored.engine.vocabulary.labels))
         if "types" in report.details:
             shown.append(answers.entities(report.details))
-        shown += [answers.calibration(found, raw, checkpoint.temperature, ece), answers.thresholds(found)]
+        shown.append(answers.calibration(found, raw, checkpoint.temperature, ece))
+        shown.append(_thresholds(scored, checkpoint, found, seed))
         of_parts = checkpoint.task.PRIMARY  # macro F1 of the texts of one label would mean nothing
         parts = slices.measured(scored, of_parts, seed=seed, listener=listener)
         shown.append(panels.parts(parts, of_parts, report.metrics[of_parts]["value"]))
@@ -78,6 +80,19 @@ def _reasons(report: Report, checkpoint: Checkpoint, found: Judged, listener: Li
         return []
     listener(Progress("explaining mistakes"))
     return reasons.of(report.scored, mistakes)
+
+
+def _thresholds(scored: Scored, checkpoint: Checkpoint, found: judged.Judged, seed: int) -> Panel:
+    """Show what each threshold leaves; the table of a classifier has the figures of ``evaluate --thresholds``."""
+    operating_points = hooks(TaskHooks, checkpoint.deciding_task).operating_points
+    if operating_points is None or found.what != "texts":
+        return answers.thresholds(found, judged.thresholds(found), judged.thresholds(found))
+    texts = scored.probabilities, scored.store.known_targets, scored.engine.vocabulary.labels
+    drawn, listed = (
+        judged.of_points(operating_points(*texts, more, seed=seed)["min_confidence"])
+        for more in (judged.GRID.tolist(), [checkpoint.min_confidence])  # resamples differ with the thresholds
+    )
+    return answers.thresholds(found, drawn, listed)
 
 
 def of_tasks(report: FewShot, checkpoint: Checkpoint, path: Path) -> str:

@@ -4,11 +4,13 @@ Trials are compared by the log-likelihood of the true labels, calibrated, which 
 that accuracy cannot; where the classes are uneven, by macro F1. The k-th trial after the default is better where
 
     its accuracy (macro F1) is at least that of the default, and
-    its advantage, paired over the validation texts, is above 0 at a one-sided level of 0.05 / k,
+    its advantage, paired over the validation texts, is above 0 at a one-sided level of 0.05 · 6 / (π k)²,
 
-by Student's test of the mean difference of the log-likelihoods, or by the bootstrap of the difference of macro F1. The
-level falls with k because the best of many that differ by noise alone looks better than it is (the winner's curse). Of
-the trials that are better than the default, the one with the largest log-likelihood (macro F1) is kept.
+by Student's test of the mean difference of the log-likelihoods, or of the difference of macro F1 with the standard
+error of its bootstrap, whose quantiles have no such small levels. The level falls with k because the best of many that
+differ by noise alone looks better than it is (the winner's curse). Over all k the levels sum to 0.05: where no trial is
+better, by the union bound at most 5 % of the searches, however long, replace the default. Of the trials that are better
+than the default, the one with the largest log-likelihood (macro F1) is kept.
 """
 
 from collections.abc import Mapping
@@ -69,7 +71,9 @@ def advantage(found: Outcome, default: Outcome, *, uneven: bool, seed: int = 0) 
     """
     if not uneven:
         differences = found.likelihood - default.likelihood
-        return float(differences.mean()), _p_value(differences)
+        count = len(differences)
+        error = differences.std(ddof=1) / np.sqrt(count) if count > 1 and np.ptp(differences) else 0.0
+        return float(differences.mean()), _p_value(float(differences.mean()), float(error), count)
 
     def difference(weights: Array) -> dict[str, Array]:
         return {"macro_f1": macro_f1(found, weights) - macro_f1(default, weights)}
@@ -77,22 +81,28 @@ def advantage(found: Outcome, default: Outcome, *, uneven: bool, seed: int = 0) 
     count = len(found.targets)
     drawn = intervals.by_weight(difference, count, np.full(count, 1 / count), intervals.generator(seed))["macro_f1"]
     observed = float(difference(np.ones((1, count)))["macro_f1"][0])
-    return observed, float((1 + (drawn <= 0).sum()) / (1 + len(drawn)))
+    return observed, _p_value(observed, float(drawn.std()), count)
 
 
-def _p_value(differences: Array) -> float:
-    from scipy.stats import ttest_1samp
+def _p_value(mean: float, error: float, count: int) -> float:
+    """Return that of Student's one-sided test. error: standard error of the mean; count: texts."""
+    from scipy.stats import t
 
-    if len(differences) < 2 or np.ptp(differences) == 0:  # without spread there is no test
+    if count < 2 or not error > 0:  # without spread there is no test
         return 1.0
-    return float(ttest_1samp(differences, 0.0, alternative="greater").pvalue)
+    return float(t.sf(mean / error, count - 1))
+
+
+def level(number: int) -> float:
+    """Return the level of the test of a trial. number: k."""
+    return LEVEL * 6 / (np.pi * number) ** 2
 
 
 def replaces(found: Outcome, default: Outcome, p_value: float, *, number: int, uneven: bool) -> bool:
     """Return whether the model may replace the default. number: k, of the trials after the default from 1."""
     headline = "macro_f1" if uneven else "accuracy"
     not_worse = found.figures[headline] >= default.figures[headline]
-    return not_worse and p_value <= LEVEL / number
+    return not_worse and p_value <= level(number)
 
 
 def value(figures: Mapping[str, float], *, uneven: bool) -> float:

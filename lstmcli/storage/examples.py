@@ -68,9 +68,8 @@ def _located(data: Data, *, fetch: bool) -> Path:
     reader = registry.reader(data.name)
     has = hooks(ReaderHooks, reader)
     cache = cache_folder() or NOWHERE
-    return sources.locate(
-        data.name, path=data.path, bundled=has.BUNDLED, hub=reader.HUB, cache=cache, fetch=fetch, spans=has.SPANS
-    )
+    return sources.locate(data.name, path=data.path, bundled=has.BUNDLED, hub=reader.HUB, cache=cache, fetch=fetch,
+                          spans=has.SPANS, needs_path=data.name in registry.LAYOUTS)  # fmt: skip
 
 
 def splits(data: Data) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,16 +72,30 @@ def check(
     atomic.claim_file(path)
 
 
-def as_json(answer: Answer) -> str:
-    """One line of JSON; values without a JSON type, such as a date of a parquet file, become text."""
-    return json.dumps(answer, ensure_ascii=False, default=str)
+def as_json(value: Any, *, ascii_only: bool = False) -> str:
+    """One line of JSON. What JSON lacks becomes null (NaN, infinity) or text (a date of a parquet file)."""
+    try:
+        return json.dumps(value, ensure_ascii=ascii_only, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=ascii_only, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The value with none in place of the numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_finite(key): _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def cell(value: Any) -> str:
-    """A kept value as text: what is no text as JSON, a missing value as nothing."""
-    if value is None:
+    """A kept value as text: what is no text as JSON, a missing value (NaN too) as nothing; infinity is ``inf``."""
+    if value is None or value != value:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)
+    return value if isinstance(value, str) else as_json(value)
 
 
 def _write(file: IO[bytes], text: str) -> None:
@@ -107,7 +122,7 @@ def _flat(answer: Answer) -> Answer:
         if key == "probabilities":
             flat |= {f"probability_{label}": probability for label, probability in value.items()}
         elif key not in ("kept", *OF_WORDS):
-            flat[key] = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+            flat[key] = as_json(value) if isinstance(value, list | dict) else value
     return flat
 
 

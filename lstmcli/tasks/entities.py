@@ -29,14 +29,14 @@ class Compared:
     true: Array
     counts: Array
 
-    def details(self, kinds: Sequence[str]) -> dict[str, Any]:
+    def details(self, kinds: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
         """Compute precision, recall and F1 of each type, the number of true entities, and the confusions."""
         types = {}
         missing = max(0, len(kinds) - self.counts.shape[1])  # types with neither predicted nor true entities
         counts = np.pad(self.counts, ((0, 0), (0, missing), (0, 0)))
         for index, kind in enumerate(kinds):
             of_kind = counts[:, index]
-            figures = {name: asdict(measure) for name, measure in resampled(of_kind).items()}
+            figures = {name: asdict(measure) for name, measure in resampled(of_kind, seed=seed).items()}
             types[kind] = figures | {"entities": int(of_kind[:, TRUE].sum())}
         return {"types": types, "confusions": self._confusions(kinds)}
 

@@ -87,18 +87,20 @@ def macro_f1(given: Array, targets: Array) -> float:
     return float(_figures(given.astype(bool), targets.astype(bool), np.ones((1, len(targets))))["macro_f1"][0])
 
 
-def by_label(given: Array, targets: Array, labels: Sequence[str], thresholds: Array) -> dict[str, dict[str, Any]]:
+def by_label(
+    given: Array, targets: Array, labels: Sequence[str], thresholds: Array, *, seed: int = 0
+) -> dict[str, dict[str, Any]]:
     """Compute of each label the texts that have it, precision, recall and F1 with intervals, and its threshold."""
     found = {}
     for index, label in enumerate(labels):
         groups = given[:, index].astype(int) + 2 * targets[:, index].astype(int)  # 0 to 3: neither, given, has, both
         counts = np.bincount(groups, minlength=4)
-        figures = {name: asdict(measure) for name, measure in _of_label(counts).items()}
+        figures = {name: asdict(measure) for name, measure in _of_label(counts, seed).items()}
         found[label] = {"texts": int(counts[2:].sum())} | figures | {"threshold": round(float(thresholds[index]), 6)}
     return found
 
 
-def _of_label(counts: Array) -> Metrics:
+def _of_label(counts: Array, seed: int) -> Metrics:
     """Compute precision, recall and F1 from the counts of the groups of ``by_label``, ``[4]``."""
 
     def statistic(drawn: Array) -> dict[str, Array]:
@@ -110,7 +112,7 @@ def _of_label(counts: Array) -> Metrics:
         }
 
     total = int(counts.sum())
-    sampled = intervals.by_weight(statistic, total, counts / total, intervals.generator(0))
+    sampled = intervals.by_weight(statistic, total, counts / total, intervals.generator(seed))
     out_of = {"precision": counts[1] + counts[3], "recall": counts[2] + counts[3], "f1": counts[1:].sum()}
     metrics = {}
     for name, value in statistic(counts[None]).items():

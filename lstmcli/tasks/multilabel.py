@@ -187,9 +187,9 @@ class Tuned:
         """As of the module, with the thresholds."""
         return decisions.agreement(lambda rows: rows >= self.decision, probabilities, others)
 
-    def details(self, probabilities: Array, targets: Array, labels: Sequence[str]) -> dict[str, Any]:
+    def details(self, probabilities: Array, targets: Array, labels: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
         """Compute the figures of each label."""
-        return {"by_label": sets.by_label(probabilities >= self.decision, targets, labels, self.decision)}
+        return {"by_label": sets.by_label(probabilities >= self.decision, targets, labels, self.decision, seed=seed)}
 
     def describe(self, logits: Array, labels: Sequence[str], temperature: float) -> list[dict[str, Any]]:
         """Return the answers with the labels that reach their threshold."""

@@ -142,9 +142,9 @@ def measure(tagged: Array, targets: Array, *, seed: int = 0) -> Metrics:
     return resampled(compared(_tags(tagged), targets, _lengths(tagged)).counts.sum(axis=1), seed=seed)
 
 
-def details(tagged: Array, targets: Array, labels: Sequence[str]) -> dict[str, Any]:
+def details(tagged: Array, targets: Array, labels: Sequence[str], *, seed: int = 0) -> dict[str, Any]:
     """Compute the figures of each type, and the confusions."""
-    return compared(_tags(tagged), targets, _lengths(tagged)).details(types_of(labels))
+    return compared(_tags(tagged), targets, _lengths(tagged)).details(types_of(labels), seed=seed)
 
 
 def summary(tagged: Array, targets: Array, temperature: float = 1.0) -> dict[str, float]:

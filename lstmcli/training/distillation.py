@@ -56,7 +56,7 @@ def probabilities(
     members = [parts.task.probabilities(logits, teacher.temperature)]  # of the ensemble
     fitted = {name: value.numpy() for name, value in teacher.group("baseline").items()}
     if "terms" in fitted:
-        members.append(_linear(parts.task, fitted, store))
+        members.append(priors.of_linear(parts.task, fitted, store))
     order = [teacher.vocabulary.labels.index(label) for label in labels]
     members = [rows[:, order] for rows in members]
     if len(members) == 1 and linear is not None:
@@ -73,17 +73,9 @@ def linear_probabilities(
     task: Task, fitted: dict[str, Array], unlabelled: Store, *, listener: Listener = silent
 ) -> Array:
     """Compute the probabilities of the linear baseline alone; of the majority if it has no terms."""
-    found = _linear(task, fitted, unlabelled)
+    found = priors.of_linear(task, fitted, unlabelled)
     listener(Noted(_sure("linear", found)))
     return np.asarray(found, np.float32)
-
-
-def _linear(task: Task, fitted: dict[str, Array], store: Store) -> Array:
-    """Compute the probabilities of the linear baseline, of the majority if it has no terms, ``[text, label]``; of one
-    fitted with class weights those under the class frequencies of its texts."""
-    by_name = task.baseline_probabilities(fitted, store.codes, store.offsets)
-    found = by_name.get("linear", by_name["majority"])
-    return priors.shifted(found, -np.log(fitted["class_weights"])) if "class_weights" in fitted else found
 
 
 def _sure(teacher: object, found: Array) -> str:
@@ -92,9 +84,7 @@ def _sure(teacher: object, found: Array) -> str:
 
 def _teacher(path: Path, labels: tuple[str, ...]) -> Checkpoint:
     found = checkpoints.load(path)
-    if found.task.READS != "text":
-        fix = "train one: lstmcli train FILE"
-        raise ConfigError("the teacher does not label whole texts", where=f"train.teacher: {path}", fix=fix)
+    found.check_one_label(f"train.teacher: {path}")
     if set(found.vocabulary.labels) != set(labels):
         what = f"the teacher knows {', '.join(found.vocabulary.labels)}; the data has {', '.join(labels)}"
         fix = "give a teacher that was trained on data with these labels"

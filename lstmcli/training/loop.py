@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lstmcli.config import Train
-from lstmcli.errors import ConfigError
+from lstmcli.errors import CheckpointError, ConfigError
 from lstmcli.events import Evaluated, Event, Stepped
 from lstmcli.training.group import ALONE, Group
 from lstmcli.types import Mean
@@ -97,12 +97,12 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
     """Train from the position to the end. At every event ``at`` is the position of the current weights.
 
     Raises:
-        ConfigError: the loss is no longer a number.
+        ConfigError: the loss, or a figure of validation, is no longer a number.
     """
     total = steps_of(len(job.items(0)), config)
     available = torch.get_num_threads()
     if job.trained and at.best[0] == -math.inf:
-        yield _evaluated(job, at, loss=None)
+        yield _evaluated(job, config, at, loss=None)
     while at.epoch < config.epochs and (config.patience is None or at.stale < config.patience):
         job.model.train()
         torch.set_num_threads(job.threads or available)
@@ -118,8 +118,7 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
                 mean, item_tokens = job.loss_of(item)
                 value, loss, count = job.group.mean(mean)
                 if not math.isfinite(loss):
-                    fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
-                    raise ConfigError(f"the loss is {loss} at step {at.step}", where=f"train.lr={config.lr:g}", fix=fix)
+                    raise _diverged(f"the loss is {loss} at step {at.step}", config)
                 if value.requires_grad:  # an empty share has no graph
                     value.backward()  # type: ignore[no-untyped-call]
                 tokens, total_loss = tokens + item_tokens, total_loss + loss
@@ -139,12 +138,25 @@ def fit(job: Job[Item], config: Train, at: Position) -> Iterator[Event]:
         torch.set_num_threads(available)
         loss = at.loss_sum / max(1, at.loss_count)
         at.epoch, at.batch, at.loss_sum, at.loss_count = at.epoch + 1, 0, 0.0, 0
-        yield _evaluated(job, at, loss=loss)
+        yield _evaluated(job, config, at, loss=loss)
 
 
-def _evaluated(job: Job[Item], at: Position, *, loss: float | None) -> Evaluated:
-    """Evaluate the current weights, and count the evaluations since the best."""
-    metrics = job.group.of_first(job.evaluate)
+def _diverged(what: str, config: Train) -> ConfigError:
+    fix = f"lower the learning rate: --set train.lr={config.lr / 4:g}"
+    return ConfigError(what, where=f"train.lr={config.lr:g}", fix=fix)
+
+
+def _evaluated(job: Job[Item], config: Train, at: Position, *, loss: float | None) -> Evaluated:
+    """Evaluate the current weights, and count the evaluations since the best. Raises ConfigError where the figures are
+    no numbers."""
+    try:
+        metrics = job.group.of_first(job.evaluate)
+    except CheckpointError as error:  # as after training, where the remedy is another
+        if not at.step:
+            raise
+        raise _diverged(f"{error.what} after step {at.step}", config) from error
+    if not math.isfinite(metrics["score"]) or math.isnan(metrics["loss"]):
+        raise _diverged(f"the validation loss is {metrics['loss']} after step {at.step}", config)
     rank = (metrics["score"], -metrics["loss"])
     is_best = rank > at.best
     at.best = max(at.best, rank)

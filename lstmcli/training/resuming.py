@@ -32,12 +32,13 @@ def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[s
     """
     fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
     before, after = _flat(last.config), _flat(now)
-    for key, value in before.items():
+    for key in before | after:  # a section may have been none, or be none now
         of_adaptation = key.startswith("learner.") and now.episodes is None  # it does not affect training
         free = key in FREE or of_adaptation or (key in LENGTH and key in chosen)
-        if value != after.get(key) and not free:
-            what = f"the recipe has changed: {key} was {value}, is {after.get(key)}"
-            intended = f"if intended: --set {key}={after.get(key)}; else " if key in LENGTH else ""
+        was, is_now = before.get(key), after.get(key)
+        if was != is_now and not free:
+            what = f"the recipe has changed: {key} was {was}, is {is_now}"
+            intended = f"if intended: --set {key}={is_now}; else " if key in LENGTH else ""
             raise ConfigError(what, where="--resume", fix=intended + fix)
     if last.progress["data"] != dataset_hash(inputs.learned):
         raise ConfigError("the training data has changed", where="--resume", fix=fix)

@@ -32,6 +32,7 @@ def test_reads_its_specimen(name: str, tmp_path: Path) -> None:
     reader = registry.find(registry.DATASETS, name)
     root = specimen(name, tmp_path)
     assert "train" in reader.splits(root)
+    places: list[str] = []
     for split in reader.splits(root):
         found = reader.read(root, split, Data(name=name))
         assert found.bad == []
@@ -39,7 +40,9 @@ def test_reads_its_specimen(name: str, tmp_path: Path) -> None:
             assert example.text
             assert example.target or name in UNLABELLED
             assert Path(example.where.rsplit(":", 1)[0]).is_file() or Path(example.where).is_file()
+        places += [example.where for example in found.examples]
         assert found == reader.read(root, split, Data(name=name))
+    assert len(places) == len(set(places)), "corrections and messages find a row by its place"
 
 
 @pytest.mark.parametrize("name", NAMES)

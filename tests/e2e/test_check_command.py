@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from lstmcli import check_texts
+from lstmcli.data.readers import opinions
+from lstmcli.types import Example, Rows
 from tests.conftest import BAD, GOOD
 
 PLACES = ["at home", "last night", "in Rome", "on a plane", "with friends", "in May", "by the sea", "at school"]
@@ -149,6 +151,35 @@ def test_a_copy_in_test_of_a_text_in_train_is_a_leak(
         assert {row["label"] for row in after} <= {"0", "1"}
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_elements_of_json_on_one_line_are_corrected_one_by_one(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], *, wrapped: bool
+) -> None:
+    table = [{"text": row["body"], "label": row["stars"]} for row in rows()[: len(TEXTS) + 1]]
+    (tmp_path / "in.json").write_text(json.dumps({"data": table} if wrapped else table), "utf-8")
+    assert run("check", tmp_path / "in.json", "--fix", tmp_path / "out.jsonl", "--threads", "1") == 0
+    findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (duplicate,) = [one for one in findings if one["kind"] == "duplicate"]
+    assert (duplicate["row"], duplicate["reason"]) == (len(TEXTS) + 1, "repeats row 4")
+    sure = {
+        one["row"] - 1: one["suggested"] for one in findings if (one["confidence"] or 0) >= 0.9 and one["suggested"]
+    }
+    assert set(FLIPPED) & sure.keys()
+    expected = [row | {"label": sure.get(number, row["label"])} for number, row in enumerate(table[:-1])]
+    after = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [{"text": row["text"], "label": row["label"]} for row in after] == expected
+
+
+def test_rows_that_a_reader_places_alike_are_not_corrected(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Rows([Example(text, label, where="all.txt") for text, label in TEXTS], [])
+    monkeypatch.setattr(opinions, "read", lambda *_: found)
+    assert run("check", "opinions", "--fix", "out") == 2
+    assert "gives two rows the same place" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 def test_texts_in_memory_are_found_by_their_index() -> None:
     labels = [label == "good" for _, label in TEXTS]
     labels[9] = not labels[9]
@@ -166,6 +197,13 @@ def test_of_many_texts_outliers_are_found_and_the_gain_of_more_is_estimated() ->
     assert reasons[100] == "0% of the words are known"
     assert audit.curve is not None
     assert audit.curve.sizes == [round(fraction * 0.8 * len(texts)) for fraction in (0.125, 0.25, 0.5, 1)]
+
+
+def test_texts_that_repeat_do_not_make_the_others_outliers() -> None:
+    once = [(f"{text} {number}", label) for number in range(4) for text, label in TEXTS][:210]
+    audits = [check_texts(*map(list, zip(*texts, strict=True))) for texts in (once, once + 30 * once[:8])]
+    without, repeated = [[one for one in audit.findings if one.kind == "outlier"] for audit in audits]
+    assert repeated == without
 
 
 def test_labels_of_few_texts_are_named_and_not_searched() -> None:

@@ -1,5 +1,6 @@
 """Every mistake has a message that a person can act on: exit code 2, no traceback, nothing lost."""
 
+import json
 import os
 import subprocess
 import sys
@@ -50,6 +51,28 @@ def test_a_mistake_in_training_is_reported(
         assert part in message
     assert "Traceback" not in message
     assert not (tmp_path / "run" / "model.pt").exists()
+
+
+def test_options_of_train_without_a_recipe_are_not_passed_over(run: Run, capsys: Captured) -> None:
+    assert run("train", "--epochs", "3", "--out", "x") == 2
+    assert "--out --epochs" in capsys.readouterr().err
+    assert run("train", "--json", "-q") == 0  # lists the recipes
+    assert "opinions" in json.loads(capsys.readouterr().out)
+
+
+def test_steps_that_change_the_learner_are_noted(run: Run, trained: Path, tmp_path: Path, capsys: Captured) -> None:
+    adapt = ["adapt", "-c", trained, "--data", write_table(tmp_path / "mine.csv"), "--out", tmp_path / "a.pt"]
+    for steps, noted in ((["--steps", "1"], True), (["--steps", "1", "--learner", "finetune"], False), ([], False)):
+        assert run(*adapt, *steps) == 0
+        assert ("--steps: the learner is finetune" in capsys.readouterr().err) is noted
+
+
+def test_a_language_model_without_data_is_told_what_to_name(run: Run, capsys: Captured) -> None:
+    assert run("train", "lm") == 2
+    message = capsys.readouterr().err
+    assert "'texts' needs a file" in message
+    assert "--data my.txt" in message
+    assert "opinions" not in message
 
 
 def test_an_unknown_label_in_another_file_is_reported_with_its_line(

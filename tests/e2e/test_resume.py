@@ -9,19 +9,25 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 
 from lstmcli import recipes
 from lstmcli.config import RunConfig, renamed
+from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.errors import ConfigError
 from lstmcli.events import Evaluated, Event, Interrupted, Listener, Noted, Planned, Progress, Stepped
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples, run_folder
+from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import Inputs
 from lstmcli.storage.tensors import checksum
+from lstmcli.training import resuming
 from lstmcli.training.train import Trainer, run
+from lstmcli.types import Example
 from tests.conftest import SMALL, train_arguments
 from tests.stopping import ends_with_the_same_bytes, killed
 
@@ -75,6 +81,15 @@ def test_resume_refuses_another_recipe(
     assert run(*train_arguments(table, tmp_path / "run")) == 0
     assert run(*train_arguments(table, tmp_path / "run", "--resume", "--set", "train.lr=0.01")) == 2
     assert "the recipe has changed: train.lr" in capsys.readouterr().err
+
+
+def test_a_section_that_only_one_of_the_recipes_has_is_another_recipe() -> None:
+    whole, episodic = recipes.load("opinions"), recipes.load("opinions", overrides=["episodes.shots=3"])
+    held = Inputs([Example("a", "x")], [], [])
+    for began, now, shown in ((whole, episodic, "None, is 3"), (episodic, whole, "3, is None")):
+        last = SimpleNamespace(config=began, progress={"data": dataset_hash(held.learned), "epoch": 0})
+        with pytest.raises(ConfigError, match=f"the recipe has changed: episodes.shots was {shown}"):
+            resuming.check(cast(Checkpoint, last), now, held, [])
 
 
 FILES = (run_folder.MODEL, run_folder.LAST, run_folder.METRICS, run_folder.RECIPE)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -114,6 +115,23 @@ def test_parquet_keeps_the_types_of_parquet(run: Run, trained: Path, tmp_path: P
         "probability_good": "double", "problem": "string", "id": "int64", "none": "string",
     }  # fmt: skip
     assert found["id"].to_pylist() == [3, None]
+
+
+def test_kept_numbers_that_are_not_finite_are_valid_json_and_cells(
+    run: Run, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    columns = {"text": GOOD[:2], "price": [math.nan, 2.5], "most": [math.inf, 1.0], "all": [[1.0, math.nan], []]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    command = ["predict", "-c", trained, "-i", tmp_path / "in.parquet", "--keep", "all", "-q"]
+    assert run(*command, "--json") == 0
+    assert run(*command, "-o", tmp_path / "out.jsonl") == 0
+    assert run(*command, "-o", tmp_path / "out.csv") == 0
+    for lines in (capsys.readouterr().out, (tmp_path / "out.jsonl").read_text("utf-8")):
+        first, second = [json.loads(line, parse_constant=pytest.fail)["kept"] for line in lines.splitlines()]
+        assert first == {"price": None, "most": None, "all": [1.0, None]}
+        assert second == {"price": 2.5, "most": 1.0, "all": []}
+    first = read(tmp_path / "out.csv")[0]
+    assert [first[name] for name in ("price", "most", "all")] == ["", "inf", "[1.0, null]"]
 
 
 def test_a_column_that_comes_late_is_kept_in_json_and_reported_for_a_table(

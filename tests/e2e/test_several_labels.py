@@ -193,6 +193,13 @@ def test_python_has_lists_in_and_out(model: lstmcli.Model, tmp_path: Path) -> No
     assert all(type(label) is int for one in of_numbers.predict(texts[:9]) for label in one)
 
 
+def test_intervals_by_label_and_of_baselines_are_drawn_by_the_seed(model: lstmcli.Model) -> None:
+    texts, labels = [text for text, _ in ROWS[:60]], [labels[:1] for _, labels in ROWS[:60]]  # some are wrong
+    found = [model.evaluate(texts, labels, seed=seed) for seed in (0, 0, 5)]
+    assert found[0].details == found[1].details != found[2].details
+    assert found[0].baselines == found[1].baselines != found[2].baselines
+
+
 def test_the_report_page_has_a_table_of_labels(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     table = write(tmp_path / "texts.jsonl")
     assert run("evaluate", "-c", checkpoint, "--data", table, "--report", tmp_path / "report", "-q") == 0
@@ -222,6 +229,7 @@ MISTAKES = [  # arguments, what the error says
     (("predict", "-c", "MODEL", "x", "--sets", "0.9"), "a threshold of its own"),
     (("predict", "-c", "MODEL", "x", "--threshold", "wram=0.9"), "did you mean 'warm'"),
     (("predict", "-c", "MODEL", "x", "--explain"), "several labels"),
+    (("train", "two.csv", "--set", "train.teacher=MODEL", "--set", "data.unlabelled=null.jsonl"), "several labels"),
     (("check", "opinions", "--label-separator", ","), "one label per text"),
     (("check", "empty.csv", "--label-separator", ","), "no text has a label"),
 ]
@@ -239,10 +247,12 @@ def test_a_mistake_is_answered_with_its_remedy(
     (tmp_path / "one.csv").write_text(
         "text,label\n" + "".join(f"item {n} is soft or so,warm\n" for n in range(20)), "utf-8"
     )
+    two = "".join(f"item {n} is {'soft,warm' if n % 2 else 'sale,cheap'}\n" for n in range(20))
+    (tmp_path / "two.csv").write_text("text,label\n" + two, "utf-8")
     (tmp_path / "unknown.csv").write_text('text,label\nsoft,"warm,wram"\n', "utf-8")
     (tmp_path / "empty.csv").write_text("text,label\n" + "".join(f"soft {n},\n" for n in range(20)), "utf-8")
     (tmp_path / "null.jsonl").write_text('{"text": "soft", "label": null}\n' * 9, "utf-8")
-    assert run(*(checkpoint if one == "MODEL" else one for one in arguments)) == 2
+    assert run(*(one.replace("MODEL", str(checkpoint)) for one in arguments)) == 2
     assert expected in " ".join(capsys.readouterr().err.split())
 
 

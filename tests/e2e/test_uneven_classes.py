@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,17 @@ from sklearn.metrics import f1_score
 
 import lstmcli
 from lstmcli import recipes
+from lstmcli.config import Episodes
+from lstmcli.inference.few_shot import measured
+from lstmcli.inference.few_shot_report import FewShotOptions
 from lstmcli.report import judged
 from lstmcli.sklearn import TextClassifier
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import examples as inputs
+from lstmcli.storage.checkpoint import grouped
 from lstmcli.training import setup
-from tests.conftest import SMALL, train_arguments, uneven_documents
+from lstmcli.types import Example
+from tests.conftest import BAD, GOOD, SMALL, train_arguments, uneven_documents
 from tests.pages import check_figures, checked
 
 Run = Callable[..., int]
@@ -129,6 +135,12 @@ def test_evaluate_its_page_and_its_thresholds_judge_the_labels_of_predict(
         answered = confidence >= row["threshold"]
         assert row["coverage"]["value"] == pytest.approx(answered.mean())
         assert row["error"]["value"] == pytest.approx((answered & ~right).mean())
+    precision = {f"{row['threshold']:.2f}": row["precision"] for row in report["thresholds"]["min_confidence"]}
+    shown = {f"{float(row[0].strip('% ')) / 100:.2f}": row[3] for row in page.tables["Thresholds"][1:]}
+    both = [threshold for threshold in shown if precision.get(threshold)]
+    assert both
+    for one in both:
+        assert shown[one] == f"{precision[one]['low']:.1%} to {precision[one]['high']:.1%}"
 
 
 def test_before_scaling_the_page_shows_the_probability_of_the_same_label() -> None:
@@ -258,3 +270,17 @@ def test_a_teacher_gives_probabilities_that_are_not_weighted(uneven: Path, tmp_p
         found[setting] = begun.texts[inputs.UNLABELLED].known_targets
         assert bool(begun.baseline) == (setting == "none")  # with weights it is fitted again, with them
     np.testing.assert_array_equal(found["balanced"], found["none"])
+
+
+def test_over_few_shot_tasks_the_linear_baseline_has_the_priors_of_the_tasks(trained: Path) -> None:
+    """Weights w of a regression add log w to its scores: of both, the probabilities under any priors are the same."""
+    plain = checkpoints.load(trained)
+    weights = torch.tensor([1.0, 1e4])
+    baseline = plain.group("baseline")
+    moved = baseline | {"bias": baseline["bias"] + weights.log(), "class_weights": weights}
+    weighted = replace(plain, tensors=plain.tensors | grouped("baseline", moved))
+    examples = [Example(f"{text} {number}", label) for number in range(4)
+                for label, texts in (("good", GOOD), ("bad", BAD)) for text in texts]  # fmt: skip
+    options = FewShotOptions("mine", "test", Episodes(shots=2, queries=4), 6, "uniform", 0)
+    expected, found = (measured(one, examples, [], options).figures["linear"] for one in (plain, weighted))
+    assert found == [pytest.approx(figures) for figures in expected]

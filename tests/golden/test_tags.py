@@ -1,5 +1,7 @@
 """Schemes of tags, entities and their figures: by hand, by round trip, and against seqeval."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,6 +118,18 @@ def test_a_table_scored_by_hand() -> None:
         "missed": {"PER": 1},
         "invented": {"LOC": 1},
     }
+
+
+def test_intervals_by_type_are_drawn_by_the_seed() -> None:
+    random = np.random.default_rng(0)
+    right = random.random(1000) < 0.6
+    true, predicted = [["B-PER"]] * 1000, [["B-PER" if one else "O"] for one in right.tolist()]
+    found = compared(numbered(predicted)[0], *numbered(true))
+    whole = [{name: asdict(one) for name, one in resampled(found.counts.sum(axis=1), seed=seed).items()}
+             for seed in (0, 3)]  # fmt: skip
+    assert whole[0] != whole[1]
+    for seed, expected in zip((0, 3), whole, strict=True):
+        assert found.details(TYPES, seed=seed)["types"]["PER"] == expected | {"entities": 1000}
 
 
 def test_an_interval_equals_resampling_one_draw_after_another() -> None:

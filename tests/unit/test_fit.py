@@ -1,7 +1,11 @@
 """The loop, its schedule and its optimisers."""
 
 import itertools
+import math
+from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +16,7 @@ from lstmcli.data.batches.encoded import built, encode
 from lstmcli.errors import ConfigError
 from lstmcli.events import Evaluated, Stepped
 from lstmcli.inference import assemble
+from lstmcli.inference.batches import ordered
 from lstmcli.machine import runtime
 from lstmcli.training.loop import Job, Position, fit, learning_rate, optimizer_for
 from lstmcli.training.supervised import SupervisedObjective
@@ -119,6 +124,29 @@ def test_a_run_that_goes_on_from_its_position_ends_where_it_would_have(optimizer
 def test_a_loss_that_is_not_a_number_proposes_a_fix() -> None:
     with pytest.raises(ConfigError, match="the loss is inf") as caught:
         list(fit(job([0.1], factor=1e30), Train(epochs=1, lr=0.4), Position()))
+    assert "--set train.lr=0.1" in caught.value.fix
+
+
+def nan_scores() -> dict[str, float]:
+    """As a classifier is evaluated whose last step led to weights that are no numbers."""
+    ordered(iter([(np.arange(2), np.array([[0.5], [np.nan]]))]), model="classifier")
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "what"),
+    [
+        (lambda: {"score": math.nan, "loss": math.nan}, "the validation loss is nan after step 3"),
+        (lambda: {"score": -math.inf, "loss": math.inf}, "the validation loss is inf after step 3"),
+        (nan_scores, "the model's scores are not finite after step 3"),
+    ],
+)
+def test_validation_that_is_not_a_number_proposes_the_same_fix(
+    evaluate: Callable[[], dict[str, float]], what: str
+) -> None:
+    work = replace(job([0.1]), evaluate=evaluate)
+    with pytest.raises(ConfigError, match=what) as caught:
+        list(fit(work, Train(epochs=1, lr=0.4), Position()))
     assert "--set train.lr=0.1" in caught.value.fix
 
 

@@ -229,6 +229,8 @@ def test_json_in_any_layout_is_read(tmp_path: Path, layout: str) -> None:
         (tmp_path / f"a{ending}").write_text(content)
         assert table.fits(tmp_path / f"a{ending}")
         assert read(tmp_path / f"a{ending}") == PAIRS
+        places = [one.where for one in table.read(tmp_path / f"a{ending}", "train", Data()).examples]
+        assert places == [f"{tmp_path / 'a'}{ending}:{number}" for number in range(1, len(PAIRS) + 1)]
 
 
 def test_a_key_that_appears_twice_is_refused(tmp_path: Path) -> None:
@@ -249,6 +251,8 @@ def test_a_fault_within_an_array_names_its_line_and_says_that_the_rest_is_lost(t
     assert "what follows is lost" in refused(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('[\n{"text": "fine", "label": "a"},\n')
     assert "the array is not closed" in refused(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('[{"text": "fine", "label": "a"}, {"text": "fine" "label": "b"}]')
+    assert "a.json:2: not JSON" in refused(tmp_path / "a.json")  # not 1, the line: so the first row is called
 
 
 def test_lines_of_fasttext_are_texts_with_labels(tmp_path: Path) -> None:

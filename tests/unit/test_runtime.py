@@ -1,6 +1,7 @@
 """What this machine can do: precisions, by trying them, and threads."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from lstmcli import load
 from lstmcli.config import RunConfig
 from lstmcli.errors import RuntimeSetupError
 from lstmcli.machine import malloc, runtime
@@ -148,6 +150,21 @@ def test_omp_num_threads_bounds_the_threads(
     if given is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert runtime.available_threads() == (expected or available)
+
+
+def test_what_others_set_in_the_environment_during_a_call_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KMP_INIT_AT_FORK", raising=False)
+    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "mine")
+    monkeypatch.delenv("SET_BY_A_LISTENER", raising=False)
+
+    def listener(_: object) -> None:
+        os.environ["SET_BY_A_LISTENER"] = "1"
+        os.environ["KMP_INIT_AT_FORK"] = "FALSE"  # as scikit-learn sets it
+
+    load().evaluate(["a fine film", "a dull film"], ["positive", "negative"], listener=listener)
+    assert os.environ.pop("SET_BY_A_LISTENER") == "1"
+    assert "KMP_INIT_AT_FORK" not in os.environ
+    assert os.environ["KMP_DUPLICATE_LIB_OK"] == "mine"
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -96,6 +96,8 @@ def test_a_text_far_from_the_others_or_of_unknown_words_is_found() -> None:
     features = random.normal(size=(500, 8)) + 3 * np.eye(8)[random.integers(4, size=500)]
     features[7] = -20
     assert outliers.far(outliers.distances(features, seed=0)).tolist() == [7]
+    features[10:] = features[10]  # texts of unknown words alone have one vector
+    assert outliers.far(outliers.distances(features, seed=0)).tolist() == []
     assert outliers.foreign(np.array([1.0, 0.9, 0.4, 1.0, 0.6])).tolist() == [2]
     assert outliers.foreign(np.array([0.2, 0.3, 0.2, 0.25])).tolist() == []  # another language throughout
 

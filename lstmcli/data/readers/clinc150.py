@@ -47,11 +47,11 @@ def _everything(path: Path) -> Rows:
         raise DataError("not the file of CLINC150, or a damaged one", where=str(path), fix=fix) from error
     for name, pairs in lists:
         for number, pair in enumerate(pairs if isinstance(pairs, list) else [pairs], 1):
-            where = f"{path}:{number}"
+            where = f"{path}:{name}[{number}]"
             if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
-                bad.append((where, f"{name}: not a pair of text and intent"))
+                bad.append((where, "not a pair of text and intent"))
             elif not pair[0].strip() or not pair[1].strip() or any(map(rows.broken, pair)):
-                bad.append((where, f"{name}: no text, no intent, or half of a surrogate pair"))
+                bad.append((where, "no text, no intent, or half of a surrogate pair"))
             else:
                 found.append(Example(pair[0], pair[1], "", where))
     return Rows(found, bad)

@@ -147,9 +147,9 @@ def _xed(root: Path) -> Found:
 
 def _templates(_: Path) -> Found:
     random = Random(0)  # for sentences without an opinion
-    for case in templates.generate(templates.read(TEMPLATES), SENTENCES):
+    for number, case in enumerate(templates.generate(templates.read(TEMPLATES), SENTENCES), 1):
         label = random.choice(("negative", "positive")) if case.expected == "unsure" else case.expected
-        yield Example(case.texts[0], label, "templates", str(TEMPLATES)), ""
+        yield Example(case.texts[0], label, "templates", f"{TEMPLATES}:sentences[{number}]"), ""
 
 
 def _of_reader(found: Rows, domain: str) -> Found:

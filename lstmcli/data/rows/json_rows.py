@@ -98,10 +98,11 @@ def _by_line(file: TextIO, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[i
 def _document(lines: Iterator[str]) -> Iterator[tuple[int, Any, str]]:
     """The elements of an array, one at a time, or objects one after the other, each over any number of lines.
 
-    After a fault nothing more can be read: it is the last row.
+    Several may stand on one line, so an element's line is its number. After a fault nothing more can be read: it is the
+    last row, with the line of the file unless an element has that number.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_once)
-    text, position, line = "", 0, 1
+    text, position, line, number = "", 0, 1, 0
     array = False
     while True:
         while position < len(text) and text[position] in BLANK + ",":
@@ -121,10 +122,11 @@ def _document(lines: Iterator[str]) -> Iterator[tuple[int, Any, str]]:
                 continue
             if position < len(text) or array:
                 reason = str(error) if position < len(text) else "the array is not closed"
-                yield line, None, f"not JSON: {reason}; what follows is lost"
+                yield max(line, number + 1), None, f"not JSON: {reason}; what follows is lost"
             return
         rows = None if array or not isinstance(value, dict) else _wrapped(value)
         line += text.count("\n", position, end)
         position = end
         for one in [value] if rows is None else rows:
-            yield line, one, ""
+            number += 1
+            yield number, one, ""

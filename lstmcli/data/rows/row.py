@@ -27,8 +27,9 @@ LIKELY = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """line: where the row ends in the file, one with a problem where it begins, from 1 (in parquet: its number);
-    number: of the row, from 1; a row that cannot be read has a problem and no values."""
+    """line: where the row ends in the file, one with a problem where it begins, from 1 (in parquet and in a document of
+    JSON: its number), of this row alone; number: of the row, from 1; a row that cannot be read has a problem and no
+    values."""
 
     line: int
     number: int
