@@ -177,12 +177,11 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[Sequence[Example],
     if registry.task(config.task).READS == "stream":
         train = _for_stream(config.data, train, found, listener)
     where = str(root_of(config.data))
-    validation: Sequence[Example] = []
-    if "validation" in found:
-        validation = split(config.data, "validation", optional=True, listener=listener)
+    validation = split(config.data, "validation", optional=True, listener=listener) if "validation" in found else []
     if not validation:
         return validation_split.hold_out(config, train, where, listener=listener)
     validation_split.check_classes(config, train, validation, where)
+    validation_split.note_learned(config, validation, listener)
     return train, validation
 
 
