@@ -205,7 +205,8 @@ def _unlabelled(config: RunConfig, labelled: Sequence[Example], listener: Listen
     the recipe names some, or a teacher."""
     data = config.data
     more = _without_labels(data, listener)
-    if not more and data.unlabelled is None and not isinstance(config.train.teacher, Path):
+    has_part = hooks(ReaderHooks, registry.reader(data.name)).UNLABELLED is not None  # its copy here lacks it
+    if not more and data.unlabelled is None and (has_part or not isinstance(config.train.teacher, Path)):
         listener(Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3"))
         return []
     kept = _apart(more, labelled)

@@ -48,7 +48,7 @@ def test_reviews_of_other_films_validate_imdb(tmp_path: Path) -> None:
         for short, stars in (("pos", 8), ("neg", 2)):
             (tmp_path / "train" / short / f"{number}_{stars}.txt").write_text(f"{short} {number}", "utf-8")
     (tmp_path / "test" / "pos" / "0_9.txt").write_text("fine", "utf-8")
-    config = recipes.load("imdb", overrides=[f"data.path={tmp_path}", "data.validation=0.2", "train.teacher=linear"])
+    config = recipes.load("imdb", overrides=[f"data.path={tmp_path}", "data.validation=0.2"])
     read = inputs.read(config)
     held = [str(example.text).split() for example in read.validation]
     assert [number for short, number in held if short == "pos"] == [number for short, number in held if short == "neg"]
