@@ -11,6 +11,7 @@ from lstmcli.api.model import Model, kept
 from lstmcli.api.uncached import uncached
 from lstmcli.config import Data, RunConfig
 from lstmcli.contracts import TaskHooks, hooks
+from lstmcli.data.batches.sampling import Parts
 from lstmcli.data.in_memory import SEPARATOR, Labels, Texts, are_sets, check_known, examples_of
 from lstmcli.data.labels import check_weights
 from lstmcli.data.labels import found as found_labels
@@ -60,11 +61,8 @@ def fit(
         limits = None if budget is None and max_size is None else search.limits_of(config, budget, max_size)
         read = _reader(config)
         examples, kind = read(texts, labels)
-        if validation is None:
-            rest, held_out = validation_split.hold_out(config, examples, "texts", listener=listener)
-        else:
-            rest, (held_out, _) = examples, read(*validation)
-            check_known(held_out, found_labels(rest), "validation labels")
+        given = None if validation is None else read(*validation)[0]
+        rest, held_out = _divided(config, examples, given, listener)
         check_weights(config.train.class_weights, found_labels(rest))
         with runtime.unchanged(config), TemporaryDirectory(prefix="lstmcli-") as folder:
             inputs, out = Inputs(rest, held_out, []), Path(folder)
@@ -74,6 +72,15 @@ def fit(
                 search.run(uncached(config), inputs, out, limits, pinned=[*map(_key, overrides)], listener=listener)
             found = checkpoints.load(out)
     return kept(found, config, kind)
+
+
+def _divided(config: RunConfig, examples: list[Example], given: list[Example] | None, listener: Listener) -> Parts:
+    """Return the examples to train on and those to validate on. given: those that the user has for validation."""
+    if given is None:
+        return validation_split.hold_out(config, examples, "texts", listener=listener)
+    check_known(given, found_labels(examples), "validation labels")
+    validation_split.note_learned(config, given, listener)
+    return examples, given
 
 
 def _key(override: str) -> str:

@@ -1,6 +1,7 @@
 """A support that the encoder has read once: what an adaptation of the head alone needs of the texts and the model."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from lstmcli.events import Listener, silent
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
 from lstmcli.types import Batch, ClassScores
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Frozen(nn.Module):
@@ -39,7 +42,14 @@ def support_of(parts: Parts, store: Store, *, listener: Listener = silent) -> tu
     in_head = all(name.startswith(f"{HEAD}.") for name in parts.learner.names)
     if parts.task.READS != "text" or not in_head:
         return parts, batching.collate(store, np.arange(len(store))).to(device)
-    rows = torch.from_numpy(assemble.embeddings(parts, store, "reading the support", listener=listener))
-    tokens, lengths = torch.arange(len(store))[:, None], torch.ones(len(store), dtype=torch.int64)
-    batch = Batch(tokens, lengths, torch.from_numpy(store.known_targets))
-    return replace(parts, model=Frozen(parts.model, rows.to(device)).eval()), batch.to(device)
+    rows = assemble.embeddings(parts, store, "reading the support", listener=listener)
+    model, batch = read_once(parts, rows, store.known_targets)
+    return replace(parts, model=model), batch
+
+
+def read_once(parts: Parts, rows: Array, targets: Array) -> tuple[Frozen, Batch]:
+    """Return the head of the model, and a batch of the texts. rows: their embeddings, ``[text, feature]``."""
+    device = parts.runtime.device
+    tokens, lengths = torch.arange(len(rows))[:, None], torch.ones(len(rows), dtype=torch.int64)
+    batch = Batch(tokens, lengths, torch.from_numpy(targets))
+    return Frozen(parts.model, torch.from_numpy(rows).to(device)).eval(), batch.to(device)

@@ -176,12 +176,11 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[Sequence[Example],
     if registry.task(config.task).READS == "stream":
         train = _for_stream(config.data, train, found, listener)
     where = str(root_of(config.data))
-    validation: Sequence[Example] = []
-    if "validation" in found:
-        validation = split(config.data, "validation", optional=True, listener=listener)
+    validation = split(config.data, "validation", optional=True, listener=listener) if "validation" in found else []
     if not validation:
         return validation_split.hold_out(config, train, where, listener=listener)
     validation_split.check_classes(config, train, validation, where)
+    validation_split.note_learned(config, validation, listener)
     return train, validation
 
 
@@ -205,7 +204,8 @@ def _unlabelled(config: RunConfig, labelled: Sequence[Example], listener: Listen
     the recipe names some, or a teacher."""
     data = config.data
     more = _without_labels(data, listener)
-    if not more and data.unlabelled is None and not isinstance(config.train.teacher, Path):
+    has_part = hooks(ReaderHooks, registry.reader(data.name)).UNLABELLED is not None  # its copy here lacks it
+    if not more and data.unlabelled is None and (has_part or not isinstance(config.train.teacher, Path)):
         listener(Noted("no unlabelled texts: the labels alone are learned; more epochs may help: --set train.epochs=3"))
         return []
     kept = _apart(more, labelled)

@@ -1,21 +1,33 @@
-"""Hold examples out of the training data for validation, where it has no validation split."""
+"""Hold examples out of the training data for validation, where it has no validation split.
+
+A run that starts from another model (``model.init``) validates on texts which that model has not learned either, as
+far as there are enough: on the others its accuracy is too high, its probabilities too sure, and the epoch before the
+first one looks best.
+"""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from lstmcli import registry
 from lstmcli.config import RunConfig
 from lstmcli.contracts import ReaderHooks, hooks
 from lstmcli.data.batches import check, label_names, sampling
+from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.sampling import Parts
+from lstmcli.data.spooled import hashes
 from lstmcli.data.text.vocabulary import count_words
 from lstmcli.errors import DataError
 from lstmcli.events import Listener, Noted, silent
+from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import run_folder
 from lstmcli.types import Example
 
 FEWEST = 4  # examples of which two can be held out
+ENOUGH = 100  # texts to validate on in place of more that the initial model has learned: see configs/README.md
 FEWEST_WORDS = 100  # of texts of which the end can be held out
 LONGEST = 100  # characters of a word; a text is cut at a space no further away
 ONCE = 0.9  # fraction of examples with a unique label from which on labels are no classes
@@ -31,6 +43,7 @@ def hold_out(config: RunConfig, train: Sequence[Example], where: str, *, listene
     reads = registry.task(config.task).READS
     if reads == "stream" and count < 2 and all(isinstance(example.text, str) for example in train):
         texts, held = _without_end(train, fraction, where)
+        note_learned(config, train, listener)
         listener(
             Noted(f"texts to train on: {len(train)}; the last {fraction:.0%} of the words are held out for validation")
         )
@@ -42,11 +55,53 @@ def hold_out(config: RunConfig, train: Sequence[Example], where: str, *, listene
         raise DataError(what, where=where, fix=_larger(len(train)))
     grouped = hooks(ReaderHooks, registry.reader(config.data.name)).TOGETHER
     draw = sampling.consecutive if grouped and reads == "text" else sampling.stratified
-    validation, rest = draw(train, count, seed=config.seed)
+    validation, rest = _unlearned_first(config, train, count, draw, listener)
     if not validation:  # of tagged sentences
         what = "each type of entity is in one sentence alone: none can be held out for validation"
         raise DataError(what, where=where, fix="give at least two sentences with each type")
     return rest, validation
+
+
+def _unlearned_first(
+    config: RunConfig, train: Sequence[Example], count: int, draw: Callable[..., Parts], listener: Listener
+) -> Parts:
+    """Draw ``count`` texts, or fewer so that the model of ``model.init`` has not learned them, and return them and the
+    rest. draw: of ``sampling``."""
+    learned = np.isin(hashes(train), known := _learned_before(config))
+    few = min(count, int((~learned).sum()))
+    validation, rest = draw(train, few, seed=config.seed, last=learned)
+    if (~np.isin(hashes(validation), known)).sum() < min(count, ENOUGH):
+        validation, rest = draw(train, count, seed=config.seed)
+    elif few < count:
+        what = f"{few:,} texts are held out for validation, not {count:,}"
+        listener(Noted(f"{what}: the model to begin with ({config.model.init}) has learned from the others"))
+    _note(config, validation, known, listener)
+    return validation, rest
+
+
+def _learned_before(config: RunConfig) -> Ints:
+    """The hashes of the texts whose labels (of a language model, whose words) the model of ``model.init`` has learned.
+
+    A language model has learned no labels. Empty without such a model, and where its file is no longer there.
+    """
+    none = np.empty(0, np.int64)
+    if config.model.init is None or not run_folder.model_at(config.model.init).is_file():
+        return none
+    found = checkpoints.opened(config.model.init)
+    same = found.task.READS == registry.task(config.task).READS
+    return found.arrays("learned").get("texts", none) if same else none
+
+
+def note_learned(config: RunConfig, validation: Sequence[Example], listener: Listener) -> None:
+    """Remark on validation texts that the model of ``model.init`` has learned from."""
+    _note(config, validation, _learned_before(config), listener)
+
+
+def _note(config: RunConfig, validation: Sequence[Example], known: Ints, listener: Listener) -> None:
+    if count := int(np.isin(hashes(validation), known).sum()):
+        what = f"the model to begin with ({config.model.init}) has learned from {count:,} of {len(validation):,} texts"
+        fix = "for a score that holds, put texts that it has not learned into a file of their own beside train"
+        listener(Noted(f"validation: {what}, which flatters its score; {fix}"))
 
 
 def check_classes(config: RunConfig, train: Sequence[Example], validation: Sequence[Example], where: str) -> None:

@@ -5,7 +5,8 @@ random head would distort the encoder before it learns (Kumar et al. 2022, "Fine
 and Underperform Out-of-Distribution", LP-FT).
 
 Features are centred and brought to a mean squared length of ``LENGTH``²; the penalty is the one of ``PENALTIES`` under
-which texts left out of the fit are most likely.
+which texts left out of the fit are most likely. Where the model knows all labels of the texts, the penalty is on the
+distance from its own head, at its own temperature, as ``adapt`` has it (``meta/anchored.py``).
 """
 
 import warnings
@@ -15,9 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lstmcli import registry
+from lstmcli.config import Anchored
 from lstmcli.contracts import HEAD
 from lstmcli.data.batches.encoded import Store
+from lstmcli.inference import assemble, frozen
 from lstmcli.inference.assemble import Parts, embeddings
+from lstmcli.inference.step_count import as_tasks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LENGTH = 3.0
@@ -30,24 +35,56 @@ ITERATIONS = 200
 MASKED = -30.0  # the bias of a label without a text
 
 
-def fit_head(parts: Parts, store: Store, *, seed: int) -> None:
+def fit_head(parts: Parts, store: Store, *, seed: int, temperature: float = 1.0) -> None:
     """Fit the model's head on the texts, with the class weights of the task, if it has any. A label without a text gets
-    next to no probability."""
+    next to no probability. temperature: of the model with the head that it has."""
     random = np.random.default_rng(seed)
     part = store.part(random.permutation(len(store))[:FITTED])  # shuffled: files are often sorted by label
     features, targets = embeddings(parts, part), part.known_targets
-    standard, centre, scale = standardised(features)
     labels = len(parts.vocabulary.labels)
     weights = getattr(parts.task, "loss_weights", None)
+    if parts.config.train.class_weights is None and _all_known(parts, targets):
+        move_head(parts, features, targets, temperature)
+        return
+    weight, bias = regression(features, targets, labels, seed=seed, class_weights=weights)
+    with torch.no_grad():
+        for name, value in (("weight", weight), ("bias", bias)):
+            parameter = parts.model.get_parameter(f"{HEAD}.{name}")
+            parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
+
+
+def _all_known(parts: Parts, targets: Array) -> bool:
+    """Return whether each label has a text, and a trained row of the head; those of new labels are zero."""
+    labels = len(parts.vocabulary.labels)
+    present = targets.any(axis=0) if targets.ndim > 1 else np.bincount(targets, minlength=labels) > 0
+    head = torch.column_stack([parts.model.get_parameter(f"{HEAD}.{name}").detach() for name in ("weight", "bias")])
+    return bool(present.all()) and bool(head.any(dim=1).all())
+
+
+def move_head(parts: Parts, features: Array, targets: Array, temperature: float) -> None:
+    """Move the head as far as texts left out of the fit support it. features, targets: as of ``fitted``."""
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            parts.model.get_parameter(f"{HEAD}.{name}").div_(temperature)
+        section = Anchored()
+        learner = registry.learner(section.name).build(section, parts.model)
+        model, batch = frozen.read_once(parts, features, targets)
+        (weights,) = learner.trajectory(model, as_tasks(batch, [range(len(targets))]), parts.task.loss)
+        assemble.settled(parts, weights)
+
+
+def regression(
+    features: Array, targets: Array, labels: int, *, seed: int, class_weights: Array | None = None
+) -> tuple[Array, Array]:
+    """Fit a logistic regression to features that are not standardised. Arguments and result are those of ``fitted``;
+    targets of sets of labels are ``[text, label]``."""
+    standard, centre, scale = standardised(features)
     if targets.ndim > 1:
         weight, bias = fitted_to_sets(standard, targets, seed=seed)
     else:
-        weight, bias = fitted(standard, targets, labels, seed=seed, class_weights=weights)
+        weight, bias = fitted(standard, targets, labels, seed=seed, class_weights=class_weights)
     weight *= scale
-    with torch.no_grad():
-        for name, value in (("weight", weight), ("bias", bias - weight @ centre)):
-            parameter = parts.model.get_parameter(f"{HEAD}.{name}")
-            parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
+    return weight, bias - weight @ centre
 
 
 def out_of_fold(parts: Parts, store: Store, *, seed: int) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from lstmcli.training.loop import Position
 # Keys that may always differ; precision, because another device may not support it.
 FREE = ("device", "precision", "threads", "data.cache", "data.bad_rows", "train.save_every")
 LENGTH = ("train.epochs", "train.patience")  # may differ if the user set them
+NEW = "begin a new one: --out DIR"
 
 
 def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[str]) -> None:
@@ -30,7 +31,7 @@ def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[s
     Raises:
         ConfigError: They are not, or the run has done more epochs than the recipe has.
     """
-    fix = "resume with the recipe and data that began the run, or begin a new one: --out DIR"
+    fix = f"resume with the recipe and data that began the run, or {NEW}"
     before, after = _flat(last.config), _flat(now)
     for key in before | after:  # a section may have been none, or be none now
         of_adaptation = key.startswith("learner.") and now.episodes is None  # it does not affect training
@@ -41,6 +42,10 @@ def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[s
             intended = f"if intended: --set {key}={is_now}; else " if key in LENGTH else ""
             raise ConfigError(what, where="--resume", fix=intended + fix)
     if last.progress["data"] != dataset_hash(inputs.learned):
+        init = now.model.init
+        if init is not None and not run_folder.model_at(init).is_file():
+            what = "the model that the run began with is no longer there, and decides which texts are held out"
+            raise ConfigError(what, where=f"model.init: {init}", fix=f"put it back, then --resume; or {NEW}")
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
     if (done := last.progress["epoch"]) > now.train.epochs:
         fix = f"give as many or more: --epochs {done}; or begin a new run: --out DIR without --resume"

@@ -69,7 +69,8 @@ def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) ->
     assert not unknown.unexpected_keys
     if parts.config.train.probe and train.targets is not None:
         listener(Progress("fitting the head"))
-        probe.fit_head(parts, train.truncated(parts.config.tokens), seed=parts.config.seed)
+        seed, temperature = parts.config.seed, origin.temperature
+        probe.fit_head(parts, train.truncated(parts.config.tokens), seed=seed, temperature=temperature)
 
 
 def _same_module(one: str, other: str) -> bool:

@@ -9,6 +9,10 @@ Accuracy is that of ``adapt --shots N``, which draws equally many texts per clas
 frequent, and keeps the model's class priors. Balanced accuracy is that of ``Model.adapt`` with the same texts, where
 the class priors become those of the support. Calibration error is of ``--shots``. Intervals are 95 %, over domains and
 draws; TF-IDF (words and pairs, logistic regression) learns from the first draw alone.
+
+``python -m tests.bench.known_labels start``: the head that ``train`` starts from, on texts drawn at random: that of
+``english``, a logistic regression of its own, and ``english``'s moved (``training/probe.py``). Beside the domains above
+it has the reviews of IMDB that ``english`` was validated on, and the products that ``opinions`` tests on.
 """
 
 import json
@@ -34,6 +38,7 @@ from lstmcli.storage import examples as inputs
 from lstmcli.storage import run_folder
 from lstmcli.tasks.few_shot import over_episodes
 from lstmcli.tasks.metrics import calibration_error
+from lstmcli.training import probe
 from lstmcli.types import Example
 from tests.bench.curve import DOMAINS, tfidf
 
@@ -67,6 +72,55 @@ def sentences() -> Iterator[tuple[str, list[Example]]]:
 
 
 SETS = {"english": reviews, "imdb": sentences}
+STARTS = (50, 200, 500, 2_000)  # texts
+START_DRAWS = 5
+
+
+def starting() -> Iterator[tuple[str, list[Example]]]:
+    """Sets that ``english`` has not learned; of one that is larger than ``MOST``, a random part."""
+    data = Data(name="sentiment", domains=("imdb",))
+    yield "imdb", list(registry.reader(data.name).read(inputs.root_of(data), "validation", data).examples)
+    for domain, examples in reviews():
+        order = np.random.default_rng(0).permutation(len(examples))[:MOST]
+        yield domain, [examples[index] for index in order]
+    data = Data(name="opinions")
+    yield "opinions", list(registry.reader(data.name).read(inputs.root_of(data), "test", data).examples)
+
+
+def starts() -> Iterator[dict[str, Any]]:
+    """One result per set, count and draw."""
+    checkpoint = checkpoints.load(run_folder.SHIPPED / "english.pt")
+    parts = assemble.restored(checkpoint, runtime.prepare(checkpoint.config))
+    names = ("weight", "bias")
+    head = {name: parts.model.get_parameter(f"head.{name}").detach() / checkpoint.temperature for name in names}
+    for domain, examples in starting():
+        store = encode(parts.vocabulary, examples, cache=None).truncated(parts.config.tokens)
+        embeddings, targets = assemble.embeddings(parts, store), store.known_targets
+        for count in (count for count in STARTS if count <= 0.75 * len(targets)):
+            for seed in range(START_DRAWS):
+                order = np.random.default_rng(seed).permutation(len(targets))
+                chosen, rest = order[:count], order[count:]
+                heads_of = {"english": [head[name].numpy() for name in names]}
+                heads_of["own"] = probe.regression(embeddings[chosen], targets[chosen], 2, seed=0)
+                parts.model.load_state_dict({f"head.{name}": head[name] for name in names}, strict=False)
+                probe.move_head(parts, embeddings[chosen], targets[chosen], 1.0)
+                heads_of["moved"] = [parts.model.get_parameter(f"head.{name}").detach().numpy() for name in names]
+                found = {name: scores(embeddings[rest] @ weight.T + bias, targets[rest])
+                         for name, (weight, bias) in heads_of.items()}  # fmt: skip
+                yield {"domain": domain, "count": count, "seed": seed} | found
+
+
+def start_table(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Accuracy and balanced accuracy of each head, a mean over draws, by set and count."""
+    yield "| set, texts | `english` | logistic regression of its own | moved |"
+    yield "| --- | --- | --- | --- |"
+    for domain, count in dict.fromkeys((point["domain"], point["count"]) for point in found):
+        own = [point for point in found if (point["domain"], point["count"]) == (domain, count)]
+        cells = []
+        for head in ("english", "own", "moved"):
+            means = [100 * np.mean([point[head][metric] for point in own]) for metric in ("accuracy", "balanced")]
+            cells.append(" / ".join(f"{mean:.1f}" for mean in means))
+        yield f"| {domain}, {count:,} | {' | '.join(cells)} |"
 
 
 def scores(logits: Array, targets: Array) -> dict[str, float]:
@@ -142,6 +196,9 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def main(names: list[str]) -> None:
+    if names == ["start"]:
+        print("\n".join(start_table(list(starts()))))
+        return
     for name in names:
         found = []
         for point in points(name):

@@ -163,7 +163,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # What a dry run on a specimen does without: large vectors, and what other runs have learned.
 WITHOUT = {
-    "imdb": ["model.vectors=none"],
     "imdb-pretrained": ["model.init=none"],
     "imdb-taught": ["model.init=none", "train.teacher=linear"],
     "imdb-small": ["model.vectors=none", "train.teacher=linear"],

@@ -1,5 +1,6 @@
 """The linear probe of a warm start, against scikit-learn; and what else a run takes over of its initial model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from torch import Tensor
 
+from lstmcli import load
 from lstmcli.config import Classifier, RunConfig, Tokens, Train
 from lstmcli.data.batches.encoded import encode
 from lstmcli.events import Evaluated
 from lstmcli.inference import assemble, new_words
+from lstmcli.inference.assemble import Parts
 from lstmcli.machine import runtime
 from lstmcli.models.classifier import build, with_bag
 from lstmcli.storage import checkpoint as checkpoints
@@ -42,7 +46,8 @@ def labelled(count: int = 60) -> list[Example]:
 def origin(tmp_path: Path) -> Path:
     """A model of other labels, hardly trained."""
     examples = [Example(example.text, f"old {example.target}") for example in labelled(24)]
-    config = RunConfig(model=MODEL, tokens=Tokens(min_count=1), train=Train(epochs=1, batch_tokens=64))
+    learning = Train(epochs=1, batch_tokens=64)
+    config = RunConfig(model=MODEL, tokens=Tokens(min_count=1), train=learning, precision="float32")
     train(config, Inputs(examples, examples[:6], []), tmp_path / "origin")
     return tmp_path / "origin" / "model.pt"
 
@@ -172,6 +177,74 @@ def test_the_exponent_is_chosen_once_and_kept_by_a_resumed_run(origin: Path, tmp
     assert list(whole.progress["class_weights"].values()) == pytest.approx(expected.tolist())
     for name, value in whole.group("model").items():
         torch.testing.assert_close(value, cut.group("model")[name], rtol=0, atol=0)
+
+
+def started(origin: Path, examples: list[Example], **train: object) -> Parts:
+    """The parts of a run that starts from the model, before the first step."""
+    section = MODEL.model_copy(update={"init": origin})
+    learning = Train(probe=True, **train)
+    config = RunConfig(model=section, train=learning, tokens=Tokens(min_count=1), precision="float32")
+    return setup.prepare(config, Inputs(examples, examples[:6], []), None).parts
+
+
+def head(parts: Parts) -> tuple[Tensor, Tensor]:
+    return parts.model.get_parameter("head.weight").detach(), parts.model.get_parameter("head.bias").detach()
+
+
+def known(examples: list[Example]) -> list[Example]:
+    """The examples with the labels of the model to begin with."""
+    return [Example(example.text, f"old {example.target}") for example in examples]
+
+
+def test_where_all_labels_are_known_the_head_moves_as_adaptation_moves_it(origin: Path) -> None:
+    examples = known(labelled())
+    found = head(started(origin, examples))
+    adapted = load(origin).adapt([str(one.text) for one in examples], [str(one.target) for one in examples])
+    adapted.save(origin.with_name("adapted.pt"))
+    before, expected = (
+        [checkpoints.load(origin.with_name(file)).tensors[f"model/head.{name}"] for name in ("weight", "bias")]
+        for file in (origin.name, "adapted.pt")
+    )
+    for one, other, old in zip(found, expected, before, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+        assert not torch.allclose(one, old, rtol=1e-2)
+
+
+def test_known_labels_that_the_texts_do_not_support_leave_the_head_at_its_temperature(origin: Path) -> None:
+    checkpoint = checkpoints.load(origin)
+    checkpoints.save(replace(checkpoint, temperature=2.0), origin)
+    random = np.random.default_rng(0)
+    noise = [Example(one.text, f"old {random.choice(['good', 'bad'])}") for one in labelled(40)]
+    for value, name in zip(head(started(origin, noise)), ("weight", "bias"), strict=True):
+        torch.testing.assert_close(value, checkpoint.tensors[f"model/head.{name}"] / 2)
+
+
+@pytest.mark.parametrize("case", ["a new label", "a known label without a text", "class weights"])
+def test_else_the_head_is_a_logistic_regression_of_its_own(origin: Path, case: str) -> None:
+    examples, weights = known(labelled()), {}
+    if case == "class weights":
+        weights = {"class_weights": "balanced"}
+    elif case == "a new label":
+        examples[::3] = [Example(one.text, "new") for one in examples[::3]]
+    else:
+        three = [*examples[:24], *(Example(f"dull shop {number}", "old third") for number in range(9))]
+        config = RunConfig(model=MODEL, tokens=Tokens(min_count=1), train=Train(epochs=1, batch_tokens=64))
+        train(config, Inputs(three, three[-6:], []), origin.parent)
+    parts = started(origin, examples, **weights)
+    store = encode(parts.vocabulary, examples, cache=None)
+    features, targets = assemble.embeddings(parts, store), store.known_targets
+    standard, _, _ = probe.standardised(features)
+    logits = features @ head(parts)[0].numpy().T + head(parts)[1].numpy()
+    present = np.unique(targets)
+    loss_weights = dict(enumerate(getattr(parts.task, "loss_weights", np.ones(len(parts.vocabulary.labels)))))
+    candidates = [
+        LogisticRegression(C=penalty, max_iter=300, class_weight=loss_weights).fit(standard, targets)
+        for penalty in probe.PENALTIES
+    ]
+    found = logits[:, present] + np.log([loss_weights[label] for label in present])
+    rows = torch.from_numpy(found).double().softmax(dim=1).numpy()
+    assert min(np.abs(rows - one.predict_proba(standard)).max() for one in candidates) < 1e-3
+    assert len(present) == 2 + (case == "a new label")
 
 
 def test_the_fitted_head_is_evaluated_first_and_kept_where_training_does_not_help(origin: Path, tmp_path: Path) -> None:

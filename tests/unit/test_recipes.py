@@ -28,7 +28,7 @@ DIGESTS = {
     "english": "382d9c35",
     "entities": "bae1b62f",
     "hwu64-maml": "38780246",
-    "imdb": "7a370dfb",
+    "imdb": "6783daad",
     "imdb-lm": "18447034",
     "imdb-pretrained": "f386989e",
     "imdb-small": "9f1f741c",

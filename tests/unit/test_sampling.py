@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from lstmcli import recipes
 from lstmcli.data.batches import sampling
 from lstmcli.storage import examples as inputs
@@ -93,3 +95,32 @@ def test_sentences_are_drawn_by_the_types_of_their_entities() -> None:
     support, others = sampling.per_class([Example((str(n),), tags) for n, tags in enumerate(kinds * 3)], 2, seed=0)
     assert Counter(label for example in support for label in sampling.labels(example)) == {"A": 2, "B": 2}
     assert len(support) + len(others) == 12
+
+
+def test_some_are_drawn_last_and_the_shares_stay() -> None:
+    data = examples(a=60, b=30)
+    last = np.array([number % 3 > 0 for number in range(90)])  # two thirds: 20 others of a, 10 of b
+    for draw in (sampling.stratified, sampling.consecutive):
+        for count in (1, 6, 15, 30):
+            for seed in range(5):
+                chosen, rest = draw(data, count, seed=seed, last=last)
+                assert not {str(one.text) for one in chosen} & {str(data[i].text) for i in np.flatnonzero(last)}
+                assert sum(one.target == "a" for one in chosen) == round(count * 2 / 3)
+                assert sorted(map(str, (*chosen, *rest))) == sorted(map(str, data))
+        chosen, _ = draw(data, 36, seed=0, last=last)  # 24 of a: all 20, and 4 more
+        drawn = Counter((str(one.target), bool(last[data.index(one)])) for one in chosen)
+        assert drawn == {("a", False): 20, ("a", True): 4, ("b", False): 10, ("b", True): 2}
+        assert draw(data, 15, seed=3, last=np.zeros(90, bool)) == draw(data, 15, seed=3)
+
+
+def test_neighbours_among_the_others_are_held_out_together() -> None:
+    data = examples(a=100)
+    last = np.array([20 <= number < 60 for number in range(100)])
+    others = np.flatnonzero(~last).tolist()
+    starts = set()
+    for seed in range(20):
+        chosen, _ = sampling.consecutive(data, 10, seed=seed, last=last)
+        positions = [others.index(data.index(one)) for one in chosen]
+        assert positions == list(range(positions[0], positions[0] + 10))
+        starts.add(positions[0])
+    assert len(starts) > 10

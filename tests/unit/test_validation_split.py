@@ -32,7 +32,7 @@ def divided(recipe: str, examples: list[Example], *sets: str) -> Parts:
 
 def outcome(data: list[Example], share: float) -> Parts | DataError:
     try:
-        return divided("table", data, f"data.validation={share}")
+        return divided("table", data, "model.init=none", f"data.validation={share}")
     except DataError as error:
         return error
 
@@ -57,7 +57,7 @@ def test_what_is_proposed_where_too_few_can_be_held_out_holds_some_out(pattern: 
             if option is None:
                 assert (count < 4, found.fix) == (True, "give at least 4 examples")
                 continue
-            found = divided("table", data, option[1])
+            found = divided("table", data, "model.init=none", option[1])
         train, held = found
         assert held
         assert {example.target for example in held} <= {example.target for example in train}

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,23 +11,26 @@ from lstmcli.data.spooled import by_target, part
 from lstmcli.types import Example, LabelSet
 
 Parts = tuple[Sequence[Example], Sequence[Example]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def stratified(examples: Sequence[Example], count: int, *, seed: int) -> Parts:
+def stratified(examples: Sequence[Example], count: int, *, seed: int, last: Mask | None = None) -> Parts:
     """Up to ``count`` examples, of each class the same fraction, and the rest; both in their old order.
 
     A class is never drawn whole, so that it has examples in the rest; one of two or more is drawn at least once where
     count allows it. Of sets of labels a class is a set, and of tagged words the types of a sentence; where that leaves
     too few to draw, examples follow whose labels or types all have others in the rest.
+
+    last: ``[example]``, those to draw only where their class has no other left.
     """
     groups = _by_label(examples)
     quotas = _quotas(groups, count)
     random = np.random.default_rng(seed)
     drawn = np.zeros(len(examples), bool)
     for label, indices in groups.items():
-        drawn[random.permutation(indices)[: quotas[label]]] = True
+        drawn[_at_end(random.permutation(indices), last)[: quotas[label]]] = True
     if (missing := count - int(drawn.sum())) > 0:
-        order = random.permutation(np.flatnonzero(~drawn))
+        order = _at_end(random.permutation(np.flatnonzero(~drawn)), last)
         left = Counter(label for index in order for label in _types(examples[index]))
         for index in order.tolist():
             types = _types(examples[index])
@@ -37,20 +41,28 @@ def stratified(examples: Sequence[Example], count: int, *, seed: int) -> Parts:
     return _parts(examples, drawn)
 
 
-def consecutive(examples: Sequence[Example], count: int, *, seed: int) -> Parts:
+def consecutive(examples: Sequence[Example], count: int, *, seed: int, last: Mask | None = None) -> Parts:
     """As ``stratified``, but of each class consecutive examples, all equally far through the class.
 
     For data whose neighbours belong together, as reviews of one film do: texts drawn at random would be of films that
-    the rest has too, and overestimate a model that learns their names.
+    the rest has too, and overestimate a model that learns their names. With ``last`` they are consecutive among the
+    others of the class.
     """
     groups = _by_label(examples)
     quotas = _quotas(groups, count)
     begin = np.random.default_rng(seed).random()
     drawn = np.zeros(len(examples), bool)
     for label, indices in groups.items():
-        first = round(begin * (len(indices) - quotas[label]))
-        drawn[indices[first : first + quotas[label]]] = True
+        others = len(indices) if last is None else int((~last[indices]).sum())
+        window = _at_end(indices, last)[: max(others, quotas[label])]
+        first = round(begin * (len(window) - quotas[label]))
+        drawn[window[first : first + quotas[label]]] = True
     return _parts(examples, drawn)
+
+
+def _at_end(indices: Ints, last: Mask | None) -> Ints:
+    """The indices, those of ``last`` moved to the end."""
+    return indices if last is None else indices[np.argsort(last[indices], kind="stable")]
 
 
 def _quotas(groups: Mapping[str, Ints], count: int) -> dict[str, int]:
