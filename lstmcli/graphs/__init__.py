@@ -41,6 +41,9 @@ class GraphModule(Protocol):
     def model(self, config: Any, arrays: Mapping[str, Array], /) -> ModelProto:
         """The graph with its arrays, in the form that ``prepared`` returns."""
 
+    def model_by_word(self, config: Any, arrays: Mapping[str, Array], /) -> ModelProto | None:
+        """The graph in a form that is faster for many texts, if there is one; it is never exported."""
+
 
 class GraphTask(Protocol):
     """What the task of a model with a graph has beside the members of ``contracts.Task``.

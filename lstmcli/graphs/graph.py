@@ -4,7 +4,8 @@ Time comes first, ``[time, batch, ...]``, as the operator ``LSTM`` of ONNX has i
 is of int8 also has the operator ``DynamicQuantizeLSTM`` of ONNX Runtime.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ OPSET, MICROSOFT = 17, "com.microsoft"
 IR_VERSION = 8  # of the file; read by ONNX Runtime from version 1.12 on
 GATES = [0, 3, 1, 2]  # input, output, forget, candidate: the order of ONNX, of the order of torch
 SCALE = "scale/"  # prefix of the scales of a matrix of int8: one per row
+ZERO = "zero/"  # prefix of the zero points of a matrix of int8 of an LSTM
 LARGEST = 127.0
 TINY = float(np.finfo(np.float16).tiny)
 
@@ -27,7 +29,8 @@ class Graph:
         """Begin with the inputs ``tokens`` ``[batch, time]`` and ``lengths`` ``[batch]``. arrays: as ``prepared`` has
         them."""
         self.arrays = dict(arrays)
-        self._nodes: list[onnx.NodeProto] = []
+        self.nodes: list[onnx.NodeProto] = []
+        self._prefix = ""
         self._inputs: list[onnx.ValueInfoProto] = []
         tokens = self.input("tokens", "batch", "time")
         self.lengths = self.input("lengths", "batch", kind=TensorProto.INT32)
@@ -38,10 +41,23 @@ class Graph:
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
+    def nested(self, name: str) -> "Graph":
+        """Return a graph for the body of a loop, with the arrays of this one. name: of the body."""
+        found = copy(self)
+        found.nodes, found._prefix = [], f"{name}_"
+        return found
+
+    def add_all(self, operator: str, inputs: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
+        """Add a node with several outputs."""
+        name = f"{self._prefix}{operator.lower()}_{len(self.nodes)}"
+        names = [f"{name}_{output}" for output in range(outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
+        return names
+
     def add(self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Add a node with one output."""
-        name = output or f"{operator.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], domain=domain, **attributes))
+        name = output or f"{self._prefix}{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], domain=domain, **attributes))
         return name
 
     def constant(self, value: Any, kind: type = np.float32) -> str:
@@ -61,6 +77,10 @@ class Graph:
         lengths = self.add("Cast", self.lengths, to=TensorProto.INT64)
         inside = self.add("Less", self.add("Unsqueeze", ends, self.axes(1)), lengths)
         return self.add("Unsqueeze", inside, self.axes(2))
+
+    def outside(self, mask: str) -> str:
+        """0 at tokens, -inf at padding, ``[time, batch, 1]``."""
+        return self.add("Where", mask, self.constant(0.0), self.constant(-np.inf))
 
     def rows(self, name: str, ids: str) -> str:
         """Look up rows of a matrix, or numbers of a vector, in float32."""
@@ -94,14 +114,14 @@ class Graph:
             weights = [f"{name}.{matrix}_l{layer}" for matrix in "WRB"]
             arguments, operator, domain = [inputs, *weights, lengths or self.lengths], "LSTM", ""
             if self.arrays[weights[0]].dtype == np.int8:
-                scales = [f"{part}{matrix}" for matrix in weights[:2] for part in (SCALE, "zero/")]
+                scales = [f"{part}{matrix}" for matrix in weights[:2] for part in (SCALE, ZERO)]
                 arguments, operator, domain = [*arguments, "", "", "", *scales], "DynamicQuantizeLSTM", MICROSOFT
             states, last = f"{name}_{layer}", f"{name}_{layer}_last"
             node = helper.make_node(
                 operator, arguments, [states, last], domain=domain, hidden_size=hidden,
                 direction="bidirectional" if directions == 2 else "forward",
             )  # fmt: skip
-            self._nodes.append(node)
+            self.nodes.append(node)
             # [time, direction, batch, hidden] to [time, batch, direction * hidden]
             ordered = self.add("Transpose", states, perm=[0, 2, 1, 3])
             shape = self.constant([0, 0, directions * hidden], np.int64)
@@ -113,7 +133,7 @@ class Graph:
         """Return the model. outputs: names and shapes of what it computes, in float32."""
         found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
         tensors = [numpy_helper.from_array(np.asarray(value, order="C"), name) for name, value in self.arrays.items()]
-        graph = helper.make_graph(self._nodes, "lstmcli", self._inputs, found, tensors)
+        graph = helper.make_graph(self.nodes, "lstmcli", self._inputs, found, tensors)
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
 
@@ -187,5 +207,5 @@ def quantised_lstm(arrays: Mapping[str, Array]) -> dict[str, Array]:
             scale = np.maximum(np.abs(value).max(axis=2) / LARGEST, TINY).astype(np.float32)  # [direction, 4 * hidden]
             rounded = np.clip(np.rint(value / scale[:, :, None]), -LARGEST, LARGEST).astype(np.int8)
             found |= {name: rounded.transpose(0, 2, 1), f"{SCALE}{name}": scale}
-            found[f"zero/{name}"] = np.zeros(scale.shape, np.int8)
+            found[f"{ZERO}{name}"] = np.zeros(scale.shape, np.int8)
     return found

@@ -188,3 +188,7 @@ def _kept(config: Tagger) -> list[str]:
 
 def _directions(config: Tagger) -> int:
     return 2 if config.bidirectional else 1
+
+
+def model_by_word(_config: Tagger, _arrays: Mapping[str, Array]) -> None:
+    """Return no other form for many texts: characters of a word and its neighbours are read beside its vector."""

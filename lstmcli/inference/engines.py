@@ -7,6 +7,7 @@ without bfloat16. Training, adapting and explaining need gradients, and thus tor
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference import batches
 from lstmcli.machine import onnx_runtime, runtime
 from lstmcli.storage import checkpoint as checkpoints
+from lstmcli.storage import onnx_file
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.tensors import SCALE
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RUNTIME = "onnxruntime"
+LONG = 16  # tokens of a text, on average, from which texts of a batch have most of their words in common
 
 
 class Engine:
@@ -81,20 +84,33 @@ class Onnx(Engine):
 
     def score(self, store: Store, what: str = "scoring", listener: Listener = silent) -> Array:
         names = registry.graph(self.checkpoint.config.model.name).OUTPUTS
-        task = cast("GraphTask", self.task)
+        task, chosen = cast("GraphTask", self.task), self._session_for(store)
 
         def work(indices: Ints) -> Array:
-            return task.outputs_of(computed(self._session, names, store, indices), store.lengths_of(indices))
+            return task.outputs_of(computed(chosen, names, store, indices), store.lengths_of(indices))
 
         return self._run(store, work, what, listener)
 
     def embed(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
         name = "sentence" if sentence and "sentence" in self._names else "embedding"
 
+        chosen = self._session_for(store)
+
         def work(indices: Ints) -> Array:
-            return computed(self._session, [name], store, indices)[name]
+            return computed(chosen, [name], store, indices)[name]
 
         return self._run(store, work, "embedding", listener)
+
+    @cached_property
+    def _session_by_word(self) -> "InferenceSession":
+        """For many texts."""
+        graph = graph_by_word(self.checkpoint)
+        return self._session if graph is None else session(graph)
+
+    def _session_for(self, store: Store) -> "InferenceSession":
+        tokens = store.offsets[-1]
+        many = tokens > batches.EVALUATION_TOKENS and tokens >= LONG * len(store)
+        return self._session_by_word if many else self._session
 
     def _run(self, store: Store, work: Callable[[Ints], Array], what: str, listener: Listener) -> Array:
         config = self.checkpoint.config
@@ -184,6 +200,21 @@ def graph_of(checkpoint: Checkpoint) -> bytes:
         raise CheckpointError(checkpoints.DAMAGED, where=f"model: {section.name}", fix=checkpoints.WRITTEN)
     graph: bytes = module.model(section, module.prepared(section, arrays)).SerializeToString()
     return graph
+
+
+def graph_by_word(checkpoint: Checkpoint) -> bytes | None:
+    """Return the graph that is faster for many texts, if there is one, serialised. The checkpoint is one of which
+    ``Onnx`` runs the graph."""
+    section = checkpoint.config.model
+    module = registry.graph(section.name)
+    if checkpoint.graph is None:
+        arrays = module.prepared(section, checkpoint.arrays("model", whole=False))
+    else:
+        from onnx import ModelProto
+
+        arrays = onnx_file.arrays_of(ModelProto.FromString(checkpoint.graph))
+    model = module.model_by_word(section, arrays)
+    return None if model is None else model.SerializeToString()
 
 
 def session(graph: bytes) -> "InferenceSession":

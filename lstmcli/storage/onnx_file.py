@@ -130,7 +130,7 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
     if section.name not in registry.GRAPHS:
         raise ValueError(f"there is no ONNX graph for models of the kind {section.name}")
     module = registry.graph(section.name)
-    arrays = {one.name: _array(one) for one in model.graph.initializer if not one.name.startswith("constant_")}
+    arrays = arrays_of(model)
     expected = module.prepared_shapes(section, vocabulary.sizes)
     for name, shape in expected.items():
         _check_array(name, shape, arrays, half=name in module.GATHERED)
@@ -140,6 +140,11 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
     same = made.graph.SerializeToString() == model.graph.SerializeToString()
     if not same or made.opset_import != model.opset_import or made.ir_version != model.ir_version or model.functions:
         raise ValueError("its graph is not one that lstmcli exports")
+
+
+def arrays_of(model: "ModelProto") -> dict[str, Array]:
+    """Return the arrays of the graph, as its module prepared them. Raises ValueError as ``_array``."""
+    return {one.name: _array(one) for one in model.graph.initializer if not one.name.startswith("constant_")}
 
 
 def _check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array], *, half: bool) -> None:

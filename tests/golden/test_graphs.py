@@ -13,7 +13,7 @@ from lstmcli.config import Classifier, RunConfig
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.text.vocabulary import Vocabulary
 from lstmcli.graphs import graph as graphs
-from lstmcli.inference import assemble, engines
+from lstmcli.inference import assemble, batches, engines
 from lstmcli.inference.assemble import Parts
 from lstmcli.storage.checkpoint import Checkpoint, grouped
 from lstmcli.storage.compact import quantised
@@ -32,10 +32,15 @@ FEATURES = [
     for values in itertools.product((False, True), (0, 7), (0, 9))
 ]
 
+BY_WORD = [
+    {"embedding": 160, "pooling": pooling, "bidirectional": both}
+    for pooling, both in itertools.product(("mean", "max", "max-mean"), (True, False))
+] + [{"embedding": 160, "film": True, "sentence_embedding": 7, "bag_of_words": 9}]
+
 
 def made(**options: Any) -> Checkpoint:
     """A checkpoint with random weights, none of them zero."""
-    section = Classifier(embedding=6, hidden=5, **options)
+    section = Classifier(**{"embedding": 6, "hidden": 5, **options})
     config = RunConfig(model=section, precision="float32", device="cpu", threads=1)
     vocabulary = Vocabulary.build([" ".join(WORDS)], LABELS, config.tokens.model_copy(update={"min_count": 1}))
     torch.manual_seed(0)
@@ -69,6 +74,43 @@ def test_graphs_compute_what_the_model_does(options: dict[str, Any]) -> None:
     for sentence in (False, True):
         expected = assemble.embeddings(parts, store(), sentence=sentence)
         np.testing.assert_allclose(found.embed(store(), sentence=sentence), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
+@pytest.mark.parametrize("options", BY_WORD, ids=str)
+def test_the_form_for_many_texts_computes_what_the_other_does(options: dict[str, Any], *, int8: bool) -> None:
+    """With and without padding in a batch; of int8, both are near the model in float32."""
+    checkpoint = made(**options)
+    section, module = checkpoint.config.model, registry.graph("classifier")
+    arrays = module.prepared(section, checkpoint.arrays("model"))
+    arrays = module.quantised(arrays) if int8 else arrays
+    usual = engines.session(module.model(section, arrays).SerializeToString())
+    graph = module.model_by_word(section, arrays)
+    assert graph is not None
+    assert not any(node.op_type.endswith("LSTM") for node in graph.graph.node)
+    by_word = engines.session(graph.SerializeToString())
+    names = [output.name for output in usual.get_outputs()]
+    assert names == [output.name for output in by_word.get_outputs()]
+    for name, texts in itertools.product(names, ([0, 1, 2, 3, 4, 5, 6], [3], [0, 6])):
+        found, expected = (engines.computed(one, [name], store(), np.array(texts))[name] for one in (by_word, usual))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 if int8 else 2e-6)
+
+
+def test_many_texts_are_scored_in_the_form_for_them() -> None:
+    checkpoint = made(embedding=96)
+    found, lengths = engines.Onnx(checkpoint), np.full(450, 20)
+    texts = Store(np.random.default_rng(0).integers(0, len(WORDS) + 2, 9_000), np.r_[0, lengths.cumsum()])
+    assert len(texts.ids) > batches.EVALUATION_TOKENS
+    expected = assemble.outputs(parts_of(checkpoint), texts)
+    found._session = None  # type: ignore[assignment]  # any use of it would fail
+    np.testing.assert_allclose(found.score(texts), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("options", [{"layers": 2}, {"pooling": "last"}, {"pooling": "attention"}, {"embedding": 95}])
+def test_other_models_have_one_form(options: dict[str, Any]) -> None:
+    checkpoint = made(**{"embedding": 96, **options})
+    section, module = checkpoint.config.model, registry.graph("classifier")
+    assert module.model_by_word(section, module.prepared(section, checkpoint.arrays("model"))) is None
 
 
 @pytest.mark.parametrize("options", [*SHAPES, *FEATURES], ids=str)
