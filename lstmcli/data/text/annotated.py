@@ -111,7 +111,7 @@ def _kind(text: object, entities: object) -> str:
         span = (
             isinstance(first, list)
             and len(first) > 2
-            and all(str(offset).lstrip("-").isdigit() for offset in first[:2])
+            and all(str(offset).lstrip("-").isdecimal() for offset in first[:2])
         )
     return "offsets" if isinstance(text, str) and span else ""
 

@@ -188,7 +188,7 @@ def _vectors(file: word2vec.Bytes) -> Iterator[Row]:
         line = row.decode("utf-8", "replace")
         if not dimensions:  # the first line: word2vec's header, count and dimensions, or a vector
             parts = line.split()
-            header = len(parts) == 2 and all(part.isdigit() for part in parts)
+            header = len(parts) == 2 and all(part.isdecimal() and len(part) < 10 for part in parts)
             dimensions = int(parts[1]) if header else len(parts) - 1
             if header:
                 continue
