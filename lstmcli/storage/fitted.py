@@ -14,7 +14,7 @@ from lstmcli.storage.tensors import Stored
 
 
 class _Kind(NamedTuple):
-    """What an array is: its axes, of which those of one letter are of one length (L: one per label), and the bounds of
+    """What an array is: its axes, of which those of one name are of one length (L: one per label), and the bounds of
     its values. ascending: they are sorted; integers: they are whole."""
 
     axes: str

@@ -227,7 +227,7 @@ def test_every_row_is_read_as_it_was_written_or_reported(name: str, separator: s
         found = table.read(path, "train", Data(name="table", label_separator=separator, **kind.reading))
         examples, where = list(found.examples), {place for place, _ in found.bad}
         assert len(examples) + len(found.bad) == len(rows), seed
-        assert len(where) == len(found.bad), seed  # no two rows at one place
+        assert len(where) == len(found.bad) or kind.ending == ".json", seed  # two rows may be on one line there alone
         for example in examples:
             written = rows[int(example.domain) - 1]
             plain = Example(written.text, str(written.label).strip())  # in composed form
@@ -259,7 +259,7 @@ def test_every_row_has_an_answer_with_all_its_columns(name: str, output: str, tr
         for answer, row in zip(answers, rows, strict=True):
             assert bool(answer["label"]) != bool(answer.get("error") or answer.get("problem")), seed
             if answer["label"]:
-                assert answer["text"] == row.text, seed
+                assert answer["text"].lstrip(" ") == row.text.lstrip(" "), seed
 
 
 @pytest.mark.parametrize("name", KINDS)
