@@ -1,4 +1,4 @@
-"""The trials of a search on disk: forged ones are refused; a kill at any step leaves them and the model in agreement."""
+"""The trials of a search on disk: forged ones are refused; after a kill at any step they agree with the model."""
 
 import json
 import os
