@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lstmcli.contracts import HEAD, TaskHooks, hooks
+from lstmcli.errors import counted
 from lstmcli.storage import fitted
 from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
 from lstmcli.storage.tensors import Stored
@@ -38,7 +39,9 @@ def check(checkpoint: "Checkpoint", tensors: Mapping[str, Stored]) -> None:
     vocabulary = checkpoint.vocabulary
     head = tensors.get(f"model/{HEAD}.weight")
     if vocabulary.labels and (head is None or head.shape[:1] != (len(vocabulary.labels),)):
-        raise ValueError(f"{len(vocabulary.labels)} labels, but a head of {() if head is None else head.shape}")
+        raise ValueError(
+            f"{counted(len(vocabulary.labels), 'label')}, but a head of {() if head is None else head.shape}"
+        )
     for name, value in tensors.items():
         infinite = name.startswith("baseline/")  # a label without a text has a bias of -inf
         if name.removeprefix("scale/").startswith(FINITE) and not value.is_finite(infinite=infinite):
