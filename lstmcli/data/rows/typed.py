@@ -44,10 +44,16 @@ def arrow(path: Path) -> Iterator[Row]:
                 source.seek(0)
                 batches = file = ipc.open_stream(source)
             check_names(file.schema.names, str(path))
-            yield from _rows(batches, file.schema)
+            yield from _rows(map(_validated, batches), file.schema)
     except (ArrowException, OSError, ValueError) as error:
         what = f"not an Arrow file that can be read: {error}"
         raise DataError(what, where=str(path), fix="write it again") from error
+
+
+def _validated(batch: Any) -> Any:
+    """The batch. Raises ArrowException where its offsets point outside of it: Arrow itself would read there."""
+    batch.validate(full=True)
+    return batch
 
 
 def _rows(batches: Iterator[Any], schema: Any) -> Iterator[Row]:
