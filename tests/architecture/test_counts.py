@@ -9,12 +9,12 @@ from tests.architecture.source import FILES, PROGRAM
 
 NOUNS = "rows|texts|examples|labels|words|epochs|columns|tags|trials|findings|duplicates|steps|dimensions"
 COUNTED = re.compile(rf" ({NOUNS})\b")
-NO_COUNTS = (
+NO_COUNTS = {
     "{', '.join(counts)} texts",
     "{word + 1} words",
     "{checkpoint.config.learner.name} labels",
     "{steps} steps",
-)
+}
 REPORTS = PROGRAM / "report"  # captions of what is drawn, which is never one
 
 
