@@ -56,11 +56,8 @@ def search(texts: Texts, groups: Ints, task: TextTask, *, seed: int, listener: L
     counts = np.bincount(texts.targets[first], minlength=len(texts.labels))
     enough = np.flatnonzero(counts >= FOLDS)
     few = len(counts) - len(enough)
-    remarks = (
-        [f"{counted(few, 'label')} of fewer than {FOLDS} distinct texts {verb(few, 'are')} not searched for errors"]
-        if few
-        else []
-    )
+    which = f"{counted(few, 'label')} of fewer than {FOLDS} distinct texts"
+    remarks = [f"{which} {verb(few, 'are')} not searched for errors"] if few else []
     if len(enough) < 2:
         return LabelCheck([], {}, None, remarks)
     indices = np.flatnonzero(np.isin(texts.targets, enough))

@@ -455,7 +455,7 @@ def test_numbers_have_the_names_of_the_file_or_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ({"tokens": ["Ada", "sang"], "ner_tags": ["O"]}, "2 words and 1 tags"),
+        ({"tokens": ["Ada", "sang"], "ner_tags": ["O"]}, "2 words and 1 tag"),
         ({"tokens": ["Ada"]}, "1 word and no list 'ner_tags'"),
         ({"tokens": ["Ada", ""], "ner_tags": ["O", "O"]}, "'tokens' are not words"),
         ({"tokens": ["\ud800"], "ner_tags": ["O"]}, "half of a surrogate pair"),
