@@ -139,6 +139,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
+def none_of(count: int, noun: str) -> str:
+    """Return how to begin a message that none of so many can be used.
+
+    >>> none_of(1, "row"), none_of(3, "row")
+    ('no row', 'none of the 3 rows')
+    """
+    return f"no {noun}" if count == 1 else f"none of the {counted(count, noun)}"
+
+
 def verb(count: int, plural: str) -> str:
     """Return the verb that goes with so many things.
 

@@ -48,7 +48,7 @@ def test_numbers_and_nouns_agree() -> None:
 
 
 def test_the_examples_of_counting_are_right() -> None:
-    for function in (errors.counted, errors.verb):
+    for function in (errors.counted, errors.none_of, errors.verb):
         found = doctest.DocTestFinder().find(function, globs={function.__name__: function})
         assert all(doctest.DocTestRunner().run(one).failed == 0 for one in found if one.examples)
         assert any(one.examples for one in found)

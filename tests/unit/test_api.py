@@ -253,7 +253,7 @@ def test_a_tagger_answers_with_entities() -> None:
     assert model.predict([WORDS[1]])[0][0]["text"] == "Oslo"
     with pytest.raises(ConfigError, match="no probabilities of whole texts"):
         model.predict_proba(["Ada"])
-    with pytest.raises(DataError, match="4 words and 1 tags"):
+    with pytest.raises(DataError, match="4 words and 1 tag"):
         model.evaluate(WORDS[:1], [["O"]])
     with pytest.raises(DataError, match="'X' is not a tag"):
         model.adapt([["Ada"]], [["X"]])
