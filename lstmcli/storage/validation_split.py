@@ -74,7 +74,7 @@ def _unlearned_first(
     if (~np.isin(hashes(validation), known)).sum() < min(count, ENOUGH):
         validation, rest = draw(train, count, seed=config.seed)
     elif few < count:
-        what = f"{few:,} texts are held out for validation, not {count:,}"
+        what = f"{counted(few, 'text')} are held out for validation, not {count:,}"
         listener(Noted(f"{what}: the model to begin with ({config.model.init}) has learned from the others"))
     _note(config, validation, known, listener)
     return validation, rest
@@ -100,7 +100,8 @@ def note_learned(config: RunConfig, validation: Sequence[Example], listener: Lis
 
 def _note(config: RunConfig, validation: Sequence[Example], known: Ints, listener: Listener) -> None:
     if count := int(np.isin(hashes(validation), known).sum()):
-        what = f"the model to begin with ({config.model.init}) has learned from {count:,} of {len(validation):,} texts"
+        of_all = f"{count:,} of {counted(len(validation), 'text')}"
+        what = f"the model to begin with ({config.model.init}) has learned from {of_all}"
         fix = "for a score that holds, put texts that it has not learned into a file of their own beside train"
         listener(Noted(f"validation: {what}, which flatters its score; {fix}"))
 
