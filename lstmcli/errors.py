@@ -129,6 +129,34 @@ def for_python() -> Iterator[None]:
         raise
 
 
+def counted(count: int, noun: str) -> str:
+    """Return the number and the noun, which is given in the singular.
+
+    >>> counted(1, "row"), counted(1200, "class")
+    ('1 row', '1,200 classes')
+    """
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def none_of(count: int, noun: str) -> str:
+    """Return how to begin a message that none of so many can be used.
+
+    >>> none_of(1, "row"), none_of(3, "row")
+    ('no row', 'none of the 3 rows')
+    """
+    return f"no {noun}" if count == 1 else f"none of the {counted(count, noun)}"
+
+
+def verb(count: int, plural: str) -> str:
+    """Return the verb that goes with so many things.
+
+    >>> verb(1, "are"), verb(1, "repeat"), verb(2, "have")
+    ('is', 'repeats', 'have')
+    """
+    return {"are": "is", "have": "has"}.get(plural, f"{plural}s") if count == 1 else plural
+
+
 def _as_arguments(text: str) -> str:
     """Return the text with options as arguments of Python.
 

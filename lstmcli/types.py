@@ -72,9 +72,16 @@ class Example:
         elif not self.text.isascii():
             object.__setattr__(self, "text", _composed(self.text))
         if isinstance(self.target, str) and not self.target.isascii():
-            object.__setattr__(self, "target", _composed(self.target).strip(INVISIBLE))
+            object.__setattr__(self, "target", bare(_composed(self.target)))
         if isinstance(self.target, LabelSet) and not str(self.target).isascii():
-            object.__setattr__(self, "target", LabelSet(_composed(one).strip(INVISIBLE) for one in self.target))
+            object.__setattr__(self, "target", LabelSet(bare(_composed(one)) for one in self.target))
+
+
+def bare(label: str) -> str:
+    """The label without blanks and invisible characters around it."""
+    while (less := label.strip().strip(INVISIBLE)) != label:
+        label = less
+    return label
 
 
 def _composed(text: str) -> str:

@@ -43,10 +43,10 @@ def failing(disk: Disk) -> Iterator[None]:
     opened, renamed = Path.open, Path.replace
 
     def open_(path: Path, mode: str = "r", *more: Any, **options: Any) -> Any:
-        if mode != "wb":
+        if mode not in ("wb", "xb"):
             return opened(path, mode, *more, **options)
         disk.call(path)
-        raw = _File(path, "wb")
+        raw = _File(path, mode)
         raw.disk = disk
         return io.BufferedWriter(raw)
 

@@ -256,6 +256,24 @@ FORGED: dict[str, Callable[[Content], Content]] = {
     "one tensor under 5,000 names": lambda content: more(
         **{f"learned__{number}": content["tensors"][CELLS] for number in range(5_000)}
     )(content),
+    "scores of validation texts NaN": tensor("conformal/scores", filled(math.nan)),
+    "scores out of order": tensor("conformal/scores", lambda one: torch.linspace(1, 0, len(one)).double()),
+    "scores of two dimensions": tensor("conformal/scores", lambda one: one[:, None].contiguous()),
+    "scores of integers": tensor("conformal/scores", lambda one: one.long()),
+    "hashes of texts in fractions": tensor("learned/texts", lambda one: one.double()),
+    "a baseline's prior of three labels": tensor("baseline/prior", lambda _: torch.full((3,), 1 / 3).double()),
+    "a baseline's prior negative": tensor("baseline/prior", lambda _: torch.tensor([2.0, -1.0]).double()),
+    "a baseline's weights of other labels": tensor("baseline/weight", lambda one: one[:, :1].contiguous()),
+    "a baseline without its weights": fewer("baseline/weight"),
+    "a baseline without its prior": fewer("baseline/prior"),
+    "a baseline's terms none": lambda content: (
+        content
+        | {
+            "tensors": content["tensors"]
+            | {f"baseline/{name}": content["tensors"][f"baseline/{name}"][:0] for name in ("terms", "idf", "weight")}
+        }
+    ),
+    "a baseline's terms out of order": tensor("baseline/terms", lambda one: one.flip(0)),
     "weights NaN": tensor(CELLS, filled(math.nan)),
     "one weight infinite": tensor("model/head.bias", lambda one: torch.tensor([0.0, math.inf])),
     "weights too large to multiply": tensor("model/head.weight", filled(3e38)),
@@ -330,8 +348,33 @@ def overlapping(content: bytes) -> bytes:
             again = copy.copy(largest)
             again.filename = f"archive/data/{1_000 + number}"
             archive.filelist.append(again)
-        archive.comment = b"x"  # so that the directory is written
+        archive._didModify = True  # so that the directory is written
     return buffer.getvalue()
+
+
+def crowded(count: int, *, large: bool = False) -> bytes:
+    """A zip of a directory alone, which names many entries. large: it ends as a large file."""
+    entry = b"PK\x01\x02" + struct.pack("<6H3I5H2I", 20, 20, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0)
+    directory = b"".join(entry + b"a/%02x" % (number % 256) for number in range(count))
+    size = 0xFFFFFFFF if large else len(directory)
+    end = b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, count % 65_536, count % 65_536, 1 if large else size, 0, 0)
+    if large:
+        end = (
+            b"PK\x06\x06" + struct.pack("<Q2H2I4Q", 44, 45, 45, 0, 0, count, count, len(directory), 0)
+            + b"PK\x06\x07" + struct.pack("<IQI", 0, len(directory), 1) + end
+        )  # fmt: skip
+    return directory + end
+
+
+def dimensions(content: bytes, count: int) -> bytes:
+    """A pickle of one tensor with many dimensions of one, which torch does not make."""
+    shape = b"(" + b"K\x01" * count + b"t"
+    storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ"
+    made = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00" + shape + shape + b"\x89"
+    made += b"ccollections\nOrderedDict\n)RtR"
+    parts = [(named("archive/data.pkl"), b"\x80\x02}X\x07\x00\x00\x00tensors}X\x01\x00\x00\x00a" + made + b"ss.")]
+    assert content
+    return zipped([*parts, (named("archive/data/0"), bytes(4))])
 
 
 ARRAY = b"\x80\x02c__builtin__\nbytearray\n\x8a\x05\x00\x00\x00\x00\x04\x85R."  # bytearray(2**34)
@@ -358,6 +401,9 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
         [*entries(content), (named("archive/data/99"), bytes(300_000_000))], zipfile.ZIP_DEFLATED
     ),
     "5,000 entries": lambda content: zipped([*entries(content), *MANY]),
+    "200,000 entries": lambda _: crowded(200_000),
+    "200,000 entries of a large file": lambda _: crowded(200_000, large=True),
+    "a tensor of 40,000 dimensions": lambda content: dimensions(content, 40_000),
     "without an entry": lambda content: zipped(
         [(entry, part) for entry, part in entries(content) if entry.filename != "archive/data/0"]
     ),

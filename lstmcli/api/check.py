@@ -10,7 +10,7 @@ from lstmcli.api import files
 from lstmcli.config import Data, RunConfig
 from lstmcli.data import folders
 from lstmcli.data.in_memory import SEPARATOR, Labels, Texts, are_sets, examples_of
-from lstmcli.errors import ConfigError, DataError, did_you_mean, for_python, near_path
+from lstmcli.errors import ConfigError, DataError, did_you_mean, for_python, near_path, none_of
 from lstmcli.events import Listener, silent
 from lstmcli.storage import corrected, data_option, sinks
 from lstmcli.storage import examples as inputs
@@ -173,7 +173,7 @@ def _check_texts(parts: Mapping[str, Rows], source: Data, *, fixed: bool) -> Non
         bad = parts["train"].bad
         if bad:
             where, what = bad[0]
-            raise DataError(f"none of the {len(bad):,} rows can be used: {what}", where=where, fix="correct the rows")
+            raise DataError(f"{none_of(len(bad), 'row')} can be used: {what}", where=where, fix="correct the rows")
         raise data_option.no_examples(source, "train", inputs.root_of(source))
     for rows in parts.values():
         for example in rows.examples[:1]:

@@ -19,7 +19,7 @@ from lstmcli.api.uncached import uncached
 from lstmcli.config import RunConfig
 from lstmcli.data.in_memory import Labels, Texts, check_known, examples_of, labels_at, texts_of
 from lstmcli.data.text.vocabulary import Vocabulary
-from lstmcli.errors import ConfigError, for_python
+from lstmcli.errors import ConfigError, counted, for_python
 from lstmcli.events import Listener, silent
 from lstmcli.inference import select as selecting
 from lstmcli.inference.decisions import DecisionOptions, Decisions
@@ -161,7 +161,7 @@ class Model:
         self._checkpoint.check_whole_texts("select")
         self._check_labels("select")
         if count < 1:
-            raise ConfigError(f"{count} texts cannot be chosen", where="select", fix="choose at least one")
+            raise ConfigError(f"{counted(count, 'text')} cannot be chosen", where="select", fix="choose at least one")
         questions = [Question(index, str(one)) for index, one in enumerate(texts_of(texts, words=False))]
         with self._ready() as predictions:
             found = selecting.selected(self._checkpoint, predictions, [questions], count, seed=seed)

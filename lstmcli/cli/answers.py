@@ -11,6 +11,7 @@ from lstmcli.cli import contributions, entities
 from lstmcli.cli.escapes import printable
 from lstmcli.cli.figures import predicted
 from lstmcli.cli.render import Screen
+from lstmcli.errors import counted, verb
 from lstmcli.events import Progress
 
 if TYPE_CHECKING:
@@ -48,17 +49,17 @@ def show(screen: Screen, found: "Answers") -> None:
         screen.note(remark)
     if truncated:
         uncounted = "; words between them contribute 0" if found.explained else ""
-        what = f"{truncated} of {answered} texts are longer than the model reads"
+        what = f"{truncated} of {counted(answered, 'text')} {verb(truncated, 'are')} longer than the model reads"
         screen.note(f"{what}: head and tail were read{uncounted}")
     if texts.unanswered:
         what = "was skipped" if texts.skip_bad else "has an empty answer: --skip-bad leaves it out"
-        each_row = "1 row" if texts.unanswered == 1 else f"each of {texts.unanswered:,} rows"
+        each_row = ("" if texts.unanswered == 1 else "each of ") + counted(texts.unanswered, "row")
         screen.note(f"{each_row} that cannot be used {what}")
     seconds = time.perf_counter() - begun
     if found.select is not None:
         screen.note("fill in the column label, and adapt the model: rows with an empty label are not learned")
     elif found.output is not None:
-        screen.err.print(f"{count:,} texts in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} per second)")
+        screen.err.print(f"{counted(count, 'text')} in {seconds:.1f} s ({count / max(seconds, 1e-9):,.0f} per second)")
     _show_output(screen, found, interrupted=interrupted)
 
 

@@ -15,7 +15,7 @@ import typer
 import typer.core
 
 from lstmcli import __version__
-from lstmcli.cli import streams
+from lstmcli.cli import interruptions, streams
 from lstmcli.cli.adapt import adapt
 from lstmcli.cli.check import check
 from lstmcli.cli.escapes import printable
@@ -32,14 +32,15 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, or of 
 
 
 class _Commands(typer.core.TyperGroup):
-    """The commands; what a user typed, or a shell made of a file's name, is escaped in messages of wrong usage."""
+    """The commands; what a user typed, or a shell made of a file's name, is escaped in messages of wrong usage. Ctrl-C
+    is reported."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _printable_usage():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        with _printable_usage():
+        with _printable_usage(), interruptions.reported():
             return super().invoke(ctx)
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from lstmcli.cli.figures import duration
+from lstmcli.errors import counted
 
 if TYPE_CHECKING:
     from lstmcli.events import Searching, Stepped
@@ -47,7 +48,7 @@ class Bars:
 
     def search(self, event: "Searching", best: str) -> None:
         """Show how much of the budget has passed. best: the figure of the best model so far."""
-        trials = f"{event.trials} {'trial' if event.trials == 1 else 'trials'}"
+        trials = counted(event.trials, "trial")
         passed = f"{duration(round(event.elapsed))} of {duration(event.budget)}"
         pace = f"{passed}, {trials} done{', best ' + best if best else ''}"
         self.show("searching", min(int(event.elapsed), int(event.budget)), int(event.budget), pace)

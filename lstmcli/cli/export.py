@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lstmcli.cli import options
+from lstmcli.errors import counted
 
 
 def export(
@@ -39,7 +40,7 @@ def export(
         return
     kind = "int8" if found.int8 else "float32"
     screen.note(f"{found.path}: {found.size / 2**20:.1f} MiB, {kind}, opset {found.opset}")
-    agreement = f"on {found.texts:,} texts {found.equal:.2%} of the labels are equal"
+    agreement = f"on {counted(found.texts, 'text')} {found.equal:.2%} of the labels are equal"
     screen.note(f"{agreement}, probabilities differ by up to {found.largest:.1g}")
     if found.reached is not None:
         screen.note(compared(found.metric, found.reached))

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from lstmcli import registry
 from lstmcli.cli.render import Screen
+from lstmcli.errors import counted
 from lstmcli.report.names import name_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ def show(screen: Screen, report: "Report | FewShot") -> None:
     if screen.json:
         screen.print_json(report.plain())
         return
-    shape = f"{report.episodes:,} tasks of {report.ways} classes, {report.shots} texts per class to learn from"
-    shape += "" if report.steps is None else f" in {report.steps} steps"
+    shape = f"{counted(report.episodes, 'task')} of {counted(report.ways, 'class')}, "
+    shape += f"{counted(report.shots, 'text')} per class to learn from"
+    shape += "" if report.steps is None else f" in {counted(report.steps, 'step')}"
     screen.out.print(f"{report.data} ({report.split}): {shape}")
     screen.out.print(f"{report.examples:,} scored, class prior: {report.prior}, {report.seconds:.1f} s")
     primary = registry.task(report.task).PRIMARY
@@ -50,7 +52,9 @@ def show_race(screen: Screen, race: "Race") -> None:
     if screen.json:
         screen.print_json(race.plain())
         return
-    screen.out.print(f"loss after {race.steps} steps on {race.problems:,} test problems, {race.seconds:.0f} s in all")
+    screen.out.print(
+        f"loss after {counted(race.steps, 'step')} on {race.problems:,} test problems, {race.seconds:.0f} s in all"
+    )
     table = Table("optimiser", "rate", "median loss", "ratio to the learned one", box=None, pad_edge=False,
                   header_style="bold")  # fmt: skip
     for name, loss in race.medians.items():

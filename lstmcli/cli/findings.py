@@ -9,6 +9,7 @@ from rich.text import Text
 from lstmcli.cli.escapes import printable
 from lstmcli.cli.figures import duration, with_counts
 from lstmcli.cli.render import Screen
+from lstmcli.errors import counted
 
 if TYPE_CHECKING:
     from lstmcli.api.check import Fixed, Result
@@ -35,7 +36,7 @@ def show(screen: Screen, result: "Result") -> None:
     if audit.curve is not None:
         screen.note(audit.curve.sentence())
     if result.report is not None:
-        screen.note(f"all {len(audit.findings):,} findings: {result.report}")
+        screen.note(f"all {counted(len(audit.findings), 'finding')}: {result.report}")
     elif len(audit.findings) > EXAMPLES and screen.out.is_terminal:
         screen.note("all findings: --report FILE; with --json on standard output")
     if result.fixed is not None:
@@ -48,7 +49,7 @@ def _summary(screen: Screen, result: "Result") -> None:
     audit = result.audit
     for name, split in audit.splits.items():
         labels = printable(with_counts(split.labels))
-        screen.out.print(f"{name}: {split.examples:,} texts, {labels}", soft_wrap=True)
+        screen.out.print(f"{name}: {counted(split.examples, 'text')}, {labels}", soft_wrap=True)
     if audit.accuracy:
         accuracies = ", ".join(f"{name} {value:.1%}" for name, value in audit.accuracy.items())
         screen.out.print(f"accuracy of models fitted without the text: {accuracies}; {duration(audit.seconds)}")
@@ -79,9 +80,9 @@ def _table(findings: "Sequence[Finding]", *, several: bool) -> Table:
 def _fixed(screen: Screen, fixed: "Fixed") -> None:
     left = []
     if fixed.unusable:
-        left.append(f"{fixed.unusable:,} rows that cannot be used")
+        left.append(f"{counted(fixed.unusable, 'row')} that cannot be used")
     if fixed.duplicates:
-        left.append(f"{fixed.duplicates:,} exact duplicates")
+        left.append(counted(fixed.duplicates, "exact duplicate"))
     parts = [f"left out: {' and '.join(left) or 'nothing'}", f"labels changed: {fixed.labels:,}"]
     paths = ", ".join(map(str, fixed.paths))
-    screen.note(f"{paths}: {fixed.rows:,} rows; {'; '.join(parts)}, the old ones in the last column")
+    screen.note(f"{paths}: {counted(fixed.rows, 'row')}; {'; '.join(parts)}, the old ones in the last column")

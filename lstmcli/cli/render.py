@@ -13,12 +13,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lstmcli import events
-from lstmcli.cli import curve, entities, searches, thresholds
+from lstmcli.cli import curve, entities, interruptions, searches, thresholds
 from lstmcli.cli.bars import Bars
 from lstmcli.cli.console import console
 from lstmcli.cli.escapes import as_json, printable
 from lstmcli.cli.figures import duration, headline, with_counts, with_interval
 from lstmcli.config import RunConfig
+from lstmcli.errors import counted
 from lstmcli.report import history
 from lstmcli.report.names import headed, name_of, shown
 from lstmcli.storage import sinks
@@ -54,7 +55,7 @@ class Screen:
     def interrupted(self, what: str = "") -> None:
         """Report that Ctrl-C or SIGTERM stopped the command, once. what: what is left of it."""
         if not self._interrupted:
-            self.note(f"interrupted; {what}" if what else "interrupted")
+            interruptions.report(self.err, what)
         self._interrupted = True
 
     @contextmanager
@@ -120,9 +121,9 @@ class Screen:
 
     def _planned(self, event: "Planned") -> None:
         minutes = "" if event.seconds is None else f", about {duration(event.seconds)}"
-        tokens = f" ({event.tokens:,} tokens)" if event.tokens else ""
+        tokens = f" ({counted(event.tokens, 'token')})" if event.tokens else ""
         self.err.print(
-            f"training {event.parameters:,} weights for {event.steps:,} steps{tokens} "
+            f"training {event.parameters:,} weights for {counted(event.steps, 'step')}{tokens} "
             f"on {event.device} in {event.precision}{minutes}"
         )
         self._plan = event
@@ -171,7 +172,7 @@ class Screen:
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for name, split in splits.items():
             labels = [printable(with_counts(split.labels))] if "labels" in columns else []
-            table.add_row(name, f"{split.examples:,}", *labels, f"{split.median} tokens", str(split.longest))
+            table.add_row(name, f"{split.examples:,}", *labels, counted(split.median, "token"), str(split.longest))
         self.err.print(table)
 
     def _evaluated(self, event: "Evaluated") -> None:
@@ -194,7 +195,7 @@ class Screen:
             ]
             interval = f"{shown(name, figure['low'])} to {shown(name, figure['high'])}"
             table.add_row(name_of(name), shown(name, figure["value"]), interval, *beside)
-        self.out.print(f"{report.data} ({report.split}), {report.examples:,} texts, {report.seconds:.1f} s")
+        self.out.print(f"{report.data} ({report.split}), {counted(report.examples, 'text')}, {report.seconds:.1f} s")
         self.out.print(table)
         if "types" in report.details:
             for details in entities.tables(report.details):
@@ -218,7 +219,7 @@ class Screen:
             self.print_json(result.plain())
             return
         support = printable(with_counts(result.support))
-        steps = f"{result.steps} steps, " if result.steps else ""  # none with a head in closed form
+        steps = f"{counted(result.steps, 'step')}, " if result.steps else ""  # none with a head in closed form
         self.out.print(f"learned from {support} of {result.data} in {steps}{result.seconds:.2f} s")
         self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
         if result.old:

@@ -1,6 +1,8 @@
 """Sections ``data`` and ``tokens``: what is read, and how texts become ids."""
 
 import codecs
+import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,9 +65,17 @@ class Data(Section):
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         try:
-            return None if value is None else codecs.lookup(value).name
-        except LookupError as error:
-            raise ValueError("is not an encoding; for example --set data.encoding=cp1252") from error
+            return None if value is None else _encoding(value)
+        except (LookupError, UnicodeError) as error:
+            raise ValueError("is not an encoding of text; for example --set data.encoding=cp1252") from error
+
+
+def _encoding(name: str) -> str:
+    """Its usual name. Raises LookupError or UnicodeError where it is none, or text cannot be read in it piece by piece,
+    with bytes that it lacks reported."""
+    with suppress(UnicodeDecodeError):
+        io.TextIOWrapper(io.BytesIO(b"a"), name, errors="surrogateescape").read()
+    return codecs.lookup(name).name
 
 
 class Tokens(Section):

@@ -8,7 +8,7 @@ import numpy as np
 from lstmcli import tags
 from lstmcli.data import rows
 from lstmcli.data.batches.sampling import labels as labels_of
-from lstmcli.errors import DataError, did_you_mean
+from lstmcli.errors import DataError, counted, did_you_mean
 from lstmcli.types import Example, LabelSet
 
 Texts = Iterable[str | Sequence[str]]
@@ -77,7 +77,11 @@ def examples_of(texts: Texts, labels: Labels, *, words: bool, sets: bool = False
         raise DataError("one string, not a list of labels", where="labels", fix="give one label per text")
     targets = list(labels)
     if len(read) != len(targets):
-        raise DataError(f"{len(read)} texts and {len(targets)} labels", where="labels", fix="give one label per text")
+        raise DataError(
+            f"{counted(len(read), 'text')} and {counted(len(targets), 'label')}",
+            where="labels",
+            fix="give one label per text",
+        )
     if not read:
         raise DataError("no texts", where="texts", fix="give at least one text with its label")
     if words:
@@ -127,7 +131,9 @@ def _tagged(text: Any, target: Any, row: int) -> Example:
     if not isinstance(target, list | tuple) or not all(isinstance(tag, str) for tag in target):
         raise DataError("the label of a text of words is a list of tags", where=where, fix="give one tag per word")
     if len(target) != len(text):
-        raise DataError(f"{len(text)} words and {len(target)} tags", where=where, fix="give one tag per word")
+        raise DataError(
+            f"{counted(len(text), 'word')} and {counted(len(target), 'tag')}", where=where, fix="give one tag per word"
+        )
     try:
         return Example(text, tags.iobes(target), where=f"texts[{row}]")
     except ValueError as error:

@@ -19,7 +19,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.spool import in_pieces
 from lstmcli.data.text import vectors
 from lstmcli.data.text.vocabulary import PADDING, SPECIAL, UNKNOWN, Vocabulary
-from lstmcli.errors import CheckpointError
+from lstmcli.errors import CheckpointError, counted
 from lstmcli.events import Listener, silent
 from lstmcli.inference import batches
 from lstmcli.inference.batches import Result
@@ -201,7 +201,7 @@ def place_vectors(parts: Parts, ids: Ints) -> str:
     word_counts = counts[parts.vocabulary.special :]
     of_tokens = word_counts[covered].sum() / max(1, word_counts.sum() + counts[UNKNOWN])
     coverage = f"{covered.sum() / max(1, len(covered)):.1%} of the words, {of_tokens:.1%} of the tokens"
-    more = f", and {len(words) - learned:,} words that training does not have" if len(words) > learned else ""
+    more = f", and {counted(len(words) - learned, 'word')} that training does not have" if len(words) > learned else ""
     return f"vectors ({config.vectors}): {coverage}{more}"
 
 

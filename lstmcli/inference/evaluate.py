@@ -18,7 +18,7 @@ from lstmcli.data.batches.encoded import Store, dataset_hash, encode, text_hashe
 from lstmcli.data.batches.sampling import labels
 from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
-from lstmcli.errors import ConfigError
+from lstmcli.errors import ConfigError, counted, verb
 from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import decisions, engines
 from lstmcli.inference.engines import Engine
@@ -141,7 +141,7 @@ def _check(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listen
     if len(examples) == 1:
         listener(Noted("only one text: neither the figures nor their intervals are reliable"))
     elif len(examples) < FEW:
-        listener(Noted(f"only {len(examples)} texts: the figures are unreliable"))
+        listener(Noted(f"only {counted(len(examples), 'text')}: the figures are unreliable"))
 
 
 def _encoded(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> tuple[Store, Store]:
@@ -152,7 +152,8 @@ def _encoded(checkpoint: Checkpoint, examples: Sequence[Example], listener: List
     store = full.truncated(checkpoint.config.tokens)
     if over := int((full.lengths > store.lengths).sum()):
         limit = checkpoint.config.tokens.max_tokens
-        listener(Noted(f"{over} of {len(store)} texts are longer than {limit} tokens: head and tail are read"))
+        what = f"{over} of {counted(len(store), 'text')} {verb(over, 'are')} longer than {counted(limit, 'token')}"
+        listener(Noted(f"{what}: head and tail are read"))
     return full, store
 
 
@@ -161,7 +162,9 @@ def note_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: 
     learned = checkpoint.arrays("learned").get("texts")
     texts = text_hashes(examples)
     if learned is not None and (count := int(np.isin(texts, learned).sum())):
-        listener(Noted(f"the model has learned from {count:,} of {len(texts):,} texts, which flatters its score"))
+        listener(
+            Noted(f"the model has learned from {count:,} of {counted(len(texts), 'text')}, which flatters its score")
+        )
 
 
 def note_unknown(store: Store, listener: Listener) -> None:

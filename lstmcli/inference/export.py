@@ -10,7 +10,7 @@ import numpy as np
 from lstmcli import registry
 from lstmcli.data.batches.encoded import encode
 from lstmcli.data.batches.sampling import labels
-from lstmcli.errors import ConfigError, RuntimeSetupError
+from lstmcli.errors import ConfigError, RuntimeSetupError, counted
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference import engines
 from lstmcli.storage import atomic, onnx_file
@@ -132,7 +132,7 @@ def _compared(
 
 def _check_agreement(found: Exported) -> None:
     """Raise ConfigError where the two models do not agree."""
-    equal = f"{found.equal:.2%} of the labels of {found.texts:,} texts are equal"
+    equal = f"{found.equal:.2%} of the labels of {counted(found.texts, 'text')} are equal"
     shown = f"{equal}, probabilities differ by up to {found.largest:.1g}"
     fix = "leave out --int8" if found.int8 else "report it, with the model: this is a fault of the program"
     agrees = found.equal >= (EQUAL_INT8 if found.int8 else EQUAL) and (found.int8 or found.largest <= PROBABILITY)

@@ -17,6 +17,7 @@ from lstmcli.data.batches import episodes
 from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.encoded import labels_of as labels_in
 from lstmcli.data.batches.episodes import Draw
+from lstmcli.errors import counted
 from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble, heads, label_texts, priors
 from lstmcli.inference.episodes import check_finite, check_task, labels_of, outputs
@@ -116,9 +117,8 @@ def _drawn(
         if pool.domain in fixed
     ]
     if (most := episodes.shots(tasks)) < options.shape.shots:
-        listener(
-            Noted(f"the data's own supports have {most} texts per class, fewer than --shots {options.shape.shots}")
-        )
+        wanted = f"--shots {options.shape.shots}"
+        listener(Noted(f"the data's own supports have {counted(most, 'text')} per class, fewer than {wanted}"))
     if options.episodes is not None:
         listener(
             Noted(f"each of the data's {len(tasks)} tasks has a support of its own and is scored once: no --episodes")
@@ -132,7 +132,7 @@ def _note_tasks(drawn: Sequence[Draw], listener: Listener) -> None:
     if len(drawn) == 1:
         listener(Noted("only one task: its intervals span all possible values"))
     if len(scored) > OFTEN * (texts := len(np.unique(scored))):
-        listener(Noted(f"the tasks share {texts:,} texts: intervals hold for other tasks of these texts"))
+        listener(Noted(f"the tasks share {counted(texts, 'text')}: intervals hold for other tasks of these texts"))
 
 
 def _of_the_model(

@@ -7,7 +7,7 @@ from itertools import chain
 
 from lstmcli.data.batches import label_names, sampling
 from lstmcli.data.batches.check import FEW
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted, verb
 from lstmcli.events import Listener, Noted
 from lstmcli.types import Example, LabelSet
 
@@ -37,7 +37,8 @@ def draw(examples: Sequence[Example], shots: int, *, seed: int, listener: Listen
     drawn = Counter(chain.from_iterable(set(sampling.labels(example)) for example in support))
     repeated = len(examples) - len(support) - len(query)
     if repeated:
-        listener(Noted(f"{repeated} texts that repeat one learned from are left out of the scoring"))
+        what = f"{counted(repeated, 'text')} that {verb(repeated, 'repeat')} one learned from"
+        listener(Noted(f"{what} {verb(repeated, 'are')} left out of the scoring"))
     if not drawn:
         sets = isinstance(examples[0].target, LabelSet)
         fix = "give texts with labels" if sets else "give sentences with at least one tag other than O"
@@ -62,5 +63,6 @@ def few(drawn: Counter[str], shots: int) -> list[str]:
             for label, count in small.items()
         ]
     label = min(small, key=small.__getitem__)
-    what = f"{len(small):,} of {len(drawn):,} classes have fewer different texts than --shots {shots}"
+    of_all = f"{len(small):,} of {counted(len(drawn), 'class')} {verb(len(small), 'have')}"
+    what = f"{of_all} fewer different texts than --shots {shots}"
     return [f"{what}; the smallest is '{label}' with {small[label]}"]

@@ -15,6 +15,7 @@ from lstmcli.data.batches import check
 from lstmcli.data.batches.encoded import Store, built, encode
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import counts, tally
+from lstmcli.errors import counted
 from lstmcli.events import Listener, Noted, Progress, silent
 from lstmcli.inference import assemble
 from lstmcli.machine import runtime
@@ -188,6 +189,6 @@ def _truncated(read: Read, kept: Store, config: RunConfig) -> list[Finding]:
     limit = config.tokens.max_tokens
     return [
         finding("truncated", read.examples[index], read.splits[index],
-                f"{read.store.lengths[index]:,} tokens; {limit} are read (tokens.max_tokens={limit})")
+                f"{counted(read.store.lengths[index], 'token')}; {limit} are read (tokens.max_tokens={limit})")
         for index in np.flatnonzero(read.store.lengths > kept.lengths).tolist()
     ]  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 
 from lstmcli.contracts import TextTask
 from lstmcli.data.batches.ragged import Ints
+from lstmcli.errors import counted, verb
 from lstmcli.events import Listener, silent
 from lstmcli.quality import confident, curve, out_of_fold
 from lstmcli.quality.curve import Curve
@@ -55,7 +56,8 @@ def search(texts: Texts, groups: Ints, task: TextTask, *, seed: int, listener: L
     counts = np.bincount(texts.targets[first], minlength=len(texts.labels))
     enough = np.flatnonzero(counts >= FOLDS)
     few = len(counts) - len(enough)
-    remarks = [f"{few:,} labels of fewer than {FOLDS} distinct texts are not searched for errors"] if few else []
+    which = f"{counted(few, 'label')} of fewer than {FOLDS} distinct texts"
+    remarks = [f"{which} {verb(few, 'are')} not searched for errors"] if few else []
     if len(enough) < 2:
         return LabelCheck([], {}, None, remarks)
     indices = np.flatnonzero(np.isin(texts.targets, enough))

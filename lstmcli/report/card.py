@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from lstmcli.errors import counted
 from lstmcli.report.svg import shortened
 from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
@@ -30,14 +31,14 @@ def rows(checkpoint: Checkpoint, path: Path) -> list[tuple[str, str]]:
     shape = {key: value for key, value in config.model.model_dump().items()
              if key in ("embedding", "hidden", "layers", "bidirectional", "pooling", "head")}  # fmt: skip
     found.append(("shape", ", ".join(f"{key} {value}" for key, value in shape.items())))
-    found.append(("vocabulary", f"{len(vocabulary):,} words"))
+    found.append(("vocabulary", counted(len(vocabulary), "word")))
     if classes := vocabulary.classes:
         more = f" and {len(classes) - LABELS:,} more" if len(classes) > LABELS else ""
         found.append(("labels", f"{len(classes):,}: {', '.join(classes[:LABELS])}{more}"))
     found.append(("trained on", title(config.data)))
     amount = progress.get("amount") or {}
     if {"texts", "tokens"} <= amount.keys():
-        found.append(("training data", f"{amount['texts']:,} texts, {amount['tokens']:,} tokens"))
+        found.append(("training data", f"{counted(amount['texts'], 'text')}, {counted(amount['tokens'], 'token')}"))
     if (priors := progress.get("shares", {}).get("")) and len(priors) <= LABELS:
         found.append(("class priors", ", ".join(f"{label} {share:.1%}" for label, share in priors.items())))
     if "step" in progress:

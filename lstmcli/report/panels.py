@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lstmcli.errors import counted
 from lstmcli.report import charts, history, html
 from lstmcli.report.charts import Axis, Estimate, Format, Series
 from lstmcli.report.names import DIGITS, MEANINGS, headed, name_of, shown
@@ -63,9 +64,9 @@ def curves(lines: Sequence[history.Line]) -> Panel | None:
     low, high = (0.0, max(values)) if name in DIGITS else limits(values)
     scored = [Series(name_of(name), list(zip(epochs, values, strict=True)), mark=best["epoch"])]
     loss_chart = charts.lines(losses, across, Axis(0, top, "loss", lambda value: f"{value:.3g}"),
-                              f"Loss over {len(lines)} epochs", height=230)  # fmt: skip
+                              f"Loss over {counted(len(lines), 'epoch')}", height=230)  # fmt: skip
     score_chart = charts.lines(scored, across, Axis(low, high, name_of(name), ticks(name)),
-                               f"{name_of(name)} over {len(lines)} epochs, best {shown(name, best[name])}",
+                               f"{name_of(name)} over {counted(len(lines), 'epoch')}, best {shown(name, best[name])}",
                                height=230)  # fmt: skip
     rows = [[f"{line['epoch']}", "" if line.get("train_loss") is None else f"{line['train_loss']:.3f}",
              f"{line['loss']:.3f}", shown(name, line[name])] for line in lines]  # fmt: skip
@@ -120,7 +121,7 @@ def through_time(found: ThroughTime | None) -> Panel | None:
     up = Axis(least, most * 1.2, "gradient norm, relative", charts.power, logarithmic=True)
     series = [Series(name, list(enumerate(values))) for name, values in curves.items()]
     described = "; ".join(f"{name}: {values[-1]:.2g}" for name, values in curves.items())
-    chart = charts.lines(series, across, up, f"Gradient norms {reach} tokens before the end. {described}")
+    chart = charts.lines(series, across, up, f"Gradient norms {counted(reach, 'token')} before the end. {described}")
     caption = (
         f"The norm of the gradient of the loss with respect to the hidden state, up to {reach} tokens before the end "
         "of a text, relative to that at the end; of the whole loss, relative to its mean. Geometric means over "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lstmcli.errors import counted
 from lstmcli.report import charts, html
 from lstmcli.report.charts import Axis, Estimate
 from lstmcli.report.names import DIGITS, name_of, shown
@@ -68,11 +69,11 @@ def by_name(report: Mapping[str, Any], primary: str) -> Panel | None:
     drawn = [(task["name"] or "all", row) for task, row in zip(tasks, values, strict=True)][:NAMED_TASKS]
     axis = _axis(primary, [value for row in values for value in row if value is not None])
     names = [METHODS.get(name, name) for name in methods]
-    chart = charts.dumbbells(drawn, axis, f"{name_of(primary)} of {len(drawn)} tasks: {', '.join(names)}")
+    chart = charts.dumbbells(drawn, axis, f"{name_of(primary)} of {counted(len(drawn), 'task')}: {', '.join(names)}")
     rows = [[task["name"] or "all", f"{task['examples']:,}",
              *("" if value is None else shown(primary, value) for value in row)]
             for task, row in zip(tasks, values, strict=True)]  # fmt: skip
-    more = f"The first {len(drawn)} of {len(tasks)} tasks." if len(tasks) > len(drawn) else ""
+    more = f"The first {len(drawn)} of {counted(len(tasks), 'task')}." if len(tasks) > len(drawn) else ""
     body = (
         html.figure(chart, more, html.legend(names, marks=True)),
         html.data("The tasks", ["task", "texts scored", *names], rows),

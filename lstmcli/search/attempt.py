@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +13,9 @@ from lstmcli.events import Listener, silent
 from lstmcli.inference import assemble
 from lstmcli.machine import memory
 from lstmcli.search.rule import Outcome, outcome
-from lstmcli.search.trials import State
+from lstmcli.search.trials import State, Trial
+from lstmcli.storage import atomic, run_folder
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import run_folder
 from lstmcli.storage.examples import Inputs
 from lstmcli.training import class_weights, setup
 from lstmcli.training.setup import RunSetup
@@ -91,6 +93,23 @@ def size_of(config: RunConfig, inputs: Inputs) -> int:
     """Return the bytes of the model.pt that the recipe gives, estimated, without training."""
     begun = _with_baselines(setup.prepare(config, inputs, None), silent)
     return _bytes(Trainer(begun, None, inputs), inputs)
+
+
+def settle(tried: Sequence[Trial], folder: Path, out: Path) -> None:
+    """Put the model of the last trial, if it is the best, where that of the best is, and clear the trial's folder.
+
+    A search that was killed is settled when it is resumed: each step is done once, or again.
+    """
+    new, recipe = tried[-1] if tried else None, folder / run_folder.RECIPE
+    if new is not None and new.best and recipe.is_file():  # the last of the files to be moved
+        if new.p_value is not None and not (out / run_folder.DEFAULT).is_file():
+            with atomic.whole(out / run_folder.DEFAULT) as file:
+                file.write((out / run_folder.MODEL).read_bytes())
+        (out / run_folder.RECIPE).unlink(missing_ok=True)  # only a whole run has it
+        for name in (run_folder.METRICS, run_folder.MODEL, run_folder.RECIPE):
+            with suppress(FileNotFoundError):  # moved already
+                (folder / name).replace(out / name)
+    clear(folder)
 
 
 def clear(folder: Path) -> None:

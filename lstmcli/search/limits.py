@@ -49,7 +49,7 @@ def seconds(text: str | float) -> float:
     found = 0.0 if parts is None else sum(
         float(number or 0) * SECONDS[unit] for number, unit in zip(parts.groups(), "hms", strict=True)
     )  # fmt: skip
-    if not found:
+    if not found or not math.isfinite(found):
         fix = f"give hours, minutes or seconds, for example {BUDGET} 10m, {BUDGET} 90s or {BUDGET} 1h30m"
         raise ConfigError(f"'{text}' is not a duration", where=f"{BUDGET} {text}", fix=fix)
     return found
@@ -76,11 +76,11 @@ def size(text: str | float) -> int:
     """
     text = text if isinstance(text, str) else f"{text / BYTES['kb']}kb"
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg]b)", text.strip().lower())
-    found = 0 if parts is None else round(float(parts[1]) * BYTES[parts[2]])
-    if not found:
+    found = 0.0 if parts is None else float(parts[1]) * BYTES[parts[2]]
+    if not 0.5 < found < math.inf:
         fix = f"give a number with its unit, for example {MAX_SIZE} 3MB or {MAX_SIZE} 800KB"
         raise ConfigError(f"'{text}' is not a size", where=f"{MAX_SIZE} {text}", fix=fix)
-    return found
+    return round(found)
 
 
 def check_installed() -> None:

@@ -116,12 +116,12 @@ class Search:
         )
         trial = self._judged(Trial(len(self.tried), start, settings, found.state, 0.0, 0.0), found)
         if trial.best:
-            trial = self._kept(trial, found, folder)
+            trial = self._concluded(trial, found, folder)
         now = self.clock.elapsed
         trial = replace(trial, seconds=round(now - began, 1), elapsed=round(now, 1))
         self.tried.append(trial)
-        trials.write(self.tried, self.out)
-        attempts.clear(folder)
+        trials.write(self.tried, self.out)  # from here on a killed search is resumed with it
+        attempts.settle(self.tried, folder, self.out)
         self.listener(Tried(trial.plain()))
         return trial
 
@@ -142,19 +142,14 @@ class Search:
             better = rule.value(trial.metrics, uneven=self.uneven) > rule.value(before.metrics, uneven=self.uneven)
         return replace(trial, advantage=difference, p_value=p_value, best=better)
 
-    def _kept(self, trial: Trial, found: Attempt, folder: Path) -> Trial:
-        """Finish the model of the trial, and put it where that of the best is."""
+    def _concluded(self, trial: Trial, found: Attempt, folder: Path) -> Trial:
+        """Finish the model of the trial, in the folder of the trial."""
         began = self.clock.elapsed
         assert found.trainer is not None  # it has an outcome
         finished = conclude(found.trainer, folder, time.perf_counter(), noted_once(self._listening(Noted)))
-        if trial.p_value is not None and not (self.out / run_folder.DEFAULT).is_file():
-            (self.out / run_folder.MODEL).replace(self.out / run_folder.DEFAULT)
-        (self.out / run_folder.RECIPE).unlink(missing_ok=True)  # only a whole run has it
-        for name in (run_folder.METRICS, run_folder.MODEL, run_folder.RECIPE):
-            (folder / name).replace(self.out / name)
         self.finished = replace(finished, folder=self.out)
         self.closing = MARGIN * (self.clock.elapsed - began + found.fitting)
-        size = (self.out / run_folder.MODEL).stat().st_size
+        size = (folder / run_folder.MODEL).stat().st_size
         return replace(trial, baselines=finished.baselines, bytes=size)
 
     def _watching(self, *, first: bool) -> Listener:
@@ -228,7 +223,7 @@ def run(
     tried, default = _resumed(config, inputs, out, clock, pinned, listener) if resume else ([], None)
     if not resume:
         run_folder.begin(out)
-    attempts.clear(out / TRIAL)
+        attempts.clear(out / TRIAL)
     with Stop() as stop:
         search = Search(config, inputs, out, clock, pinned, max_bytes, listener, stop, tried, default)
         try:
@@ -246,6 +241,7 @@ def _resumed(
 ) -> tuple[list[Trial], Outcome | None]:
     """Return the trials so far and the outcome of the default, none where it was not trained to its end."""
     tried = trials.read(out)
+    attempts.settle(tried, out / TRIAL, out)
     clock.spent = tried[-1].elapsed if tried else 0.0
     if clock.remaining <= 0:
         fix = f"give more: {BUDGET} {limits.duration(2 * clock.spent)}"
@@ -254,7 +250,7 @@ def _resumed(
     first = next((trial for trial in tried if trial.best and trial.p_value is None and trial.state == "finished"), None)
     if first is None:
         return tried, None
-    path = next(path for path in (out / run_folder.DEFAULT, out / run_folder.MODEL) if path.is_file())
+    path = out / (run_folder.DEFAULT if (out / run_folder.DEFAULT).is_file() else run_folder.MODEL)
     checkpoint = checkpoints.load(path)
     now = space.applied(config, first.start, first.settings, pinned)
     resuming.check(checkpoint, pace.paced(now, **checkpoint.progress["amount"]), inputs, ())

@@ -1,15 +1,19 @@
 """The trials of a search, and the file that keeps them. Imports no torch."""
 
 import json
+import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from lstmcli.errors import ConfigError
-from lstmcli.search.space import Settings
+from lstmcli.search.space import FROM_SCRATCH, SPACE, UNEVEN, Settings
 from lstmcli.storage import atomic, run_folder
 
+METRICS = {"accuracy", "macro_f1", "loss"}  # of a trial that was judged
 State = Literal["finished", "stopped", "too large", "failed"]
 
 
@@ -60,12 +64,22 @@ def read(out: Path) -> list[Trial]:
         ConfigError: It is not one that ``write`` wrote.
     """
     path = out / run_folder.TRIALS
-    known = {one.name for one in fields(Trial)}
     try:
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        found = [Trial(**{key: value for key, value in line.items() if key in known}) for line in lines]
-        numbers = [float(trial.elapsed) for trial in found]
-    except (ValueError, TypeError, AttributeError) as error:
+        found = [TypeAdapter(Trial).validate_python(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+        for number, trial in enumerate(found):
+            _check(trial, number)
+    except (ValueError, RecursionError) as error:
         fix = "begin a new search: leave out --resume, and give --force or another --out"
         raise ConfigError("not the trials of a search", where=str(path), fix=fix) from error
-    return found if numbers else []
+    return found
+
+
+def _check(trial: Trial, number: int) -> None:
+    """Raise ValueError where a search does not record such a trial."""
+    known = {key for keys in (*SPACE.values(), UNEVEN, FROM_SCRATCH) for key in keys}
+    figures = (trial.seconds, trial.elapsed, *trial.metrics.values())
+    whole = trial.metrics.keys() >= METRICS or not (trial.best or trial.state == "finished")
+    if trial.number != number or trial.start not in ("", *SPACE) or not trial.settings.keys() <= known:
+        raise ValueError("another recipe")
+    if not whole or not all(math.isfinite(one) for one in figures) or min(figures[:2]) < 0:
+        raise ValueError("other figures")

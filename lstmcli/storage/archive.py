@@ -18,7 +18,10 @@ import numpy as np
 from lstmcli.storage.tensors import TYPES, Array, Stored
 
 PICKLE = "data.pkl"  # in the one folder of the zip
-LARGEST_PICKLE = 2**28  # bytes; the words of the vocabulary are most of it
+LARGEST_PICKLE = 2**27  # bytes; the words of the vocabulary are most of it
+LARGEST_DIRECTORY = 2**20  # bytes of the list of entries, of which each becomes an object: some 10,000 tensors
+END, SIZE_AT = 22, slice(12, 16)  # of the zip: the length of its end, and where in it the size of the directory is
+LOCATOR, END64, SIZE64_AT = 20, 56, slice(40, 48)  # the same of what torch writes before it, for large files
 OPERATIONS = 1_000_000  # of the pickle: about 30 per tensor
 EMPTY_HOOKS, TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"  # called by the pickle of a tensor
 STORAGES = {f"torch {name}Storage": kind for name, kind in TYPES.items()}
@@ -34,6 +37,7 @@ def read(source: Path | io.BytesIO) -> Any:
         Exception: It is no zip, or its pickle is damaged.
     """
     content = _bytes(source)
+    _check_directory(content)
     with zipfile.ZipFile(source) as archive:
         entries = archive.infolist()
         for entry in entries:
@@ -64,6 +68,22 @@ def read(source: Path | io.BytesIO) -> Any:
 def _bytes(source: Path | io.BytesIO) -> Array:
     """Return all of it, writable, as torch expects of memory that it shares."""
     return np.fromfile(source, np.uint8) if isinstance(source, Path) else np.array(source.getbuffer())
+
+
+def _check_directory(content: Array) -> None:
+    """Raise ValueError where the list of entries is long, which zipfile reads as a whole; or where the zip does not end
+    as torch ends it: in an end for large files, if any, and one without a comment."""
+    end = content[-END:].tobytes()
+    if not end.startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
+        raise ValueError("no zip, or one with a comment")
+    sizes = [end[SIZE_AT]]
+    if content[-END - LOCATOR :][:4].tobytes() == b"PK\x06\x07":
+        end64 = content[-END - LOCATOR - END64 :][:END64].tobytes()
+        if not end64.startswith(b"PK\x06\x06"):
+            raise ValueError("no end of a zip")
+        sizes.append(end64[SIZE64_AT])
+    if any(int.from_bytes(size, "little") > LARGEST_DIRECTORY for size in sizes):
+        raise ValueError("too many entries")
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:

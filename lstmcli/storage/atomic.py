@@ -44,7 +44,8 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("wb") as file:
+            partial.unlink(missing_ok=True)
+            with partial.open("xb") as file:  # not through a link that lies there
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

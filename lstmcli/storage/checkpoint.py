@@ -239,7 +239,7 @@ def _of(header: dict[str, Any], tensors: dict[str, Stored], where: str) -> Check
 def exported(header: dict[str, Any], arrays: dict[str, Stored], where: str) -> Checkpoint:
     """The checkpoint of an exported model. arrays: those that are not the model's. Raises ValueError as ``_of``."""
     found = _described(header, where)
-    consistency.check_parts(found)
+    consistency.check_parts(found, arrays)
 
     def check(*_: object) -> None:
         raise _without_weights(where)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lstmcli.contracts import HEAD, TaskHooks, hooks
+from lstmcli.errors import counted
+from lstmcli.storage import fitted
 from lstmcli.storage.header import CLASS_WEIGHTS, THRESHOLDS
 from lstmcli.storage.tensors import Stored
 
@@ -28,24 +30,26 @@ def plain(tensors: object, size: int) -> dict[str, Stored]:
 
 
 def check(checkpoint: "Checkpoint", tensors: Mapping[str, Stored]) -> None:
-    """Check that model, task and vocabulary belong together, and that weights are numbers.
+    """Check that model, task and vocabulary belong together, that weights are numbers, and what was fitted beside them.
 
     Raises:
         ValueError: They do not, or are none.
     """
-    check_parts(checkpoint)
+    check_parts(checkpoint, tensors)
     vocabulary = checkpoint.vocabulary
     head = tensors.get(f"model/{HEAD}.weight")
     if vocabulary.labels and (head is None or head.shape[:1] != (len(vocabulary.labels),)):
-        raise ValueError(f"{len(vocabulary.labels)} labels, but a head of {() if head is None else head.shape}")
+        raise ValueError(
+            f"{counted(len(vocabulary.labels), 'label')}, but a head of {() if head is None else head.shape}"
+        )
     for name, value in tensors.items():
         infinite = name.startswith("baseline/")  # a label without a text has a bias of -inf
         if name.removeprefix("scale/").startswith(FINITE) and not value.is_finite(infinite=infinite):
             raise ValueError(f"{name} has values that are not finite")
 
 
-def check_parts(checkpoint: "Checkpoint") -> None:
-    """Check that model, task and vocabulary belong together. Raises ValueError where they do not."""
+def check_parts(checkpoint: "Checkpoint", tensors: Mapping[str, Stored]) -> None:
+    """Check all but the weights. Raises ValueError where model, task, vocabulary and arrays do not belong together."""
     vocabulary, reads = checkpoint.vocabulary, checkpoint.task.READS
     if (reads == "stream") != vocabulary.is_stream or (reads == "words") != vocabulary.pretokenized:
         raise ValueError("a vocabulary for another task")
@@ -60,3 +64,4 @@ def check_parts(checkpoint: "Checkpoint") -> None:
         by_label = checkpoint.progress.get(name)
         if by_label and (usable is None or by_label.keys() != set(vocabulary.labels)):
             raise ValueError(f"{name.replace('_', ' ')} of other labels")
+    fitted.check(tensors, reads=reads, labels=len(vocabulary.labels), label_sets=task.LABEL_SETS)

@@ -15,7 +15,7 @@ from lstmcli.data import embeddings, labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
 from lstmcli.data.embeddings import Sentences
-from lstmcli.errors import ConfigError, DataError
+from lstmcli.errors import ConfigError, DataError, counted, verb
 from lstmcli.events import Listener, Noted, Progress, noted_once, silent
 from lstmcli.storage import data_option, validation_split
 from lstmcli.types import Example, Rows
@@ -110,12 +110,8 @@ def _good(rows: Rows, data: Data, name: str, listener: Listener) -> Sequence[Exa
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
             fix = "correct the rows, or leave them out: --set data.bad_rows=skip"
-            raise DataError(
-                f"{len(rows.bad)} {'row' if len(rows.bad) == 1 else 'rows'} cannot be used",
-                where=listed + more,
-                fix=fix,
-            )
-        listener(Noted(f"{name}: {len(rows.bad)} rows skipped:\n{listed}{more}"))
+            raise DataError(f"{counted(len(rows.bad), 'row')} cannot be used", where=listed + more, fix=fix)
+        listener(Noted(f"{name}: {counted(len(rows.bad), 'row')} skipped:\n{listed}{more}"))
     for note in rows.notes:
         listener(Noted(note))
     return _mapped(rows.examples, data, name, listener) if data.label_map else rows.examples
@@ -215,7 +211,8 @@ def _unlabelled(config: RunConfig, labelled: Sequence[Example], listener: Listen
         fix = "name more: --set data.unlabelled=FILE; or train without them: --set train.teacher=none"
         raise ConfigError(what, where=f"data.unlabelled: {data.unlabelled or 'none'}", fix=fix)
     if left := len(more) - len(kept):
-        listener(Noted(f"unlabelled: {left:,} texts repeat another, or have a label too: left out"))
+        what = f"{verb(left, 'repeat')} another, or {verb(left, 'have')} a label too: left out"
+        listener(Noted(f"unlabelled: {counted(left, 'text')} {what}"))
     return kept
 
 

@@ -11,6 +11,7 @@ from lstmcli.data.text import vocabulary_state
 DEEPEST = 200  # levels; each adaptation of an adapted model adds one
 PER_BRACKET = 8  # characters of the text, at least: brackets alone take a hundred times their size when they are read
 FREE_BRACKETS = 100_000
+MOST_VALUES = 4_000_000  # of a text of JSON; a vocabulary has up to a million words, and those with frozen vectors
 CLASS_WEIGHTS = "class_weights"  # of progress: by label, what its probability is multiplied by to decide
 THRESHOLDS = "thresholds"  # of progress: by label, the probability from which a model of sets of labels gives it
 TEMPERATURES = (1e-3, 1e3)  # calibration stays well within
@@ -73,11 +74,13 @@ def loaded(text: str) -> Any:
     """Read JSON that takes no more memory than its text lets expect.
 
     Raises:
-        ValueError: It is no JSON, or has many brackets or levels.
+        ValueError: It is no JSON, or has many brackets, values or levels.
         RecursionError: It is nested too deeply for Python.
     """
     if text.count("[") + text.count("{") > FREE_BRACKETS + len(text) // PER_BRACKET:
         raise ValueError("more brackets than content")
+    if text.count(",") > MOST_VALUES:
+        raise ValueError("too many values")
     value = json.loads(text)
     _check_depth(value)
     return value

@@ -61,7 +61,7 @@ def _acquired(folder: Path) -> IO[bytes] | None:
     for _ in range(TRIES):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            file = path.open("a+b", buffering=0)
+            file = open(path, "a+b", buffering=0, opener=_not_through_links)  # noqa: SIM115
         except FileNotFoundError:  # a run that ended has just removed the folder
             continue
         except OSError:
@@ -82,6 +82,11 @@ def _acquired(folder: Path) -> IO[bytes] | None:
             return file
         file.close()
     return None
+
+
+def _not_through_links(path: str, flags: int) -> int:
+    """Open the file, but none that a symbolic link names: it would be emptied."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

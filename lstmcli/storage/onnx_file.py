@@ -6,8 +6,9 @@ calibrated on validation texts, as JSON of type, shape and base64; ``checksum``.
 documentation.
 
 A file from a stranger is never run as it is: its weights are read, the graph that ``export`` makes of such weights is
-built, and the file is refused unless it has exactly that graph. So it holds no other operators, and no data outside of
-the file. Before it is parsed, its size is checked: small files can name very much.
+built, and the file is refused unless it has exactly that graph and nothing else. So it holds no other operators, and no
+data outside of the file. What runs are the bytes that were built. Before the file is parsed, its size is checked: small
+files can name very much.
 """
 
 import base64
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 FORMAT, VERSION = "lstmcli", "1"
+CHECKSUM = "checksum"
+JSON = ("tokenizer", "labels", "temperature", "arrays")  # metadata beside the header, each of JSON
+METADATA_NAMES = {"format", "version", "lstmcli", CHECKSUM, *JSON}
 KEPT = {"conformal": ("scores", "entropies"), "learned": ("texts",), "baseline": ("prior",)}  # tensors by group
 WRITTEN = "give a file that 'lstmcli export' wrote; if this is one, it was damaged: export the model again"
-FIELDS = 2_000  # of a message of protobuf, at most
+FIELDS = 20_000  # of the messages of protobuf whose size is checked, at most
 SMALL = 2**20  # bytes of all but weights and metadata
 GRAPH, METADATA, INITIALIZER, RAW_DATA = 7, 14, 5, 9  # numbers of fields: of the model, of the graph, of an array
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types of protobuf
@@ -53,7 +57,7 @@ def to_bytes(checkpoint: Checkpoint, model: "ModelProto", card: str) -> bytes:
                               for name, value in checkpoint.arrays(group).items() if name in kept}),
     }  # fmt: skip
     model.producer_name, model.doc_string = FORMAT, card
-    for name, text in (metadata | {"checksum": _checksum(metadata, model)}).items():
+    for name, text in (metadata | {CHECKSUM: _checksum(metadata, model)}).items():
         model.metadata_props.add(key=name, value=text)
     content: bytes = model.SerializeToString()
     return content
@@ -90,12 +94,11 @@ def of_bytes(content: bytes, where: str) -> Checkpoint:
         fix = "export it again from its .pt file: lstmcli export model.pt model.onnx"
         raise CheckpointError("exported by another version of lstmcli", where=where, fix=fix)
     try:
-        if metadata.pop("checksum", None) != _checksum(metadata, model):
+        if metadata.pop(CHECKSUM, None) != _checksum(metadata, model):
             raise ValueError("it was changed after it was written")
         found = _of(metadata, where)
-        _check_graph(model, found)
-        return replace(found, graph=content)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return replace(found, graph=_built(model, found))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _damaged(where, str(error)) from error
 
 
@@ -107,7 +110,7 @@ def _damaged(where: str, why: str) -> CheckpointError:
 def _of(metadata: Mapping[str, str], where: str) -> Checkpoint:
     """Return the checkpoint of the metadata, without a graph."""
     header = headers.loaded(metadata["lstmcli"])
-    parts = {name: headers.loaded(metadata[name]) for name in ("tokenizer", "labels", "temperature", "arrays")}
+    parts = {name: headers.loaded(metadata[name]) for name in JSON}
     if not isinstance(header, dict) or not isinstance(header.get("vocabulary"), dict):
         raise ValueError("no header")
     if not isinstance(parts["arrays"], dict):
@@ -117,6 +120,8 @@ def _of(metadata: Mapping[str, str], where: str) -> Checkpoint:
         group, _, last = name.partition("/")
         if last not in KEPT.get(group, ()) or kind not in ("float64", "int64"):
             raise ValueError(f"an array of another kind: {name!r}")
+        if not isinstance(shape, list):
+            raise ValueError(f"{name!r} has no shape")
         values = np.frombuffer(base64.b64decode(text, validate=True), kind).reshape(shape).copy()
         arrays[name] = Stored(kind, values.shape, values.reshape(-1).view(np.uint8))
     header["vocabulary"] |= {"tokenizer": parts["tokenizer"], "labels": parts["labels"]}
@@ -124,8 +129,9 @@ def _of(metadata: Mapping[str, str], where: str) -> Checkpoint:
     return checkpoints.exported(headers.checked(header), arrays, where)
 
 
-def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
-    """Raise ValueError where the graph is not that of the model that the header describes."""
+def _built(model: "ModelProto", checkpoint: Checkpoint) -> bytes:
+    """Return the file of the model that the header describes, with these weights. Raises ValueError where the model is
+    not exactly that."""
     section, vocabulary = checkpoint.config.model, checkpoint.vocabulary
     if section.name not in registry.GRAPHS:
         raise ValueError(f"there is no ONNX graph for models of the kind {section.name}")
@@ -137,9 +143,14 @@ def _check_graph(model: "ModelProto", checkpoint: Checkpoint) -> None:
     if more := [name for name in arrays if name.removeprefix(SCALE).removeprefix("zero/") not in expected]:
         raise ValueError(f"{more[0]!r} belongs to no model of this kind")
     made = module.model(section, {one.name: arrays[one.name] for one in model.graph.initializer if one.name in arrays})
-    same = made.graph.SerializeToString() == model.graph.SerializeToString()
-    if not same or made.opset_import != model.opset_import or made.ir_version != model.ir_version or model.functions:
-        raise ValueError("its graph is not one that lstmcli exports")
+    made.producer_name, made.doc_string = FORMAT, model.doc_string
+    for entry in model.metadata_props:
+        made.metadata_props.add(key=entry.key, value=entry.value)
+    content: bytes = made.SerializeToString()
+    names = sorted(entry.key for entry in model.metadata_props)
+    if names != sorted(METADATA_NAMES) or content != model.SerializeToString():
+        raise ValueError("it holds more or something else than lstmcli exports")
+    return content
 
 
 def arrays_of(model: "ModelProto") -> dict[str, Array]:
@@ -186,9 +197,10 @@ class _Field(NamedTuple):
     end: int
 
 
-def _fields(content: memoryview, begin: int, end: int) -> Iterator[_Field]:
-    """Yield the fields of a message of protobuf. Raises ValueError where there are too many, or it is none."""
-    for _ in range(FIELDS):
+def _fields(content: memoryview, begin: int, end: int, budget: Iterator[int]) -> Iterator[_Field]:
+    """Yield the fields of a message of protobuf. Raises ValueError where there are more than are left of the budget of
+    all messages, or it is none."""
+    for _ in budget:
         if begin == end:
             return
         key, begin = _varint(content, begin)
@@ -219,19 +231,19 @@ def _varint(content: memoryview, at: int) -> tuple[int, int]:
 
 def _check_size(content: bytes) -> None:
     """Raise ValueError where all but weights and metadata is large: each byte may become a hundred."""
-    view = memoryview(content)
+    view, budget = memoryview(content), iter(range(FIELDS))
     small = 0
-    for field in _fields(view, 0, len(view)):
+    for field in _fields(view, 0, len(view), budget):
         if field.number == METADATA:
-            small += sum(1 for _ in _fields(view, field.begin, field.end))
+            small += sum(1 for _ in _fields(view, field.begin, field.end, budget))
         elif field.number != GRAPH:
             small += field.end - field.begin
         else:
-            for inner in _fields(view, field.begin, field.end):
+            for inner in _fields(view, field.begin, field.end, budget):
                 weights = 0
                 if inner.number == INITIALIZER:
-                    parts = [part for part in _fields(view, inner.begin, inner.end) if part.number == RAW_DATA]
-                    weights = sum(part.end - part.begin for part in parts)
+                    parts = _fields(view, inner.begin, inner.end, budget)
+                    weights = sum(part.end - part.begin for part in parts if part.number == RAW_DATA)
                 small += inner.end - inner.begin - weights
     if small > SMALL:
         raise ValueError("more structure than a model has")

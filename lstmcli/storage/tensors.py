@@ -26,6 +26,7 @@ TYPES = {  # by the name of torch's storage
     "Bool": "bool",
 }
 BFLOAT16 = "bfloat16"  # unknown to numpy
+MOST_DIMENSIONS = 8
 EXPONENTS = {"float16": np.uint16(0x7C00), BFLOAT16: np.uint16(0x7F80)}  # bits that are all one in values not finite
 
 
@@ -45,6 +46,8 @@ class Stored:
     @classmethod
     def of(cls, kind: str, data: Array, offset: int, shape: Sequence[int], strides: Sequence[int]) -> "Stored":
         """Return a contiguous part of a storage; offset and strides in values. Raises ValueError if it is none."""
+        if len(shape) > MOST_DIMENSIONS:
+            raise ValueError("a tensor of too many dimensions")
         expected = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
         count, size = math.prod(shape), cls.size_of(kind)
         if len(strides) != len(shape) or (count and any(

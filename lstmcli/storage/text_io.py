@@ -16,7 +16,7 @@ from typing import Any
 from lstmcli.config import Data
 from lstmcli.data import rows
 from lstmcli.data.text import conll_format as columns
-from lstmcli.errors import ConfigError, DataError, did_you_mean
+from lstmcli.errors import ConfigError, DataError, did_you_mean, none_of
 from lstmcli.storage import data_option
 
 WINDOW = 4096  # rows in memory
@@ -175,7 +175,7 @@ class Texts:
                 yield Question(row.number, "", problem, kept)
         if self.unanswered and not good:
             where = str(options.path or "standard input")
-            raise DataError(f"none of the {self.unanswered} rows can be used", where=where, fix="correct the rows")
+            raise DataError(f"{none_of(self.unanswered, 'row')} can be used", where=where, fix="correct the rows")
 
     def _copied(self, values: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: values.get(name) for name in self.columns}

@@ -20,7 +20,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.sampling import Parts
 from lstmcli.data.spooled import hashes
 from lstmcli.data.text.vocabulary import count_words
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted, verb
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.storage import run_folder
@@ -51,7 +51,8 @@ def hold_out(config: RunConfig, train: Sequence[Example], where: str, *, listene
     if count >= 2 or len(train) >= FEWEST:
         check_classes(config, train, [], where)
     if count < 2:
-        what = f"{len(train)} examples are too few to hold {fraction:.0%} out for validation"
+        what = f"{counted(len(train), 'example')} {verb(len(train), 'are')} too few "
+        what += f"to hold {fraction:.0%} out for validation"
         raise DataError(what, where=where, fix=_larger(len(train)))
     grouped = hooks(ReaderHooks, registry.reader(config.data.name)).TOGETHER
     draw = sampling.consecutive if grouped and reads == "text" else sampling.stratified
@@ -73,7 +74,7 @@ def _unlearned_first(
     if (~np.isin(hashes(validation), known)).sum() < min(count, ENOUGH):
         validation, rest = draw(train, count, seed=config.seed)
     elif few < count:
-        what = f"{few:,} texts are held out for validation, not {count:,}"
+        what = f"{counted(few, 'text')} are held out for validation, not {count:,}"
         listener(Noted(f"{what}: the model to begin with ({config.model.init}) has learned from the others"))
     _note(config, validation, known, listener)
     return validation, rest
@@ -99,7 +100,8 @@ def note_learned(config: RunConfig, validation: Sequence[Example], listener: Lis
 
 def _note(config: RunConfig, validation: Sequence[Example], known: Ints, listener: Listener) -> None:
     if count := int(np.isin(hashes(validation), known).sum()):
-        what = f"the model to begin with ({config.model.init}) has learned from {count:,} of {len(validation):,} texts"
+        of_all = f"{count:,} of {counted(len(validation), 'text')}"
+        what = f"the model to begin with ({config.model.init}) has learned from {of_all}"
         fix = "for a score that holds, put texts that it has not learned into a file of their own beside train"
         listener(Noted(f"validation: {what}, which flatters its score; {fix}"))
 
@@ -113,7 +115,8 @@ def check_classes(config: RunConfig, train: Sequence[Example], validation: Seque
         return
     numbers = all(label_names.number(label) is not None for label in counts)
     looks = "a number to predict or an id" if numbers else "an id or a text"
-    what = f"{len(counts):,} labels for {len(train):,} examples: '{config.data.label_column}' looks like {looks}"
+    of_all = f"{counted(len(counts), 'label')} for {counted(len(train), 'example')}"
+    what = f"{of_all}: '{config.data.label_column}' looks like {looks}"
     raise DataError(what, where=where, fix="name another column: --label-column NAME")
 
 
@@ -131,7 +134,7 @@ def _without_end(train: Sequence[Example], fraction: float, where: str) -> Parts
     if sum(lengths) < LONGEST * FEWEST_WORDS:
         words = sum(count_words(str(example.text)) for example in texts)
         if words < FEWEST_WORDS:
-            what = f"{words} words are too few for a language model"
+            what = f"{counted(words, 'word')} {verb(words, 'are')} too few for a language model"
             raise DataError(what, where=where, fix=f"give at least {FEWEST_WORDS} words")
     held: list[Example] = []
     count = max(1, round(fraction * sum(lengths)))  # characters

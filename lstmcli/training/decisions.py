@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lstmcli.contracts import TaskHooks, hooks
+from lstmcli.errors import counted
 from lstmcli.events import Listener, Noted
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.decisions import ENTROPIES, GROUP, SCORES, entropies, for_coverage, for_precision, scores, usable
@@ -65,6 +66,6 @@ def _threshold(parts: Parts, probabilities: Array, targets: Array, listener: Lis
     answered = confidence >= chosen
     right = f"{correct[answered].mean():.1%} of these the right one"
     what = f"{answered.mean():.1%} of the validation texts get a label, {right}"
-    few = f"; chosen on only {answered.sum()} texts, it is unreliable" if answered.sum() < FEW else ""
+    few = f"; chosen on only {counted(answered.sum(), 'text')}, it is unreliable" if answered.sum() < FEW else ""
     listener(Noted(f"labels are given from a probability of {chosen:.3f} on: {what}{few}"))
     return chosen

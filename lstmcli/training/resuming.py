@@ -6,7 +6,7 @@ from typing import Any
 
 from lstmcli.config import RunConfig, Train
 from lstmcli.data.batches.encoded import dataset_hash
-from lstmcli.errors import ConfigError
+from lstmcli.errors import ConfigError, counted, verb
 from lstmcli.events import Noted
 from lstmcli.storage import run_folder
 from lstmcli.storage.checkpoint import Checkpoint
@@ -49,19 +49,23 @@ def check(last: Checkpoint, now: RunConfig, inputs: Inputs, chosen: Collection[s
         raise ConfigError("the training data has changed", where="--resume", fix=fix)
     if (done := last.progress["epoch"]) > now.train.epochs:
         fix = f"give as many or more: --epochs {done}; or begin a new run: --out DIR without --resume"
-        raise ConfigError(f"the run has trained {done} epochs already", where=f"--epochs {now.train.epochs}", fix=fix)
+        raise ConfigError(
+            f"the run has trained {counted(done, 'epoch')} already", where=f"--epochs {now.train.epochs}", fix=fix
+        )
 
 
 def notes(before: Train, now: Train, at: Position, out: Path) -> Iterator[Noted]:
     """Yield notes on what differs from a run that was never stopped. at: the position at which it resumes."""
     finished = (out / run_folder.RECIPE).is_file()
     if now.epochs != before.epochs:
-        what = f"{now.epochs} epochs in place of {before.epochs}, of which {at.epoch} are done"
+        done_so_far = f"of which {at.epoch} {verb(at.epoch, 'are')} done"
+        what = f"{counted(now.epochs, 'epoch')} in place of {before.epochs}, {done_so_far}"
         if now.schedule != "constant" and at.step:
-            what += f"; from here on the learning rate is that of {now.epochs} epochs: a run from the start may differ"
+            there = counted(now.epochs, "epoch")
+            what += f"; from here on the learning rate is that of {there}: a run from the start may differ"
         yield Noted(what)
     elif finished and at.epoch == now.epochs:
-        yield Noted(f"the run has finished its {at.epoch} epochs; to train on: --epochs {2 * at.epoch}")
+        yield Noted(f"the run has finished its {counted(at.epoch, 'epoch')}; to train on: --epochs {2 * at.epoch}")
     if finished and now.patience is not None and at.stale >= now.patience:
         yield Noted("train.patience ended the run; to train on: --set train.patience=none")
 

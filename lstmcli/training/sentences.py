@@ -19,7 +19,7 @@ from lstmcli.data.batches.encoded import Store, encode
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.embeddings import Sentences
 from lstmcli.data.text.vocabulary import SPECIAL, Vocabulary
-from lstmcli.errors import ConfigError
+from lstmcli.errors import ConfigError, counted
 from lstmcli.events import Listener
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
@@ -41,7 +41,7 @@ def encoded(config: RunConfig, sentences: Sentences, vocabulary: Vocabulary, lis
     size = sentences.embeddings.shape[1]
     if getattr(config.model, "sentence_embedding", 0) != size:
         where = f"train.embeddings: {config.train.embeddings}"
-        what = f"the teacher's embeddings have {size} dimensions, those of the model do not"
+        what = f"the teacher's embeddings have {counted(size, 'dimension')}, those of the model do not"
         raise ConfigError(what, where=where, fix=f"--set model.sentence_embedding={size}")
     cache = assemble.cache_of(config)
     store = encode(vocabulary, sentences.examples, cache=cache, labelled=False, listener=listener)

@@ -15,7 +15,7 @@ from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.unknown_words import NOTABLE, of_store
 from lstmcli.data.spool import in_pieces
 from lstmcli.data.text.vocabulary import END, UNKNOWN, Vocabulary
-from lstmcli.errors import ConfigError
+from lstmcli.errors import ConfigError, counted
 from lstmcli.events import Checked, Listener, Noted, Progress, silent
 from lstmcli.inference import assemble
 from lstmcli.inference.assemble import Parts
@@ -132,10 +132,10 @@ def _paced(
     found = pace.paced(config, **amount)
     if found.train != config.train:
         train = found.train
-        batches = f"batches of {train.batch_tokens:,} tokens, " if config.episodes is None else ""
+        batches = f"batches of {counted(train.batch_tokens, 'token')}, " if config.episodes is None else ""
         patience = "" if train.patience is None else f", patience {train.patience}"
         what = f"by the amount of data (train.min_steps={train.min_steps})"
-        listener(Noted(f"{what}: {batches}up to {train.epochs} epochs{patience}"))
+        listener(Noted(f"{what}: {batches}up to {counted(train.epochs, 'epoch')}{patience}"))
     return found, amount
 
 

@@ -18,7 +18,7 @@ from lstmcli.config import RunConfig, pace
 from lstmcli.contracts import Learner, ModelHooks, hooks
 from lstmcli.data.batches.encoded import dataset_hash
 from lstmcli.data.batches.episodes import class_priors
-from lstmcli.errors import CheckpointError
+from lstmcli.errors import CheckpointError, counted
 from lstmcli.events import Evaluated, Event, Interrupted, Listener, Noted, Planned, Stepped, silent
 from lstmcli.inference.assemble import Parts
 from lstmcli.machine import memory, runtime
@@ -179,7 +179,8 @@ class Trainer:
                 self._keep(event, self.out)
             yield event
         if self.at.epoch < self.parts.config.train.epochs:
-            yield Noted(f"stopped after {self.at.epoch} epochs: {self.at.stale} without a better one (train.patience)")
+            what = f"{self.at.stale} without a better one (train.patience)"
+            yield Noted(f"stopped after {counted(self.at.epoch, 'epoch')}: {what}")
 
     def _keep(self, event: Event, out: Path) -> None:
         if isinstance(event, Evaluated):

@@ -106,6 +106,7 @@ def test_only_the_front_door_knows_a_terminal(path: Path) -> None:
             "few_shot",
             "answers",
             "findings",
+            "interruptions",
             "searches",
             "thresholds",
         )

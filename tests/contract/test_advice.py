@@ -76,7 +76,7 @@ def test_what_is_proposed_for_too_small_episodes_is_accepted(run: Run, tmp_path:
     for options, split in (([], "train"), (["--set", "episodes.shots=4", "--set", "episodes.queries=2"], "validation")):
         assert run(*arguments, *options, "--set", "data.validation=0.25") == 2
         message = " ".join(capsys.readouterr().err.split())
-        assert f"{split}: 1 domains" in message
+        assert f"{split}: 1 domain" in message
         (remedy,) = proposed(message)
     assert run(*arguments, *remedy, "--set", "data.validation=0.25") == 0
 

@@ -262,7 +262,7 @@ def test_a_terminal_shows_each_kind_with_its_count_and_its_rows(
     assert " ".join(text).startswith(f"{TEXTS[3][0]} [red]\\x1b[2J repeats row {3 + HEAD}")
     remarks = " ".join(shown.err.split())
     assert f"all {kinds.total()} findings: all.csv" in remarks
-    left = "left out: 1 rows that cannot be used and 1 exact duplicates"
+    left = "left out: 1 row that cannot be used and 1 exact duplicate"
     assert f"fixed.csv: {len(read(Path('fixed.csv')))} rows; {left}" in remarks
 
 

@@ -56,7 +56,7 @@ def test_a_fault_in_columns_is_named_by_a_dry_run(run: Run, tmp_path: Path, caps
     path.write_text("Ada B-PER\nslept\n\n" + "Bob B-PER\nsang O\n\n" * 20)
     assert run("train", tmp_path, *TINY) == 2
     message = capsys.readouterr().err
-    assert "train.txt:2: 1 columns where the file began with 2" in message.replace("\n", "")
+    assert "train.txt:2: 1 column where the file began with 2" in message.replace("\n", "")
     assert run("train", tmp_path, *TINY, "--set", "data.bad_rows=skip") == 0
 
 
@@ -108,7 +108,7 @@ def test_a_sentence_with_a_fault_keeps_its_place(tagger: Path, run: Run, tmp_pat
     (tmp_path / "mine.txt").write_text(ROWS + "Ada\n\n" + ROWS)
     assert run("predict", "-c", tagger, "--input", tmp_path / "mine.txt", "-o", tmp_path / "out.conll", "-q") == 0
     blocks = (tmp_path / "out.conll").read_text("utf-8").split("\n\n")
-    assert blocks[2] == "# row 3: 1 columns where the file began with 2"
+    assert blocks[2] == "# row 3: 1 column where the file began with 2"
     assert len(blocks) == 6
 
 

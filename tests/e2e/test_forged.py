@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from lstmcli.errors import LstmcliError
 from lstmcli.inference.predict import Predictions
+from lstmcli.storage import archive
 from lstmcli.storage import checkpoint as checkpoints
 from lstmcli.tags import layout
 from tests import forged
@@ -81,6 +83,64 @@ def test_a_file_cut_at_every_block_or_with_a_flipped_bit_is_refused_or_the_same(
             assert found.config == expected.config
             assert all(torch.equal(value, found.tensors[name]) for name, value in expected.tensors.items())
     assert loaded < len(damaged) / 4
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_long_list_of_entries_is_not_read(large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(forged.crowded(200_000, large=large))
+    monkeypatch.setattr("zipfile.ZipFile", lambda *_: pytest.fail("read"))
+    with pytest.raises(ValueError, match="too many entries"):
+        archive.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pairs", torch.tensor([2**40])),  # of which a table of as many numbers would be made
+        ("pairs", torch.tensor([-1])),
+        ("pairs", torch.tensor([3, 1])),
+        ("counts", torch.tensor([1, 1])),
+        ("counts", torch.tensor([0])),
+        ("words", torch.zeros(5, dtype=torch.int64)),
+        ("followed", torch.tensor([-1] * 5)),
+        ("discount", torch.tensor([2.0])),
+        ("discount", None),
+    ],
+)
+def test_a_language_model_with_a_forged_baseline_is_refused(name: str, value: Tensor | None, tmp_path: Path) -> None:
+    path = untrained("lm", tmp_path / "model.pt")
+    fitted = {"words": torch.ones(5, dtype=torch.int64), "followed": torch.ones(5, dtype=torch.int64),
+              "pairs": torch.tensor([7]), "counts": torch.tensor([1]), "discount": torch.tensor([0.5])}  # fmt: skip
+    content = torch.load(path, weights_only=True)
+
+    def written(**changed: Tensor | None) -> None:
+        kept = {f"baseline__{key}": one for key, one in (fitted | changed).items() if one is not None}
+        path.write_bytes(forged.signed(forged.more(**kept)(content)))
+
+    written()
+    checkpoints.load(path)
+    written(**{name: value})
+    with pytest.raises(LstmcliError, match="baseline/"):
+        checkpoints.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("common", torch.tensor([9, 0])), ("common", torch.tensor([0])), ("terms", None)]
+)
+def test_a_tagger_with_a_forged_baseline_is_refused(name: str, value: Tensor | None, tmp_path: Path) -> None:
+    path = untrained("entities", tmp_path / "model.pt")
+    content = torch.load(path, weights_only=True)
+    tags = len(json.loads(content["header"])["vocabulary"]["labels"])
+    fitted = {"words": torch.tensor([4, 9]), "common": torch.tensor([0, tags - 1]), "terms": torch.tensor([-1, 5]),
+              "weight": torch.ones(2, tags).half(), "bias": torch.ones(tags)}  # fmt: skip
+    for changed in ({}, {name: value}):
+        kept = {f"baseline__{key}": one for key, one in (fitted | changed).items() if one is not None}
+        path.write_bytes(forged.signed(forged.more(**kept)(content)))
+        if not changed:
+            checkpoints.load(path)
+    with pytest.raises(LstmcliError, match="baseline/"):
+        checkpoints.load(path)
 
 
 COMMANDS = [

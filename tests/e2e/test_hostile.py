@@ -23,6 +23,7 @@ from lstmcli.config.fields import rows as fields
 from lstmcli.errors import LstmcliError
 from lstmcli.storage.text_io import TextOptions
 from tests.conftest import GOOD, SMALL, TIMES, train_arguments
+from tests.e2e.test_budget import SETS
 
 Run = Callable[..., int]
 Captured = pytest.CaptureFixture[str]
@@ -224,6 +225,11 @@ def test_no_socket_is_opened_and_nothing_is_written_elsewhere(
     assert run("predict", "-c", out / "run", "-i", table, "-o", out / "said.csv") == 0
     assert run("adapt", "-c", out / "run", "--data", table, "--out", out / "a.pt", "--steps", "1") == 0
     assert run("train", "reviews", "--dry-run", *(part for override in SMALL for part in ("--set", override))) == 0
+    assert run("export", out / "run", out / "a.onnx") == 0
+    assert run("predict", "-c", out / "a.onnx", "a fine film", "--explain") in (0, 2)  # an export has no gradients
+    assert run("evaluate", "-c", out / "a.onnx", "--data", table) == 0
+    assert run("check", table, "--report", out / "found.csv", "--fix", out / "fixed.csv") == 0
+    assert run("train", table, *SETS, "--budget", "1h", "--out", out / "searched") == 0  # three trials: all there are
     written = set(tmp_path.rglob("*")) - before
     assert {path for path in written if out not in path.parents and path != out} == set()
     assert list(Path.cwd().iterdir()) == []

@@ -206,3 +206,49 @@ def test_another_fault_of_torch_keeps_its_traceback() -> None:
     with pytest.raises(RuntimeError, match="size") as caught, memory.explained("here", lambda: "lower it"):
         torch.ones(2) @ torch.ones(3)
     assert not isinstance(caught.value, RuntimeSetupError)
+
+
+# ---- while a library is loaded
+
+LOADED = {"predict": "onnxruntime", "evaluate": "onnxruntime", "adapt": "torch", "train": "torch", "check": "torch",
+          "export": "torch", "budget": "optuna"}  # fmt: skip
+SIGNALLED = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Interrupting())
+from lstmcli.cli.app import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("command", LOADED)
+def test_a_signal_while_a_library_is_loaded_ends_in_one_line_and_its_code(
+    command: str, number: int, code: int, trained: Path, table: Path, tmp_path: Path
+) -> None:
+    small = [part for override in SMALL for part in ("--set", override)]
+    arguments = {
+        "predict": ["predict", "-c", trained, "fine"],
+        "evaluate": ["evaluate", "-c", trained, "--data", table],
+        "adapt": ["adapt", "-c", trained, "--data", table, "--out", "a.pt"],
+        "train": ["train", table, *small, "--out", "run"],
+        "check": ["check", table],
+        "export": ["export", trained, "a.onnx"],
+        "budget": ["train", table, *small, "--budget", "1h", "--out", "run"],
+    }[command]
+    program = SIGNALLED.format(name=LOADED[command], number=int(number))
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == code
+    ends = [line for line in done.stderr.splitlines() if "interrupted" in line]
+    assert ends == (["• interrupted"] if number == signal.SIGINT else [])
+    assert "Traceback" not in done.stderr
+    assert set(os.listdir(tmp_path)) <= {table.name, "run"}
+    assert not (tmp_path / "run").exists() or os.listdir(tmp_path / "run") == []

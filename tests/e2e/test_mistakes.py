@@ -187,7 +187,7 @@ def test_the_input_is_not_overwritten_by_the_answers(run: Run, trained: Path, tm
     [
         ("a.jsonl", '{"body": "fine"}\n' * 3, "no column 'text'"),
         ("a.jsonl", '{"text": 3}\n' * 3, "none of the 3 rows can be used"),
-        ("a.csv", "text,label\n,good\n", "none of the 1 rows can be used"),
+        ("a.csv", "text,label\n,good\n", "no row can be used"),
     ],
 )
 def test_where_no_text_can_be_used_the_old_answers_stay(

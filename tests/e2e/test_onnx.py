@@ -324,6 +324,15 @@ def huge(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("ConstantOfShape", ["shape"], ["huge"]))
 
 
+def length(part: bytes) -> bytes:
+    """The length of a part as protobuf writes it."""
+    found, left = [], len(part)
+    while left > 127:
+        found.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*found, left])
+
+
 def foreign(_: onnx.ModelProto) -> bytes:
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value],
@@ -357,6 +366,15 @@ FORGED: dict[str, Callable[[onnx.ModelProto], bytes]] = {
     "hidden 8192": header(lambda one: one["config"]["model"].update(hidden=8192)),
     "another pooling": header(lambda one: one["config"]["model"].update(pooling="last")),
     "a language model": header(lambda one: one["config"].update(model={"name": "language-model"})),
+    "an array without a shape": meta("arrays", '{"conformal/scores": ["float64", null, "AAAAAAAAAAA="]}'),
+    "an array of a huge shape": meta("arrays", f'{{"conformal/scores": ["float64", [{2**70}], "AAAAAAAAAAA="]}}'),
+    "scores NaN": meta("arrays", '{"conformal/scores": ["float64", [1], "AAAAAAAA+H8="]}'),
+    "scores of two dimensions": meta("arrays", '{"conformal/scores": ["float64", [1, 1], "AAAAAAAAAAA="]}'),
+    "a prior of one label": meta("arrays", '{"baseline/prior": ["float64", [1], "AAAAAAAAAAA="]}'),
+    "other metadata": meta("ort_config", '{"session_options": {"inter_op_num_threads": 64}}'),
+    "a graph for training": changed(lambda model: model.training_info.add()),
+    "another domain": changed(lambda model: setattr(model, "domain", "other")),
+    "a field that ONNX does not have": lambda model: signed(model) + b"\x9a\x06\x04more",
     "another operator": changed(lambda model: setattr(model.graph.node[0], "op_type", "Identity")),
     "an operator of python": changed(lambda model: model.graph.node.append(helper.make_node("PyOp", [], []))),
     "a loop": changed(endless),
@@ -377,6 +395,10 @@ FORGED: dict[str, Callable[[onnx.ModelProto], bytes]] = {
     "another array": changed(lambda model: model.graph.initializer.append(helper.make_tensor("more", 1, [1], [0.0]))),
     "a million nodes": lambda model: signed(model) + b"\x3a\x80\x89\x7a" + b"\x0a\x00" * 1_000_000,
     "a million names": lambda model: signed(model) + b"\x12\x00" * 1_000_000,
+    "a million fields of metadata": lambda _: (b"\x72\xd8\x1d" + b"\x0a\x00" * 1_900) * 600,
+    "ten graphs of 1,900 arrays": lambda _: b"".join(
+        b"\x3a" + length(one) + one for one in [(b"\x2a" + length(b"\x08\x00" * 100) + b"\x08\x00" * 100) * 1_900] * 10
+    ),
     "one node of a million attributes": lambda _: b"\x3a\x84\x89\x7a\x0a\x80\x89\x7a" + b"\x2a\x00" * 1_000_000,
 }  # fmt: skip
 

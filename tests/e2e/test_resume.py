@@ -125,7 +125,7 @@ def test_a_finished_one_cycle_run_is_resumed_and_reports_what_differs(
 ) -> None:
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "1")) == 0
     assert run(*train_arguments(table, tmp_path / "run", "--epochs", "3", "--resume")) == 0
-    assert "3 epochs in place of 1, of which 1 are done; from here on the learning rate" in capsys.readouterr().err
+    assert "3 epochs in place of 1, of which 1 is done; from here on the learning rate" in capsys.readouterr().err
     lines = [json.loads(line) for line in (tmp_path / "run" / run_folder.METRICS).read_text().splitlines()]
     assert [line.get("epoch") for line in lines] == [1, 2, 3, None]
     assert checkpoints.load(tmp_path / "run").config.train.epochs == 3

@@ -39,7 +39,7 @@ def test_words_that_training_did_not_have_get_the_vectors_of_the_file(tmp_path: 
     (tmp_path / "v.txt").write_text("saw 1 2\nlima 3 4\nturin 5 6\noslo 7 8\n")
     parts, store = tagger(vectors=str(tmp_path / "v.txt"), frozen_vectors=3)
     message = assemble.place_vectors(parts, store.ids)
-    assert "and 1 words that training does not have" in message  # of the file's first three, two are known already
+    assert "and 1 word that training does not have" in message  # of the file's first three, two are known already
     assert parts.vocabulary.words[-1] == "lima"
     ids = torch.tensor([parts.vocabulary.ids_of(["saw", "lima", "Turin", "oslo"])])
     found = parts.model._vectors(ids)[0]

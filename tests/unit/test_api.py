@@ -253,7 +253,7 @@ def test_a_tagger_answers_with_entities() -> None:
     assert model.predict([WORDS[1]])[0][0]["text"] == "Oslo"
     with pytest.raises(ConfigError, match="no probabilities of whole texts"):
         model.predict_proba(["Ada"])
-    with pytest.raises(DataError, match="4 words and 1 tags"):
+    with pytest.raises(DataError, match="4 words and 1 tag"):
         model.evaluate(WORDS[:1], [["O"]])
     with pytest.raises(DataError, match="'X' is not a tag"):
         model.adapt([["Ada"]], [["X"]])
@@ -265,7 +265,7 @@ WRONG: list[tuple[Callable[[Model], object], type[LstmcliError], str, str]] = [
     (lambda model: model.predict([None]), DataError, "is a NoneType, not a string\ntexts[0]", "give strings"),
     (lambda model: model.predict(["\udc80"]), DataError, "not valid Unicode\ntexts[0]", "decode"),
     (lambda model: model.predict([["a", "b"]]), DataError, "is a list, not a string", "give strings"),
-    (lambda model: model.score(GOOD, ["good"]), DataError, "4 texts and 1 labels", "one label per text"),
+    (lambda model: model.score(GOOD, ["good"]), DataError, "4 texts and 1 label", "one label per text"),
     (lambda model: model.score([], []), DataError, "no texts", "at least one"),
     (lambda model: model.evaluate(["a"], ["god"]), DataError, "does not know 'god'\nlabels[0]", "did you mean 'good'"),
     (lambda model: model.evaluate(["a"], [float("nan")]), DataError, "the label is a float\nlabels[0]", "leave out"),

@@ -114,8 +114,8 @@ def test_texts_without_one_label_and_those_of_later_splits_are_left_out_and_coun
     rows = mams.read(tmp_path, "train", Data())
     assert [(one.text, one.target) for one in rows.examples] == [("good", "positive")]
     assert rows.notes == (
-        "train: 1 texts left out that have no single label",
-        "train: 1 texts left out that stand in validation too",
+        "train: 1 text left out that have no single label",
+        "train: 1 text left out that stand in validation too",
     )
     with pytest.raises(DataError, match="has no domains"):
         mams.read(tmp_path, "train", Data(domains=("books",)))

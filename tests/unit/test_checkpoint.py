@@ -131,10 +131,20 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    (tmp_path / f".model.pt.{os.getpid()}").symlink_to("/dev/full")
+    (tmp_path / "model.pt").symlink_to("/dev/full")
     with pytest.raises(RuntimeSetupError, match="No space left"):
         checkpoints.save(small(), tmp_path / "model.pt")
-    assert not (tmp_path / "model.pt").exists()
+
+
+def test_nothing_is_written_through_a_link_under_the_name_of_a_partial_file(tmp_path: Path) -> None:
+    mine, out = tmp_path / "mine.txt", tmp_path / "run"
+    mine.write_text("precious")
+    out.mkdir()
+    (out / f".model.pt.{os.getpid()}").symlink_to(mine)
+    checkpoints.save(small(), out / "model.pt")
+    assert checkpoints.load(out / "model.pt")
+    assert mine.read_text() == "precious"
+    assert os.listdir(out) == ["model.pt"]
 
 
 def claim(out: Path, *, resume: bool = False, force: bool = False) -> None:

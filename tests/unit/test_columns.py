@@ -157,10 +157,10 @@ def test_words_that_begin_with_the_mark_of_comments_are_words(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "line", "what"),
     [
-        (written(plain).replace("Turin\tB-LOC", "Turin", 1), 5, "1 columns where the file began with 2"),
-        ("Ada\n" + written(plain), 1, "1 columns where other lines have 2"),
-        ("#Turin\n" + written(plain), 1, "1 columns where other lines have 2"),
-        (written(plain).replace("sang\tO", "#sang", 1), 3, "1 columns where the file began with 2"),
+        (written(plain).replace("Turin\tB-LOC", "Turin", 1), 5, "1 column where the file began with 2"),
+        ("Ada\n" + written(plain), 1, "1 column where other lines have 2"),
+        ("#Turin\n" + written(plain), 1, "1 column where other lines have 2"),
+        (written(plain).replace("sang\tO", "#sang", 1), 3, "1 column where the file began with 2"),
         (written(plain).replace("Ada\t", "\t", 1), 1, "no word"),
         ("Wort\tEtikett\n" + written(plain), 1, "'Etikett' is not a tag"),
         (written(plain).replace("sang\tO", "sang\tOO", 1), 3, "'OO' is not a tag"),
@@ -455,8 +455,8 @@ def test_numbers_have_the_names_of_the_file_or_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ({"tokens": ["Ada", "sang"], "ner_tags": ["O"]}, "2 words and 1 tags"),
-        ({"tokens": ["Ada"]}, "1 words and no list 'ner_tags'"),
+        ({"tokens": ["Ada", "sang"], "ner_tags": ["O"]}, "2 words and 1 tag"),
+        ({"tokens": ["Ada"]}, "1 word and no list 'ner_tags'"),
         ({"tokens": ["Ada", ""], "ner_tags": ["O", "O"]}, "'tokens' are not words"),
         ({"tokens": ["\ud800"], "ner_tags": ["O"]}, "half of a surrogate pair"),
         ({"tokens": ["Ada"], "ner_tags": ["NNP"]}, "'NNP' is not a tag"),

@@ -188,7 +188,7 @@ def test_the_check_counts_what_would_spoil_the_result() -> None:
     checked = check.check({"train": train, "test": test}, lengths)
     assert (checked["train"].duplicates, checked["test"].in_train, checked["train"].over) == (1, 1, 1)
     findings = "\n".join(check.remarks(checked))
-    for part in ("class 'a' has only 2", "train: 1 texts repeat", "at most 50.0 points", "longer than max_tokens"):
+    for part in ("class 'a' has only 2", "train: 1 text repeats", "at most 50.0 points", "longer than max_tokens"):
         assert part in findings
     with pytest.raises(DataError, match="only one class to learn: 'a'"):
         check.check({"train": train[:2]}, lengths)

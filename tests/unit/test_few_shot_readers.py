@@ -47,7 +47,7 @@ def test_arsc_trains_on_what_no_target_domain_has_and_what_lacks_a_train_file(tm
         ("t5 one song", "positive", "music.t5"),
     ]
     assert rows.notes == (
-        "train: 1 texts left out that also occur in a target domain",
+        "train: 1 text left out that also occur in a target domain",
         "train: no train file of music; their dev and test rows are used instead",
     )
 
@@ -55,10 +55,10 @@ def test_arsc_trains_on_what_no_target_domain_has_and_what_lacks_a_train_file(tm
 def test_arsc_validates_and_tests_on_texts_that_were_not_learned(tmp_path: Path) -> None:
     validation, support, test = (read(tmp_path, split) for split in ("validation", "support", "test"))
     assert texts(validation) == [("t2 a gift", "positive", "toys.t2")]
-    assert validation.notes == ("validation: 1 texts left out that also occur in train",)
+    assert validation.notes == ("validation: 1 text left out that also occur in train",)
     assert texts(support) == [("t2 stays", "positive", "books.t2"), ("t2 unread", "negative", "books.t2")]
     assert texts(test) == [("t2 twice", "positive", "books.t2")]
-    assert test.notes == ("test: 1 texts left out that also occur in their task's support",)
+    assert test.notes == ("test: 1 text left out that also occur in their task's support",)
     assert texts(read(tmp_path, "train", domains=("toys.t4",))) == [("t4 loved", "negative", "toys.t4")]
 
 

@@ -81,3 +81,13 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(
         assert len(locked) == 2
         with pytest.raises(ConfigError, match="being written"), lock.held(tmp_path):
             pass
+
+
+def test_a_file_that_a_link_names_is_not_emptied(tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine.txt", tmp_path / "of a stranger"
+    mine.write_text("precious")
+    folder.mkdir()
+    (folder / lock.NAME).symlink_to(mine)
+    with lock.held(folder):
+        assert mine.read_text() == "precious"
+    assert mine.read_text() == "precious"

@@ -118,6 +118,6 @@ def test_hardly_any_words_are_refused_with_how_many_are_needed(count: int) -> No
     with pytest.raises(DataError) as caught:
         divided("lm", [Example(text)])
     assert (caught.value.what, caught.value.fix) == (
-        f"{count} words are too few for a language model",
+        f"{'1 word is' if count == 1 else f'{count} words are'} too few for a language model",
         "give at least 100 words",
     )

@@ -9,7 +9,7 @@ from lstmcli.data.batches import label_names
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.batches.sampling import labels
 from lstmcli.data.spooled import by_target, hashes
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted, verb
 from lstmcli.types import Example, LabelSet, SplitCheck
 
 RARE = 10  # a class of fewer training examples is reported
@@ -79,14 +79,17 @@ def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
         if split.tagged and not split.labels:
             found.append(f"{name}: no entities; its scores mean nothing")
         if split.duplicates:
-            found.append(f"{name}: {split.duplicates} texts repeat another of the split")
+            found.append(
+                f"{name}: {counted(split.duplicates, 'text')} {verb(split.duplicates, 'repeat')} another of the split"
+            )
         if split.in_train:
             found.append(
-                f"{name}: {split.in_train} texts are also in train; scores are flattered by at most "
+                f"{name}: {counted(split.in_train, 'text')} {verb(split.in_train, 'are')} also in train; "
+                f"scores are flattered by at most "
                 f"{100 * split.in_train / split.examples:.1f} points"
             )
         if split.over:
-            found.append(f"{name}: {split.over} texts are longer than max_tokens")
+            found.append(f"{name}: {counted(split.over, 'text')} {verb(split.over, 'are')} longer than max_tokens")
     return found
 
 
@@ -99,7 +102,9 @@ def label_remarks(train: SplitCheck, *, fix: str = "") -> list[str]:
         found.append("each text has exactly one label; a model without --label-separator would give exactly one too")
     if uneven(train.labels) and not train.tagged and train.per_text is None:
         most, least = max(train.labels.values()), min(train.labels.values())
-        what = f"the classes are uneven: {most} examples against {least}; read balanced_accuracy and macro_f1"
+        what = (
+            f"the classes are uneven: {counted(most, 'example')} against {least}; read balanced_accuracy and macro_f1"
+        )
         found.append(f"{what}; {fix}" if fix else what)
     return found
 

@@ -18,7 +18,7 @@ from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.spooled import by_domain
 from lstmcli.data.text.vocabulary import UNKNOWN
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 from lstmcli.types import Batch, Episode, Example, LabelSet
 
 MOST = 15  # query texts per class, where the number is not set
@@ -70,13 +70,13 @@ def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str], *, sp
     kept = _usable(found, config, labels)
     if kept:
         return kept
-    where = f"{len(found)} domains" if split is None else f"{split}: {len(found)} domains"
+    where = counted(len(found), "domain") if split is None else f"{split}: {counted(len(found), 'domain')}"
     present = sorted({label for pool in found for label in pool.indices})
     if config.ways is None and not set(present) & set(labels):
         what = f"the data has the labels {', '.join(present)}, the model {', '.join(labels)}"
         option = "--ways 2" if split is None else "--set episodes.ways=2"
         raise DataError(what, where=where, fix=f"draw new classes for each task: {option}")
-    ways = f"{config.ways} classes" if config.ways else ", ".join(labels)
+    ways = counted(config.ways, "class") if config.ways else ", ".join(labels)
     what = f"no domain has {config.shots} + {config.queries} different texts of each of {ways}"
     raise DataError(what, where=where, fix=_fewer(found, config, labels, evaluating=split is None))
 

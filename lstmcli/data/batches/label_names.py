@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 
 from lstmcli.data.labels import option
+from lstmcli.errors import counted
 
 FEWEST = 5  # characters of a name in which a typing error is looked for
 RARER = 10  # a typing error occurs so many times less often than the name
@@ -31,7 +32,7 @@ def joined(counts: Mapping[str, int]) -> list[str]:
         several = [label for label in counts if separator in label.strip(separator)]
         parts = {part.strip() for label in several for part in label.split(separator)}
         if FEWEST_JOINED <= len(several) >= len(parts):
-            what = f"{len(several):,} labels, such as {_quoted(several[0])}, are made of {len(parts):,} parts"
+            what = f"{counted(len(several), 'label')}, such as {_quoted(several[0])}, are made of {len(parts):,} parts"
             return [f"{what}; if a text can have several labels: --label-separator '{separator}'"]
     return []
 
@@ -131,7 +132,10 @@ def _measured(counts: Mapping[str, int]) -> list[str]:
     if None in values or decimals <= DECIMALS:
         return []
     what = "the label looks like a number to predict (regression), and each is a class of its own"
-    return [f"{decimals:,} of {len(counts):,} labels have decimals: {what}; name another column: --label-column NAME"]
+    return [
+        f"{decimals:,} of {counted(len(counts), 'label')} have decimals: {what}; "
+        "name another column: --label-column NAME"
+    ]
 
 
 def _quoted(label: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from lstmcli.data.batches.encoded import Store
 from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.text.vocabulary import END, UNKNOWN
+from lstmcli.errors import counted, verb
 
 NOTABLE = 0.2  # fraction of unknown tokens from which on they are reported
 
@@ -40,7 +41,8 @@ class Tally:
         """The limits of predictions for these texts: the fraction of unknown tokens, and texts without a known word."""
         if not self.unread:
             return self.remark()
-        unread = f"{self.unread:,} of {self.texts:,} texts hold no word that the model knows: the prediction is a guess"
+        holds = f"{self.unread:,} of {counted(self.texts, 'text')} {verb(self.unread, 'hold')}"
+        unread = f"{holds} no word that the model knows: the prediction is a guess"
         return [*self.remark(), unread]
 
 

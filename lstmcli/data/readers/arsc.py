@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lstmcli.config import Data
 from lstmcli.data import rows
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 from lstmcli.types import Example, Rows
 
 HUB = ""
@@ -81,7 +81,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
             reviews.append(review)
     parts = _by_split(reviews, targets)
     chosen, dropped = _without_repeats(split, parts, {review.text for review in reviews if review.domain in targets})
-    notes = [f"{split}: {count} texts left out {why}" for why, count in dropped.items()]
+    notes = [f"{split}: {counted(count, 'text')} left out {why}" for why, count in dropped.items()]
     if split == "train":
         lacking = sorted({review.domain for review in chosen if review.part != "train"})
         if lacking:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lstmcli.config import Data
 from lstmcli.data import folders, rows
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 from lstmcli.types import Example, Rows
 
 
@@ -31,7 +31,9 @@ def read(root: Path, split: str, options: Data, *, column: str, label_of: Callab
     kept = [example for example in examples if example.text not in held]
     counts = {"have no single label": unclear, f"stand in {' or '.join(later)} too": len(examples) - len(kept)}
     return Rows(
-        kept, bad, tuple(f"{split}: {count} texts left out that {why}" for why, count in counts.items() if count)
+        kept,
+        bad,
+        tuple(f"{split}: {counted(count, 'text')} left out that {why}" for why, count in counts.items() if count),
     )
 
 

@@ -68,7 +68,7 @@ def _folder(folder: Path) -> Rows:
 def _number(path: Path) -> tuple[int, str]:
     """The sort key of a review, in the order of films: ``1000_4.txt`` comes after ``999_7.txt``."""
     number = path.stem.partition("_")[0]
-    return (int(number) if number.isdigit() else 0, path.name)
+    return (int(number) if number.isdecimal() else 0, path.name)
 
 
 def _texts(folder: Path, label: str | None) -> Rows:

@@ -13,7 +13,7 @@ from typing import TextIO
 from lstmcli.config import Data
 from lstmcli.data.rows import delimited, json_rows, typed
 from lstmcli.data.rows.opening import COMPRESSED, SAMPLE, broken, decoded, kind_of, not_decoded, opened
-from lstmcli.data.rows.row import Row, label_of, labels_of, missing_column, text_of
+from lstmcli.data.rows.row import Row, is_number, label_of, labels_of, missing_column, text_of
 from lstmcli.errors import DataError
 
 __all__ = [
@@ -182,7 +182,7 @@ def columns(name: str, found: Sequence[str]) -> list[str]:
     alike = [one for one in found if one.strip().lower() == name.lower()]
     if len(alike) == 1:
         return alike
-    if name.isdigit() and 0 < int(name) <= len(found):
+    if is_number(name) and 0 < int(name) <= len(found):
         return [found[int(name) - 1]]
     parts = [columns(part.strip(), found) for part in name.split(",")] if "," in name else []
     return [one for part in parts for one in part] if all(parts) else []

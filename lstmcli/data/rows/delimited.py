@@ -11,7 +11,7 @@ from lstmcli.data.rows import dialect as dialects
 from lstmcli.data.rows.dialect import Dialect
 from lstmcli.data.rows.opening import broken, not_decoded
 from lstmcli.data.rows.row import Row, check_names, named
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 
 SHOWN = 1 << 15  # characters that the dialect is found from
 QUOTES = "if quotation marks are plain text here: --set data.quote=none"
@@ -68,7 +68,7 @@ def _rows(records: Iterator[Record], dialect: Dialect, names: list[str], line: i
             problem = f"{problem} ({span}: a quotation mark is not closed); {QUOTES}"
         elif not problem and len(cells) != len(names):
             first = "header" if dialect.header else "first row"
-            problem = f"{len(cells)} columns where the {first} has {len(names)}"
+            problem = f"{counted(len(cells), 'column')} where the {first} has {len(names)}"
         elif not problem and any(map(broken, cells)):
             problem = not_decoded(file)
         elif not problem and len(lines) > 1 and (inside := dialects.rows_within(dialect, lines, len(names), labels)):

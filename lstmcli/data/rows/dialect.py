@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lstmcli.config import Data
-from lstmcli.data.rows.row import named
+from lstmcli.data.rows.row import is_number, named
 from lstmcli.errors import DataError
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -51,8 +51,11 @@ class Dialect:
         )
 
     def alone(self, line: str) -> list[str]:
-        """The cells of a line by itself, quotation marks read as text."""
-        return next(replace(self, quote="").cells([line]), [])
+        """The cells of a line by itself, quotation marks read as text; none of one that ends in an escape."""
+        try:
+            return next(replace(self, quote="").cells([line]), [])
+        except csv.Error:
+            return []
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def _fit(dialect: Dialect, body: Sequence[str], needed: Sequence[str], *, whole:
         swallowed = rows_within(dialect, lines, len(first), values) if len(lines) > 1 else 0
         if swallowed or (problem and not cut) or (not problem and len(cells) != len(first)):
             faults += len(lines)
-    return _Try(dialect, first, sum(name in first and not name.isdigit() for name in needed), faults, len(body))
+    return _Try(dialect, first, sum(name in first and not is_number(name) for name in needed), faults, len(body))
 
 
 def records(dialect: Dialect, lines: Iterator[str]) -> Iterator[tuple[list[str], list[str], str]]:
@@ -234,7 +237,7 @@ def _headed(best: _Try, body: Sequence[str], data: Data, needed: Sequence[str], 
         return replace(dialect, header=data.header)
     rest = [cells for _, cells, _ in records(dialect, iter(body)) if len(cells) == len(best.first)][1:]
     by_number = [name for column in needed for name in column.split(",")]
-    numbers = all(name.strip().isdigit() for name in by_number)
+    numbers = all(is_number(name.strip()) for name in by_number)
     if best.named == len(needed) and not _a_value(best.first, needed, rest):
         return dialect
     if not _looks_like_data(best.first, rest):

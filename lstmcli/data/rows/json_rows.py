@@ -17,9 +17,23 @@ def read(file: TextIO) -> Iterator[Row]:
         value = {"text": value[0]} | value[1] if _is_pair(value) else value
         if not problem and not isinstance(value, dict):
             problem = "not a JSON object"
-        elif not problem and any(broken(cell) for cell in value.values() if isinstance(cell, str)):
+        elif not problem and _has_half(value):
             problem = "half of a surrogate pair"
         yield Row(line, number, problem=problem) if problem else Row(line, number, value)
+
+
+def _has_half(value: Any) -> bool:
+    """True where a key or a text in the value, at any depth, holds half of a surrogate pair."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += [*one, *one.values()]
+        elif isinstance(one, list):
+            left += one
+        elif isinstance(one, str) and broken(one):
+            return True
+    return False
 
 
 def _values(file: TextIO) -> Iterator[tuple[int, Any, str]]:

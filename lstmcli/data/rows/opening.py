@@ -71,6 +71,9 @@ def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
         what = f"bytes that are not {error.encoding}, from byte {error.start} on"
         fix = "name the encoding: --set data.encoding=utf-8; or save the file in UTF-8"
         raise DataError(what, where=where, fix=fix) from error
+    except UnicodeError as error:  # UTF-16 without a byte-order mark
+        fix = "name the encoding with its order of bytes: --set data.encoding=utf-16-le; or save the file in UTF-8"
+        raise DataError(f"the file cannot be decoded: {error}", where=where, fix=fix) from error
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
         raise DataError(what, where=where, fix=REFUSED.get(error.errno or 0, "check its permissions")) from error

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lstmcli.data.rows.opening import broken
 from lstmcli.errors import DataError
-from lstmcli.types import LabelSet
+from lstmcli.types import LabelSet, bare
 
 WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")  # 1.0 is the label 1, as it is in a column of numbers
+LONGEST_NUMBER = 10  # digits of the number of a column
 LISTED = 20  # columns that a message names
 SEVERAL = "--label-separator ','"  # of train, evaluate and adapt
 TO_LABEL = {
@@ -107,11 +109,18 @@ def _label(value: Any, column: str) -> tuple[str, str]:
         if value != value:
             return "", f"'{column}' is NaN"
         value = int(value) if value.is_integer() else value
-    label = "" if value is None else str(value).strip()
+    label = "" if value is None else bare(str(value))
     if not label or label.lower() == "nan":
         return "", f"no '{column}'"
+    if broken(label):  # of JSON in a cell
+        return "", f"'{column}' has half of a surrogate pair"
     whole = WHOLE_NUMBER.fullmatch(label)
     return whole[1] if whole else label, ""
+
+
+def is_number(name: str) -> bool:
+    """True where a column is named by its number."""
+    return name.isdecimal() and len(name) < LONGEST_NUMBER
 
 
 def named(cells: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lstmcli.data.rows.opening import broken
 from lstmcli.data.rows.row import Row, check_names
 from lstmcli.errors import DataError
 
@@ -43,10 +44,16 @@ def arrow(path: Path) -> Iterator[Row]:
                 source.seek(0)
                 batches = file = ipc.open_stream(source)
             check_names(file.schema.names, str(path))
-            yield from _rows(batches, file.schema)
+            yield from _rows(map(_validated, batches), file.schema)
     except (ArrowException, OSError, ValueError) as error:
         what = f"not an Arrow file that can be read: {error}"
         raise DataError(what, where=str(path), fix="write it again") from error
+
+
+def _validated(batch: Any) -> Any:
+    """The batch. Raises ArrowException where its offsets point outside of it: Arrow itself would read there."""
+    batch.validate(full=True)
+    return batch
 
 
 def _rows(batches: Iterator[Any], schema: Any) -> Iterator[Row]:
@@ -61,12 +68,26 @@ def _rows(batches: Iterator[Any], schema: Any) -> Iterator[Row]:
         for name in short:  # 0.7, not 0.699999988079071
             index = batch.schema.get_field_index(name)
             batch = batch.set_column(index, name, batch.column(index).cast(pa.string()).cast(pa.float64()))
-        for values in batch.to_pylist():
+        for values, problem in _values(batch):
             number += 1
             for name, known in classes.items():
                 if name in values:
                     values[name] = _named(values[name], known)
-            yield Row(number, number, values)
+            yield Row(number, number, values, problem)
+
+
+def _values(batch: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """The values of each row, and what is wrong with it: dates that Python does not have, bytes that are not UTF-8."""
+    try:
+        yield from ((values, "") for values in batch.to_pylist())
+    except (ValueError, OverflowError):
+        for index in range(batch.num_rows):
+            try:
+                (values,) = batch.slice(index, 1).to_pylist()
+            except (ValueError, OverflowError) as error:
+                yield {}, f"a value that cannot be read: {error}"
+            else:
+                yield values, ""
 
 
 def _classes(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
@@ -74,9 +95,14 @@ def _classes(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         inner = {name: feature.get("feature", feature) for name, feature in features.items()}
-        return {name: feature["names"] for name, feature in inner.items() if feature.get("_type") == "ClassLabel"}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = {name: feature["names"] for name, feature in inner.items() if feature.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+    return {name: names for name, names in found.items() if isinstance(names, list) and all(map(_is_text, names))}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not broken(value)
 
 
 def _named(value: Any, names: Sequence[str]) -> Any:

@@ -16,7 +16,7 @@ from lstmcli.config import Data
 from lstmcli.data import rows
 from lstmcli.data.text import column_survey
 from lstmcli.data.text import sentences as words
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 from lstmcli.types import Example, Rows
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather")
@@ -111,7 +111,7 @@ def _kind(text: object, entities: object) -> str:
         span = (
             isinstance(first, list)
             and len(first) > 2
-            and all(str(offset).lstrip("-").isdigit() for offset in first[:2])
+            and all(str(offset).lstrip("-").isdecimal() for offset in first[:2])
         )
     return "offsets" if isinstance(text, str) and span else ""
 
@@ -163,8 +163,8 @@ def _sentences(values: Values, keys: Keys, names: Sequence[str], where: str) -> 
     if any(map(rows.broken, tokens)):
         raise ValueError("half of a surrogate pair")
     if not isinstance(scheme, list) or len(scheme) != len(tokens):
-        count = f"{len(scheme)} tags" if isinstance(scheme, list) else f"no list '{keys.entities}'"
-        raise ValueError(f"{len(tokens)} words and {count}")
+        count = counted(len(scheme), "tag") if isinstance(scheme, list) else f"no list '{keys.entities}'"
+        raise ValueError(f"{counted(len(tokens), 'word')} and {count}")
     if tokens[0].startswith(column_survey.DOCUMENT):
         return []
     if not names and any(isinstance(tag, int) for tag in scheme):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from lstmcli import tags
 from lstmcli.config import Data
 from lstmcli.data.text.column_survey import COMMENT, INVISIBLE, Survey, counts, few, is_range, names_sentences, survey
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 
 PHRASES = {"NP", "VP", "PP", "ADVP", "SBAR", "ADJP", "PRT", "CONJP", "INTJ", "LST", "UCP", "NC", "PC", "VC"}
 
@@ -39,7 +39,7 @@ class Layout:
         """What is wrong with a line; first: the width of the file's first line."""
         if len(cells) != self.width:
             began = "where the file began with" if first == self.width else "where other lines have"
-            return f"{len(cells)} columns {began} {self.width}"
+            return f"{counted(len(cells), 'column')} {began} {self.width}"
         if not cells[self.word]:
             return "no word"
         try:
@@ -79,7 +79,7 @@ def layout(lines: Sequence[str], options: Data, where: str, *, tagged: bool = Tr
         raise DataError("one column: a word and its tag are needed", where=f"{where}:{seen.first}", fix=fix)
     if seen.steady < 0.5:
         fix = "give all lines the same columns, and a blank line after each sentence"
-        raise DataError(f"lines of {seen.width} columns and of others", where=f"{where}:{seen.odd}", fix=fix)
+        raise DataError(f"lines of {counted(seen.width, 'column')} and of others", where=f"{where}:{seen.odd}", fix=fix)
     for key, number in (("word", options.word_column), ("tag", options.tag_column)):
         if number is not None and number > seen.width:
             what = f"there is no column {number}: the file has {seen.width}"

@@ -21,7 +21,7 @@ from lstmcli.data.text import column_layout as layouts
 from lstmcli.data.text import column_survey
 from lstmcli.data.text import sentences as words
 from lstmcli.data.text.column_layout import Layout
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 from lstmcli.types import Example, Rows
 
 LONGEST = words.LONGEST
@@ -230,7 +230,8 @@ def _notes(sentences: list[list[Line]], notation: tags.Notation, path: Path) -> 
                 first[tag] = f"{path}:{number}"
     yield from tags.remarks(first, notation)
     longest = max(sentences, key=len, default=[])
+    words = counted(len(longest), "word")
     if len(sentences) == 1 and len(longest) > ALONE:
-        yield f"{path}: {len(longest):,} words without a blank line are read as one sentence; put one after each"
+        yield f"{path}: {words} without a blank line are read as one sentence; put one after each"
     elif len(longest) > LONGEST:
-        yield f"{path}:{longest[0][0]}: a sentence of {len(longest):,} words is read in pieces of {LONGEST}"
+        yield f"{path}:{longest[0][0]}: a sentence of {words} is read in pieces of {LONGEST}"

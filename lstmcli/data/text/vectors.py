@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lstmcli.data.text import word2vec
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -116,7 +116,7 @@ def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
     shape = list(getattr(matrix, "shape", ()))
     if len(shape) != 2 or len(names) != shape[0] or not np.issubdtype(matrix.dtype, np.number):
         raise DataError(
-            f"{len(names)} words for an array of shape {shape}",
+            f"{counted(len(names), 'word')} for an array of shape {shape}",
             where=str(path.with_suffix(".txt")),
             fix="give one word per row of the array",
         )
@@ -188,7 +188,7 @@ def _vectors(file: word2vec.Bytes) -> Iterator[Row]:
         line = row.decode("utf-8", "replace")
         if not dimensions:  # the first line: word2vec's header, count and dimensions, or a vector
             parts = line.split()
-            header = len(parts) == 2 and all(part.isdigit() for part in parts)
+            header = len(parts) == 2 and all(part.isdecimal() and len(part) < 10 for part in parts)
             dimensions = int(parts[1]) if header else len(parts) - 1
             if header:
                 continue
@@ -201,7 +201,7 @@ def _check(found: int, limit: int, source: str) -> None:
         raise DataError("no vectors in the file", where=f"model.vectors: {source}", fix=FORMAT)
     if found > limit:
         raise DataError(
-            f"the vectors have {found} dimensions, the model has room for {limit}",
+            f"the vectors have {counted(found, 'dimension')}, the model has room for {limit}",
             where=f"model.vectors: {source}",
             fix=f"--set model.embedding={found}",
         )

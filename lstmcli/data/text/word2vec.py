@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from lstmcli.errors import DataError
+from lstmcli.errors import DataError, counted
 
 Bytes = IO[bytes] | GzipFile
 CHUNK = 1 << 20  # bytes read at once
@@ -38,7 +38,7 @@ def rows(file: Bytes, where: str) -> Iterator[tuple[int, str, np.ndarray[Any, np
         yield number, word, np.frombuffer(held, "<f4", dimensions, space + 1), dimensions
         begin = space + 1 + size
     if (held[begin:] + file.read(CHUNK)).strip(b"\r\n"):
-        what = f"the file goes on after {count:,} words of {dimensions} dimensions"
+        what = f"the file goes on after {counted(count, 'word')} of {counted(dimensions, 'dimension')}"
         raise DataError(what, where=where, fix="correct the count and dimensions in its first line")
 
 
