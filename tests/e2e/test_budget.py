@@ -106,9 +106,11 @@ def better_after(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_better_recipe_is_kept_and_the_default_stays_beside_it(
-    given: tuple[RunConfig, Inputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, inputs = given
+    table = write_table(tmp_path / "mine.csv", copies=20)  # four validation texts prove nothing
+    config = recipes.load(str(table), overrides=SETTINGS)
+    inputs = examples.read(config)
     better_after(1, monkeypatch)
     events: list[Event] = []
     search.run(config, inputs, tmp_path, search.Limits(Clock(3600)), pinned=PINNED, listener=events.append)

@@ -183,7 +183,7 @@ def test_conll_is_another_name_of_conll2003(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("word", "1 columns where the file began with 2"),
+        ("word", "1 column where the file began with 2"),
         ("a b c", "3 columns where the file began with 2"),
         ("word X-PER", "'X-PER' is not a tag"),
         ("word PER", "'PER' is not a tag"),

@@ -96,7 +96,7 @@ def test_the_likeliest_next_words_are_in_the_answer(
         assert list(source.values()) == sorted(source.values(), reverse=True)
         assert sum(source.values()) <= 1.00001
         assert not {"<pad>", "<unk>"} & set(source)
-    assert "1 of 3 texts hold no word that the model knows" in message.err
+    assert "1 of 3 texts holds no word that the model knows" in message.err
     (tmp_path / "in.txt").write_text("\nthe old\n", "utf-8")
     for kind in ("csv", "parquet"):
         assert run("predict", "-i", tmp_path / "in.txt", "-c", model, "-q", "-o", tmp_path / f"out.{kind}") == 0

@@ -191,4 +191,4 @@ def test_a_language_model_has_learned_no_labels_and_a_missing_model_nothing(
     one = [Example(" ".join(str(text.text) for text in texts))]
     checkpoints.save(replace(found, tensors=found.tensors | learned_by(one)), path)
     validation_split.hold_out(of_words, one, "mine.txt", listener=notes.append)
-    assert any("has learned from 1 of 1 texts" in note.text for note in notes if isinstance(note, Noted))
+    assert any("has learned from 1 of 1 text" in note.text for note in notes if isinstance(note, Noted))

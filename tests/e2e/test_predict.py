@@ -85,8 +85,8 @@ def test_predict_reports_broken_rows_and_goes_on(run: Run, trained: Path, tmp_pa
 def test_predict_reports_what_it_could_not_read(run: Run, trained: Path, capsys: Captured) -> None:
     assert run("predict", "-c", trained, "🙂 \0", "warm " * 50_000) == 0
     shown = capsys.readouterr()
-    assert "1 of 2 texts hold no word that the model knows" in shown.err
-    assert "1 of 2 texts are longer than the model reads" in shown.err
+    assert "1 of 2 texts holds no word that the model knows" in shown.err
+    assert "1 of 2 texts is longer than the model reads" in shown.err
     assert len(shown.out.splitlines()) == 2
 
 

@@ -74,7 +74,7 @@ FAULTS = [  # content                          what
     (written(TWO).replace(b"3 2\n", b"4 2\n"), "the file ends at word 4 of 4"),
     (written(TWO).replace(b"3 2\n", b"3 4\n"), "the file ends at word 2 of 3"),
     (written(TWO).replace(b"3 2\n", b"2 2\n"), "the file goes on after 2 words of 2 dimensions"),
-    (written(TWO).replace(b"3 2\n", b"3 1\n"), "the file goes on after 3 words of 1 dimensions"),
+    (written(TWO).replace(b"3 2\n", b"3 1\n"), "the file goes on after 3 words of 1 dimension"),
     (b"the 0.1 0.2\nfilm 1 2\n", "not in word2vec's binary format"),
     (b"3 99999999999\nthe ", "not in word2vec's binary format"),
     (b"\xba\x16\x4f\x2f\x0c\x00", "not in word2vec's binary format"),  # fastText's
