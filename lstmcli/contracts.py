@@ -41,7 +41,7 @@ class Reader(Protocol):
     SPECIMEN: dict[str, str]
 
     def splits(self, root: Path, /) -> tuple[str, ...]:
-        """The splits that the file or folder holds, of train, validation and test; none if it holds no such data."""
+        """Return the splits in the file or folder, of train, validation and test; empty if it holds no such data."""
 
     def read(self, root: Path, split: str, options: Data, /) -> Rows:
         """Every usable row of the split in a fixed order, and what is wrong with each other row.
@@ -85,18 +85,18 @@ class Task(Protocol):
     PRIMARY: str
 
     def loss(self, scores: Any, batch: Batch, /) -> Mean:
-        """The training loss, a mean over texts or words. ``batch.targets`` are the numbers of the labels, with
+        """Return the training loss, a mean over texts or words. ``batch.targets`` are the numbers of the labels, with
         LABEL_SETS 1 or 0 ``[text, label]``; of a ``TextTask``, where a teacher labels, probabilities ``[text, label]``,
         all zero for a text that does not count."""
 
     def outputs(self, scores: Any, /) -> Array:
-        """The outputs of a batch, ``[text, ...]``, on the CPU."""
+        """Return the outputs of a batch, ``[text, ...]``, on the CPU."""
 
     def calibrate(self, outputs: Array, targets: Array, /) -> float:
-        """The temperature that fits held-out data best; 1 where there is nothing to calibrate."""
+        """Return the temperature that fits held-out data best; 1 where there is nothing to calibrate."""
 
     def probabilities(self, outputs: Array, temperature: float, /) -> Array:
-        """The outputs as probabilities at this temperature, ``[text, ...]``."""
+        """Return the outputs as probabilities at this temperature, ``[text, ...]``."""
 
     def measure(self, probabilities: Array, targets: Array, /, *, seed: int = 0) -> Metrics:
         """Each metric with its interval, ``PRIMARY`` among them."""
@@ -105,16 +105,16 @@ class Task(Protocol):
         """Figures for the training loop: ``score``, higher is better, and ``loss``; more where they help."""
 
     def describe(self, outputs: Array, labels: Sequence[str], temperature: float, /) -> list[dict[str, Any]]:
-        """The prediction for each text."""
+        """Return the prediction for each text."""
 
     def blank(self, labels: Sequence[str], /) -> dict[str, Any]:
-        """The answer of ``predict`` to a row that cannot be used: the same keys without values."""
+        """Return the answer of ``predict`` to a row that cannot be used: the same keys without values."""
 
     def fit_baselines(self, codes: Array, offsets: Array, targets: Array, /, *, labels: int) -> dict[str, Array]:
         """Baselines on the training texts, as arrays by name; text ``i`` has codes ``offsets[i]`` to ``[i + 1]``."""
 
     def baseline_probabilities(self, fitted: dict[str, Array], codes: Array, offsets: Array, /) -> dict[str, Array]:
-        """The probabilities of each baseline, by its name."""
+        """Return the probabilities of each baseline, by its name."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class TextTask(Task, Protocol):
     """A task of labels of whole texts: regularisers, and figures of few-shot episodes."""
 
     def entropy(self, scores: Any, /) -> Tensor:
-        """The entropy of the scores in nats, a mean over texts."""
+        """Return the entropy of the scores in nats, a mean over texts."""
 
     def divergence(self, scores: Any, before: Any, /) -> Tensor:
         """KL divergence of the scores from those before in nats, a mean over texts."""
@@ -150,7 +150,7 @@ class TextTask(Task, Protocol):
         """Each metric of one episode."""
 
     def over_episodes(self, figures: Sequence[dict[str, float]], /, *, seed: int = 0, least: float = 0.0) -> Metrics:
-        """The mean of each metric over episodes, with its interval."""
+        """Return the mean of each metric over episodes, with its interval."""
 
     def text_features(self, texts: Sequence[str], /) -> Any:
         """Sparse features of the texts for the baselines of few-shot episodes, ``[text, term]``."""
@@ -163,10 +163,10 @@ class StreamTask(Task, Protocol):
     """A task of token streams."""
 
     def kept(self, losses: Array, counts: Array, /) -> Array:
-        """The outputs of texts. losses: ``[direction, text]``; counts: words, ``[text]``."""
+        """Return the outputs of texts. losses: ``[direction, text]``; counts: words, ``[text]``."""
 
     def unknown_words(self, unknown: Array, words: Array, /, *, seed: int = 0) -> Metrics:
-        """The fraction of unknown words."""
+        """Return the fraction of unknown words."""
 
     def by_character(self, outputs: Array, characters: Array, spelled: Array, /, *, seed: int = 0) -> Metrics:
         """Bits per character."""
@@ -191,7 +191,7 @@ class Model(Protocol):
     """
 
     def build(self, config: Any, *, words: int, labels: int) -> nn.Module:
-        """A model with new weights, drawn from torch's global generator.
+        """Return a model with new weights, drawn from torch's global generator.
 
         Args:
             config: The model's section.
@@ -203,7 +203,7 @@ class Model(Protocol):
         """
 
     def shape(self, config: Any) -> dict[str, object]:
-        """The options of the section that decide the shape of the weights, and their values.
+        """Return the options of the section that decide the shape of the weights, and their values.
 
         A run can begin with the weights of another (``model.init``) whose shape is the same.
         """
@@ -213,7 +213,7 @@ class Model(Protocol):
 class ModelHooks:
     """Optional members of a model's module.
 
-    ENCODER: the submodules that train at the fraction ``train.encoder_lr_scale`` of the learning rate; none: all at
+    ENCODER: the submodules that train at the fraction ``train.encoder_lr_scale`` of the learning rate; None: all at
     one. BY_WORD: the parameters and buffers with one row per word, shortened by ``export``. CONTEXT: the submodule of a
     language model that reads with it. FROZEN_VECTORS: the buffer of pretrained vectors. READER: the LSTM that reads the
     words. PARENTS: other models to begin with, by name, and the options that must agree. inherited: the weights of such
@@ -234,10 +234,10 @@ class StreamModel(Protocol):
     """A model of token streams, as ``build`` of a model of the task ``model_language`` returns it."""
 
     def __call__(self, batch: Batch, state: tuple[Tensor, Tensor] | None = None, /) -> TokenScores:
-        """The scores, from the state on if there is one, with the state after the last token."""
+        """Return the scores, from the state on if there is one, with the state after the last token."""
 
     def begin(self, rows: int, /) -> tuple[Tensor, Tensor]:
-        """The initial state of so many rows."""
+        """Return the initial state of so many rows."""
 
     def following(self, batch: Batch, /) -> Tensor:
         """Log probabilities of the word after each text, ``[batch, word]``."""
@@ -249,7 +249,7 @@ class LearnerKind(Protocol):
     can choose. ``meta_trained`` (True): the learner has something to learn from episodes."""
 
     def build(self, config: Any, model: nn.Module, /) -> Learner:
-        """A learner for models of this kind. config: the learner's section."""
+        """Return a learner for models of this kind. config: the learner's section."""
 
 
 class Learner(Protocol):
@@ -272,17 +272,17 @@ class Learner(Protocol):
     label_sets: bool
 
     def trajectory(self, model: nn.Module, support: Batch, loss: Loss, /) -> Iterator[dict[str, Tensor]]:
-        """The weights of each task before the first and after each step; without steps, once. The model stays as it is.
-        Also called where gradients are off (``adapt``): ``meta.inner.descend`` and ``value_and_grad`` enable them."""
+        """Return the weights of each task before the first and after each step; the model stays as it is. Also called
+        where gradients are off (``adapt``): ``meta.inner.descend`` and ``value_and_grad`` enable them."""
 
     def meta_loss(self, model: nn.Module, episode: Episode, loss: Loss, /) -> Tensor:
-        """The loss of meta-training, ``[task]``."""
+        """Return the loss of meta-training, ``[task]``."""
 
     def logits(self, model: nn.Module, batch: Batch, /) -> Callable[[dict[str, Tensor]], Tensor]:
-        """The logits ``[task, batch, label]`` as a function of the weights of ``trajectory``."""
+        """Return the logits ``[task, batch, label]`` as a function of the weights of ``trajectory``."""
 
     def losses(self, model: nn.Module, batch: Batch, loss: Loss, /) -> Callable[[dict[str, Tensor]], Tensor]:
-        """The losses ``[task]`` as a function of the weights of ``trajectory``."""
+        """Return the losses ``[task]`` as a function of the weights of ``trajectory``."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """As of ``torch.nn.Module``; the next three too."""
@@ -295,6 +295,6 @@ class Learner(Protocol):
 
 
 def hooks(kind: type[H], module: object) -> H:
-    """The optional members of a module; the default where it has none. kind: one of the classes above."""
+    """Return the optional members of a module; the default where it has none. kind: one of the classes above."""
     names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: getattr(module, name) for name in names if hasattr(module, name)})

@@ -70,7 +70,7 @@ LONGEST = 200  # characters of a path that are shown
 
 
 def of_system(error: OSError) -> LstmcliError | None:
-    """The error as a message, where the system refuses a path; none where it may be a fault of the program."""
+    """Return the error as a message, where the system refuses a path; None where it may be a fault of the program."""
     if (
         error.filename is None and error.errno == errno.ENOENT
     ):  # the only path that can be missing without a name is that of this folder

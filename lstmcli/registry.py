@@ -70,7 +70,7 @@ LEARNERS = {
 
 
 def find(table: dict[str, str], name: str) -> Any:
-    """The module registered under the name.
+    """Return the module registered under the name.
 
     Raises:
         ConfigError: if the table has no such name.
@@ -81,30 +81,30 @@ def find(table: dict[str, str], name: str) -> Any:
 
 
 def reader(name: str) -> Reader:
-    """The reader of the data set. Raises ConfigError where none is registered; the next three too."""
+    """Return the reader of the data set. Raises ConfigError where none is registered; the next three too."""
     found: Reader = find(DATASETS, name)
     return found
 
 
 def task(name: str) -> Task:
-    """The task of that name."""
+    """Return the task of that name."""
     found: Task = find(TASKS, name)
     return found
 
 
 def model(name: str) -> Model:
-    """The model of that name."""
+    """Return the model of that name."""
     found: Model = find(MODELS, name)
     return found
 
 
 def graph(name: str) -> GraphModule:
-    """What makes the ONNX graph of the model of that name. Raises ConfigError where there is none."""
+    """Return what makes the ONNX graph of the model of that name. Raises ConfigError where there is none."""
     found: GraphModule = find(GRAPHS, name)
     return found
 
 
 def learner(name: str) -> LearnerKind:
-    """The learner of that name."""
+    """Return the learner of that name."""
     found: LearnerKind = find(LEARNERS, name)
     return found

@@ -38,7 +38,7 @@ def layout(types: Iterable[str]) -> tuple[str, ...]:
 
 
 def types_of(labels: Sequence[str]) -> tuple[str, ...]:
-    """The types whose tags these are, each at its k."""
+    """Return the types whose tags these are, each at its k."""
     return tuple(label.removeprefix("B-") for label in labels[1::4])
 
 
@@ -65,7 +65,7 @@ class Notation:
     outside: frozenset[str] = frozenset(OUTSIDES)
 
     def read(self, cell: str) -> str:
-        """The tag as ``split`` reads it.
+        """Return the tag as ``split`` reads it.
 
         Raises:
             ValueError: not a tag in this notation.
@@ -91,7 +91,7 @@ class Notation:
         return (found[1], found[2]) if found else ("", "")
 
     def reads(self, cell: str) -> bool:
-        """True where the cell is a tag."""
+        """Return whether the cell is a tag."""
         try:
             self.read(cell)
         except ValueError:
@@ -100,7 +100,7 @@ class Notation:
 
 
 def notation(cells: Counter[str]) -> Notation | None:
-    """The notation of most of a column's cells; none where they are no tags."""
+    """Return the notation of most of a column's cells; None where they are no tags."""
     zeros = sum(cells[one] for one in OUTSIDES)
     outside = frozenset(OUTSIDES if zeros else (*OUTSIDES, *FILLERS))
     inside = Counter({cell: count for cell, count in cells.items() if cell not in outside})
@@ -116,7 +116,8 @@ def notation(cells: Counter[str]) -> Notation | None:
 
 
 def remarks(first: Mapping[str, str], found: Notation) -> Iterator[str]:
-    """What the user may not expect of how tags are read. first: where each tag occurs first, as the file has it."""
+    """Return what the user may not expect of how tags are read. first: where each tag occurs first, as the file has
+    it."""
     read = {cell: found.read(cell) for cell in first if found.reads(cell)}
     where = next(iter(first.values()), "")
     odd = [cell for cell, tag in read.items() if tag != cell]
@@ -160,7 +161,7 @@ def iobes(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def spans(numbers: Array, lengths: Array) -> Array:
-    """The entities of texts laid end to end, each a row ``(first word, word after the last, k of its type)``.
+    """Return the entities of texts laid end to end, each a row ``(first word, word after the last, k of its type)``.
 
     numbers: ``[word]``; lengths: ``[text]``, words per text; positions count from the first word of the first text.
     Any sequence of numbers is read, also one that no scheme allows, by the rule of ``iobes``.

@@ -78,7 +78,7 @@ class Example:
 
 
 def bare(label: str) -> str:
-    """The label without blanks and invisible characters around it."""
+    """Return the label without blanks and invisible characters around it."""
     while (less := label.strip().strip(INVISIBLE)) != label:
         label = less
     return label
@@ -172,7 +172,7 @@ class ClassScores:
     embedding: Tensor
 
     def headed(self, output: Tensor, embedding: Tensor, batch: Batch) -> ClassScores:  # noqa: ARG002
-        """The scores with the output of another head for a batch's embedding."""
+        """Return the scores with the output of another head for a batch's embedding."""
         return ClassScores(output, embedding)
 
 
@@ -193,7 +193,7 @@ class TagScores:
     lengths: Tensor
 
     def headed(self, output: Tensor, embedding: Tensor, batch: Batch) -> TagScores:
-        """The scores with the output of another head for a batch's embedding."""
+        """Return the scores with the output of another head for a batch's embedding."""
         return replace(self, emissions=output, embedding=embedding, lengths=batch.lengths)
 
 

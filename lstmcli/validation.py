@@ -32,7 +32,7 @@ UNFIT = {  # by what a task reads, "sets" where a text has a set of labels: keys
         "episodes": "are drawn of texts with one label each",
     },
     "stream": {
-        "train.min_steps": "is for texts with labels: a language model takes as many steps as train.epochs says",
+        "train.min_steps": "is for texts with labels: a language model takes the steps that train.epochs gives",
         "train.crop": "is for texts with labels: a language model reads a token stream in pieces of train.bptt",
         "train.adversarial_epsilon": "is for texts with labels",
         "train.teacher": "is for texts with labels",
@@ -45,7 +45,7 @@ UNFIT = {  # by what a task reads, "sets" where a text has a set of labels: keys
 
 
 def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] | None = None) -> RunConfig:
-    """A RunConfig, or every problem of the values in one error.
+    """Return a RunConfig, or every problem of the values in one error.
 
     where: the recipe; options: by field, the option that set it.
 
@@ -63,7 +63,7 @@ def validated(values: dict[str, Any], *, where: str, options: Mapping[str, str] 
 
 
 def _fitting(config: RunConfig, where: str) -> RunConfig:
-    """The config, if its model, tokens and training belong together; of taggers the tokens are pretokenized."""
+    """Return the config, if its model, tokens and training belong together; of taggers the tokens are pretokenized."""
     reads = registry.task(config.task).READS
     if reads == "words" and "kind" not in config.tokens.model_fields_set:
         tokens = config.tokens.model_copy(update={"kind": "pretokenized"})
@@ -96,7 +96,7 @@ def _fitting(config: RunConfig, where: str) -> RunConfig:
 def _check_separator(config: RunConfig, where: str, *, sets: bool) -> None:
     """Raise ConfigError where labels are separated, and the model gives one per text, or the reverse."""
     if sets and config.data.label_separator is None:
-        what = f"model.name={config.model.name} learns from sets of labels, and nothing says what separates them"
+        what = f"model.name={config.model.name} learns from sets of labels, and no separator is given"
         raise ConfigError(what, where=where, fix="--label-separator ','; lists need it too")
     if not sets and config.data.label_separator is not None:
         what = f"data.label_separator is for a model that gives a text several labels, not for {config.model.name}"
@@ -109,7 +109,7 @@ def _check_separator(config: RunConfig, where: str, *, sets: bool) -> None:
 
 
 def has_weights(config: RunConfig) -> bool:
-    """True where class weights fit the task of the model."""
+    """Return whether class weights fit the task of the model."""
     return hooks(TaskHooks, registry.task(config.task)).weighted is not None
 
 
@@ -155,7 +155,7 @@ def _problem(detail: ErrorDetails, where: str, options: Mapping[str, str]) -> Co
 
 
 def _unknown(key: str, value: Any, section: list[str], origin: str, option: str) -> ConfigError:
-    """The error for a key that is not in the section; option: that set it, empty in a recipe."""
+    """Return the error for a key that is not in the section; option: that set it, empty in a recipe."""
     name = key.rpartition(".")[2]
     if key == renamed.DERIVED:
         models = kinds(RunConfig.model_fields["model"].annotation)

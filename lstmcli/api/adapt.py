@@ -35,11 +35,11 @@ def adapt(
 
     Args:
         model, reading, options: As in ``lstmcli.api.files``.
-        data: As ``--data``; none: bundled data that the model has not seen.
+        data: As ``--data``; None: bundled data that the model has not seen.
         shots: Texts per class to learn from.
-        learner: By name; none: that of the model's recipe; else anchored.
-        steps: Gradient steps, without ``learner`` of that of the recipe, else of finetune; none: by cross-validation.
-        out: The file to write; none: adapted.pt beside the model.
+        learner: By name; None: that of the model's recipe; else anchored.
+        steps: Gradient steps, without ``learner`` of that of the recipe, else of finetune; None: by cross-validation.
+        out: The file to write; None: adapted.pt beside the model.
         seed: Of the draw of the texts.
         listener: Called with each event.
 

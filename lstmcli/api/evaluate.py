@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Tasks:
     """Few-shot tasks to adapt to.
 
-    shots: texts per class, none: no tasks; ways: draw so many classes per task; episodes: how many tasks; learner: by
+    shots: texts per class, None: no tasks; ways: draw so many classes per task; episodes: how many tasks; learner: by
     name; prior: support, uniform or source.
     """
 
@@ -64,7 +64,7 @@ def evaluate(
 
     Args:
         model, reading, options: As in ``lstmcli.api.files``.
-        data: As ``--data``; none: what the model was trained on. split: none: test, else what the data has.
+        data: As ``--data``; None: what the model was trained on. split: None: test, else what the data has.
         dynamic: Of a language model, also with dynamic evaluation.
         thresholds: Also coverage, precision, recall and error by threshold, and prediction sets, under ``details``.
         report: A folder for report.json, the page report.html and, unless tasks are scored, predictions.jsonl.

@@ -37,7 +37,7 @@ def export(
         model, reading: As in ``lstmcli.api.files``.
         output: A .onnx file.
         int8: Store matrices as integers of eight bits: a smaller and faster model, whose probabilities differ slightly.
-        data: As ``--data``; none: up to 1,000 held-out texts of what the model was trained on, if they are at hand.
+        data: As ``--data``; None: up to 1,000 held-out texts of what the model was trained on, if they are at hand.
         listener: Called with each event.
 
     Raises:

@@ -3,9 +3,9 @@
 Opening a checkpoint loads no torch; using its tensors does. Arguments of the same name mean the same in each of these
 functions:
 
-model: a .pt file or the folder of a run; none: the newest under ./runs, else the model that ships.
-options: changes of the model's recipe, such as the device; none: as it was trained.
-reading: fields of section ``data`` of a recipe that say how to read the data.
+model: a .pt file or the folder of a run; None: the newest under ./runs, else the model that ships.
+options: changes of the model's recipe, such as the device; None: as it was trained.
+reading: fields of section ``data`` of a recipe that determine how the data is read.
 """
 
 from collections.abc import Mapping, Sequence

@@ -43,7 +43,7 @@ def fit(
         texts: Strings; for the recipe of a tagger, lists of words.
         labels: One string, int or bool per text, or a list where texts have several; for a tagger, a tag per word.
         recipe: A name that ``lstmcli train`` lists, or the path of a recipe (.yaml).
-        validation: Texts and labels to choose the best epoch by; none: a stratified part of the texts is held out.
+        validation: Texts and labels to choose the best epoch by; None: a stratified part of the texts is held out.
         listener: Called with each event of ``lstmcli.events``; for example ``print``.
         seed: Makes the run repeatable; a search, which ends by the clock, is not.
         budget: Search for the best recipe so long, beginning with this one: "10m", or seconds. Needs the extra

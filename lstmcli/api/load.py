@@ -21,7 +21,7 @@ def load(
     """Load a model. Raises CheckpointError where there is none.
 
     Args:
-        path: A ``.pt`` file, the folder of a run, or a ``.onnx`` file of ``export``; none: the model that ships.
+        path: A ``.pt`` file, the folder of a run, or a ``.onnx`` file of ``export``; None: the model that ships.
         device, precision, threads: As the command line's options, with the same defaults.
     """
     found = checkpoints.PRETRAINED if path is None else run_folder.model_at(Path(path))

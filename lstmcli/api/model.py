@@ -74,7 +74,7 @@ class Model:
         Args:
             texts: Strings.
             min_confidence: Give no label below this probability: an empty string, or None where labels are int or bool;
-                none: as chosen in training (``train__target_precision``), else 0.
+                None: as chosen in training (``train__target_precision``), else 0.
             thresholds: By label, the probability from which it is given. Of the labels that reach theirs, the likeliest
                 (by weighted probability, with class weights) is given; where none does, of those without a threshold.
                 Of a model that gives several labels: in place of the thresholds chosen in training.
@@ -217,8 +217,8 @@ class Model:
 
         Args:
             texts, labels: As in ``evaluate``.
-            learner: As ``lstmcli adapt --learner``; none: that of the model's recipe; else ``anchored``.
-            steps: Gradient steps, without ``learner`` of that of the recipe, else of finetune; none: the number that is
+            learner: As ``lstmcli adapt --learner``; None: that of the model's recipe; else ``anchored``.
+            steps: Gradient steps, without ``learner`` of that of the recipe, else of finetune; None: the number that is
                 best for texts that are left out.
             seed: Decides which of several equal texts with different labels is learned.
             listener: As in ``evaluate``.

@@ -111,7 +111,7 @@ def predict(
 
     Args:
         texts: To predict, in place of a file.
-        rows: Which file to read, and how; none: standard input, where there are no texts.
+        rows: Which file to read, and how; None: standard input, where there are no texts.
         model, options: As in ``lstmcli.api.files``.
         output: A .jsonl, .csv, .tsv, .parquet or, by a tagger, .conll file for the answers.
         decisions: How labels follow from probabilities.

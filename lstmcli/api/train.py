@@ -1,4 +1,4 @@
-"""Train a model, or run the benchmark of optimisers, as a recipe says. Without torch until the data has been read."""
+"""Train a model, or run the benchmark of optimisers, by a recipe. Without torch until the data has been read."""
 
 from collections.abc import Collection
 from contextlib import nullcontext

@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _known(error: Exception) -> LstmcliError | None:
-    """The error as one that the user can fix; none for a fault of the program."""
+    """Return the error as one that the user can fix; None for a fault of the program."""
     if isinstance(error, LstmcliError):
         return error
     if isinstance(error, OSError):

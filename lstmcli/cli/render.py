@@ -107,7 +107,7 @@ class Screen:
 
     @contextmanager
     def rehearsal(self, config: RunConfig) -> "Iterator[Listener]":
-        """Show the recipe, then what a run of it would do, as the listener hears it; with JSON both as one object."""
+        """Show the recipe, then what a run of it would do, as events arrive; with JSON both as one object."""
         recipe = config.model_dump(mode="json")
         with self.listening() as listener:
             yield listener
@@ -238,7 +238,7 @@ class Screen:
 
     def _below(self, baselines: "Iterable[str]") -> None:
         for name in baselines:
-            self.note(f"the model is worse than the {name} baseline here: use it only if something else speaks for it")
+            self.note(f"the model is worse than the {name} baseline here: use the baseline, or train on more texts")
 
     # ---- events
 

@@ -25,7 +25,7 @@ SHARD = re.compile(r"-(\d+)-of-(\d+)$")
 
 
 def files(root: Path, *, endings: Sequence[str] = rows.TABLES, prefix: str = "") -> dict[str, tuple[Path, ...]]:
-    """The files of each split, one or its shards in order; a file alone is ``train``.
+    """Return the files of each split, one or its shards in order; a file alone is ``train``.
 
     prefix: what the files' names begin with.
 
@@ -53,7 +53,7 @@ def _files(root: Path, endings: Sequence[str], prefix: str) -> dict[str, tuple[P
 
 
 def _stem(path: Path, endings: Sequence[str]) -> str | None:
-    """The name in lower case without its ending; none where it has none of these."""
+    """Return the name in lower case without its ending; None where it has none of these."""
     name = path.name.lower()
     for ending in rows.COMPRESSED:
         name = name.removesuffix(ending)
@@ -78,7 +78,8 @@ def _rank(path: Path, endings: Sequence[str]) -> int:
 
 
 def unread(root: Path, found: dict[str, tuple[Path, ...]], *, endings: Sequence[str] = rows.TABLES) -> str:
-    """A note that names the files of the folder that look like data and are not read; "" where there are none."""
+    """Return a note that names the files of the folder that look like data and are not read; "" where there are
+    none."""
     if not root.is_dir():
         return ""
     used = {path for paths in found.values() for path in paths}
@@ -89,7 +90,7 @@ def unread(root: Path, found: dict[str, tuple[Path, ...]], *, endings: Sequence[
 
 
 def of_split(found: dict[str, tuple[Path, ...]], split: str, root: Path) -> tuple[Path, ...]:
-    """The split's files. Raises DataError where there are none."""
+    """Return the split's files. Raises DataError where there are none."""
     if split not in found:
         fix = f"it has: {', '.join(found) or 'none'}; name the file itself"
         raise DataError(f"no split '{split}'", where=str(root), fix=fix)
@@ -114,7 +115,7 @@ def classes(root: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def _labelled(folder: Path) -> dict[str, list[Path]]:
-    """The text files of each class, where there are two classes or more."""
+    """Return the text files of each class, where there are two classes or more."""
     found = {path.name: sorted(path.glob("*.txt")) for path in sorted(folder.iterdir()) if path.is_dir()}
     labels = {name: paths for name, paths in found.items() if paths}
     return labels if len(labels) > 1 else {}

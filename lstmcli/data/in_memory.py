@@ -23,7 +23,7 @@ LABEL_TYPES: dict[str, Callable[[str], Any]] = {
 
 
 def texts_of(texts: Texts, *, words: bool | None) -> list[str | tuple[str, ...]]:
-    """Return the texts, checked. words: each is a list of words, or a string; none: either.
+    """Return the texts, checked. words: each is a list of words, or a string; None: either.
 
     Raises:
         DataError: a text is empty, of another type, or not valid Unicode.
@@ -59,7 +59,7 @@ def _check(text: str, what: str, where: str) -> None:
 
 
 def are_sets(labels: Sequence[Any]) -> bool:
-    """True where each text has a list of labels, or a set of them, in place of one."""
+    """Return whether each text has a list of labels, or a set of them, in place of one."""
     return bool(labels) and all(isinstance(one, list | tuple | set | frozenset | np.ndarray) for one in labels)
 
 

@@ -14,12 +14,12 @@ from lstmcli.types import Example, LabelSet, Target
 
 
 def found(examples: Sequence[Example]) -> list[str]:
-    """The labels of the examples, sorted."""
+    """Return the labels of the examples, sorted."""
     return sorted(set(chain.from_iterable(map(labels, by_target(examples)[0]))))
 
 
 def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> Sequence[Example]:
-    """The examples with a new name for each label that has one."""
+    """Return the examples with a new name for each label that has one."""
 
     def new(target: Target | None) -> Target | None:
         if isinstance(target, LabelSet):
@@ -58,7 +58,7 @@ def check_weights(weights: Mapping[str, float] | str | None, present: Sequence[s
 
 
 def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
-    """The option that maps unknown labels to the most similar names; empty where none is similar.
+    """Return the option that maps unknown labels to the most similar names; empty where none is similar.
 
     Similar in spelling; numbers in value or order.
     """
@@ -73,7 +73,7 @@ def proposal(unknown: Sequence[str], known: Sequence[str]) -> str:
 
 
 def option(names: Mapping[str, str]) -> str:
-    """The option that maps labels to names, as a user types it."""
+    """Return the option that maps labels to names, as a user types it."""
     both = [*names, *names.values()]
     if any("," in name or "=" in name or name != name.strip() for name in both):
         return "--set " + shlex.quote("data.label_map=" + json.dumps(names, ensure_ascii=False))
@@ -81,7 +81,7 @@ def option(names: Mapping[str, str]) -> str:
 
 
 def numbers(names: Iterable[str]) -> bool:
-    """True where all names are whole numbers."""
+    """Return whether all names are whole numbers."""
     return all(name.removeprefix("-").isdecimal() for name in names)
 
 
@@ -90,7 +90,7 @@ def _fold(name: str) -> str:
 
 
 def _near(label: str, known: Sequence[str]) -> str:
-    """The known label that begins with this one or is spelled like it; none for numbers."""
+    """Return the known label that begins with this one or is spelled like it; none for numbers."""
     word = _fold(label)
     if not word[:1].isalpha():
         return ""

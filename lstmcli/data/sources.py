@@ -25,7 +25,7 @@ def locate(
     spans: bool = False,
     needs_path: bool = False,
 ) -> Path:
-    """The file or folder that holds the data set.
+    """Return the file or folder that holds the data set.
 
     path: named by the user; bundled: the folder in the package; hub: the parquet repository on the hub, or "";
     cache: where files from the hub are kept; fetch: download what is not found elsewhere;
@@ -65,7 +65,7 @@ def locate(
 
 
 def _one_level_deeper(root: Path, name: str) -> Path | None:
-    """The folder of that name in a folder of the root. Raises DataError where several have one."""
+    """Return the folder of that name in a folder of the root. Raises DataError where several have one."""
     found = sorted(path for path in root.glob(f"*/{name}") if path.is_dir())
     if len(found) > 1:
         where = ", ".join(map(str, found))
@@ -101,5 +101,5 @@ def _download(hub: str, folder: Path) -> str:
 
 
 def _only_parquet(names: Sequence[str]) -> bool:
-    """True for parquet files without code: nothing remote is ever run."""
+    """Return True for parquet files without code: nothing remote is ever run."""
     return any(name.endswith(".parquet") for name in names) and not any(name.endswith(".py") for name in names)

@@ -92,21 +92,21 @@ def release(buffer: object) -> None:
 
 
 def taken(array: Array, positions: Array) -> Array:
-    """The numbers at the positions, ``array[positions]``, with no page of a file left in memory."""
+    """Return the numbers at the positions, ``array[positions]``, with no page of a file left in memory."""
     found: Array = array[positions]
     release(array)
     return found
 
 
 def in_pieces(array: Array) -> Iterator[Array]:
-    """The array in pieces, none of which stays in memory where the array is that of a file."""
+    """Return the array in pieces, none of which stays in memory where the array is that of a file."""
     for begin in range(0, len(array), PIECE):
         yield array[begin : begin + PIECE]
         release(array)
 
 
 def _folder() -> str:
-    """The folder of temporary files."""
+    """Return the folder of temporary files."""
     default = tempfile.gettempdir()
     chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
     return default if chosen or not os.access(LARGE_FILES, os.W_OK) else str(LARGE_FILES)

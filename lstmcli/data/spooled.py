@@ -68,7 +68,7 @@ class Writer:
         self._lines.append(int(line) if in_file else -1)
 
     def examples(self) -> "Spooled":
-        """The examples that were appended; no more can be."""
+        """Return the examples that were appended; no more can be."""
         columns = Columns(
             texts=self._texts.read(),
             offsets=np.frombuffer(self._offsets, np.int64),
@@ -101,7 +101,7 @@ class _Coding:
 
 
 class Spooled(Sequence[Example]):
-    """What a ``Writer`` has taken, or some rows of it, ``[example]``. Each example is made when it is asked for."""
+    """What a ``Writer`` has taken, or some rows of it, ``[example]``. Each example is made when it is read."""
 
     def __init__(self, columns: Columns, rows: Ints) -> None:
         self.columns = columns
@@ -128,7 +128,7 @@ class Spooled(Sequence[Example]):
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def _read(self, rows: Ints) -> Iterator[Example]:
-        """The examples of a chunk. Rows in the order of the spool are read at once."""
+        """Return the examples of a chunk. Rows in the order of the spool are read at once."""
         here = self.columns
         begins, ends = here.offsets[rows], here.offsets[rows + 1]
         first, last = int(begins.min()), int(ends.max())
@@ -142,22 +142,22 @@ class Spooled(Sequence[Example]):
 
 
 def part(examples: Sequence[Example], indices: Ints) -> Sequence[Example]:
-    """The examples at the indices, in their order."""
+    """Return the examples at the indices, in their order."""
     if isinstance(examples, Spooled):
         return Spooled(examples.columns, examples.rows[indices])
     return [examples[index] for index in indices.tolist()]
 
 
 def hashes(examples: Sequence[Example]) -> Ints:
-    """A hash of eight bytes for each text, ``[example]``, by which it is recognised."""
+    """Return a hash of eight bytes for each text, ``[example]``, by which it is recognised."""
     if isinstance(examples, Spooled):
         return examples.columns.hashes[examples.rows]
     return np.frombuffer(b"".join(_digest(_bytes(example)) for example in examples), np.int64)
 
 
 def by_target(examples: Sequence[Example]) -> tuple[list[Example], Ints]:
-    """The first example of each distinct target, in their order, and the number of each example's target among them,
-    ``[example]``."""
+    """Return the first example of each distinct target, in their order, and the number of each example's target among
+    them, ``[example]``."""
     if isinstance(examples, Spooled):
         numbers = examples.columns.targets.numbers[examples.rows]
         found, firsts, which = np.unique(numbers, return_index=True, return_inverse=True)
@@ -188,7 +188,7 @@ def by_domain(examples: Sequence[Example]) -> Counter[tuple[str, Any]]:
 
 
 def with_targets(examples: Sequence[Example], new: Callable[[Any], Any]) -> Sequence[Example]:
-    """The examples with the new target of each target."""
+    """Return the examples with the new target of each target."""
     if isinstance(examples, Spooled):
         targets, known = examples.columns.targets, dict[Any, int]()
         composed = (Example("", new(value)).target for value in targets.values)

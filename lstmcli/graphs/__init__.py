@@ -27,22 +27,22 @@ class GraphModule(Protocol):
     OUTPUTS: tuple[str, ...]
 
     def shapes(self, config: Any, sizes: Sizes, /) -> dict[str, tuple[int, ...]]:
-        """The shape of each of the model's tensors, by its name."""
+        """Return the shape of each of the model's tensors, by its name."""
 
     def prepared_shapes(self, config: Any, sizes: Sizes, /) -> dict[str, tuple[int, ...]]:
-        """The shape of each array of the graph before any is quantised, by its name."""
+        """Return the shape of each array of the graph before any is quantised, by its name."""
 
     def prepared(self, config: Any, arrays: Mapping[str, Array], /) -> dict[str, Array]:
-        """The arrays of the graph, made of the model's tensors."""
+        """Return the arrays of the graph, made of the model's tensors."""
 
     def quantised(self, arrays: Mapping[str, Array], /) -> dict[str, Array]:
-        """The arrays with the largest matrices in int8."""
+        """Return the arrays with the largest matrices in int8."""
 
     def model(self, config: Any, arrays: Mapping[str, Array], /) -> ModelProto:
-        """The graph with its arrays, in the form that ``prepared`` returns."""
+        """Return the graph with its arrays, in the form that ``prepared`` returns."""
 
     def model_by_word(self, config: Any, arrays: Mapping[str, Array], /) -> ModelProto | None:
-        """The graph in a form that is faster for many texts, if there is one; it is never exported."""
+        """Return the graph in a form that is faster for many texts, if there is one; it is never exported."""
 
 
 class GraphTask(Protocol):

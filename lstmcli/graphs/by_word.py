@@ -102,7 +102,7 @@ def _next(step: Graph, inputs: str, matrix: str, state: list[str], hidden: int) 
 
 
 def _product(graph: Graph, inputs: str, matrix: str, added: str) -> str:
-    """inputs @ matrix.T + added; with a matrix of int8 the inputs are rounded to eight bits, as in the operator
+    """Compute inputs @ matrix.T + added; with a matrix of int8 the inputs are rounded to eight bits, as in the operator
     ``DynamicQuantizeLSTM``."""
     if graph.arrays[matrix].dtype != np.int8:
         return graph.add("Gemm", inputs, matrix, added, transB=1)

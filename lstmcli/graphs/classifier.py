@@ -119,7 +119,7 @@ def _directions(config: TextReader) -> int:
 
 
 def _weights(graph: Graph, name: str, ones: str) -> str:
-    """The weight of each word, ``[time, batch, 1]``, zero at padding."""
+    """Return the weight of each word, ``[time, batch, 1]``, zero at padding."""
     found = graph.add("Unsqueeze", graph.rows(name, graph.tokens), graph.axes(2))
     return graph.add("Mul", found, ones)
 

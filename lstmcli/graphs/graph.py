@@ -71,7 +71,7 @@ class Graph:
         return self.constant(axes, np.int64)
 
     def mask(self) -> str:
-        """True at tokens, false at padding, ``[time, batch, 1]``."""
+        """Return True at tokens, false at padding, ``[time, batch, 1]``."""
         time = self.add("Gather", self.add("Shape", self.tokens), self.constant(0, np.int64))
         ends = self.add("Range", self.constant(0, np.int64), time, self.constant(1, np.int64))
         lengths = self.add("Cast", self.lengths, to=TensorProto.INT64)
@@ -107,7 +107,7 @@ class Graph:
         self, inputs: str, name: str, *, layers: int, hidden: int, directions: int, lengths: str = ""
     ) -> tuple[str, str]:
         """Run an LSTM, ``[time, batch, inputs]`` to ``[time, batch, directions * hidden]``, zero at padding; and the
-        last hidden states of the last layer, ``[batch, directions * hidden]``. lengths: int32 ``[batch]``; none: those
+        last hidden states of the last layer, ``[batch, directions * hidden]``. lengths: int32 ``[batch]``; None: those
         of the texts."""
         last = ""
         for layer in range(layers):

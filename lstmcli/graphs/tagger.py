@@ -145,7 +145,7 @@ def _convolved(graph: Graph, characters: str) -> str:
 
 
 def _read(graph: Graph, config: Tagger, characters: str) -> str:
-    """The same by an LSTM: its last hidden states in both directions."""
+    """Return the same by an LSTM: its last hidden states in both directions."""
     known = graph.add("Greater", characters, graph.constant(0, np.int64))
     lengths = graph.add("ReduceSum", graph.add("Cast", known, to=TensorProto.INT32), graph.axes(1), keepdims=0)
     vectors = graph.rows(CHARACTERS, graph.add("Transpose", characters, perm=[1, 0]))
@@ -154,7 +154,8 @@ def _read(graph: Graph, config: Tagger, characters: str) -> str:
 
 
 def _windows(characters: Array, weight: Array) -> dict[str, Array]:
-    """What each character adds to each feature at each position of the window, ``[character, feature]`` per position.
+    """Return what each character adds to each feature at each position of the window, ``[character, feature]`` per
+    position.
 
     Padding adds nothing; in the middle it rules the window out, so that no window around padding is the maximum.
     """
@@ -167,7 +168,7 @@ def _windows(characters: Array, weight: Array) -> dict[str, Array]:
 
 
 def _chain(config: Tagger, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The scores of the chain of tags, with what the tag scheme rules out."""
+    """Return the scores of the chain of tags, with what the tag scheme rules out."""
     labels = len(arrays["head.bias"])
     if config.head != "crf":
         return {name: np.zeros(shape, np.float32) for name, shape in _chain_shapes(labels, "chain.").items()}
@@ -181,7 +182,7 @@ def _chain_shapes(labels: int, prefix: str = "") -> dict[str, tuple[int, ...]]:
 
 
 def _kept(config: Tagger) -> list[str]:
-    """The names of the tensors that the graph has as they are, in float32."""
+    """Return the names of the tensors that the graph has as they are, in float32."""
     of_characters = {"none": [], "cnn": ["convolution.bias"], "lstm": [CHARACTERS]}[config.characters]
     return [*(["casing.weight"] if config.casing else []), *of_characters, "head.weight", "head.bias"]
 

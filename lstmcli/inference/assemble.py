@@ -262,7 +262,7 @@ def in_batches(
 ) -> Iterator[tuple[Ints, Result]]:
     """Yield the indices of the texts of each batch, longest texts first, and the result of the work on them.
 
-    batch_tokens: per batch, with padding; none: ``EVALUATION_TOKENS``.
+    batch_tokens: per batch, with padding; None: ``EVALUATION_TOKENS``.
     """
     # One batch per thread: one LSTM does not use two cores, two batches in parallel do.
     threads = torch.get_num_threads()

@@ -29,7 +29,7 @@ def in_batches(
 ) -> Iterator[tuple[Ints, Result]]:
     """Yield the indices of the texts of each batch, longest texts first, and the result of the work on them.
 
-    workers: threads; begin: called first in each; batch_tokens: per batch, with padding; none: ``EVALUATION_TOKENS``.
+    workers: threads; begin: called first in each; batch_tokens: per batch, with padding; None: ``EVALUATION_TOKENS``.
     """
     batches = batching.by_length(store.lengths, batch_tokens=batch_tokens or EVALUATION_TOKENS)
     if len(batches) == 1 and begin is None:  # a single text needs no thread

@@ -46,10 +46,10 @@ SHOWN_BESIDE = "leave it out: the figures of each label are shown beside its thr
 class DecisionOptions:
     """How answers follow from probabilities.
 
-    min_confidence: no label below this probability; none: the checkpoint's. thresholds: by label, the probability from
+    min_confidence: no label below this probability; None: the checkpoint's. thresholds: by label, the probability from
     which it is given, of several labels per text in place of the checkpoint's. sets: the probability with which
-    prediction sets contain the true label; none: no sets. in_scope: the probability with which a text of the kind seen
-    in training is found to be in scope; none: not decided.
+    prediction sets contain the true label; None: no sets. in_scope: the probability with which a text of the kind seen
+    in training is found to be in scope; None: not decided.
 
     Raises:
         ConfigError: a value is out of range.
@@ -102,7 +102,7 @@ class Decisions:
     """The options, checked against a model."""
 
     def __init__(self, checkpoint: "Checkpoint", options: DecisionOptions) -> None:
-        """Raises ConfigError where the model decides otherwise or has no such label, CheckpointError where it has no
+        """Raise ConfigError where the model decides otherwise or has no such label, CheckpointError where it has no
         scores of validation texts. ``task`` decides on sets of labels by the thresholds of the options."""
         _check_usable(checkpoint, options)
         labels = checkpoint.vocabulary.labels
@@ -189,7 +189,7 @@ def _check_usable(checkpoint: "Checkpoint", options: DecisionOptions) -> None:
 
 
 def _limit(checkpoint: "Checkpoint", name: str, option: str, coverage: float | None) -> float | None:
-    """Return the critical one of the checkpoint's scores of that name; none without a coverage.
+    """Return the critical one of the checkpoint's scores of that name; None without a coverage.
 
     Raises CheckpointError where it has no such scores.
     """
@@ -223,7 +223,7 @@ def critical(ascending: Array, coverage: float) -> float:
 
 def for_precision(confidence: Array, correct: Array, target: float) -> float | None:
     """Return the lowest confidence from which on the fraction of correct answers is at least the target; 0 where it is
-    without a threshold, none where no threshold reaches it.
+    without a threshold, None where no threshold reaches it.
 
     confidence: probability of the likeliest label, ``[text]``; correct: whether that is the true one, ``[text]``.
     """

@@ -1,7 +1,7 @@
 """What computes a model's scores: ONNX Runtime where it can, else torch. Imports no torch at its top.
 
 With ONNX Runtime a whole ``predict "text"`` takes half the time of ``import torch`` alone. It computes in float32, and
-is used on a CPU, unless bfloat16 is asked for, for each model that has a graph (``registry.GRAPHS``). Its logits are
+is used on a CPU, unless bfloat16 is requested, for each model that has a graph (``registry.GRAPHS``). Its logits are
 those of torch in float32 but for rounding; they are the same for a text alone and in a file, and on processors with and
 without bfloat16. Training, adapting and explaining need gradients, and thus torch.
 """
@@ -77,7 +77,7 @@ class Onnx(Engine):
     """A model that scores texts by ONNX Runtime."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises CheckpointError where the tensors are not those of the model that the header describes."""
+        """Raise CheckpointError where the tensors are not those of the model that the header describes."""
         super().__init__(checkpoint)
         self._session = session(checkpoint.graph or graph_of(checkpoint))
         self._names = {output.name for output in self._session.get_outputs()}

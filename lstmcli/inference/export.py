@@ -84,7 +84,7 @@ def run(
         checkpoint: Of a model that can be exported.
         examples: Texts that the model was not trained on, with or without labels; up to ``MOST`` are used.
         out: The file.
-        card: What the file says about the model.
+        card: Model card stored in the file.
         int8: Store the matrices of the LSTMs and the word vectors as integers of eight bits.
 
     Raises:

@@ -28,7 +28,7 @@ def shifts(checkpoint: Checkpoint, drawn: Sequence[Draw], prior: str, old_prior:
 
 
 def log_probabilities(one: Draw, known: dict[str, dict[str, float]], prior: str) -> Array:
-    """The log prior of each class of an episode, ``[label]``. prior: support, source or uniform."""
+    """Return the log prior of each class of an episode, ``[label]``. prior: support, source or uniform."""
     priors: Array = np.ones(len(one.labels))
     if prior == "support":
         priors = np.bincount(one.support_targets, minlength=len(one.labels)) + 1e-9

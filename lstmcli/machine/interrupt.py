@@ -28,7 +28,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def end(self) -> BaseException:
-        """What ends the run: KeyboardInterrupt after Ctrl-C, SystemExit with code 143 after SIGTERM."""
+        """Return what ends the run: KeyboardInterrupt after Ctrl-C, SystemExit with code 143 after SIGTERM."""
         return KeyboardInterrupt() if self._number == signal.SIGINT else SystemExit(TERMINATED)
 
     def _request(self, number: int, _frame: FrameType | None) -> None:

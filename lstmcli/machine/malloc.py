@@ -31,7 +31,7 @@ def keep(*, shared: bool) -> None:
 
 
 def large(config: RunConfig) -> bool:
-    """True where training batches are so large that threads should share the memory that is kept."""
+    """Return whether training batches are so large that threads should share the memory that is kept."""
     if config.data.name in registry.PROBLEMS:
         return False
     train = config.train

@@ -14,12 +14,12 @@ FIX = "close other programs, or give fewer or shorter texts at a time"
 
 
 def exhausted(error: BaseException) -> bool:
-    """True where Python, or torch on a CPU or a GPU, had no memory left."""
+    """Return whether Python, or torch on a CPU or a GPU, had no memory left."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_EXHAUSTED.search(str(error))))
 
 
 def as_message(error: BaseException, *, where: str = "", fix: str = FIX) -> RuntimeSetupError:
-    """The error with the size that could not be had, where that is known."""
+    """Return the error with the size that could not be had, where that is known."""
     size = _BYTES.search(str(error))
     return RuntimeSetupError("out of memory" + (f": no room for {size[1]}" if size else ""), where=where, fix=fix)
 

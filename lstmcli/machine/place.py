@@ -25,7 +25,7 @@ class Place:
 
 
 def of_environment() -> Place:
-    """The place by the environment; that of the only process where torchrun has not set it."""
+    """Return the place by the environment; that of the only process where torchrun has not set it."""
     values = [os.environ.get(name, "") for name in VARIABLES]
     if not all(values) or not all(value.isdecimal() for value in values[:2]):
         return Place()

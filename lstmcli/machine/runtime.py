@@ -130,7 +130,7 @@ def available_threads() -> int:
 
 
 def step_threads(config: RunConfig) -> int | None:
-    """Processors per training step; none: all. For a few hundred words, distributing them costs more than it saves.
+    """Processors per training step; None: all. For a few hundred words, distributing them costs more than it saves.
 
     A step of a language model, which scores thousands of words for each, is never so small.
     """
@@ -148,7 +148,8 @@ def best_precision(device: str) -> "torch.dtype":
 
 
 def fast_bfloat16(device: str) -> bool:
-    """True on new GPUs, and on a CPU with AMX or AVX-512 BF16, where the fused LSTM runs at twice its float32 speed."""
+    """Return True on new GPUs, and on a CPU with AMX or AVX-512 BF16, where the fused LSTM runs at twice its float32
+    speed."""
     import torch
 
     if device.startswith("cuda"):

@@ -114,11 +114,11 @@ class Problem:
     targets: Tensor
 
     def part(self, chosen: Tensor) -> "Problem":
-        """The texts at the indices, or where the mask is true."""
+        """Return the texts at the indices, or where the mask is true."""
         return Problem(self.features[chosen], self.logits[chosen], self.targets[chosen])
 
     def zeros(self) -> Tensor:
-        """The parameters of no change, in one vector: V, √B c for each label, and s."""
+        """Return the parameters of no change, in one vector: V, √B c for each label, and s."""
         return self.features.new_zeros(self.logits.shape[1] * (self.features.shape[1] + 1) + 1)
 
     def parts(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,16 +127,17 @@ class Problem:
         return rows[:, :-1], rows[:, -1] / INTERCEPT**0.5, parameters[-1]
 
     def changes(self, parameters: Tensor) -> Tensor:
-        """The change of the logits, ``[text, label]``; linear in the parameters."""
+        """Return the change of the logits, ``[text, label]``; linear in the parameters."""
         change, intercept, scale = self.parts(parameters)
         return self.features @ change.mT + intercept + scale * self.logits
 
     def losses(self, parameters: Tensor) -> Tensor:
-        """The cross-entropy of each text, ``[text]``."""
+        """Return the cross-entropy of each text, ``[text]``."""
         return F.cross_entropy(self.logits + self.changes(parameters), self.targets, reduction="none")
 
     def solved(self, penalty: float, start: Tensor | None = None, *, tolerance: float) -> Tensor:
-        """The parameters that minimise the penalised cross-entropy. start: initial ones; none: those of no change."""
+        """Return the parameters that minimise the penalised cross-entropy. start: initial ones; None: those of no
+        change."""
         at = self.zeros() if start is None else start
         one_hot = F.one_hot(self.targets, self.logits.shape[1]).to(self.logits)
         for _ in range(ITERATIONS):
@@ -160,12 +161,13 @@ class Problem:
         return at + size * step
 
     def _gathered(self, of_logits: Tensor) -> Tensor:
-        """The gradient with respect to the parameters, from that with respect to the logits, ``[text, label]``."""
+        """Return the gradient with respect to the parameters, from that with respect to the logits, ``[text,
+        label]``."""
         rows = torch.cat((of_logits.mT @ self.features, of_logits.sum(dim=0)[:, None] / INTERCEPT**0.5), dim=1)
         return torch.cat((rows.flatten(), (of_logits * self.logits).sum()[None]))
 
     def _curvature(self, probabilities: Tensor, penalty: float) -> Callable[[Tensor], Tensor]:
-        """The product of the Hessian with a vector, as a function."""
+        """Return the product of the Hessian with a vector, as a function."""
 
         def product(vector: Tensor) -> Tensor:
             weighted = probabilities * self.changes(vector)

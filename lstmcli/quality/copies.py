@@ -24,7 +24,7 @@ def found(examples: Sequence[Example], splits: Sequence[str], repeats: Repeats) 
 
 
 def _contradictions(examples: Sequence[Example], splits: Sequence[str], group: list[int]) -> list[Finding]:
-    """The copies whose label is not that of most; all copies where no label has most."""
+    """Return the copies whose label is not that of most; all copies where no label has most."""
     counts = Counter(str(examples[index].target) for index in group)
     if len(counts) == 1:
         return []
@@ -62,7 +62,7 @@ def _row(example: Example) -> str:
 
 
 def _copies(examples: Sequence[Example], splits: Sequence[str], group: list[int]) -> list[Finding]:
-    """Copies in validation or test of a text in train, and repetitions within a split with the same label."""
+    """Return copies in validation or test of a text in train, and repetitions within a split with the same label."""
     results = []
     first: dict[tuple[str, Target | None], int] = {}
     trained = next((index for index in group if splits[index] == "train"), None)

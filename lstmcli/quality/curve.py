@@ -49,7 +49,7 @@ def measured(
     seed: int,
     listener: Listener = silent,
 ) -> Curve | None:
-    """Measure the curve on held-out folds; none of too few texts.
+    """Measure the curve on held-out folds; None of too few texts.
 
     Args:
         targets: ``[text]``.

@@ -44,7 +44,7 @@ class Finding:
 
     @property
     def row(self) -> int | None:
-        """The line of the file, of data that has none, and in memory, the number; none of a file that is one text."""
+        """The line of the file, of data that has none, and in memory, the number; None of a file that is one text."""
         return place(self.where)[1]
 
     def plain(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 The distance of a text is the mean Euclidean distance to its ``NEIGHBOURS`` nearest among the others (Ramaswamy, Rastogi
 & Shim 2000, "Efficient Algorithms for Mining Outliers from Large Data Sets"), or among ``REFERENCES`` of them: the time
-grows with the number of texts, not with its square. Texts of unknown words are near each other, whatever they say, so
+grows with the number of texts, not with its square. Texts of unknown words are near each other, whatever they mean, so
 that these are found by the share of known words.
 """
 

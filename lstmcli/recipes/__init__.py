@@ -21,7 +21,8 @@ __all__ = ["CONFIGS", "Shipped", "adjusted", "groups", "listed", "load", "readin
 def load(
     recipe: str, *, overrides: Sequence[str] = (), options: Sequence[Option] = (), learner: str | None = None
 ) -> RunConfig:
-    """The recipe with the learner, the overrides (``key=value`` in YAML) and then the options applied; the last wins.
+    """Return the recipe with the learner, the overrides (``key=value`` in YAML) and then the options applied; the last
+    wins.
 
     learner: by name, with its default settings unless the recipe has the same; a recipe without episodes gets them.
 
@@ -40,14 +41,14 @@ def load(
 
 
 def adjusted(config: RunConfig, options: Sequence[Option]) -> RunConfig:
-    """The config with the options applied. Raises ConfigError where one is wrong."""
+    """Return the config with the options applied. Raises ConfigError where one is wrong."""
     same = {"name": config.learner.name}  # keeps its settings, which the defaults would replace
     options = [option for option in options if option.key != "learner" or option.value != same]
     return _with_options(config.model_dump(), options, "the checkpoint's recipe", {})
 
 
 def reading(overrides: Sequence[str], known: Sequence[str], options: Sequence[Option]) -> dict[str, Any]:
-    """The fields of section ``data`` that the overrides and then the options set. known: those that may be set.
+    """Return the fields of section ``data`` that the overrides and then the options set. known: those that may be set.
 
     Raises:
         ConfigError: another field, or a value that it cannot have.

@@ -37,7 +37,7 @@ def listed() -> dict[str, str]:
 
 
 def task_of(values: dict[str, Any]) -> str:
-    """What the recipe's model is trained for; empty where its name is wrong."""
+    """Return what the recipe's model is trained for; empty where its name is wrong."""
     model = values.get("model")
     models = kinds(RunConfig.model_fields["model"].annotation)
     named = models.get(str(model.get("name", DEFAULTS["model"]))) if isinstance(model, dict) else None
@@ -45,7 +45,7 @@ def task_of(values: dict[str, Any]) -> str:
 
 
 def find(recipe: str) -> tuple[dict[str, Any], str]:
-    """The keys of the recipe, and where they are from. Raises ConfigError where there is none of that name."""
+    """Return the keys of the recipe, and where they are from. Raises ConfigError where there is none of that name."""
     recipe = registry.ALIASES.get(recipe, recipe)
     if recipe in listed():
         return read(CONFIGS / f"{recipe}.yaml"), f"configs/{recipe}.yaml"
@@ -65,7 +65,7 @@ def find(recipe: str) -> tuple[dict[str, Any], str]:
 
 
 def _merged_into(recipe: str) -> str:
-    """The command for a recipe of earlier versions that was a data set and a learner; else empty."""
+    """Return the command for a recipe of earlier versions that was a data set and a learner; else empty."""
     data, _, learner = recipe.partition("-")
     if data not in MERGED or learner not in registry.LEARNERS:
         return ""
@@ -74,7 +74,7 @@ def _merged_into(recipe: str) -> str:
 
 
 def _not_found(recipe: str) -> ConfigError:
-    """The error for what is neither a recipe's name nor a path; near names are proposed."""
+    """Return the error for what is neither a recipe's name nor a path; near names are proposed."""
     path = Path(recipe)
     if path.suffix or path.name != recipe:  # no recipe's name has either
         where = recipe if path.parent.is_dir() else f"{recipe}: there is no folder {path.parent}"
@@ -86,7 +86,7 @@ def _not_found(recipe: str) -> ConfigError:
 
 
 def _for_data(path: Path) -> dict[str, Any]:
-    """The standard recipe for what the path holds."""
+    """Return the standard recipe for what the path holds."""
     if (path / "train" / "pos").is_dir():
         return _merged(read(CONFIGS / "imdb.yaml"), {"data": {"path": path}})
     if registry.find(registry.DATASETS, "conll2003").fits(path):
@@ -102,7 +102,7 @@ def _for_data(path: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The keys of a recipe file, with those of its base. Raises ConfigError where it is not one."""
+    """Return the keys of a recipe file, with those of its base. Raises ConfigError where it is not one."""
     try:
         values = plain_yaml.load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -128,7 +128,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _merged(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
-    """The base with the keys of the recipe, section by section; another ``name`` replaces a whole section."""
+    """Return the base with the keys of the recipe, section by section; another ``name`` replaces a whole section."""
     merged = base | recipe
     for section, values in recipe.items():
         before = base.get(section)

@@ -52,7 +52,8 @@ def _heading(values: dict[str, Any]) -> str:
 
 
 def same_name(text: str, option: str) -> str:
-    """A note where a file or folder here has the name of the recipe, or of the data set, that is meant; else empty.
+    """Return a note where a file or folder here has the name of the recipe, or of the data set, that is meant; else
+    empty.
 
     option: where the text was typed, train or --data.
     """

@@ -1,4 +1,4 @@
-"""What a checkpoint knows of itself: the model card of the page."""
+"""The model card of the page, read from the checkpoint."""
 
 from pathlib import Path
 from typing import Any

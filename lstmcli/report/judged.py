@@ -68,7 +68,7 @@ class Threshold:
 
 
 def judged(rows: Sequence[Row]) -> Judged | None:
-    """Judge the answers of a classifier or a tagger; none for other answers."""
+    """Judge the answers of a classifier or a tagger; None for other answers."""
     first = rows[0] if rows else {}
     if isinstance(first.get("target"), str) and "label" in first and "probability" in first:
         found = [(row["probability"], row["label"] == row["target"]) for row in rows]

@@ -147,7 +147,7 @@ def through_time(found: ThroughTime | None) -> Panel | None:
 
 
 def card(rows: Sequence[tuple[str, str]], recipe: str) -> Panel:
-    """Show what the checkpoint knows of itself."""
+    """Show the model card."""
     listed = "".join(f"<dt>{clean(name)}</dt><dd>{clean(value)}</dd>" for name, value in rows)
     body = f"<dl>{listed}</dl>", html.details("The whole recipe", f'<pre tabindex="0">{clean(recipe)}</pre>')
     return "model", "Model card", html.section("model", "Model card", *body, wide=True)

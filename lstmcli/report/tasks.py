@@ -55,7 +55,7 @@ def episodes(report: Mapping[str, Any], primary: str, by_episode: Mapping[str, S
 
 
 def by_name(report: Mapping[str, Any], primary: str) -> Panel | None:
-    """Show the tasks by their names, each with the methods side by side; none where tasks have no names."""
+    """Show the tasks by their names, each with the methods side by side; None where tasks have no names."""
     tasks = report["tasks"]
     if len(tasks) < 2:
         return None

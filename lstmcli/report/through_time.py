@@ -53,7 +53,7 @@ class ThroughTime:
 
 
 def measured(parts: Parts, store: Store, *, seed: int = 0) -> ThroughTime | None:
-    """Measure a sample of the texts; none where the model has no LSTM, or the texts are too short.
+    """Measure a sample of the texts; None where the model has no LSTM, or the texts are too short.
 
     seed: of the sample, and of the untrained networks.
     """

@@ -14,7 +14,7 @@ from lstmcli.storage.examples import Inputs
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a search. clock: it runs; max_bytes: of the model.pt, none: any."""
+    """Of a search. clock: it runs; max_bytes: of the model.pt, None: any."""
 
     clock: Clock
     max_bytes: int | None = None
@@ -26,7 +26,7 @@ def limits_of(config: RunConfig, budget: str | float | None, max_size: str | flo
     Args:
         config: The recipe that the search begins with.
         budget: A duration such as 10m, or seconds.
-        max_size: A file size such as 3MB, or bytes; none: any.
+        max_size: A file size such as 3MB, or bytes; None: any.
 
     Raises:
         RuntimeSetupError: Optuna is not installed.
@@ -34,7 +34,7 @@ def limits_of(config: RunConfig, budget: str | float | None, max_size: str | flo
     """
     limits.check_installed()
     if budget is None:
-        fix = f"say how long to search for a model of that size: {limits.BUDGET} 10m {limits.MAX_SIZE} {max_size}"
+        fix = f"give the time to search for a model of that size: {limits.BUDGET} 10m {limits.MAX_SIZE} {max_size}"
         raise ConfigError("a size is a limit of a search", where=f"{limits.MAX_SIZE} {max_size}", fix=fix)
     found = Limits(Clock(limits.seconds(budget)), None if max_size is None else limits.size(max_size))
     space.check(config)

@@ -39,7 +39,7 @@ class Proposals:
             self.learn(trial)
 
     def next(self) -> tuple[str, Settings] | None:
-        """Return the start and the settings of the next trial; none where all were tried."""
+        """Return the start and the settings of the next trial; None where all were tried."""
         for proposal in self._first:
             if self._recipe(*proposal) not in self._known:
                 return proposal

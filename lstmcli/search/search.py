@@ -211,7 +211,7 @@ def run(
         inputs: The data.
         out: The folder of the run.
         clock: It runs since the search began.
-        max_bytes: Of the model.pt; none: any.
+        max_bytes: Of the model.pt; None: any.
         resume: Go on with the search in the folder. The budget is that of both together.
         pinned: Keys of the recipe that the user set; they keep their values.
         listener: Called with each event.
@@ -239,7 +239,7 @@ def run(
 def _resumed(
     config: RunConfig, inputs: Inputs, out: Path, clock: Clock, pinned: Collection[str], listener: Listener
 ) -> tuple[list[Trial], Outcome | None]:
-    """Return the trials so far and the outcome of the default, none where it was not trained to its end."""
+    """Return the trials so far and the outcome of the default, None where it was not trained to its end."""
     tried = trials.read(out)
     attempts.settle(tried, out / TRIAL, out)
     clock.spent = tried[-1].elapsed if tried else 0.0

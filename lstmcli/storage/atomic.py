@@ -28,7 +28,7 @@ def claim_file(path: Path) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that replaces the one at the path, flushed to disk, only when all of it is written.
+    """Return a file that replaces the one at the path, flushed to disk, only when all of it is written.
 
     The target of a symbolic link is replaced, not the link; a device or a pipe is written directly.
 
@@ -58,7 +58,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _special(path: Path) -> bool:
-    """True for a device or a pipe, which no file may replace."""
+    """Return True for a device or a pipe, which no file may replace."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

@@ -98,12 +98,12 @@ class Checkpoint:
             raise ConfigError(what, where=f"learner: {self.config.learner.name}", fix=fix)
 
     def check_weights(self, where: str) -> None:
-        """Raise ConfigError where the model is an exported one. where: what the user asked for."""
+        """Raise ConfigError where the model is an exported one. where: the option or argument that needs it."""
         if self.graph is not None:
             raise _without_weights(where)
 
     def check_whole_texts(self, where: str) -> None:
-        """Raise ConfigError where the model does not label whole texts. where: what the user asked for."""
+        """Raise ConfigError where the model does not label whole texts. where: the option or argument that needs it."""
         if self.task.READS != "text":
             stream = self.task.READS == "stream"
             what = "a language model has no labels" if stream else "the model labels words, not whole texts"
@@ -119,18 +119,18 @@ class Checkpoint:
             raise ConfigError(what, where=where, fix=fix)
 
     def group(self, name: str) -> "dict[str, Tensor]":
-        """The tensors under ``name/``."""
+        """Return the tensors under ``name/``."""
         return {
             key.removeprefix(f"{name}/"): value for key, value in self.tensors.items() if key.startswith(f"{name}/")
         }
 
     def arrays(self, name: str, *, whole: bool = True) -> dict[str, Array]:
-        """The tensors under ``name/`` as arrays; of a file without torch. whole: as in ``tensors.arrays``."""
+        """Return the tensors under ``name/`` as arrays; of a file without torch. whole: as in ``tensors.arrays``."""
         return arrays(self.tensors, f"{name}/", whole=whole)
 
 
 def grouped(name: str, tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    """The tensors, each copied to the CPU, under ``name/``."""
+    """Return the tensors, each copied to the CPU, under ``name/``."""
     return {f"{name}/{key}": value.detach().cpu().clone() for key, value in tensors.items()}
 
 
@@ -230,14 +230,15 @@ def read(source: Path | io.BytesIO, *, where: str) -> Checkpoint:
 
 
 def _of(header: dict[str, Any], tensors: dict[str, Stored], where: str) -> Checkpoint:
-    """The checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
+    """Return the checkpoint of a header and tensors. Raises ValueError where the two do not fit."""
     found = _described(header, where)
     consistency.check(found, tensors)
     return replace(found, tensors=Tensors(tensors, partial(_check, found, where)))
 
 
 def exported(header: dict[str, Any], arrays: dict[str, Stored], where: str) -> Checkpoint:
-    """The checkpoint of an exported model. arrays: those that are not the model's. Raises ValueError as ``_of``."""
+    """Return the checkpoint of an exported model. arrays: those that are not the model's. Raises ValueError as
+    ``_of``."""
     found = _described(header, where)
     consistency.check_parts(found, arrays)
 
@@ -259,7 +260,7 @@ def _without_weights(where: str) -> ConfigError:
 
 
 def _described(header: dict[str, Any], where: str) -> Checkpoint:
-    """The checkpoint of a header, without tensors. Raises ValueError as ``_of``."""
+    """Return the checkpoint of a header, without tensors. Raises ValueError as ``_of``."""
     try:
         vocabulary = Vocabulary.from_state(header["vocabulary"])
     except Exception as error:  # of tokenizers, which knows no kinds of errors
@@ -293,5 +294,5 @@ def _damaged(where: str, why: str = "") -> CheckpointError:
 
 
 def find(path: Path | None) -> Path:
-    """The checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
+    """Return the checkpoint to use: the one named, else the newest under ./runs, else the one that ships."""
     return run_folder.newest() or PRETRAINED if path is None else run_folder.model_at(path)

@@ -24,8 +24,8 @@ PRIOR = "baseline/prior"
 
 
 def compacted(checkpoint: Checkpoint, words: int = WORDS, without: Collection[str] = ()) -> Checkpoint:
-    """The checkpoint with small weights and the most frequent words only; rarer ones become unknown, and so do those of
-    ``without``: names of people, say, which then all have the same vector.
+    """Return the checkpoint with small weights and the most frequent words only; rarer ones become unknown, and so do
+    those of ``without``: for example names of people, which then all have the same vector.
 
     Tables with a row per word are stored as integers of eight bits with a scale per row, all else in half precision.
 
@@ -49,7 +49,7 @@ def compacted(checkpoint: Checkpoint, words: int = WORDS, without: Collection[st
 
 
 def quantised(name: str, matrix: "Tensor") -> "dict[str, Tensor]":
-    """The matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
+    """Return the matrix as integers of eight bits and a scale per row, by name; an error of at most half a scale."""
     scale = (matrix.float().abs().amax(dim=1) / 127).half()
     safe = scale.float().clamp(min=torch.finfo(torch.half).tiny)
     return {name: (matrix / safe[:, None]).round().clamp(-127, 127).to(torch.int8), f"{SCALE}{name}": scale}

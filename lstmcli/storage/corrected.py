@@ -54,7 +54,7 @@ def write(path: Path, data: Data, split: str, examples: Sequence[Example], corre
 
 
 def _tables(data: Data, split: str) -> tuple[Path, ...]:
-    """The tables that hold the split; none where it is no table of the user's."""
+    """Return the tables that hold the split; none where it is no table of the user's."""
     if data.name != "table" or data.path is None:
         return ()
     return folders.files(data.path).get(split, ())
@@ -84,7 +84,7 @@ def _spelled(table: Sequence[Path], data: Data, label: str, examples: Sequence[E
 
 
 def _single(value: Any, data: Data) -> Any:
-    """The one item of a list, where a text has one label; anything else as it is."""
+    """Return the one item of a list, where a text has one label; anything else as it is."""
     return value[0] if isinstance(value, list) and len(value) == 1 and data.label_separator is None else value
 
 

@@ -18,7 +18,7 @@ SHOWN = 8  # labels that a message lists
 
 
 def named(text: str | None, config: RunConfig, reading: Mapping[str, Any]) -> Data:
-    """The data that ``--data`` names; none: the data that the model was trained on.
+    """Return the data that ``--data`` names; None: the data that the model was trained on.
 
     reading: fields of section ``data`` that the user set. Columns that are not among them have the names that they had
     in training, where a table has these.
@@ -62,7 +62,7 @@ def _check_sets(data: Data, config: RunConfig, reading: Mapping[str, Any]) -> No
 
 
 def with_reading(data: Data, reading: Mapping[str, Any]) -> Data:
-    """The data with the fields that the user set. Raises ConfigError where a data set has its own columns."""
+    """Return the data with the fields that the user set. Raises ConfigError where a data set has its own columns."""
     if data.name not in TABLES and (
         unused := [key for key in (*COLUMNS, "label_separator", "delimiter", "quote", "header") if key in reading]
     ):
@@ -72,7 +72,7 @@ def with_reading(data: Data, reading: Mapping[str, Any]) -> Data:
 
 
 def flag(key: str) -> str:
-    """The option that sets a field of section ``data``."""
+    """Return the option that sets a field of section ``data``."""
     return f"--{key.replace('_', '-')}" if key in COLUMNS else f"--set data.{key}"
 
 
@@ -86,14 +86,15 @@ def _remembered_in(path: Path, data: Data, trained_on: Data, reading: Mapping[st
 
 
 def remembered(trained_on: Data, names: Sequence[str]) -> dict[str, str]:
-    """The names of columns in a model's training data, ``trained_on``, that a table with these names has too."""
+    """Return the names of columns in a model's training data, ``trained_on``, that a table with these names has too."""
     return {
         key: getattr(trained_on, key) for key in COLUMNS if _has(names, getattr(trained_on, key), getattr(Data(), key))
     }
 
 
 def _has(names: Sequence[str], column: str, default: str) -> bool:
-    """True where a table has the column, or all of several; a number means one where none has the default's name."""
+    """Return whether a table has the column, or all of several; a number means one where none has the default's
+    name."""
     numbers = all(part.strip().isdecimal() for part in column.split(","))
     return bool(rows.columns(column, names)) and not (numbers and column not in names and default in names)
 
@@ -114,7 +115,7 @@ def as_known(
     adapting: bool = False,
     listener: Listener = silent,
 ) -> list[Example]:
-    """The examples, with the name that the model has for a label where that is unambiguous.
+    """Return the examples, with the name that the model has for a label where that is unambiguous.
 
     known: the model's labels; trained_on: the model's data, whose mapping still applies; adapting: labels
     that the model does not know become new classes.
@@ -140,7 +141,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def no_examples(data: Data, split: str, root: Path) -> DataError:
-    """The error for a split without examples; where domains were chosen it names those that the split has."""
+    """Return the error for a split without examples; where domains were chosen it names those that the split has."""
     where = f"{root} ({split})"
     if not data.domains:
         return DataError("no examples", where=where, fix="give a file with at least one row that can be used")
@@ -151,7 +152,8 @@ def no_examples(data: Data, split: str, root: Path) -> DataError:
 
 
 def unseen_domain(config: RunConfig) -> Data:
-    """A product of the bundled opinions that no model learns from by default; for a tagger, the bundled names."""
+    """Return a product of the bundled opinions that no model learns from by default; for a tagger, the bundled
+    names."""
     if registry.task(config.task).READS == "words":
         return Data(name="entities")
     return Data(name="opinions", domains=registry.find(registry.DATASETS, "opinions").HELD_OUT[:1])

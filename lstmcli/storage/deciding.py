@@ -20,7 +20,7 @@ def task_of(checkpoint: "Checkpoint", thresholds: Mapping[str, float] = NONE) ->
     """Return the task with the class weights of ``train.class_weights``, or the thresholds of sets of labels, if the
     checkpoint has any. thresholds: by label, of a model of sets of labels, in place of those of the checkpoint.
 
-    Adapted checkpoints have none: their labels, or the frequencies of these, are those of the support.
+    Adapted checkpoints have None: their labels, or the frequencies of these, are those of the support.
     """
     progress, task, labels = checkpoint.progress, checkpoint.task, checkpoint.vocabulary.labels
     found: Task = task

@@ -50,7 +50,7 @@ class Inputs:
 
 
 def cache_folder() -> Path | None:
-    """The user's cache folder; none where the system names none, or it may not be entered."""
+    """Return the user's cache folder; None where the system names none, or it may not be entered."""
     try:
         found = Path(platformdirs.user_cache_dir("lstmcli"))
         found.exists()  # fails where it may not be entered
@@ -60,7 +60,7 @@ def cache_folder() -> Path | None:
 
 
 def root_of(data: Data) -> Path:
-    """The file or folder that holds the data set. Raises DataError where none does."""
+    """Return the file or folder that holds the data set. Raises DataError where none does."""
     return _located(data, fetch=True)
 
 
@@ -73,12 +73,13 @@ def _located(data: Data, *, fetch: bool) -> Path:
 
 
 def splits(data: Data) -> tuple[str, ...]:
-    """The splits that the data set has."""
+    """Return the splits that the data set has."""
     return registry.reader(data.name).splits(root_of(data))
 
 
 def split(data: Data, name: str, *, optional: bool = False, listener: Listener = silent) -> Sequence[Example]:
-    """The examples of one split; rows that were skipped are noted. optional: the split may lack the chosen domains.
+    """Return the examples of one split; rows that were skipped are noted. optional: the split may lack the chosen
+    domains.
 
     Raises:
         DataError: nothing usable, or bad rows where the recipe has ``bad_rows: stop``.
@@ -99,7 +100,8 @@ def _found(data: Data, name: str, listener: Listener) -> Rows:
 
 
 def rows_of(data: Data, name: str, *, listener: Listener = silent) -> Rows:
-    """What the reader finds in a split, with the labels mapped as in ``data``. Raises DataError as the reader."""
+    """Return what the reader finds in a split, with the labels mapped as in ``data``. Raises DataError as the
+    reader."""
     rows = _found(data, name, listener)
     return replace(rows, examples=_mapped(rows.examples, data, name, listener)) if data.label_map else rows
 
@@ -118,7 +120,7 @@ def _good(rows: Rows, data: Data, name: str, listener: Listener) -> Sequence[Exa
 
 
 def _mapped(examples: Sequence[Example], data: Data, name: str, listener: Listener) -> Sequence[Example]:
-    """The examples with their labels mapped as in the recipe."""
+    """Return the examples with their labels mapped as in the recipe."""
     present = labels.found(examples)
     labels.check_used(data.label_map, present)
     if present and not data.label_map.keys() & set(present):
@@ -165,7 +167,7 @@ def _check_model(config: RunConfig, train: Sequence[Example]) -> None:
 
 
 def _held_out(config: RunConfig, listener: Listener) -> tuple[Sequence[Example], Sequence[Example]]:
-    """What is learned from, and what is held out of it for validation where the data set has no such split."""
+    """Return what is learned from, and what is held out of it for validation where the data set has no such split."""
     found = splits(config.data)
     train = split(config.data, "train", listener=listener)
     _check_model(config, train)
@@ -181,7 +183,8 @@ def _held_out(config: RunConfig, listener: Listener) -> tuple[Sequence[Example],
 
 
 def _for_stream(data: Data, train: Sequence[Example], found: Sequence[str], listener: Listener) -> list[Example]:
-    """The training texts and those without labels, each once, without texts that are scored; labels are dropped."""
+    """Return the training texts and those without labels, each once, without texts that are scored; labels are
+    dropped."""
     more = _without_labels(data, listener)
     if not more:
         return [replace(example, target=None) for example in train]
@@ -196,8 +199,8 @@ def _for_stream(data: Data, train: Sequence[Example], found: Sequence[str], list
 
 
 def _unlabelled(config: RunConfig, labelled: Sequence[Example], listener: Listener) -> list[Example]:
-    """The texts without labels, each once and none that also has one. Raise ConfigError where there are none, though
-    the recipe names some, or a teacher."""
+    """Return the texts without labels, each once and none that also has one. Raise ConfigError where there are none,
+    though the recipe names some, or a teacher."""
     data = config.data
     more = _without_labels(data, listener)
     has_part = hooks(ReaderHooks, registry.reader(data.name)).UNLABELLED is not None  # its copy here lacks it
@@ -217,7 +220,7 @@ def _unlabelled(config: RunConfig, labelled: Sequence[Example], listener: Listen
 
 
 def _without_labels(data: Data, listener: Listener) -> list[Example]:
-    """The texts without labels that the data set has, and those that the recipe names."""
+    """Return the texts without labels that the data set has, and those that the recipe names."""
     part = hooks(ReaderHooks, registry.reader(data.name)).UNLABELLED
     found: list[Example] = []
     if part is not None:
@@ -232,7 +235,7 @@ def _without_labels(data: Data, listener: Listener) -> list[Example]:
 
 
 def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
-    """The texts, each once and none of the others'; labels are dropped."""
+    """Return the texts, each once and none of the others'; labels are dropped."""
     known = {example.text for example in others}
     once = {example.text: example for example in examples}
     return [replace(example, target=None) for text, example in once.items() if text not in known]
@@ -241,7 +244,7 @@ def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Examp
 def to_score(
     data: Data, requested: str | None, config: RunConfig, *, listener: Listener = silent
 ) -> tuple[str, Sequence[Example]]:
-    """The split to score a model on, by name: the one requested, else the first of test, validation and train.
+    """Return the split to score a model on, by name: the one requested, else the first of test, validation and train.
 
     config: the model's; of its own training data, the part held out of train counts as validation.
 
@@ -271,14 +274,14 @@ def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
 
 
 def supports(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
-    """The texts to learn from that the data set fixes for its tasks; none where it fixes none."""
+    """Return the texts to learn from that the data set fixes for its tasks; none where it fixes none."""
     if "support" not in splits(data):
         return []
     return split(data, "support", listener=listener)
 
 
 def everything(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
-    """The examples of all splits together."""
+    """Return the examples of all splits together."""
     examples: list[Example] = []
     listener = noted_once(listener)
     for name in splits(data):

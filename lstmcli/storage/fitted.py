@@ -88,7 +88,7 @@ def check(arrays: Mapping[str, Stored], *, reads: str, labels: int, label_sets: 
 
 
 def _of_texts(reads: str, arrays: Mapping[str, Stored], label_sets: bool) -> list[set[str]]:
-    """What belongs together where texts have labels and the linear baseline knows terms."""
+    """Return what belongs together where texts have labels and the linear baseline knows terms."""
     if reads != "text" or "baseline/terms" not in arrays:
         return []
     return [{"baseline/terms"}.union(*TERMS_OF_TEXTS[: 1 + label_sets])]

@@ -56,7 +56,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _acquired(folder: Path) -> IO[bytes] | None:
-    """The locked file; none where there are no locks."""
+    """Return the locked file; None where there are no locks."""
     path = folder / NAME
     for _ in range(TRIES):
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _not_through_links(path: str, flags: int) -> int:
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
-    """False where the run that held the lock removed the file as it ended: others would lock a new one."""
+    """Return False where the run that held the lock removed the file as it ended: others would lock a new one."""
     with suppress(OSError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False

@@ -179,7 +179,7 @@ def _check_array(name: str, shape: tuple[int, ...], arrays: Mapping[str, Array],
 
 
 def _is_float(array: Array) -> bool:
-    """True of floating-point numbers that are all finite."""
+    """Return True of floating-point numbers that are all finite."""
     return array.dtype in (np.float32, np.float16) and bool(np.isfinite(array).all())
 
 

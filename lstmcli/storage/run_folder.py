@@ -31,7 +31,7 @@ COMMON = {"train", "training", "data", "dataset", "texts", "all", "input", "labe
 
 
 def default(recipe: str, learner: str | None = None) -> Path:
-    """The default folder of a run of the recipe or data: ./runs/NAME.
+    """Return the default folder of a run of the recipe or data: ./runs/NAME.
 
     A name that many data sets have, such as train.csv, follows that of the folder: runs/fold1-train. With another
     learner its name ends the folder's: runs/banking77-ridge of banking77-maml.
@@ -89,7 +89,7 @@ def _check_free(folder: Path, data: Data) -> None:
 
 
 def _data_of(folder: Path) -> str:
-    """The data of the finished run in the folder; empty where that is not known."""
+    """Return the data of the finished run in the folder; empty where that is not known."""
     try:
         recipe = yaml.safe_load((folder / RECIPE).read_text("utf-8"))
         return title(Data.model_validate(recipe["data"]))
@@ -123,7 +123,7 @@ def clear_partial(folder: Path) -> None:
 
 
 def model_at(path: Path) -> Path:
-    """The model that is meant by a file, by the folder of its run, or by the name of one that ships."""
+    """Return the model that is meant by a file, by the folder of its run, or by the name of one that ships."""
     found = path / MODEL if path.is_dir() else path
     shipped = SHIPPED / f"{path}.pt"
     return shipped if len(path.parts) == 1 and not found.is_file() and shipped.is_file() else found
@@ -147,7 +147,7 @@ def check_models(config: RunConfig, target: Path) -> None:
 
 
 def newest() -> Path | None:
-    """The newest model of a finished run under ``./runs``; folders that cannot be read are skipped."""
+    """Return the newest model of a finished run under ``./runs``; folders that cannot be read are skipped."""
     found = {}
     for path in RUNS.rglob(MODEL):
         with suppress(OSError):
@@ -157,7 +157,7 @@ def newest() -> Path | None:
 
 
 def within(path: Path, folder: Path) -> bool:
-    """True where the path lies in the folder, symbolic links followed."""
+    """Return whether the path lies in the folder, symbolic links followed."""
     return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents  # Path.resolve fails on a loop
 
 

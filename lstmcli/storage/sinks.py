@@ -81,7 +81,7 @@ def as_json(value: Any, *, ascii_only: bool = False) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The value with none in place of the numbers that are not finite."""
+    """Return the value with none in place of the numbers that are not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -90,7 +90,8 @@ def _finite(value: Any) -> Any:
 
 
 def cell(value: Any) -> str:
-    """A kept value as text: what is no text as JSON, a missing value (NaN too) as nothing; infinity is ``inf``."""
+    """Return a kept value as text: what is no text as JSON, a missing value (NaN too) as nothing; infinity is
+    ``inf``."""
     if value is None or value != value:
         return ""
     if isinstance(value, float) and math.isinf(value):
@@ -103,7 +104,8 @@ def _write(file: IO[bytes], text: str) -> None:
 
 
 def _in_columns(answer: Answer) -> str:
-    """A line per word with its tag and a blank line after each sentence; a comment for a row that cannot be used."""
+    """Return a line per word with its tag and a blank line after each sentence; a comment for a row that cannot be
+    used."""
     if "problem" in answer:
         return f"# row {answer['row']}: {answer['problem']}\n\n"
     text, entities = answer["text"], answer["entities"]
@@ -127,7 +129,7 @@ def _flat(answer: Answer) -> Answer:
 
 
 def _flattener(blank: Answer, columns: Sequence[str]) -> Callable[[Answer], Answer]:
-    """A function from a prediction to one value per column, with the same columns for all.
+    """Return a function from a prediction to one value per column, with the same columns for all.
 
     A column of the input with the name of a column of the predictions gets ``_input`` after its name.
     """

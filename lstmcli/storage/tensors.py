@@ -101,7 +101,7 @@ class Tensors(Mapping[str, "Tensor"]):
     """
 
     def __init__(self, stored: Mapping[str, Stored], check: "Callable[[dict[str, Tensor], set[str]], None]") -> None:
-        """Raises ValueError where a scale is of something else than a matrix of int8, or not finite."""
+        """Raise ValueError where a scale is of something else than a matrix of int8, or not finite."""
         self.stored = dict(stored)
         self._check = check
         self._made: dict[str, Tensor] | None = None

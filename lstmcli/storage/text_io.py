@@ -45,7 +45,7 @@ class TextOptions:
 
     @property
     def path(self) -> Path | None:
-        """The file; none: standard input."""
+        """The file; None: standard input."""
         return None if self.source is None or str(self.source) == "-" else self.source
 
 
@@ -122,7 +122,7 @@ class Texts:
         self._stream = stream
 
     def windows(self) -> Iterator[list[Question]]:
-        """The rows in order, a few thousand at a time, so that texts of like length can be read together.
+        """Return the rows in order, a few thousand at a time, so that texts of like length can be read together.
 
         From a pipe: those that have come during the previous prediction.
         """
@@ -134,7 +134,7 @@ class Texts:
             yield window
 
     def _begun(self, stream: Iterator[rows.Row]) -> Iterator[rows.Row]:
-        """The rows of a pipe, read ahead until the columns are known: it cannot be opened twice."""
+        """Return the rows of a pipe, read ahead until the columns are known: it cannot be opened twice."""
         keep = self._options.keep
         head: list[rows.Row] = []
         found: dict[str, None] = {}
@@ -244,12 +244,13 @@ def _check_use(options: TextOptions, *, arguments: bool, lines: bool, in_columns
 
 
 def _split(keep: str, names: Container[str]) -> list[str]:
-    """The columns that are named, with commas between; a name may hold one itself."""
+    """Return the columns that are named, with commas between; a name may hold one itself."""
     return [keep] if keep in names else list(dict.fromkeys(part.strip() for part in keep.split(",")))
 
 
 def _kept(keep: str, names: Sequence[str], text_column: str) -> list[str]:
-    """The columns to keep, all but that of the text, or those named. Raises ConfigError where there is no such one."""
+    """Return the columns to keep, all but that of the text, or those named. Raises ConfigError where there is no such
+    one."""
     if keep == ALL:
         return [name for name in names if name != text_column]
     columns = _split(keep, names)

@@ -81,7 +81,8 @@ def _unlearned_first(
 
 
 def _learned_before(config: RunConfig) -> Ints:
-    """The hashes of the texts whose labels (of a language model, whose words) the model of ``model.init`` has learned.
+    """Return the hashes of the texts whose labels (of a language model, whose words) the model of ``model.init`` has
+    learned.
 
     A language model has learned no labels. Empty without such a model, and where its file is no longer there.
     """
@@ -150,7 +151,7 @@ def _without_end(train: Sequence[Example], fraction: float, where: str) -> Parts
 
 
 def _at_space(text: str, position: int) -> int:
-    """The nearest position of a space, where one is near."""
+    """Return the nearest position of a space, where one is near."""
     begin = max(0, position - LONGEST)
     spaces = (begin + found.start() for found in re.finditer(r"\s", text[begin : position + LONGEST]))
     return min(spaces, key=lambda space: abs(space - position), default=position)

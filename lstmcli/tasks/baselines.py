@@ -59,7 +59,7 @@ def fit_baselines(
 
 def term_features(ids: Array, offsets: Array) -> tuple[Array, Any, Any] | None:
     """Return the terms of the texts, sorted codes ``[term]``, the fitted TF-IDF weighting, and the features of the
-    texts, ``[text, term]``; none without any known word. ids, offsets: as of ``fit_baselines``."""
+    texts, ``[text, term]``; None without any known word. ids, offsets: as of ``fit_baselines``."""
     from scipy.sparse import vstack
     from sklearn.feature_extraction.text import TfidfTransformer
 

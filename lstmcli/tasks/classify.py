@@ -153,7 +153,7 @@ def describe(logits: Array, labels: Sequence[str], temperature: float) -> list[d
 
 
 def blank(labels: Sequence[str]) -> dict[str, Any]:
-    """What ``predict`` says of a row without a text."""
+    """Return the answer of ``predict`` to a row without a text."""
     return {"label": "", "probability": None, "probabilities": dict.fromkeys(labels)}
 
 

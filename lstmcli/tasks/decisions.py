@@ -43,7 +43,7 @@ def decide(
         probabilities: ``[text, label]``.
         thresholds: By index of the label.
         min_confidence: Probability of the label; 0: never abstain.
-        weights: ``[label]``; none: all alike.
+        weights: ``[label]``; None: all alike.
     """
     labels = np.arange(probabilities.shape[1])
     limited = np.isin(labels, list(thresholds))
@@ -139,7 +139,7 @@ def _points(scores: Array, right: Array, thresholds: Sequence[float], seed: int,
 
 
 def _measured(value: float, drawn: Array, count: int) -> dict[str, float] | None:
-    """Return a fraction of so many texts with its interval; none where it is a fraction of no text."""
+    """Return a fraction of so many texts with its interval; None where it is a fraction of no text."""
     if not count:
         return None
     low, high = intervals.covering(drawn)

@@ -26,7 +26,7 @@ def episode_figures(probabilities: Array, targets: Array) -> dict[str, float]:
 
 
 def over_episodes(figures: Sequence[dict[str, float]], *, seed: int = 0, least: float = 0.0) -> Metrics:
-    """The mean of each metric over the episodes that have it (AUC needs texts of both classes). They lie between
+    """Return the mean of each metric over the episodes that have it (AUC needs texts of both classes). They lie between
     ``least`` and 1.
 
     The 95 % interval is that of drawing the episodes again, widened as Student's is over the normal one,

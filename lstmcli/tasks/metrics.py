@@ -29,7 +29,7 @@ def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0, predict
         if name == "ece":  # a sum of absolute values: resampling raises it, by as much as is taken off here
             drawn = np.maximum(drawn - (drawn.mean() - value[0]), 0)
         low, high = intervals.covering(drawn)
-        if low == high and name != "ece":  # all answers alike: resampling tells nothing of those not seen
+        if low == high and name != "ece":  # all answers alike: resampling shows no variation
             low, high = intervals.wilson(float(value[0]), count)
         metrics[name] = Measure(float(value[0]), low, high)
     return metrics
@@ -37,7 +37,7 @@ def bootstrapped(probabilities: Array, targets: Array, *, seed: int = 0, predict
 
 def weighted(probabilities: Array, targets: Array, weights: Array, predicted: Array | None = None) -> dict[str, Array]:
     """Compute each metric, ``[draw]``, for weights ``[draw, example]``; a class that a draw lacks does not count in
-    it. predicted: the label of each example, ``[example]``; none: the most probable."""
+    it. predicted: the label of each example, ``[example]``; None: the most probable."""
     labels = probabilities.shape[1]
     weights = weights.astype(np.float64)
     predicted = probabilities.argmax(axis=1) if predicted is None else predicted

@@ -78,7 +78,7 @@ def describe(outputs: Array, labels: Sequence[str], temperature: float) -> list[
 
 
 def blank(labels: Sequence[str]) -> dict[str, Any]:  # noqa: ARG001 (one signature)
-    """What ``predict`` says of a row without a text."""
+    """Return the answer of ``predict`` to a row without a text."""
     return {"perplexity": None, "words": None, "next": {}}
 
 
@@ -115,7 +115,7 @@ def _totals(outputs: Array) -> Array:
 
 
 def _resampled(totals: Array, counts: Array, seed: int) -> tuple[float, float, float]:
-    """The sum of the totals over that of the counts, and its 95 % interval over resampled texts."""
+    """Return the sum of the totals over that of the counts, and its 95 % interval over resampled texts."""
 
     def rates(drawn: Array) -> Array:
         found: Array = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)

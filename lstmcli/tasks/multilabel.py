@@ -156,7 +156,7 @@ def _described(rows: Array, labels: Sequence[str], thresholds: Array) -> list[di
 
 
 def blank(labels: Sequence[str]) -> dict[str, Any]:
-    """What ``predict`` says of a row without a text."""
+    """Return the answer of ``predict`` to a row without a text."""
     return {"labels": None, "probabilities": dict.fromkeys(labels)}
 
 

@@ -133,7 +133,7 @@ def describe(tagged: Array, labels: Sequence[str], temperature: float) -> list[d
 
 
 def blank(labels: Sequence[str]) -> dict[str, Any]:  # noqa: ARG001 (one signature)
-    """What ``predict`` says of a row without a text."""
+    """Return the answer of ``predict`` to a row without a text."""
     return {"entities": []}
 
 

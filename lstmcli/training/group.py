@@ -46,8 +46,8 @@ class Group:
         return self.place.count > 1
 
     def share(self, lengths: Ints) -> Ints:
-        """The indices of this process's texts of a batch: neighbours, with about the same number of tokens as those of
-        each other process; there may be none. lengths: of all its texts, ``[text]``."""
+        """Return the indices of this process's texts of a batch: neighbours, with about the same number of tokens as
+        those of each other process; there may be none. lengths: of all its texts, ``[text]``."""
         ends = lengths.cumsum()
         middles = ends - lengths / 2
         return np.flatnonzero((middles * self.place.count // max(1, ends[-1])) == self.place.rank)
@@ -59,8 +59,8 @@ class Group:
             torch.manual_seed(int(np.random.SeedSequence((*parts, self.place.rank)).generate_state(1)[0]))
 
     def mean(self, of_share: Mean) -> tuple[Tensor, float, int]:
-        """What to differentiate, so that the sum of the gradients is that of the mean over all; that mean, and its
-        count."""
+        """Return what to differentiate, so that the sum of the gradients is that of the mean over all; that mean, and
+        its count."""
         value, count = of_share.value, int(of_share.count)
         if not self.several:
             return value, value.item(), count
@@ -83,7 +83,7 @@ class Group:
             weight.grad = part.view_as(weight).to(weight.dtype) if count else None
 
     def any(self, condition: bool) -> bool:
-        """True where the condition holds in some process."""
+        """Return whether the condition holds in some process."""
         if not self.several:
             return condition
         asked = torch.tensor([float(condition)])
@@ -91,7 +91,7 @@ class Group:
         return bool(asked.item())
 
     def of_first(self, work: Callable[[], Result]) -> Result:
-        """What the work returns in the first process, in all of them."""
+        """Return what the work returns in the first process, in all of them."""
         if not self.several:
             return work()
         found = [work() if self.place.is_first else None]
@@ -116,7 +116,7 @@ class Group:
                 dist.broadcast(tensor, 0)
 
     def file(self, path: Path, load: Callable[[Path], Result]) -> Result:
-        """What is loaded from a file that the first process has."""
+        """Return what is loaded from a file that the first process has."""
         content = self.of_first(path.read_bytes) if self.several else b""
         if self.place.is_first:
             return load(path)
@@ -138,7 +138,7 @@ ALONE = Group()
 
 @contextmanager
 def joined(place: Place, device: str) -> Iterator[Group]:
-    """The group of all processes, in a ``with`` block. device: ``auto``, ``cpu`` or ``cuda``.
+    """Return the group of all processes, in a ``with`` block. device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
         RuntimeSetupError: a process ends, or is not reached.
@@ -172,5 +172,5 @@ def _named(place: Place) -> str:
 
 
 def weights_of(*modules: Any) -> list[Tensor]:
-    """The tensors that all processes must share before the first step."""
+    """Return the tensors that all processes must share before the first step."""
     return [tensor.detach() for module in modules for tensor in (*module.parameters(), *module.buffers())]

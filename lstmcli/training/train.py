@@ -48,7 +48,7 @@ def run(
     group: Group = ALONE,
     listener: Listener = silent,
 ) -> None:
-    """Train as the recipe says and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
+    """Train by the recipe and write model.pt, last.pt, metrics.jsonl and config.yaml into the folder.
 
     Ctrl-C saves last.pt, reports Interrupted, and raises KeyboardInterrupt; after SIGTERM SystemExit.
 

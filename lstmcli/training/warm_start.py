@@ -74,7 +74,8 @@ def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) ->
 
 
 def _same_module(one: str, other: str) -> bool:
-    """True where the weights of one model are those of the other: a classifier of one label, and of sets of labels."""
+    """Return whether the weights of one model are those of the other: a classifier of one label, and of sets of
+    labels."""
     return registry.model(one) is registry.model(other)
 
 

@@ -14,7 +14,7 @@ JITTER = 0.1  # lengths are blurred by ± 10 %, so that not the same texts are b
 
 
 def shuffled(lengths: Ints, *, batch_tokens: int, seed: tuple[int, ...]) -> list[Ints]:
-    """Indices of each batch of one epoch, in the order drawn by the seed."""
+    """Return the indices of each batch of one epoch, in the order drawn by the seed."""
     random = np.random.default_rng(seed)
     order = np.argsort(-lengths * random.uniform(1 - JITTER, 1 + JITTER, len(lengths)), kind="stable")
     batches = _cut(lengths, order, batch_tokens)
@@ -22,7 +22,7 @@ def shuffled(lengths: Ints, *, batch_tokens: int, seed: tuple[int, ...]) -> list
 
 
 def by_length(lengths: Ints, *, batch_tokens: int) -> list[Ints]:
-    """Indices of each batch, longest texts first: the least padding there can be."""
+    """Return the indices of each batch, longest texts first: the least padding there can be."""
     return _cut(lengths, np.argsort(-lengths, kind="stable"), batch_tokens)
 
 
@@ -40,8 +40,8 @@ def _cut(lengths: Ints, order: Ints, batch_tokens: int) -> list[Ints]:
 
 
 def padded(store: Store, indices: Ints) -> tuple[Ints, Ints]:
-    """The tokens of the texts at the indices, padded to the longest of them, ``[batch, time]``, and their lengths,
-    ``[batch]``."""
+    """Return the tokens of the texts at the indices, padded to the longest of them, ``[batch, time]``, and their
+    lengths, ``[batch]``."""
     lengths = store.lengths_of(indices).astype(np.int64)
     tokens = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)
     flat = runs(store.offsets[indices], lengths)
@@ -50,7 +50,8 @@ def padded(store: Store, indices: Ints) -> tuple[Ints, Ints]:
 
 
 def word_features(store: Store, indices: Ints) -> dict[str, Ints]:
-    """The features of the words of the texts at the indices, as a ``types.WordFeatures`` has them; none of raw text."""
+    """Return the features of the words of the texts at the indices, as a ``types.WordFeatures`` has them; none of raw
+    text."""
     if store.forms is None or store.form_ids is None:
         return {}
     lengths = store.lengths_of(indices)
@@ -59,7 +60,7 @@ def word_features(store: Store, indices: Ints) -> dict[str, Ints]:
 
 
 def collate(store: Store, indices: Ints) -> Batch:
-    """The texts at the indices, padded to the longest of them."""
+    """Return the texts at the indices, padded to the longest of them."""
     import torch
 
     tokens, lengths = padded(store, indices)

@@ -41,7 +41,7 @@ class Windows:
         return (positions + self.offset) % len(self.store.ids), lengths
 
     def batch(self, number: int) -> Batch:
-        """The words of a window and the next word of each: columns continue where the previous window ended."""
+        """Return the words of a window and the next word of each: columns continue where the previous window ended."""
         positions, lengths = self.positions(number)
         inside = np.arange(positions.shape[1]) < lengths[:, None]
         tokens, targets = (
@@ -63,11 +63,11 @@ def windows(store: Store, *, columns: int, window: int, offset: int = 0) -> Wind
 
 
 def drawn(store: Store, *, batch_tokens: int, window: int, seed: tuple[int, ...]) -> Windows:
-    """The windows of one epoch, with as many columns as make a batch; the offset is drawn by the seed."""
+    """Return the windows of one epoch, with as many columns as make a batch; the offset is drawn by the seed."""
     offset = int(np.random.default_rng(seed).integers(len(store.ids)))
     return windows(store, columns=max(1, batch_tokens // window), window=window, offset=offset)
 
 
 def to_score(store: Store, *, window: int) -> Windows:
-    """The windows in which a stream is scored."""
+    """Return the windows in which a stream is scored."""
     return windows(store, columns=max(1, len(store.ids) // COLUMN), window=window)

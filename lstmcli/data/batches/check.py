@@ -73,7 +73,7 @@ def _per_text(examples: Sequence[Example]) -> tuple[int, int]:
 
 
 def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
-    """The findings that the user should know, in words. fix: of uneven classes."""
+    """Return the findings that the user should know, in words. fix: of uneven classes."""
     found = label_remarks(checked["train"], fix=fix)
     for name, split in checked.items():
         if split.tagged and not split.labels:
@@ -94,7 +94,7 @@ def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
 
 
 def label_remarks(train: SplitCheck, *, fix: str = "") -> list[str]:
-    """The findings on the labels to learn, in words. fix: of uneven classes."""
+    """Return the findings on the labels to learn, in words. fix: of uneven classes."""
     found = [*label_names.remarks(train.labels), *_small(train)]
     if not train.tagged and train.per_text is None:
         found += label_names.joined(train.labels)
@@ -128,6 +128,6 @@ def _small(train: SplitCheck) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names, or the first of them and how many there are."""
+    """Return the names, or the first of them and how many there are."""
     more = len(names) - SHOWN
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:SHOWN])} and {more:,} more"

@@ -57,7 +57,7 @@ class Store:
         return np.diff(self.offsets)
 
     def lengths_of(self, indices: Ints) -> Ints:
-        """The lengths of the texts at the indices."""
+        """Return the lengths of the texts at the indices."""
         found: Ints = self.offsets[indices + 1] - self.offsets[indices]
         return found
 
@@ -81,13 +81,13 @@ class Store:
         return self.targets
 
     def part(self, indices: Ints) -> "Store":
-        """The texts at the indices, in their order; one may come more than once. Raises as ``_untagged``."""
+        """Return the texts at the indices, in their order; one may come more than once. Raises as ``_untagged``."""
         self._untagged()
         found = self._of_runs(self.offsets[indices][:, None], self.lengths_of(indices)[:, None])
         return replace(found, targets=None if self.targets is None else self.targets[indices])
 
     def with_soft_labels(self, more: "Store") -> "Store":
-        """These labelled texts with one-hot targets, and after them those whose targets are probabilities.
+        """Return these labelled texts with one-hot targets, and after them those whose targets are probabilities.
 
         Raises as ``_untagged``.
         """
@@ -98,7 +98,7 @@ class Store:
         return Store(np.concatenate((self.ids, more.ids)), offsets, np.concatenate((one_hot, more.known_targets)))
 
     def pieces(self) -> Iterator["Store"]:
-        """The texts in order, some thousand at a time: of a store on disk no more is in memory. Raises as
+        """Return the texts in order, some thousand at a time: of a store on disk no more is in memory. Raises as
         ``_untagged``."""
         self._untagged()
         for begin in range(0, len(self), CHUNK):
@@ -122,7 +122,7 @@ class Store:
         return self._of_runs(both, np.stack((head, kept - head), axis=1))
 
     def truncated_lengths(self, config: Tokens) -> Ints:
-        """The lengths of the texts of ``truncated``, ``[text]``."""
+        """Return the lengths of the texts of ``truncated``, ``[text]``."""
         free = self.forms is not None or self.is_stream
         return self.lengths if free else np.minimum(self.lengths, config.max_tokens)
 
@@ -160,7 +160,7 @@ def built(
     stream: bool = False,
     listener: Listener = silent,
 ) -> Vocabulary:
-    """The vocabulary of the examples, or that of the same texts and settings from the cache.
+    """Return the vocabulary of the examples, or that of the same texts and settings from the cache.
 
     stream: for a language model.
     """
@@ -181,7 +181,7 @@ def built(
 
 
 def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
-    """The labels of the examples in alphabetical order; of tags, all that there are of their types."""
+    """Return the labels of the examples in alphabetical order; of tags, all that there are of their types."""
     firsts, _ = by_target(examples)
     found = set(chain.from_iterable(map(labels, firsts)))
     if any(isinstance(first.target, tuple) for first in firsts):
@@ -245,7 +245,7 @@ def encode(
 
 
 def _continued(store: Store) -> Store:
-    """The texts as one token stream."""
+    """Return the texts as one token stream."""
     ends = store.offsets[1:]
     count = np.arange(len(store) + 1, dtype=store.offsets.dtype)
     inputs = np.insert(store.ids, store.offsets[:-1], END)
@@ -253,7 +253,7 @@ def _continued(store: Store) -> Store:
 
 
 def dataset_hash(examples: Iterable[Example], *more: str) -> str:
-    """A hash of the texts and labels in their order."""
+    """Return a hash of the texts and labels in their order."""
     digest = hashlib.blake2b(digest_size=16)
     for text in more:
         digest.update(text.encode() + b"\0")
@@ -263,12 +263,12 @@ def dataset_hash(examples: Iterable[Example], *more: str) -> str:
 
 
 def text_hashes(examples: Sequence[Example]) -> Ints:
-    """The hashes by which the texts are recognised, sorted, each once."""
+    """Return the hashes by which the texts are recognised, sorted, each once."""
     return np.unique(hashes(examples))
 
 
 def _keep(path: Path, write: Callable[[Path], object]) -> None:
-    """A cache that cannot be written is no reason to stop."""
+    """Return a cache that cannot be written is no reason to stop."""
     partial = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ class Draw:
 
 
 def pools(examples: Sequence[Example]) -> list[Pool]:
-    """The domains of the examples; of equal texts in a domain the first."""
+    """Return the domains of the examples; of equal texts in a domain the first."""
     found: dict[str, dict[str, list[int]]] = {}
     seen: set[tuple[str, object]] = set()
     for index, example in enumerate(examples):
@@ -59,7 +59,7 @@ def pools(examples: Sequence[Example]) -> list[Pool]:
 
 
 def usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str], *, split: str | None = None) -> list[Pool]:
-    """The pools of which episodes can be drawn, without the classes that have too few texts.
+    """Return the pools of which episodes can be drawn, without the classes that have too few texts.
 
     labels: what every domain must have where classes are not drawn; split: the part of a training run that the pools
     are of, none in ``evaluate``: the error proposes the options of the command.
@@ -100,7 +100,8 @@ def _usable(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> l
 
 
 def _fewer(found: Sequence[Pool], config: Episodes, labels: Sequence[str], *, evaluating: bool) -> str:
-    """The options of the most texts per class that some domain has, first with fewer queries, then with fewer shots."""
+    """Return the options of the most texts per class that some domain has, first with fewer queries, then with fewer
+    shots."""
     smaller = [(config.shots, queries) for queries in range(config.queries - 1, 0, -1)]
     smaller += [(shots, 1) for shots in range(config.shots - 1, 0, -1)]
     for shots, queries in smaller:
@@ -111,7 +112,7 @@ def _fewer(found: Sequence[Pool], config: Episodes, labels: Sequence[str], *, ev
 
 
 def with_queries(found: Sequence[Pool], config: Episodes, labels: Sequence[str]) -> Episodes:
-    """The shape with the most queries, up to ``MOST``, with which as many domains are usable as with one.
+    """Return the shape with the most queries, up to ``MOST``, with which as many domains are usable as with one.
 
     Raises:
         DataError: as ``usable``.
@@ -162,7 +163,7 @@ def with_support(pool: Pool, support: Pool, shots: int, *, offset: int, labels: 
 
 
 def behind(one: Draw, offset: int) -> Draw:
-    """The episode with the offset added to the index of every text."""
+    """Return the episode with the offset added to the index of every text."""
     return replace(one, support=one.support + offset, query=one.query + offset)
 
 
@@ -172,13 +173,14 @@ def shots(drawn: Sequence[Draw]) -> int:
 
 
 def kind(domain: str) -> str:
-    """The kind of a domain: of ``books.t4`` it is ``t4``; of other names empty."""
+    """Return the kind of a domain: of ``books.t4`` it is ``t4``; of other names empty."""
     ending = domain.rpartition(".")[2]
     return ending if re.fullmatch(r"t\d", ending) else ""
 
 
 def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
-    """The frequency of each label, as a fraction of all labels, by kind of domain; under "" of all domains together."""
+    """Return the frequency of each label, as a fraction of all labels, by kind of domain; under "" of all domains
+    together."""
     counts: dict[str, Counter[str]] = {"": Counter()}
     for (domain, target), count in by_domain(examples).items():
         for group in {"", kind(domain)}:
@@ -189,7 +191,7 @@ def class_priors(examples: Sequence[Example]) -> dict[str, dict[str, float]]:
 
 
 def joined(parts: Sequence[Ints]) -> tuple[Ints, Ints]:
-    """The indices of all classes together, and the class of each."""
+    """Return the indices of all classes together, and the class of each."""
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 

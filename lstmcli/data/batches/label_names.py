@@ -43,13 +43,13 @@ def _first(found: list[str]) -> list[str]:
 
 
 def number(label: str) -> Decimal | None:
-    """The number that a label is, if it is one."""
+    """Return the number that a label is, if it is one."""
     plain = unicodedata.normalize("NFKC", label).strip()
     return Decimal(plain) if _NUMBER.fullmatch(plain) else None
 
 
 def _visible(label: str) -> str:
-    """The label without characters that are not seen, in Unicode form NFKC."""
+    """Return the label without characters that are not seen, in Unicode form NFKC."""
     seen = (character for character in label if unicodedata.category(character) not in ("Cc", "Cf"))
     return unicodedata.normalize("NFKC", "".join(seen))
 
@@ -59,7 +59,7 @@ def _spaced(label: str) -> str:
 
 
 def _bare(label: str) -> str:
-    """The label in lower case without punctuation at its ends, and without blanks and signs within words."""
+    """Return the label in lower case without punctuation at its ends, and without blanks and signs within words."""
     folded = _spaced(_visible(label).casefold())
     return _BETWEEN_LETTERS.sub("", folded.strip(".,;:!?\"'()[] ")) or folded
 
@@ -113,7 +113,7 @@ def _mistyped(counts: Mapping[str, int], *, mapped: bool) -> list[str]:
 
 
 def _one_edit(first: str, second: str) -> bool:
-    """True where one character is missing, added or replaced, or two neighbours are swapped."""
+    """Return whether one character is missing, added or replaced, or two neighbours are swapped."""
     if abs(len(first) - len(second)) > 1 or _key(first) == _key(second):
         return False
     begin = next((index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), -1)

@@ -8,7 +8,7 @@ Ints = np.ndarray[Any, np.dtype[Any]]
 
 
 def runs(starts: Ints, lengths: Ints) -> Ints:
-    """The positions of some runs, one run after the other, without a loop.
+    """Return the positions of some runs, one run after the other, without a loop.
 
     >>> runs(np.array([7, 0]), np.array([3, 2])).tolist()
     [7, 8, 9, 0, 1]

@@ -61,7 +61,7 @@ def consecutive(examples: Sequence[Example], count: int, *, seed: int, last: Mas
 
 
 def _at_end(indices: Ints, last: Mask | None) -> Ints:
-    """The indices, those of ``last`` moved to the end."""
+    """Return the indices, those of ``last`` moved to the end."""
     return indices if last is None else indices[np.argsort(last[indices], kind="stable")]
 
 
@@ -111,7 +111,7 @@ def per_class(examples: Sequence[Example], shots: int, *, seed: int) -> Parts:
 
 
 def labels(example: Example) -> list[str]:
-    """The label of a text, if it has one; a set of labels in order; of tagged words the type of each entity."""
+    """Return the label of a text, if it has one; a set of labels in order; of tagged words the type of each entity."""
     if example.target is None:
         return []
     if isinstance(example.target, LabelSet):
@@ -126,7 +126,7 @@ def _types(example: Example) -> set[str]:
 
 
 def _by_label(examples: Sequence[Example]) -> dict[str, Ints]:
-    """The indices of the examples of each class, in the order of its first."""
+    """Return the indices of the examples of each class, in the order of its first."""
     firsts, numbers = by_target(examples)
     classes: dict[str, int] = {}
     names = [" ".join(sorted(_types(first))) for first in firsts]

@@ -32,13 +32,15 @@ class Tally:
         return self.unknown / max(1, self.tokens)
 
     def remark(self, name: str = "", *, fix: str = "") -> list[str]:
-        """The fraction of unknown tokens, where it is notable. name: of the split; fix: options that lower it."""
+        """Return the fraction of unknown tokens, where it is notable. name: of the split; fix: options that lower
+        it."""
         if self.fraction < NOTABLE:
             return []
         return [f"{self.fraction:.1%} of the tokens{name and f' of {name}'} are unknown words{fix and f'; {fix}'}"]
 
     def remarks(self) -> list[str]:
-        """The limits of predictions for these texts: the fraction of unknown tokens, and texts without a known word."""
+        """Return the limits of predictions for these texts: the fraction of unknown tokens, and texts without a known
+        word."""
         if not self.unread:
             return self.remark()
         holds = f"{self.unread:,} of {counted(self.texts, 'text')} {verb(self.unread, 'hold')}"
@@ -54,13 +56,13 @@ def counts(store: Store) -> Ints:
 
 
 def of_store(store: Store) -> Tally:
-    """The totals of a store."""
+    """Return the totals of a store."""
     if store.per_token:
         return tally(counts(store))
     return sum((tally(counts(piece)) for piece in store.pieces()), Tally())
 
 
 def tally(counts: Ints) -> Tally:
-    """The totals of ``counts``."""
+    """Return the totals of ``counts``."""
     tokens, unknown = counts.T
     return Tally(int(tokens.sum()), int(unknown.sum()), len(counts), int((tokens == unknown).sum()))

@@ -58,7 +58,7 @@ class _Review:
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folder holds."""
+    """Return the splits that the folder holds."""
     return SPLITS if (root / "workspace.target.list").is_file() else ()
 
 
@@ -92,7 +92,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def _by_split(reviews: list[_Review], targets: list[str]) -> dict[str, list[_Review]]:
-    """The reviews of each split."""
+    """Return the reviews of each split."""
     trained = {review.domain for review in reviews if review.part == "train"}
     parts: dict[str, list[_Review]] = {split: [] for split in SPLITS}
     for review in reviews:
@@ -108,7 +108,7 @@ def _by_split(reviews: list[_Review], targets: list[str]) -> dict[str, list[_Rev
 
 
 def _without_repeats(split: str, parts: dict[str, list[_Review]], held: set[str]) -> tuple[list[_Review], Counter[str]]:
-    """The split without texts that must not occur in two parts, and how many were left out.
+    """Return the split without texts that must not occur in two parts, and how many were left out.
 
     held: the texts of the target domains.
     """

@@ -22,7 +22,7 @@ CLASSES = {"train": 42, "validation": 10, "test": 25}
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folder holds."""
+    """Return the splits that the folder holds."""
     return tuple(CLASSES) if (root / "train.csv").is_file() and (root / "test.csv").is_file() else ()
 
 

@@ -10,12 +10,12 @@ from lstmcli.types import Example, Rows
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folder holds; none of a file."""
+    """Return the splits that the folder holds; none of a file."""
     return tuple(folders.files(root)) if root.is_dir() else ()
 
 
 def read(root: Path, split: str, options: Data, *, column: str, label_of: Callable[[object], str]) -> Rows:
-    """The split's texts with the label that is made of the column; how many are left out, is noted.
+    """Return the split's texts with the label that is made of the column; how many are left out, is noted.
 
     label_of: "" where a text has no one label, and is left out. Texts that stand in a later split are left out too.
 
@@ -46,7 +46,7 @@ def check_no_domains(options: Data) -> None:
 def _labelled(
     paths: tuple[Path, ...], column: str, label_of: Callable[[object], str]
 ) -> tuple[list[Example], int, list[tuple[str, str]]]:
-    """The texts with a label, how many have none, and the rows that cannot be used."""
+    """Return the texts with a label, how many have none, and the rows that cannot be used."""
     examples: list[Example] = []
     unclear = 0
     bad: list[tuple[str, str]] = []

@@ -24,7 +24,7 @@ CLASSES = {"train": 90, "validation": 20, "test": 40}
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folder holds."""
+    """Return the splits that the folder holds."""
     return tuple(CLASSES) if (root / FILE).is_file() else ()
 
 

@@ -27,12 +27,12 @@ HUBS = (HUB.replace("/", "--"), "conll2003")  # folders whose tag numbers are th
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The available splits."""
+    """Return the available splits."""
     return tuple(_files(root))
 
 
 def fits(root: Path) -> bool:
-    """True where the file or folder holds words and tags, or texts with annotated entities."""
+    """Return whether the file or folder holds words and tags, or texts with annotated entities."""
     return any(_fits(path) for paths in _files(root).values() for path in paths)
 
 
@@ -58,7 +58,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def _files(root: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of each split: those in columns, else those in rows."""
+    """Return the files of each split: those in columns, else those in rows."""
     in_columns = {split: (path,) for split, path in conll_format.files(root).items()}
     if not root.is_dir():
         return dict(in_columns)

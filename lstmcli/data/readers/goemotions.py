@@ -23,7 +23,7 @@ splits = by_label.splits
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """The split's texts with one label, as ``by_label.read``."""
+    """Return the split's texts with one label, as ``by_label.read``."""
     return by_label.read(root, split, options, column="labels", label_of=_only)
 
 

@@ -30,7 +30,7 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folder holds."""
+    """Return the splits that the folder holds."""
     return tuple(CLASSES) if set(table.splits(root)) == set(CLASSES) else ()
 
 

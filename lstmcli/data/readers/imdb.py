@@ -27,7 +27,7 @@ UNLABELLED = "unlabelled"  # 50,000 further reviews
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The available labelled splits."""
+    """Return the available labelled splits."""
     return tuple(split for split in SPLITS if (root / split).is_dir() or (root / f"{split}.parquet").is_file())
 
 
@@ -66,7 +66,7 @@ def _folder(folder: Path) -> Rows:
 
 
 def _number(path: Path) -> tuple[int, str]:
-    """The sort key of a review, in the order of films: ``1000_4.txt`` comes after ``999_7.txt``."""
+    """Return the sort key of a review, in the order of films: ``1000_4.txt`` comes after ``999_7.txt``."""
     number = path.stem.partition("_")[0]
     return (int(number) if number.isdecimal() else 0, path.name)
 

@@ -18,7 +18,7 @@ SEED = 0  # of the split: a constant of the benchmark, independent of the seed o
 
 
 def split_classes(classes: Iterable[str], sizes: dict[str, int]) -> dict[str, frozenset[str]]:
-    """The classes of each split; sizes: how many, the first split takes the remainder."""
+    """Return the classes of each split; sizes: how many, the first split takes the remainder."""
     order = sorted(set(classes))
     drawn = [order[index] for index in np.random.default_rng(SEED).permutation(len(order))]
     parts = {}
@@ -30,7 +30,7 @@ def split_classes(classes: Iterable[str], sizes: dict[str, int]) -> dict[str, fr
 
 
 def chosen(found: Rows, split: str, options: Data, *, sizes: dict[str, int], root: Path) -> Rows:
-    """The rows of the split's classes.
+    """Return the rows of the split's classes.
 
     Raises:
         DataError: no such split, or no domains to choose from.

@@ -23,7 +23,7 @@ splits = by_label.splits
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """The split's sentences of one sign, as ``by_label.read``."""
+    """Return the split's sentences of one sign, as ``by_label.read``."""
     return by_label.read(root, split, options, column="polarities", label_of=_sign)
 
 

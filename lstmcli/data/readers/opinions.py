@@ -43,7 +43,7 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folder holds."""
+    """Return the splits that the folder holds."""
     return ("train", "test") if _files(root) else ()
 
 

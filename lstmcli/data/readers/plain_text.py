@@ -20,18 +20,18 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the file or folder holds."""
+    """Return the splits that the file or folder holds."""
     return tuple(folders.files(root, endings=ENDINGS))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """The texts of the split. Raises DataError where it is not there or cannot be read."""
+    """Return the texts of the split. Raises DataError where it is not there or cannot be read."""
     found = folders.files(root, endings=ENDINGS)
     return read_files(folders.of_split(found, split, root), options)
 
 
 def read_files(paths: Sequence[Path], options: Data) -> Rows:
-    """The texts of the files, without labels; of files in columns the sentences, without tags.
+    """Return the texts of the files, without labels; of files in columns the sentences, without tags.
 
     Blank lines of plain text are skipped and separate nothing.
     """

@@ -20,12 +20,12 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The available splits."""
+    """Return the available splits."""
     return tuple(_files(root))
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """The lines of the split. Raises DataError where it is not there."""
+    """Return the lines of the split. Raises DataError where it is not there."""
     return plain_text.read_files(folders.of_split(_files(root), split, root), options)
 
 

@@ -59,12 +59,12 @@ Found = Iterator[tuple[Example, str]]  # an example and what is wrong with its r
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the folders hold."""
+    """Return the splits that the folders hold."""
     return SPLITS if any(_found(root)) else ()
 
 
 def read(root: Path, split: str, options: Data) -> Rows:
-    """The texts of the split; those without labels are reviews of films.
+    """Return the texts of the split; those without labels are reviews of films.
 
     Raises:
         DataError: none of the data sets is there, there is no such split, or a file cannot be read.
@@ -102,7 +102,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def _once(parts: dict[str, list[Example]], split: str) -> list[Example]:
-    """The examples of the split, each text once, without texts of both labels and those of the other split.
+    """Return the examples of the split, each text once, without texts of both labels and those of the other split.
 
     Of texts that both have, the training part keeps its own.
     """
@@ -164,7 +164,7 @@ def _binary(value: object) -> str:
 
 
 def _side(names: object, source: str) -> str | None:
-    """The label of a text of these emotions or polarities; none where they are on both sides, or on none."""
+    """Return the label of a text of these emotions or polarities; None where they are on both sides, or on none."""
     positive, negative = (set(side.split()) for side in SIDES.get(source, ("positive", "negative")))
     found = set(names if isinstance(names, list) else str(names).split())
     sides = [label for label, side in (("positive", positive), ("negative", negative)) if found & side]
@@ -172,7 +172,7 @@ def _side(names: object, source: str) -> str | None:
 
 
 def _table(stem: Path, domain: str, column: str, label_of: Callable[[object], str | None]) -> Found:
-    """The rows of the table of that name."""
+    """Return the rows of the table of that name."""
     path = _file(stem)
     assert path is not None  # looked for before
     for row in rows.stream(path, Data()):
@@ -190,7 +190,7 @@ def _file(stem: Path) -> Path | None:
 
 
 def _found(root: Path) -> Iterator[tuple[str, Callable[[Path], Found]]]:
-    """The data sets that are there, and if there are any, the templates."""
+    """Return the data sets that are there, and if there are any, the templates."""
     stems = {
         "pros_cons": "opinions/pros_cons",
         "mams": "mams/train",

@@ -18,12 +18,12 @@ SPECIMEN = {
 
 
 def splits(root: Path) -> tuple[str, ...]:
-    """The splits that the file or folder holds."""
+    """Return the splits that the file or folder holds."""
     return tuple(folders.files(root)) or tuple(folders.classes(root))
 
 
 def fits(root: Path) -> bool:
-    """True where the path is a table, a folder with one for training, or a folder with one folder per class."""
+    """Return whether the path is a table, a folder with one for training, or a folder with one folder per class."""
     return rows.is_table(root) if root.is_file() else "train" in splits(root)
 
 
@@ -52,7 +52,7 @@ def read(root: Path, split: str, options: Data) -> Rows:
 
 
 def _target(row: rows.Row, options: Data) -> tuple[Target, str]:
-    """The row's label or set of labels, and what is wrong with it (empty: nothing)."""
+    """Return the row's label or set of labels, and what is wrong with it (empty: nothing)."""
     if options.label_separator is None:
         return rows.label_of(row, options.label_column)
     return rows.labels_of(row, options.label_column, options.label_separator)

@@ -42,7 +42,7 @@ FASTTEXT = "__label__"  # prefix of each label of a line in fastText's format
 
 
 def stream(path: Path | None, data: Data, *, kind: str = "", labelled: bool = False) -> Iterator[Row]:
-    """The rows of the file, of standard input where path is none; ``data.text_column`` holds the text.
+    """Return the rows of the file, of standard input where path is none; ``data.text_column`` holds the text.
 
     kind: the ending that names the format, for input without one; "": the file's own, for standard input ``.txt``.
     labelled: the label's column is needed too. Columns may be named by their number from 1, and several columns that
@@ -83,13 +83,13 @@ def _rows(path: Path | None, data: Data, needed: Sequence[str], kind: str) -> Ge
 
 
 def _kind(first: bytes, ending: str, path: Path | None) -> str:
-    """The ending that names the format: by the first bytes, by the name, or by the first character."""
+    """Return the ending that names the format: by the first bytes, by the name, or by the first character."""
     kind = kind_of(first, ending or ("" if path else LINES), path)
     return ".json" if not kind and first.lstrip()[:1] in (b"{", b"[") else kind
 
 
 def is_table(path: Path) -> bool:
-    """True where the file is a table with columns by its ending or first bytes, or lines in fastText's format."""
+    """Return whether the file is a table with columns by its ending or first bytes, or lines in fastText's format."""
     try:
         with opened(path) as (raw, ending):
             first = raw.peek(SAMPLE)
@@ -100,7 +100,7 @@ def is_table(path: Path) -> bool:
 
 
 def whole_text(path: Path, data: Data) -> tuple[str, str]:
-    """The text of a whole file, and what is wrong with it (empty: nothing)."""
+    """Return the text of a whole file, and what is wrong with it (empty: nothing)."""
     try:
         with opened(path) as (raw, _), decoded(raw, raw.peek(SAMPLE), data, str(path)) as file:
             text = file.read()
@@ -112,7 +112,7 @@ def whole_text(path: Path, data: Data) -> tuple[str, str]:
 
 
 def names(path: Path, data: Data, *, kind: str = "") -> list[str]:
-    """The names of a table's columns; none of plain text. Raises DataError where the file cannot be read."""
+    """Return the names of a table's columns; none of plain text. Raises DataError where the file cannot be read."""
     found = islice(_rows(path, data, [data.text_column], kind), SEARCHED)
     known = dict.fromkeys(name for row in found for name in row.values)
     return [] if _is_plain(path, kind) else list(known)
@@ -151,7 +151,7 @@ def _fasttext(line: str, data: Data) -> dict[str, object]:
 
 
 def _chosen(rows: Iterator[Row], needed: Sequence[str], where: str) -> Iterator[Row]:
-    """The rows, with the needed columns under the names in ``needed``.
+    """Return the rows, with the needed columns under the names in ``needed``.
 
     Raises:
         DataError: none of the first rows has a column that is needed.
@@ -176,7 +176,8 @@ def _chosen(rows: Iterator[Row], needed: Sequence[str], where: str) -> Iterator[
 
 
 def columns(name: str, found: Sequence[str]) -> list[str]:
-    """The columns that a name means: the one called so, but for capitals, the one at a number, or several, joined."""
+    """Return the columns that a name means: the one called so, but for capitals, the one at a number, or several,
+    joined."""
     if name in found:
         return [name]
     alike = [one for one in found if one.strip().lower() == name.lower()]

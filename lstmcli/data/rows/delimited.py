@@ -22,9 +22,9 @@ Record = tuple[list[str], list[str], str]  # its lines, its cells, and what is w
 def read(
     file: TextIO, data: Data, needed: Sequence[str], where: str, *, ending: str, arrived: int | None
 ) -> Iterator[Row]:
-    """The rows of the file.
+    """Return the rows of the file.
 
-    needed: columns that must be there; arrived: lines that can be looked at without waiting; none: as many as it takes.
+    needed: columns that must be there; arrived: lines that can be looked at without waiting; None: as many as it takes.
 
     Raises:
         DataError: the dialect cannot be found, or a column's name appears twice.
@@ -52,7 +52,7 @@ def read(
 
 
 def _rows(records: Iterator[Record], dialect: Dialect, names: list[str], line: int, file: TextIO) -> Iterator[Row]:
-    """The rows after the line; without names the columns are called by their numbers."""
+    """Return the rows after the line; without names the columns are called by their numbers."""
     labels: Counter[str] = Counter()
     number = 0
     for lines, cells, problem in records:

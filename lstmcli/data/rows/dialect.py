@@ -37,7 +37,7 @@ class Dialect:
     label: int | None = None
 
     def cells(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """A strict reader of the lines."""
+        """Return a strict reader of the lines."""
         csv.field_size_limit(sys.maxsize)  # one text may be longer than the module's 128 KiB
         return csv.reader(
             lines,
@@ -51,7 +51,7 @@ class Dialect:
         )
 
     def alone(self, line: str) -> list[str]:
-        """The cells of a line by itself, quotation marks read as text; none of one that ends in an escape."""
+        """Return the cells of a line by itself, quotation marks read as text; none of one that ends in an escape."""
         try:
             return next(replace(self, quote="").cells([line]), [])
         except csv.Error:
@@ -74,7 +74,7 @@ class _Try:
 
 
 def detect(lines: Sequence[str], data: Data, needed: Sequence[str], where: str, *, tab: bool, whole: bool) -> Dialect:
-    """The dialect of a table that begins with the lines.
+    """Return the dialect of a table that begins with the lines.
 
     needed: columns that must be there; tab: by the name of the file, tabs separate columns; whole: the lines are the
     whole file.
@@ -118,14 +118,14 @@ def _before(lines: Sequence[str], data: Data) -> tuple[int, str]:
 
 
 def _is_row(lines: Sequence[str], delimiter: str | None) -> bool:
-    """True where the first line, which begins with #, has as many columns as the line after it."""
+    """Return whether the first line, which begins with #, has as many columns as the line after it."""
     return len(lines) > 1 and any(
         0 < lines[0].count(one) == lines[1].count(one) for one in (*DELIMITERS, *(delimiter or ""))
     )
 
 
 def _best(delimiter: str, body: Sequence[str], data: Data, needed: Sequence[str], *, whole: bool, skip: int) -> _Try:
-    """The delimiter with the quotation marks that fit best."""
+    """Return the delimiter with the quotation marks that fit best."""
     spaced = any(re.search(f"(^|{re.escape(delimiter)}) +[\"']", line) for line in body)
     quotes = {"auto": '"', "double": '"', "single": SINGLE, "none": ""}
     base = Dialect(delimiter, quotes[data.quote], spaced=spaced, skip=skip)
@@ -142,7 +142,8 @@ def _best(delimiter: str, body: Sequence[str], data: Data, needed: Sequence[str]
 
 
 def _quoted(body: Sequence[str], dialect: Dialect) -> bool:
-    """True where marks must be quoting: a quoted cell holds a doubled mark or the delimiter, or a whole column is."""
+    """Return whether marks must be quoting: a quoted cell holds a doubled mark or the delimiter, or a whole column
+    is."""
     mark, delimiter = dialect.quote, re.escape(dialect.delimiter)
     text = "".join(body)
     within = rf"(?:^|{delimiter}){mark}[^{mark}\n]*(?:{mark}{mark}|{delimiter})[^\n]*?{mark}(?:{delimiter}|\r?$)"
@@ -150,7 +151,7 @@ def _quoted(body: Sequence[str], dialect: Dialect) -> bool:
 
 
 def _all_single(body: Sequence[str], delimiter: str) -> bool:
-    """True where each line has a cell in single marks."""
+    """Return whether each line has a cell in single marks."""
     cell = re.compile(rf"(?:^|{re.escape(delimiter)}) *'.*' *(?:{re.escape(delimiter)}|$)")
     rows = [line.strip("\r\n") for line in body[1:] if line.strip()]
     return len(rows) > 1 and all(map(cell.search, rows))
@@ -184,7 +185,7 @@ def _fit(dialect: Dialect, body: Sequence[str], needed: Sequence[str], *, whole:
 
 
 def records(dialect: Dialect, lines: Iterator[str]) -> Iterator[tuple[list[str], list[str], str]]:
-    """The lines that each record takes, its cells, and what is wrong with it; a blank line has none."""
+    """Return the lines that each record takes, its cells, and what is wrong with it; a blank line has none."""
     taken: list[str] = []
 
     def remembered() -> Iterator[str]:
@@ -222,7 +223,7 @@ def rows_within(dialect: Dialect, lines: Sequence[str], width: int, values: Coun
 
 
 def _label(first: Sequence[str], table: Sequence[Sequence[str]], needed: Sequence[str]) -> int | None:
-    """The column that holds labels: the one named as needed, else the one whose cells repeat most, if any do."""
+    """Return the column that holds labels: the one named as needed, else the one whose cells repeat most, if any do."""
     if len(needed) > 1 and needed[1] in first:
         return list(first).index(needed[1])
     columns = list(zip(*(row for row in table if len(row) == len(first)), strict=False))
@@ -231,7 +232,7 @@ def _label(first: Sequence[str], table: Sequence[Sequence[str]], needed: Sequenc
 
 
 def _headed(best: _Try, body: Sequence[str], data: Data, needed: Sequence[str], where: str) -> Dialect:
-    """The dialect with its header found. Raises DataError where the first row looks like data."""
+    """Return the dialect with its header found. Raises DataError where the first row looks like data."""
     dialect = best.dialect
     if data.header is not None:
         return replace(dialect, header=data.header)
@@ -253,7 +254,7 @@ def _headed(best: _Try, body: Sequence[str], data: Data, needed: Sequence[str], 
 
 
 def _a_value(first: Sequence[str], needed: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """True where the name of the label column is a label of other rows: the first row is no header."""
+    """Return whether the name of the label column is a label of other rows: the first row is no header."""
     if len(needed) < 2 or needed[1] not in first:
         return False
     index = list(first).index(needed[1])
@@ -261,7 +262,7 @@ def _a_value(first: Sequence[str], needed: Sequence[str], rest: Sequence[Sequenc
 
 
 def _looks_like_data(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """True where a cell of the first row is a number, a long text, or a value that its column repeats."""
+    """Return whether a cell of the first row is a number, a long text, or a value that its column repeats."""
     for index, name in enumerate(first):
         values = Counter(cells[index].strip() for cells in rest)
         if NUMBER.fullmatch(name) or len(name) > LONG or values[name] > 0 < len(name):
@@ -270,8 +271,8 @@ def _looks_like_data(first: Sequence[str], rest: Sequence[Sequence[str]]) -> boo
 
 
 def _guessed(rest: Sequence[Sequence[str]]) -> tuple[int, int]:
-    """The columns of the text and of the label: the one with the longest cells, and of the others the one with the
-    fewest different cells, but more than one."""
+    """Return the columns of the text and of the label: the one with the longest cells, and of the others the one with
+    the fewest different cells, but more than one."""
     columns = list(zip(*rest, strict=False))
     text = max(range(len(columns)), key=lambda index: sum(map(len, columns[index])), default=0)
     others = [index for index in range(len(columns)) if index != text and len(set(columns[index])) > 1]

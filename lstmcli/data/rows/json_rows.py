@@ -12,7 +12,7 @@ BLANK = " \t\r\n\ufeff"
 
 
 def read(file: TextIO) -> Iterator[Row]:
-    """The rows of the file; what is no object, or cannot be read, is a row with a problem."""
+    """Return the rows of the file; what is no object, or cannot be read, is a row with a problem."""
     for number, (line, value, problem) in enumerate(_values(file), 1):
         value = {"text": value[0]} | value[1] if _is_pair(value) else value
         if not problem and not isinstance(value, dict):
@@ -23,7 +23,7 @@ def read(file: TextIO) -> Iterator[Row]:
 
 
 def _has_half(value: Any) -> bool:
-    """True where a key or a text in the value, at any depth, holds half of a surrogate pair."""
+    """Return whether a key or a text in the value, at any depth, holds half of a surrogate pair."""
     left = [value]
     while left:
         one = left.pop()
@@ -37,7 +37,8 @@ def _has_half(value: Any) -> bool:
 
 
 def _values(file: TextIO) -> Iterator[tuple[int, Any, str]]:
-    """The line, value and problem of each row: of the lines where the first is an object, else of the document."""
+    """Return the line, value and problem of each row: of the lines where the first is an object, else of the
+    document."""
     lines = enumerate(file, 1)
     held: list[tuple[int, str]] = []
     first: list[str] = []
@@ -64,12 +65,12 @@ def _one_row_per_line(first: str, second: str) -> bool:
 
 
 def _is_pair(value: Any) -> bool:
-    """True for a row as spaCy writes it: a text, and an object of its annotations."""
+    """Return True for a row as spaCy writes it: a text, and an object of its annotations."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object. Raises ValueError where a key appears twice: one of its values would be lost."""
+    """Return the object. Raises ValueError where a key appears twice: one of its values would be lost."""
     value = dict(pairs)
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]
@@ -85,14 +86,14 @@ def _parsed(text: str) -> Any:
 
 
 def _wrapped(value: dict[str, Any]) -> list[Any] | None:
-    """The rows of a document that is one object: its one value that is a list of objects."""
+    """Return the rows of a document that is one object: its one value that is a list of objects."""
     lists = [inner for inner in value.values() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
     texts = [inner for inner in value.values() if isinstance(inner, str)]
     return lists[0] if len(lists) == 1 and len(value) - len(texts) <= 3 and not _row_like(value) else None
 
 
 def _row_like(value: dict[str, Any]) -> bool:
-    """True where the object is a row itself, such as a text with annotated spans."""
+    """Return whether the object is a row itself, such as a text with annotated spans."""
     return isinstance(value.get("text"), str) or "tokens" in value
 
 
@@ -110,7 +111,7 @@ def _by_line(file: TextIO, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[i
 
 
 def _document(lines: Iterator[str]) -> Iterator[tuple[int, Any, str]]:
-    """The elements of an array, one at a time, or objects one after the other, each over any number of lines.
+    """Return the elements of an array, one at a time, or objects one after the other, each over any number of lines.
 
     Several may stand on one line, so an element's line is its number. After a fault nothing more can be read: it is the
     last row, with the line of the file unless an element has that number.

@@ -37,7 +37,7 @@ BYTE_ORDER_MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
-    """The bytes of a file, decompressed, or of standard input, and the ending that names their format.
+    """Return the bytes of a file, decompressed, or of standard input, and the ending that names their format.
 
     The ending is the file's in lower case, without that of a compression; one member of a .zip is the file.
 
@@ -81,7 +81,8 @@ def opened(path: Path | None) -> Iterator[tuple[io.BufferedReader, str]]:
 
 @contextmanager
 def _decompressed(raw: io.BufferedReader, first: bytes, path: Path) -> Iterator[tuple[io.BufferedReader, str]]:
-    """The stream itself, or what it holds in compressed form, and its name without the ending of the compression."""
+    """Return the stream itself, or what it holds in compressed form, and its name without the ending of the
+    compression."""
     name = path.name
     for ending in (".gz", ".bz2", ".xz"):
         if name.lower().endswith(ending):
@@ -108,13 +109,13 @@ def _decompressed(raw: io.BufferedReader, first: bytes, path: Path) -> Iterator[
 
 
 def _is_sheet(path: Path) -> bool:
-    """True for a workbook (.xlsx, .ods), which is a .zip with members of its own."""
+    """Return True for a workbook (.xlsx, .ods), which is a .zip with members of its own."""
     with zipfile.ZipFile(path) as archive:
         return any(name.startswith("xl/") or name == "content.xml" for name in archive.namelist())
 
 
 def kind_of(first: bytes, ending: str, path: Path | None) -> str:
-    """The ending that fits the first bytes: a parquet file or a workbook is one under any name."""
+    """Return the ending that fits the first bytes: a parquet file or a workbook is one under any name."""
     if first.startswith(b"PAR1"):
         return ".parquet"
     if first.startswith(b"ARROW1"):
@@ -126,7 +127,7 @@ def kind_of(first: bytes, ending: str, path: Path | None) -> str:
 
 @contextmanager
 def decoded(stream: io.BufferedReader, first: bytes, data: Data, where: str) -> Iterator[TextIO]:
-    """The stream, which stays open, as text with its line ends. Bytes that the encoding lacks become surrogates.
+    """Return the stream, which stays open, as text with its line ends. Bytes that the encoding lacks become surrogates.
 
     Raises:
         DataError: binary data.
@@ -158,7 +159,7 @@ def _encoding(first: bytes, where: str) -> str:
 
 
 def broken(text: str) -> bool:
-    """True where the text was decoded from bytes that its encoding does not have."""
+    """Return whether the text was decoded from bytes that its encoding does not have."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -167,7 +168,7 @@ def broken(text: str) -> bool:
 
 
 def not_decoded(file: TextIO) -> str:
-    """What is wrong with a row whose bytes the file's encoding does not have."""
+    """Return what is wrong with a row whose bytes the file's encoding does not have."""
     if file.encoding.lower().startswith("utf-8"):
         return "bytes that are not UTF-8; if the file is in Windows-1252: --set data.encoding=cp1252"
     return f"bytes that are not {file.encoding}; another encoding: --set data.encoding=utf-8"

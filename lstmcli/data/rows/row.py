@@ -40,7 +40,7 @@ class Row:
 
 
 def text_of(row: Row, column: str) -> tuple[str, str]:
-    """The row's text, and what is wrong with it (empty: nothing)."""
+    """Return the row's text, and what is wrong with it (empty: nothing)."""
     if row.problem:
         return "", row.problem
     value = row.values.get(column)
@@ -54,7 +54,8 @@ def text_of(row: Row, column: str) -> tuple[str, str]:
 
 
 def label_of(row: Row, column: str) -> tuple[str, str]:
-    """The row's label as a word, and what is wrong with it (empty: nothing). A list of one label is that label."""
+    """Return the row's label as a word, and what is wrong with it (empty: nothing). A list of one label is that
+    label."""
     value = row.values.get(column)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -62,7 +63,7 @@ def label_of(row: Row, column: str) -> tuple[str, str]:
 
 
 def labels_of(row: Row, column: str, separator: str) -> tuple[LabelSet, str]:
-    """The row's set of labels, and what is wrong with it (empty: nothing).
+    """Return the row's set of labels, and what is wrong with it (empty: nothing).
 
     A cell of text is split at the separator, but for a list as JSON has it; each part is a label, without blanks around
     it. A list has one label per element. An empty cell or list is the empty set; a missing value is a problem, and an
@@ -83,7 +84,7 @@ def labels_of(row: Row, column: str, separator: str) -> tuple[LabelSet, str]:
 
 
 def _list(text: str) -> list[Any] | None:
-    """The elements of a list as JSON has it; none of other text."""
+    """Return the elements of a list as JSON has it; None of other text."""
     if not text.lstrip().startswith("["):
         return None
     try:
@@ -94,7 +95,7 @@ def _list(text: str) -> list[Any] | None:
 
 
 def _label(value: Any, column: str) -> tuple[str, str]:
-    """A label as a word, and what is wrong with it (empty: nothing). Bytes are UTF-8; 1.0 is 1."""
+    """Return a label as a word, and what is wrong with it (empty: nothing). Bytes are UTF-8; 1.0 is 1."""
     if isinstance(value, bytes):
         try:
             value = value.decode()
@@ -119,18 +120,18 @@ def _label(value: Any, column: str) -> tuple[str, str]:
 
 
 def is_number(name: str) -> bool:
-    """True where a column is named by its number."""
+    """Return whether a column is named by its number."""
     return name.isdecimal() and len(name) < LONGEST_NUMBER
 
 
 def named(cells: Sequence[str]) -> list[str]:
-    """The cells of a header as names: without blanks around them, and without a # before the first."""
+    """Return the cells of a header as names: without blanks around them, and without a # before the first."""
     names = [cell.strip() for cell in cells]
     return [names[0].lstrip("# "), *names[1:]] if names else []
 
 
 def check_names(names: list[str], where: str) -> list[str]:
-    """The names of columns. Raises DataError where one appears twice."""
+    """Return the names of columns. Raises DataError where one appears twice."""
     twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))
     if twice:
         what = f"the column name '{twice[0]}' appears {names.count(twice[0])} times"
@@ -139,7 +140,7 @@ def check_names(names: list[str], where: str) -> list[str]:
 
 
 def missing_column(name: str, found: Sequence[str], where: str, *, option: str = "--text-column") -> DataError:
-    """The error for a table without that column; option: how the user names another."""
+    """Return the error for a table without that column; option: how the user names another."""
     if len(found) == 1:
         delimiter = next((sign for sign in found[0] if not sign.isalnum() and sign not in "_- '\""), "|")
         where = f"{where}; its one column: {found[0][:SHOWN]}"

@@ -14,7 +14,7 @@ ROWS = 1024  # held at once
 
 
 def parquet(path: Path) -> Iterator[Row]:
-    """The rows of a parquet file; numbers of a column with class names (ClassLabel) become those names.
+    """Return the rows of a parquet file; numbers of a column with class names (ClassLabel) become those names.
 
     Raises:
         DataError: the file cannot be read, or a column's name appears twice.
@@ -32,7 +32,7 @@ def parquet(path: Path) -> Iterator[Row]:
 
 
 def arrow(path: Path) -> Iterator[Row]:
-    """The rows of an Arrow file or stream, as ``parquet``."""
+    """Return the rows of an Arrow file or stream, as ``parquet``."""
     from pyarrow import ArrowException, ipc, memory_map
 
     try:
@@ -51,7 +51,7 @@ def arrow(path: Path) -> Iterator[Row]:
 
 
 def _validated(batch: Any) -> Any:
-    """The batch. Raises ArrowException where its offsets point outside of it: Arrow itself would read there."""
+    """Return the batch. Raises ArrowException where its offsets point outside of it: Arrow itself would read there."""
     batch.validate(full=True)
     return batch
 
@@ -77,7 +77,8 @@ def _rows(batches: Iterator[Any], schema: Any) -> Iterator[Row]:
 
 
 def _values(batch: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """The values of each row, and what is wrong with it: dates that Python does not have, bytes that are not UTF-8."""
+    """Return the values of each row, and what is wrong with it: dates that Python does not have, bytes that are not
+    UTF-8."""
     try:
         yield from ((values, "") for values in batch.to_pylist())
     except (ValueError, OverflowError):
@@ -112,7 +113,7 @@ def _named(value: Any, names: Sequence[str]) -> Any:
 
 
 def sheet(content: bytes, where: str, *, header: bool | None) -> Iterator[Row]:
-    """The rows of the one sheet of a workbook that holds any; the first row that holds something is the header.
+    """Return the rows of the one sheet of a workbook that holds any; the first row that holds something is the header.
 
     Raises:
         DataError: python-calamine is not installed, the workbook cannot be read, or several of its sheets hold rows.

@@ -43,7 +43,7 @@ class Keys:
 
 
 def fits(path: Path) -> bool:
-    """True where the rows hold words and tags, or texts with the offsets of entities."""
+    """Return whether the rows hold words and tags, or texts with the offsets of entities."""
     try:
         return _keys([row.values for row in islice(_stream(path, Data()), SEARCHED)], Data()) is not None
     except DataError:
@@ -51,7 +51,7 @@ def fits(path: Path) -> bool:
 
 
 def read(paths: Sequence[Path], options: Data, names: Sequence[str] = ()) -> Rows:
-    """The sentences of all rows, tags in IOBES. A row with a fault is left out and reported.
+    """Return the sentences of all rows, tags in IOBES. A row with a fault is left out and reported.
 
     names: of numbered tags, where the file itself has none.
 
@@ -79,12 +79,12 @@ def read(paths: Sequence[Path], options: Data, names: Sequence[str] = ()) -> Row
 
 
 def _stream(path: Path, options: Data) -> Iterator[rows.Row]:
-    """The rows, whatever their columns."""
+    """Return the rows, whatever their columns."""
     return rows.stream(path, options.model_copy(update={"text_column": "1"}))
 
 
 def _keys(first: Sequence[Values], options: Data) -> Keys | None:
-    """The keys of the first row that has them; of rows without any entity, those of such rows."""
+    """Return the keys of the first row that has them; of rows without any entity, those of such rows."""
     for values in first:
         for text in (options.text_column, *TEXTS, *WORDS):
             for entities in (options.label_column, *TAGS, *SPANS):
@@ -144,12 +144,12 @@ def _read(path: Path, options: Data, names: Sequence[str]) -> Iterator[tuple[str
 
 
 def _texts(value: object) -> list[str]:
-    """The value, if it is a list of texts; else an empty list."""
+    """Return the value, if it is a list of texts; else an empty list."""
     return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else []
 
 
 def _sentences(values: Values, keys: Keys, names: Sequence[str], where: str) -> list[Sentence]:
-    """The row's sentences.
+    """Return the row's sentences.
 
     Raises:
         DataError: tags are numbers without names.
@@ -182,7 +182,8 @@ def _named(tag: object, names: Sequence[str], key: str) -> str:
 
 
 def _split(text: object, annotations: Sequence[object]) -> list[Sentence]:
-    """The sentences of a text, cut into words as ``predict`` does. Raises ValueError where an entity is not words."""
+    """Return the sentences of a text, cut into words as ``predict`` does. Raises ValueError where an entity is not
+    words."""
     if not isinstance(text, str) or not text.strip():
         raise ValueError("no text")
     if not isinstance(annotations, list):
@@ -213,7 +214,7 @@ def _split(text: object, annotations: Sequence[object]) -> list[Sentence]:
 
 
 def _entity(annotation: object, text: str) -> tuple[int, int, str]:
-    """The first character, the character after the last, and the type; blanks at the ends are no part of it."""
+    """Return the first character, the character after the last, and the type; blanks at the ends are no part of it."""
     if isinstance(annotation, Mapping):
         begin, end, kind = (
             next((annotation[key] for key in keys if key in annotation), None) for keys in (STARTS, ENDS, KINDS)

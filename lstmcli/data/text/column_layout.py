@@ -32,11 +32,11 @@ class Layout:
     note: str = ""
 
     def tag_of(self, cells: Sequence[str]) -> str:
-        """The tag as the file spells it; O where tags are not read."""
+        """Return the tag as the file spells it; O where tags are not read."""
         return tags.OUTSIDE if self.tag is None else cells[self.tag].strip(INVISIBLE)
 
     def wrong(self, cells: Sequence[str], first: int) -> str:
-        """What is wrong with a line; first: the width of the file's first line."""
+        """Return what is wrong with a line; first: the width of the file's first line."""
         if len(cells) != self.width:
             began = "where the file began with" if first == self.width else "where other lines have"
             return f"{counted(len(cells), 'column')} {began} {self.width}"
@@ -49,11 +49,12 @@ class Layout:
         return ""
 
     def stands_for_others(self, cells: Sequence[str]) -> bool:
-        """True for words written as one (numbered 3-4), and words that are not written (5.1), in CoNLL-U."""
+        """Return True for words written as one (numbered 3-4), and words that are not written (5.1), in CoNLL-U."""
         return self.index is not None and self.index < len(cells) and is_range(cells[self.index])
 
     def comments(self, line: str, cells: Sequence[str], *, begins: bool) -> bool:
-        """True where the line is a comment, not a word that begins with #. begins: no word of the sentence came yet."""
+        """Return whether the line is a comment, not a word that begins with #. begins: no word of the sentence came
+        yet."""
         if not line.startswith(COMMENT):
             return False
         if begins and re.match(r"#\s*[\w.:-]+\s*=", line):
@@ -98,7 +99,7 @@ def layout(lines: Sequence[str], options: Data, where: str, *, tagged: bool = Tr
 
 
 def _tag_column(seen: Survey, options: Data, where: str, *, tagged: bool) -> tuple[int | None, list[int]]:
-    """The column of the tag, and the others that hold tags."""
+    """Return the column of the tag, and the others that hold tags."""
     if options.tag_column is not None and options.tag_column - 1 in seen.notations:
         return options.tag_column - 1, []
     if tagged and (options.tag_column is not None or not seen.notations):
@@ -148,7 +149,7 @@ def _word_column(seen: Survey, tag: int | None, options: Data, where: str) -> in
 
 
 def _note(found: Layout, others: Sequence[int], where: str, first: int) -> str:
-    """What the user may not expect of the columns."""
+    """Return what the user may not expect of the columns."""
     parts = []
     if found.tag is not None and (found.word > 0 or found.tag != found.width - 1):
         parts.append(f"column {found.word + 1} of {found.width} is read as the word, column {found.tag + 1} as its tag")

@@ -79,12 +79,12 @@ def survey(lines: Sequence[str], separator: str | None = None) -> Survey:
 
 
 def is_range(index: str) -> bool:
-    """True for the number of a line of CoNLL-U that is no word: 3-4, 5.1."""
+    """Return True for the number of a line of CoNLL-U that is no word: 3-4, 5.1."""
     return re.fullmatch(r"\d+[-.]\d+", index) is not None
 
 
 def cells(line: str, separator: str) -> list[str]:
-    """The cells of a line; those of a line without visible characters are one, empty."""
+    """Return the cells of a line; those of a line without visible characters are one, empty."""
     line = line.lstrip("\ufeff")
     if not line.strip(INVISIBLE + " \t\r\n\u00a0"):
         return [""]
@@ -94,7 +94,7 @@ def cells(line: str, separator: str) -> list[str]:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """A tab where the file uses tabs, for then blanks are part of a word; else empty: any blanks."""
+    """Return a tab where the file uses tabs, for then blanks are part of a word; else empty: any blanks."""
     tabs, blanks = _evenness(_blocks(lines, "\t")), _evenness(_blocks(lines, ""))
     if max(tabs, blanks) > 0.5:
         return "\t" if tabs >= blanks and any("\t" in line for line in lines) else ""
@@ -102,13 +102,13 @@ def _separator(lines: Sequence[str]) -> str:
 
 
 def _evenness(blocks: Sequence[Block]) -> float:
-    """The fraction of lines that have as many columns as most, if that is more than one."""
+    """Return the fraction of lines that have as many columns as most, if that is more than one."""
     widths = Counter(len(found) for block in blocks for _, found in block)
     return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
 
 
 def _blocks(lines: Sequence[str], separator: str) -> list[Block]:
-    """The lines between blank lines and lines that begin documents; ranges of words are left out."""
+    """Return the lines between blank lines and lines that begin documents; ranges of words are left out."""
     found: list[Block] = [[]]
     for number, line in enumerate(lines, 1):
         row = cells(line, separator)
@@ -120,14 +120,14 @@ def _blocks(lines: Sequence[str], separator: str) -> list[Block]:
 
 
 def _names_columns(first: Sequence[str]) -> bool:
-    """True where the cells are names, of a word's column and a tag's."""
+    """Return whether the cells are names, of a word's column and a tag's."""
     names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in first]
     tagged = any(re.fullmatch(r"ner?|entity|iob|bio|.*(?:tag|label)s?", name) for name in names)
     return tagged and any(name in ("token", "tokens", "word", "words", "form", "text") for name in names)
 
 
 def counts(seen: Survey, column: int) -> bool:
-    """True where the column numbers the words of each sentence, from 0 or 1."""
+    """Return whether the column numbers the words of each sentence, from 0 or 1."""
     values = [[cells[column] for _, cells in block] for block in seen.blocks]
     if not all(map(_NUMBER.fullmatch, (value for block in values for value in block[:1]))):
         return False
@@ -146,14 +146,14 @@ def _steps(block: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def names_sentences(seen: Survey, column: int) -> bool:
-    """True where the column has the same name, with a number in it, in all lines of a sentence."""
+    """Return whether the column has the same name, with a number in it, in all lines of a sentence."""
     values = [{cells[column] for _, cells in block} for block in seen.blocks if len(block) > 1]
     same = sum(len(names) == 1 and any(map(str.isdecimal, next(iter(names)))) for names in values)
     return bool(values) and same >= MOST * len(values)
 
 
 def few(seen: Survey, column: int, following: int) -> bool:
-    """True where the column has few values, as parts of speech have, and the following many that are words."""
+    """Return whether the column has few values, as parts of speech have, and the following many that are words."""
     values, others = seen.counts[column], seen.counts[following]
     words = sum(count for value, count in others.items() if value.isalpha())
     return len(values) <= FEW and 2 * len(values) < len(others) and words > others.total() / 2

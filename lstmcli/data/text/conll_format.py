@@ -41,13 +41,13 @@ Sentence = tuple[list[Line], Problem | None]
 
 
 def ending(path: Path) -> str:
-    """The ending of the file's name in lower case, without that of a compression."""
+    """Return the ending of the file's name in lower case, without that of a compression."""
     endings = [one.lower() for one in path.suffixes]
     return next((one for one in reversed(endings) if one not in COMPRESSED), "")
 
 
 def candidates(root: Path) -> dict[str, list[Path]]:
-    """The candidate files of each split by name, the likeliest first; a single file is ``train``.
+    """Return the candidate files of each split by name, the likeliest first; a single file is ``train``.
 
     A name is that of a split, or ends with it: ``eng.train``, ``de_dev.conll``.
     """
@@ -69,7 +69,7 @@ def candidates(root: Path) -> dict[str, list[Path]]:
 
 
 def files(root: Path) -> dict[str, Path]:
-    """The file of each split: of several with such names, the first that is in columns."""
+    """Return the file of each split: of several with such names, the first that is in columns."""
     return {
         split: next(filter(fits, paths), paths[0]) if len(paths) > 1 else paths[0]
         for split, paths in candidates(root).items()
@@ -77,7 +77,7 @@ def files(root: Path) -> dict[str, Path]:
 
 
 def fits(path: Path) -> bool:
-    """True where the file is in columns, though it may have faults."""
+    """Return whether the file is in columns, though it may have faults."""
     seen = None if ending(path) in OWN_ENDINGS else _survey(path)
     if seen is None:
         return ending(path) in OWN_ENDINGS
@@ -85,13 +85,13 @@ def fits(path: Path) -> bool:
 
 
 def looks_like(path: Path) -> bool:
-    """True where the file is words and tags in columns, by its ending or its first lines."""
+    """Return whether the file is words and tags in columns, by its ending or its first lines."""
     seen = None if ending(path) in OWN_ENDINGS else _survey(path)
     return ending(path) in OWN_ENDINGS if seen is None else seen.plausible
 
 
 def is_line(line: str) -> bool:
-    """True where a line by itself looks like a word and its tag."""
+    """Return whether a line by itself looks like a word and its tag."""
     return (
         line.startswith(column_survey.DOCUMENT)
         or re.fullmatch(r"\S+[ \t](\S+[ \t]){,8}(O|[BIES]-\S+)", line) is not None
@@ -151,13 +151,13 @@ def stream(path: Path | None, options: Data) -> Iterator[Row]:
 
 
 def lines_of(tokens: Iterable[str], scheme: Iterable[str]) -> str:
-    """A sentence as lines of a word and its tag, and a blank line."""
+    """Return a sentence as lines of a word and its tag, and a blank line."""
     return "".join(f"{word}\t{tag}\n" for word, tag in zip(tokens, scheme, strict=True)) + "\n"
 
 
 @contextmanager
 def _opened(path: Path | None, options: Data) -> Iterator[TextIO]:
-    """The file as text; bytes that are not in its encoding come through as surrogates. Raises DataError."""
+    """Return the file as text; bytes that are not in its encoding come through as surrogates. Raises DataError."""
     where = str(path or "standard input")
     try:
         with opened(path) as (raw, _), decoded(raw, raw.peek(PEEKED), options, where) as file:
@@ -168,7 +168,7 @@ def _opened(path: Path | None, options: Data) -> Iterator[TextIO]:
 
 
 def _survey(path: Path) -> column_survey.Survey | None:
-    """The file's first lines; none where it is not text."""
+    """Return the file's first lines; None where it is not text."""
     if ending(path) in OTHERS:
         return None
     try:
@@ -180,7 +180,7 @@ def _survey(path: Path) -> column_survey.Survey | None:
 
 
 def _sentences(lines: Iterable[str], layout: Layout, undecoded: str) -> Iterator[Sentence]:
-    """The sentences between blank lines, comments and documents, each with its first fault.
+    """Return the sentences between blank lines, comments and documents, each with its first fault.
 
     undecoded: the fault of a line with bytes that the encoding lacks.
     """
@@ -222,7 +222,7 @@ def _examples(lines: list[Line], notation: tags.Notation, path: Path) -> Iterato
 
 
 def _notes(sentences: list[list[Line]], notation: tags.Notation, path: Path) -> Iterator[str]:
-    """What the user may not expect of how the file was read."""
+    """Return what the user may not expect of how the file was read."""
     first: dict[str, str] = {}
     for lines in sentences:
         for number, _, tag in lines:

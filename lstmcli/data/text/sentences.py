@@ -40,7 +40,7 @@ _CLOSES = frozenset("\"'”’)]»")
 
 
 def sentences(text: str) -> list[list[Span]]:
-    """The words of each sentence. A line's end ends a sentence only where a blank line follows.
+    """Return the words of each sentence. A line's end ends a sentence only where a blank line follows.
 
     A sentence of more than 400 words is read in pieces.
 
@@ -65,12 +65,12 @@ def sentences(text: str) -> list[list[Span]]:
 
 
 def plain(word: str) -> str:
-    """The word as in corpora: straight apostrophes and quotes, no invisible characters."""
+    """Return the word as in corpora: straight apostrophes and quotes, no invisible characters."""
     return word.translate(_STRAIGHT) or word
 
 
 def laid_out(words: Sequence[str]) -> list[list[Span]]:
-    """The span of each word in the words joined by blanks; more than 400 are read in pieces.
+    """Return the span of each word in the words joined by blanks; more than 400 are read in pieces.
 
     >>> laid_out(["Ada", "slept"])
     [[(0, 3), (4, 9)]]
@@ -81,7 +81,7 @@ def laid_out(words: Sequence[str]) -> list[list[Span]]:
 
 
 def tags(spans: Iterable[Span], entities: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The tag of each word in IOB2. entities: with start, end and label, none in another.
+    """Return the tag of each word in IOB2. entities: with start, end and label, none in another.
 
     >>> tags([(0, 3), (4, 9), (10, 15)], [{"start": 0, "end": 9, "label": "PER"}])
     ['B-PER', 'I-PER', 'O']

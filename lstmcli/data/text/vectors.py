@@ -56,7 +56,7 @@ def _present(source: str) -> Path:
 
 
 def words_of(source: str, count: int) -> list[str]:
-    """The first words of the file, in files of vectors the most frequent. Raises DataError as ``load``."""
+    """Return the first words of the file, in files of vectors the most frequent. Raises DataError as ``load``."""
     if source == "glove":
         return _glove()[0][:count]
     path = _present(source)
@@ -99,7 +99,7 @@ def gather(
 
 
 def _names(path: Path) -> list[str]:
-    """The words of an array's rows."""
+    """Return the words of an array's rows."""
     names = path.with_suffix(".txt")
     if not names.is_file():
         raise DataError("the words of the vectors are missing", where=str(names), fix="give one word per line there")
@@ -125,7 +125,7 @@ def _npy(path: Path, words: Sequence[str], limit: int) -> tuple[Matrix, Mask]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Iterator[Row]]:
-    """The rows of the file, or of the first in a zip."""
+    """Return the rows of the file, or of the first in a zip."""
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:

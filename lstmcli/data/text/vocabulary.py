@@ -58,7 +58,7 @@ class Vocabulary:
     def build(
         cls, texts: Iterable[Text], labels: Sequence[str], config: Tokens, *, stream: bool = False
     ) -> "Vocabulary":
-        """The most frequent words of the texts. labels: each at its number; stream: with ``EOS``."""
+        """Return the most frequent words of the texts. labels: each at its number; stream: with ``EOS``."""
         steps = (
             []
             if config.kind in ("pretokenized", "whitespace")
@@ -91,21 +91,21 @@ class Vocabulary:
         return built._of({word: number for number, word in enumerate(words)})
 
     def with_labels(self, labels: Sequence[str]) -> "Vocabulary":
-        """The same words with other labels."""
+        """Return the same words with other labels."""
         return Vocabulary(self._tokenizer, labels, self.frozen_words, self.context)
 
     def with_context(self, context: "Vocabulary") -> "Vocabulary":
-        """The same words, which a language model with this vocabulary reads too."""
+        """Return the same words, which a language model with this vocabulary reads too."""
         return Vocabulary(self._tokenizer, self.labels, self.frozen_words, context)
 
     def with_words(self, more: Iterable[str], *, frozen: bool) -> "Vocabulary":
-        """These words too, after the others. frozen: they have frozen pretrained vectors."""
+        """Add words after the others. frozen: they have frozen pretrained vectors."""
         words = dict.fromkeys((*self.words, *more))
         added = len(words) - len(self)
         return self._of(dict(zip(words, range(len(words)), strict=True)), frozen_words=added if frozen else 0)
 
     def unknown(self, texts: Iterable[str]) -> list[str]:
-        """The words of the texts that are not among these, each once; none where texts are cut into pieces."""
+        """Return the words of the texts that are not among these, each once; none where texts are cut into pieces."""
         return list(dict.fromkeys(word for words in self.unknown_words(texts) for word in words))
 
     def unknown_words(self, texts: Iterable[str]) -> Iterator[list[str]]:
@@ -114,8 +114,8 @@ class Vocabulary:
         yield from (self.unknown_in(text) if whole else [] for text in texts)
 
     def unknown_in(self, text: str) -> list[str]:
-        """The text's unknown words in their order, or characters where it is cut into pieces; the word ``<unk>`` itself
-        is known."""
+        """Return the text's unknown words in their order, or characters where it is cut into pieces; the word ``<unk>``
+        itself is known."""
         normal = self._tokenizer.normalizer.normalize_str(text)
         parts: list[str] = [part for part, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
         if not isinstance(self._tokenizer.model, models.WordLevel):
@@ -123,7 +123,7 @@ class Vocabulary:
         return [part for part in parts if part not in self._ids]
 
     def unspaced(self) -> list[int]:
-        """The ids of the words that are single characters of scripts without spaces."""
+        """Return the ids of the words that are single characters of scripts without spaces."""
         alone = pre_tokenizers.Split(Regex(rf"^[{_UNSPACED}]\p{{M}}*$"), behavior="removed", invert=True)
         return [number for number, word in enumerate(self.words) if not word.isascii() and alone.pre_tokenize_str(word)]
 
@@ -171,7 +171,7 @@ class Vocabulary:
         return ids
 
     def ids_of(self, words: Sequence[str]) -> list[int]:
-        """The id of each word as it stands; where texts are cut into words, none is cut in two."""
+        """Return the id of each word as it stands; where texts are cut into words, none is cut in two."""
         if self.pretokenized:
             return list(self._tokenizer.encode(list(words), is_pretokenized=True, add_special_tokens=False).ids)
         normalize = self._tokenizer.normalizer.normalize_str
@@ -189,8 +189,8 @@ class Vocabulary:
                 for encoding in encodings]  # fmt: skip
 
     def targets(self, examples: Sequence[Example]) -> np.ndarray[Any, np.dtype[Any]]:
-        """The label id of each example, or of each word of the examples end to end; of sets of labels, 1 where the
-        example has the label, else 0, ``[example, label]``.
+        """Return the label id of each example, or of each word of the examples end to end; of sets of labels, 1 where
+        the example has the label, else 0, ``[example, label]``.
 
         Raises:
             DataError: a label that training did not have, with its file and line.
@@ -223,7 +223,7 @@ class Vocabulary:
         return np.array(found, np.int64).reshape(len(found))[numbers]
 
     def pruned(self, keep: Sequence[int]) -> "Vocabulary":
-        """A vocabulary of these words only, in this order; padding and the unknown word come first."""
+        """Return a vocabulary of these words only, in this order; padding and the unknown word come first."""
         if list(keep[: len(SPECIAL)]) != list(range(len(SPECIAL))):
             raise ValueError("padding and the unknown word must stay")
         return self._of({self.words[old]: new for new, old in enumerate(keep)})
@@ -243,7 +243,7 @@ class Vocabulary:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Vocabulary":
-        """The inverse of ``state``."""
+        """Return the inverse of ``state``."""
         kept = dict(state["tokenizer"])
         if kept["model"]["type"] == "WordLevel":  # words are handed over as they are: a third of the time of JSON
             words, unknown = kept["model"]["vocab"], SPECIAL[UNKNOWN]

@@ -71,7 +71,7 @@ def _check_tokenizer(tokenizer: object) -> int:
 
 
 def _unnumbered(added: object) -> object:
-    """The special words without their numbers, which the tokenizer reads from the vocabulary."""
+    """Return the special words without their numbers, which the tokenizer reads from the vocabulary."""
     if not isinstance(added, list) or not all(isinstance(one, dict) for one in added):
         return None
     return [{key: value for key, value in one.items() if key != "id"} for one in added]

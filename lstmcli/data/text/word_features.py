@@ -31,7 +31,7 @@ class Forms:
     offsets: Ints
 
     def features_of(self, form_ids: Ints, inside: Ints) -> dict[str, Ints]:
-        """The arrays of a ``types.WordFeatures``, by name.
+        """Return the arrays of a ``types.WordFeatures``, by name.
 
         form_ids: ``[token]``, the surface form of each token of a batch; inside: ``[batch, time]``, true at tokens,
         false at padding.
@@ -49,7 +49,8 @@ class Forms:
 
 
 def distinct(examples: Sequence[Example]) -> tuple[list[str], Ints]:
-    """The surface forms in the order in which they first occur, and the form of each word of all texts, ``[word]``."""
+    """Return the surface forms in the order in which they first occur, and the form of each word of all texts,
+    ``[word]``."""
     words = list(chain.from_iterable(example.text for example in examples))
     forms = list(dict.fromkeys(words))
     numbers = dict(zip(forms, range(len(forms)), strict=True))
@@ -83,7 +84,7 @@ def likeness(words: Sequence[str], dimensions: int) -> Floats:
 
 
 def casing(word: str) -> Casing:
-    """The casing of a word.
+    """Return the casing of a word.
 
     >>> [casing(word) for word in ("lamb", "Turin", "EU", "McGee", "1996", "4x4", "--", "東京")] == list(Casing)
     True
