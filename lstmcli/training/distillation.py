@@ -84,7 +84,10 @@ def _sure(teacher: object, found: Array) -> str:
 
 def _teacher(path: Path, labels: tuple[str, ...]) -> Checkpoint:
     found = checkpoints.load(path)
-    found.check_one_label(f"train.teacher: {path}")
+    if found.task.READS != "text" or found.label_sets:
+        what = "the model gives a text several labels" if found.label_sets else "the model does not label whole texts"
+        fix = "name a model of one label per text: --set train.teacher=FILE; or --set train.teacher=none"
+        raise ConfigError(what, where=f"train.teacher: {path}", fix=fix)
     if set(found.vocabulary.labels) != set(labels):
         what = f"the teacher knows {', '.join(found.vocabulary.labels)}; the data has {', '.join(labels)}"
         fix = "give a teacher that was trained on data with these labels"

@@ -207,7 +207,7 @@ def test_supports_that_the_data_fixes(learned: Path, domains: Path) -> None:
     assert [report.metrics["accuracy"][end] for end in ("low", "high")] == [0, 1]
     assert [report.gains["before"]["accuracy"][end] for end in ("low", "high")] == [-1, 1]
     message = "\n".join(notes)
-    for part in ("have 1 texts per class, fewer than --shots 5", "no --episodes", "span all possible values"):
+    for part in ("have 1 text per class, fewer than --shots 5", "no --episodes", "span all possible values"):
         assert part in message
     draws_classes = FewShotOptions("mine", "test", Episodes(shots=2, queries=2, ways=2), 3, "support", 0)
     assert len(measured(kept, rest, support, draws_classes).drawn) == 3
@@ -291,7 +291,7 @@ def test_equally_many_texts_of_classes_that_are_not_equally_frequent_keep_the_mo
     ("rows", "code", "message"),
     [
         ([(f"fine film {n}", "good") for n in range(9)], 2, "only one class: good"),
-        ([("fine", "good"), ("", "bad"), ("dull", "bad"), ("dreary", "bad")], 0, "1 rows skipped"),
+        ([("fine", "good"), ("", "bad"), ("dull", "bad"), ("dreary", "bad")], 0, "1 row skipped"),
         ([("fine", "good"), ("fine", "good"), ("dull", "bad"), ("dull", "bad")], 0, "2 texts that repeat one"),
         ([("fine", "good"), ("kind", "good"), ("dull", "bad")], 0, "class 'bad' has only 1 different texts, fewer"),
     ],
