@@ -59,7 +59,7 @@ def adapt(
     skipping = {"bad_rows": reading.get("bad_rows", "skip")}  # bad rows are reported and left out
     examples = inputs.everything(source.model_copy(update=skipping), listener=listener)
     examples = files.as_known(examples, checkpoint, adapting=True, listener=listener)
-    old = inputs.old(checkpoint.config, listener=listener)
+    old = inputs.old(checkpoint.config, checkpoint.arrays("learned").get("texts"), listener=listener)
 
     from lstmcli.inference.adapt import AdaptOptions, run
     from lstmcli.machine import runtime

@@ -84,7 +84,8 @@ def evaluate(
     source = files.source(data, checkpoint.config, reading, listener)
     known = checkpoint.vocabulary.classes
     data_option.check_known(reading, known)
-    name, examples = inputs.to_score(source, split, checkpoint.config, listener=listener)
+    learned = checkpoint.arrays("learned").get("texts")
+    name, examples = inputs.to_score(source, split, checkpoint.config, learned, listener=listener)
     examples = files.as_known(examples, checkpoint, adapting=tasks.shots is not None, listener=listener)
     if data is None and "adapted_from" in checkpoint.progress:
         inputs.check_labels(examples, known)

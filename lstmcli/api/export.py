@@ -66,11 +66,12 @@ def _examples(
     checkpoint: "Checkpoint", data: files.Name | None, reading: Mapping[str, Any], listener: Listener
 ) -> Sequence[Example]:
     """Return texts to compare the models on."""
+    learned = checkpoint.arrays("learned").get("texts")
     if data is not None:
         source = files.source(data, checkpoint.config, reading, listener)
-        _, examples = inputs.to_score(source, None, checkpoint.config, listener=listener)
+        _, examples = inputs.to_score(source, None, checkpoint.config, learned, listener=listener)
         return files.as_known(examples, checkpoint, listener=listener)
-    if examples := inputs.old(checkpoint.config, listener=listener):
+    if examples := inputs.old(checkpoint.config, learned, listener=listener):
         return examples
     listener(
         Noted("the model's own data was not found: compared on bundled texts, without labels; on yours: --data FILE")

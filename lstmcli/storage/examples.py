@@ -14,6 +14,7 @@ from lstmcli.contracts import ReaderHooks, TaskHooks, hooks
 from lstmcli.data import embeddings, labels, sources
 from lstmcli.data.batches import sampling
 from lstmcli.data.batches.check import listed
+from lstmcli.data.batches.ragged import Ints
 from lstmcli.data.embeddings import Sentences
 from lstmcli.errors import ConfigError, DataError, counted, verb
 from lstmcli.events import Listener, Noted, Progress, noted_once, silent
@@ -242,11 +243,12 @@ def _apart(examples: Sequence[Example], others: Sequence[Example]) -> list[Examp
 
 
 def to_score(
-    data: Data, requested: str | None, config: RunConfig, *, listener: Listener = silent
+    data: Data, requested: str | None, config: RunConfig, learned: Ints | None = None, *, listener: Listener = silent
 ) -> tuple[str, Sequence[Example]]:
     """Return the split to score a model on, by name: the one requested, else the first of test, validation and train.
 
-    config: the model's; of its own training data, the part held out of train counts as validation.
+    config: the model's; of its own training data, the part held out of train counts as validation. learned: hashes of
+    the texts that the model has learned.
 
     Raises:
         DataError: there is no such split.
@@ -258,7 +260,8 @@ def to_score(
     names = [name for name in ("test", "validation", "train") if name in known] or ["test"]
     for name in [requested] if requested else names:
         if name == "validation" and held_out:
-            _, examples = _held_out(config.model_copy(update={"data": data}), listener)
+            drawn = _held_out(config.model_copy(update={"data": data}), listener)
+            examples = validation_split.not_learned(*drawn, learned)
         else:
             examples = split(data, name, optional=requested is None, listener=listener)
         if examples:
@@ -275,9 +278,7 @@ def check_labels(examples: Sequence[Example], known: Sequence[str]) -> None:
 
 def supports(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
     """Return the texts to learn from that the data set fixes for its tasks; none where it fixes none."""
-    if "support" not in splits(data):
-        return []
-    return split(data, "support", listener=listener)
+    return split(data, "support", listener=listener) if "support" in splits(data) else []
 
 
 def everything(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
@@ -289,11 +290,11 @@ def everything(data: Data, *, listener: Listener = silent) -> Sequence[Example]:
     return examples or split(data, "train", listener=listener)
 
 
-def old(config: RunConfig, *, listener: Listener = silent) -> Sequence[Example]:
-    """Up to 1,000 held-out examples of what a model was trained on; none where that is not found."""
+def old(config: RunConfig, learned: Ints | None, *, listener: Listener = silent) -> Sequence[Example]:
+    """Return up to 1,000 held-out examples of what a model was trained on; none where that is not found."""
     try:
         _located(config.data, fetch=False)
-        _, examples = to_score(config.data, None, config, listener=listener)
+        _, examples = to_score(config.data, None, config, learned, listener=listener)
     except (DataError, OSError):
         return []
     return examples if len(examples) <= OLD else sampling.stratified(examples, OLD, seed=config.seed)[0]

@@ -63,19 +63,39 @@ def hold_out(config: RunConfig, train: Sequence[Example], where: str, *, listene
     return rest, validation
 
 
+def not_learned(rest: Sequence[Example], held: Sequence[Example], learned: Ints | None) -> Sequence[Example]:
+    """Return the part that a finished run has held out, given its training texts divided again.
+
+    The division differs from that of the run where ``model.init`` has changed since, or is not there: then the model
+    has not learned all of ``rest``. What it has not learned is the part. learned: hashes of what it has learned.
+    """
+    if learned is None or not np.isin(hashes(held), learned).any() or np.isin(hashes(rest), learned).all():
+        return held
+    apart = [*_without(held, learned), *_without(rest, learned)]
+    return apart or held
+
+
+def _without(examples: Sequence[Example], learned: Ints) -> list[Example]:
+    return [examples[index] for index in np.flatnonzero(~np.isin(hashes(examples), learned)).tolist()]
+
+
 def _unlearned_first(
     config: RunConfig, train: Sequence[Example], count: int, draw: Callable[..., Parts], listener: Listener
 ) -> Parts:
     """Draw ``count`` texts, or fewer so that the model of ``model.init`` has not learned them, and return them and the
     rest. draw: of ``sampling``."""
-    learned = np.isin(hashes(train), known := _learned_before(config))
+    known = _learned_before(config)
+    if not len(known):
+        return draw(train, count, seed=config.seed)
+    learned = np.isin(hashes(train), known)
     few = min(count, int((~learned).sum()))
-    validation, rest = draw(train, few, seed=config.seed, last=learned)
-    if (~np.isin(hashes(validation), known)).sum() < min(count, ENOUGH):
+    if few < min(count, ENOUGH):
         validation, rest = draw(train, count, seed=config.seed)
-    elif few < count:
-        what = f"{counted(few, 'text')} are held out for validation, not {count:,}"
-        listener(Noted(f"{what}: the model to begin with ({config.model.init}) has learned from the others"))
+    else:
+        validation, rest = draw(train, few, seed=config.seed, last=learned)
+    if len(validation) < count and few >= ENOUGH:
+        what = f"{counted(len(validation), 'text')} are held out for validation, not {count:,}"
+        listener(Noted(f"{what}: the initial model ({config.model.init}) has learned from most others"))
     _note(config, validation, known, listener)
     return validation, rest
 
@@ -102,7 +122,7 @@ def note_learned(config: RunConfig, validation: Sequence[Example], listener: Lis
 def _note(config: RunConfig, validation: Sequence[Example], known: Ints, listener: Listener) -> None:
     if count := int(np.isin(hashes(validation), known).sum()):
         of_all = f"{count:,} of {counted(len(validation), 'text')}"
-        what = f"the model to begin with ({config.model.init}) has learned from {of_all}"
+        what = f"the initial model ({config.model.init}) has learned from {of_all}"
         fix = "for a score that holds, put texts that it has not learned into a file of their own beside train"
         listener(Noted(f"validation: {what}, which flatters its score; {fix}"))
 

@@ -49,7 +49,7 @@ def origin(config: RunConfig, labels: Sequence[str], texts: Sequence[Example]) -
         listed = ", ".join(f"{key} {value} (the recipe: {getattr(config.model, key)})" for key, value in values.items())
         fix = " ".join(f"--set model.{key}={value}" for key, value in values.items())
         fix = f"{fix}; or without it: --set model.init=none"
-        raise ConfigError(f"the model to begin with has {listed}", where=f"model.init: {config.model.init}", fix=fix)
+        raise ConfigError(f"the initial model has {listed}", where=f"model.init: {config.model.init}", fix=fix)
     classes = found.vocabulary.with_labels(labels).classes
     found = heads.with_labels(found, classes, alone=draws_classes(config))
     if config.tokens.extend:

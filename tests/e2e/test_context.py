@@ -153,7 +153,7 @@ def test_mistakes_with_context_are_reported(
         (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={language_model}"],
          "not both"),
         (["train", table, "--set", f"model.context={language_model}", "--set", f"model.init={trained}", "--set",
-          "model.embedding=8", "--set", "model.hidden=8"], "the model to begin with has context None"),
+          "model.embedding=8", "--set", "model.hidden=8"], "the initial model has context None"),
     ):  # fmt: skip
         assert run(*arguments, "--out", tmp_path / "x") == 2
         assert message in " ".join(capsys.readouterr().err.split()), arguments

@@ -199,7 +199,7 @@ def test_mistakes_with_language_models_are_reported(
         (("adapt", "-c", model, "--data", "reviews"), "a language model has no labels to adapt to"),
         (("evaluate", "-c", model, "--shots", "5", "--data", "reviews"), "a language model has no labels"),
         (("evaluate", "--dynamic", "--data", "reviews"), "--dynamic"),
-        (("train", table, "--set", f"model.init={model}", "--out", tmp_path / "x"), "the model to begin with has"),
+        (("train", table, "--set", f"model.init={model}", "--out", tmp_path / "x"), "the initial model has"),
         (("train", "lm", "--data", tmp_path / "none.txt"), "there is no such file or folder"),
         (("train", table, "--set", "model.init=none.pt", "--out", tmp_path / "z"), "model.init: none.pt"),
         (("train", table, "--set", "model.context=none.pt", "--out", tmp_path / "z"), "model.context: none.pt"),

@@ -1,6 +1,7 @@
 """What a run that starts from another model validates on, where that model has learned some of the same texts."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from lstmcli import fit, load, recipes
 from lstmcli.data.batches.encoded import text_hashes
 from lstmcli.events import Noted
 from lstmcli.storage import checkpoint as checkpoints
-from lstmcli.storage import validation_split
+from lstmcli.storage import examples, validation_split
 from lstmcli.types import Example
 from tests.conftest import BAD, GOOD, train_arguments, untrained
 
@@ -91,7 +92,7 @@ def test_too_few_such_texts_are_held_out_alone_or_all_as_without_the_model(
     count, of_score = scored(run, second, table, capsys)
     assert count == held
     if held == 14:
-        assert "14 texts are held out for validation, not 20: the model to begin with" in remarks
+        assert "14 texts are held out for validation, not 20: the initial model" in remarks
         assert unlearned(texts, second) == 14
         assert "flatters" not in remarks
         return
@@ -119,6 +120,52 @@ def test_a_resumed_run_holds_out_the_same_texts_and_needs_the_model_for_it(
     (tmp_path / "elsewhere.pt").rename(first)
     assert run(*again, "--epochs", "2") == 0
     assert unlearned(texts, second) == 30
+
+
+@pytest.mark.parametrize("change", ["gone", "none", "other"])
+def test_the_part_held_out_is_found_again_without_the_initial_model(
+    change: str, run: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    """As of a model of a search that began without ``model.init``, or one that was sent to somebody else."""
+    table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
+    texts, _ = written(table, range(150)), written(part, range(100))
+    first = begun(run, part, None, tmp_path / "first")
+    second = begun(run, table, first, tmp_path / "second")
+    if change == "gone":
+        first.unlink()
+    elif change == "other":
+        shutil.copy(begun(run, table, None, tmp_path / "other", *NONE), first)
+    else:
+        found = checkpoints.load(second)
+        model = found.config.model.model_copy(update={"init": None})
+        checkpoints.save(replace(found, config=found.config.model_copy(update={"model": model})), second)
+    assert unlearned(texts, second) == 30
+    count, remarks = scored(run, second, table, capsys)
+    assert (count, "the model has learned from" in remarks) == (30, False)
+
+
+@pytest.mark.parametrize("rare", [30, 40])
+def test_uneven_classes_leave_no_gap_between_the_rules(
+    rare: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 10 + ``rare`` texts not learned before, most are held out, though their classes are not as those of all."""
+    monkeypatch.setattr(validation_split, "ENOUGH", 40)
+    table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
+    before = written(part, range(200))
+    first = begun(run, part, None, tmp_path / "first", "--set", "data.validation=0.01")
+    new = [f"a warm film anew {number}" for number in range(rare)] + [
+        f"a cold hall anew {number}" for number in range(10)
+    ]
+    rows = part.read_text("utf-8") + "".join(
+        f"{text},{('bad', 'good')[index < rare]}\n" for index, text in enumerate(new)
+    )
+    table.write_text(rows, "utf-8")
+    config = recipes.load(str(table), overrides=[f"model.init={first}", "data.validation=0.2"])
+    notes: list[object] = []
+    held = examples.read(config, listener=notes.append).validation
+    fresh = unlearned([str(one.text) for one in held], first)
+    assert fresh >= 30
+    assert len(held) <= unlearned([*before, *new], first)
 
 
 def test_texts_in_memory_are_held_out_by_the_same_rule(run: Run, tmp_path: Path) -> None:

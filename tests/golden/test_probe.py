@@ -192,7 +192,7 @@ def head(parts: Parts) -> tuple[Tensor, Tensor]:
 
 
 def known(examples: list[Example]) -> list[Example]:
-    """The examples with the labels of the model to begin with."""
+    """The examples with the labels of the initial model."""
     return [Example(example.text, f"old {example.target}") for example in examples]
 
 
