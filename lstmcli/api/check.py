@@ -89,7 +89,7 @@ def check(
     if report is not None:
         _check_output(report, source, "--report", REPORTS)
     if fix is not None:
-        _check_fix(fix, source, names)
+        _check_fix(fix, report, source, names)
     parts = {name: inputs.rows_of(source, name, listener=listener) for name in names}
     _check_texts(parts, source, fixed=fix is not None)
     config = config.model_copy(update={"data": source})
@@ -190,7 +190,9 @@ def _check_output(path: Path, source: Data, option: str, kinds: Sequence[str]) -
         sinks.check(path, each, option=option, kinds=kinds, what="the data")
 
 
-def _check_fix(path: Path, source: Data, names: Sequence[str]) -> None:
+def _check_fix(path: Path, report: Path | None, source: Data, names: Sequence[str]) -> None:
+    if report is not None and path.resolve() == report.resolve():
+        raise ConfigError("the findings would be written over", where=f"--fix {path}", fix="choose another file")
     if len(names) == 1:
         _check_output(path, source, "--fix", corrected.KINDS)
         return

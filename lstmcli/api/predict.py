@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmcli.api import files
-from lstmcli.errors import ConfigError
+from lstmcli.errors import ConfigError, counted
 from lstmcli.events import Listener, Noted, silent
 from lstmcli.inference.decisions import AS_TRAINED, DecisionOptions, parsed
 from lstmcli.storage import sinks
@@ -74,7 +74,8 @@ class Answers:
         windows = self.texts.windows()
         found = selected(self.checkpoint, model, windows, self.select, seed=self.seed, listener=listener)
         if len(found) < self.select:
-            listener(Noted(f"the pool has only {len(found)} different texts that the model has not learned from"))
+            only = counted(len(found), "different text")
+            listener(Noted(f"the pool has only {only} that the model has not learned from"))
         return found
 
     def _writing(self, blank: sinks.Answer) -> AbstractContextManager[Callable[[sinks.Answer], object]]:

@@ -221,7 +221,8 @@ class Screen:
         support = printable(with_counts(result.support))
         steps = f"{counted(result.steps, 'step')}, " if result.steps else ""  # none with a head in closed form
         self.out.print(f"learned from {support} of {result.data} in {steps}{result.seconds:.2f} s")
-        self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
+        if result.query:
+            self._compare(f"{result.query:,} others of {result.data}", result.before, result.after, result.baselines)
         if result.old:
             self._compare("the old data", result.old["before"], result.old["after"], {})
         self._below(result.below)

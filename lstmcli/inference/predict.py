@@ -61,6 +61,11 @@ class Predictions:
         """The answer to a row that cannot be used, without the row's number and reason."""
         return {"text": "", **self._task.blank(self._vocabulary.labels), **self._decisions.blank}
 
+    @property
+    def thresholds(self) -> Array:
+        """The probability from which each label is given, ``[label]``; empty where a text has one label."""
+        return np.asarray(getattr(self._task, "decision", ()))
+
     def of(self, windows: Iterable[list[Question]], *, explained: bool = False) -> Iterator[Prediction]:
         """Yield one prediction per row, in order.
 

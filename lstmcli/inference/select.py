@@ -20,7 +20,6 @@ from lstmcli.data.batches.encoded import text_hashes
 from lstmcli.events import Listener, Progress, silent
 from lstmcli.inference.predict import Prediction, Predictions
 from lstmcli.storage.checkpoint import Checkpoint
-from lstmcli.storage.header import THRESHOLDS
 from lstmcli.storage.sinks import Answer
 from lstmcli.storage.text_io import Question
 from lstmcli.types import Example
@@ -29,7 +28,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CANDIDATES = 10  # uncertain texts per text to choose
 BLANK: Answer = {"row": 0, "text": "", "label": "", "proposal": "", "probability": None}
 UNSURE = "unsure"  # column of the label whose probability is given, where a text can have several
-HALF = 0.5  # threshold of a label that has none of its own
 
 
 def selected(
@@ -57,7 +55,7 @@ def selected(
         Their predictions: an empty label to be filled in, the predicted one as a proposal, and its probability. Of
         several labels the proposal has all, and the probability is that of the most uncertain one, which is named.
     """
-    proposed = _Proposed(checkpoint)
+    proposed = _Proposed(predictions.thresholds, checkpoint.config.data.label_separator)
     learned = set(checkpoint.arrays("learned").get("texts", np.empty(0)).tolist())
     heap: list[tuple[float, int, Prediction]] = []  # the least uncertain first; of equals, the last
     texts: set[str] = set()
@@ -91,10 +89,9 @@ def _hash(answer: Answer) -> int:
 class _Proposed:
     """Makes proposals of the predictions of a model, so that nobody learns from them unseen."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        thresholds = checkpoint.progress.get(THRESHOLDS, {})
-        self._thresholds = np.array([thresholds.get(label, HALF) for label in checkpoint.vocabulary.labels])
-        self._separator = checkpoint.config.data.label_separator
+    def __init__(self, thresholds: Array, separator: str | None) -> None:
+        """thresholds: of each label, ``[label]``, where a text can have several; separator: of the labels of a text."""
+        self._thresholds, self._separator = thresholds, separator
 
     def uncertainty(self, answer: Answer) -> float:
         """Return how uncertain the label of the text is, or the most uncertain of its labels."""

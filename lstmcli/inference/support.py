@@ -59,7 +59,7 @@ def few(drawn: Counter[str], shots: int) -> list[str]:
     small = {label: count for label, count in sorted(drawn.items()) if count < shots}
     if len(small) <= FEW:
         return [
-            f"class '{label}' has only {count} different texts, fewer than --shots {shots}"
+            f"class '{label}' has only {counted(count, 'different text')}, fewer than --shots {shots}"
             for label, count in small.items()
         ]
     label = min(small, key=small.__getitem__)

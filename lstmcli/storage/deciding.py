@@ -25,10 +25,10 @@ def task_of(checkpoint: "Checkpoint", thresholds: Mapping[str, float] = NONE) ->
     progress, task, labels = checkpoint.progress, checkpoint.task, checkpoint.vocabulary.labels
     found: Task = task
     by_label: dict[str, float] = progress.get(CLASS_WEIGHTS, {})
-    if limits := {**progress.get(THRESHOLDS, {}), **thresholds}:
+    if hooks(TaskHooks, task).LABEL_SETS:
         thresholded = hooks(TaskHooks, task).thresholded
         assert thresholded is not None  # checked when the file is read
-        found = thresholded(limits, labels)
+        found = thresholded({**progress.get(THRESHOLDS, {}), **thresholds}, labels)
     elif by_label:
         weighted = hooks(TaskHooks, task).weighted
         assert weighted is not None  # checked when the file is read

@@ -212,10 +212,10 @@ def _check(texts: Sequence[str], options: TextOptions) -> None:
         raise ConfigError("no text", fix="lstmcli predict 'a fine film', or --input FILE, or pipe texts in")
     if options.strict and options.skip_bad:
         raise ConfigError("--strict and --skip-bad contradict each other", fix="give one of them")
-    for text in texts:
+    for number, text in enumerate(texts, 1):
         if not text.strip() or rows.broken(text):
             what = "the text is empty" if not text.strip() else "the text has bytes that are not UTF-8"
-            raise DataError(what, where="lstmcli predict", fix="give at least one word")
+            raise DataError(what, where=f"text {number}", fix="give at least one word")
 
 
 def _in_columns(options: TextOptions) -> bool:

@@ -219,6 +219,7 @@ MISTAKES = [
     (("mine.csv", *COLUMNS, "--report", "out.pdf"), "'.pdf' cannot be written"),
     (("mine.csv", *COLUMNS, "--report", "mine.csv"), "the data would be written over"),
     (("mine.csv", *COLUMNS, "--fix", "mine.csv"), "the data would be written over"),
+    (("mine.csv", *COLUMNS, "--report", "r.csv", "--fix", "./r.csv"), "the findings would be written over"),
     (("entities",), "not for tagged words"),
     (("one.csv",), "only one class to learn"),
     (("empty.csv",), "none of the 2 rows can be used"),

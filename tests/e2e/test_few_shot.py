@@ -293,7 +293,7 @@ def test_equally_many_texts_of_classes_that_are_not_equally_frequent_keep_the_mo
         ([(f"fine film {n}", "good") for n in range(9)], 2, "only one class: good"),
         ([("fine", "good"), ("", "bad"), ("dull", "bad"), ("dreary", "bad")], 0, "1 row skipped"),
         ([("fine", "good"), ("fine", "good"), ("dull", "bad"), ("dull", "bad")], 0, "2 texts that repeat one"),
-        ([("fine", "good"), ("kind", "good"), ("dull", "bad")], 0, "class 'bad' has only 1 different texts, fewer"),
+        ([("fine", "good"), ("kind", "good"), ("dull", "bad")], 0, "class 'bad' has only 1 different text, fewer"),
     ],
 )  # fmt: skip
 def test_odd_examples_are_reported(

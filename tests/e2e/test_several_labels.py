@@ -270,6 +270,19 @@ def test_the_uncertainty_is_that_of_each_label_about_its_threshold() -> None:
     assert select.of_each_label(np.array([1.0, 0.0]), np.array([1.0, 0.0])).tolist() == [1.0, 1.0]
 
 
+def test_texts_are_selected_about_the_thresholds_of_the_command(
+    run: Run, checkpoint: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "CANDIDATES", 1)  # the most uncertain text, no choice among clusters
+    pool = [f"{text} {number}" for number, (text, _) in enumerate(ROWS)]
+    model = lstmcli.load(checkpoint, threads=1)
+    first = model.classes_[0]
+    limit = float(model.predict_proba(pool)[:, 0].max())
+    assert run("predict", "-c", checkpoint, "--select", 1, "--threshold", f"{first}={limit}", *pool, "-q") == 0
+    [found] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (found["unsure"], found["probability"]) == (first, pytest.approx(limit, abs=1e-6))  # at the threshold
+
+
 def test_the_most_uncertain_texts_are_selected_and_adapt_learns_what_was_filled_in(
     run: Run, checkpoint: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
