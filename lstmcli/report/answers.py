@@ -136,11 +136,12 @@ def labels(details: Mapping[str, Any]) -> Panel:
     columns = ["label", "texts with it", "precision", "recall", "F1", "95 % interval of F1", "threshold"]
     body = (
         html.paragraph(
-            "A text is given each label whose probability reaches its threshold, chosen on validation data."
+            "A text is given each label whose probability reaches its threshold, chosen on validation data, or 0.5 "
+            "after adaptation."
         ),
         html.table("Figures by label", columns, rows),
     )
-    return "labels", "Labels", html.section("labels", "Each label", *body)
+    return "labels", "Labels", html.section("labels", "Each label", *body, wide=True)
 
 
 def mistakes(found: Judged, reasons: Sequence[Answer] = ()) -> Panel:
