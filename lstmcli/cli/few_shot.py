@@ -44,7 +44,7 @@ def show(screen: Screen, report: "Report | FewShot") -> None:
         _gain(screen, primary, name, gains[primary])
     for name in report.below:
         baseline = BASELINES.get(name, f"the {name} baseline")
-        screen.note(f"the model is worse than {baseline} here: use the baseline, or give more texts per class")
+        screen.note(f"the model is not better than {baseline} here: use the baseline, or give more texts per class")
 
 
 def show_race(screen: Screen, race: "Race") -> None:

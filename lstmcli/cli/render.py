@@ -239,7 +239,9 @@ class Screen:
 
     def _below(self, baselines: "Iterable[str]") -> None:
         for name in baselines:
-            self.note(f"the model is worse than the {name} baseline here: use the baseline, or train on more texts")
+            self.note(
+                f"the model is not better than the {name} baseline here: use the baseline, or train on more texts"
+            )
 
     # ---- events
 

@@ -12,10 +12,21 @@ from lstmcli.data.spooled import by_target, with_targets
 from lstmcli.errors import MANY, ConfigError, did_you_mean
 from lstmcli.types import Example, LabelSet, Target
 
+SEPARATORS = (",", ";", "|")  # between the labels of a text that has several
+
 
 def found(examples: Sequence[Example]) -> list[str]:
     """Return the labels of the examples, sorted."""
     return sorted(set(chain.from_iterable(map(labels, by_target(examples)[0]))))
+
+
+def separator(label: str, known: Iterable[str]) -> str:
+    """Return the separator between known labels of which the label is made; empty where it is not."""
+    every = set(known)
+    for found in SEPARATORS:
+        if found in label and every.issuperset(part.strip() for part in label.split(found)):
+            return found
+    return ""
 
 
 def renamed(examples: Sequence[Example], names: Mapping[str, str]) -> Sequence[Example]:

@@ -31,7 +31,7 @@ def headline(report: Mapping[str, Any], primary: str, below: Sequence[str]) -> P
              html.paragraph(f"{_first(name_of(primary))}, 95 % interval {interval(primary, main)}")]  # fmt: skip
     worse = [f"the {name} baseline" for name in below]
     if worse:
-        parts.append(html.paragraph(f"The model is worse than {' and '.join(worse)} here.", "note"))
+        parts.append(html.paragraph(f"The model is not better than {' and '.join(worse)} here.", "note"))
     parts.append("</div>")
     axis = _axis(primary, rows)
     described = "; ".join(f"{row.name} {shown(primary, row.value)}" for row in rows)

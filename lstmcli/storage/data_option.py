@@ -1,5 +1,6 @@
 """Which data a command means, and how to name it to the user. Runs before torch is loaded."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from lstmcli import registry
 from lstmcli.config import Data, RunConfig
 from lstmcli.contracts import ReaderHooks, TaskHooks, hooks
 from lstmcli.data import folders, labels, rows
-from lstmcli.errors import ConfigError, DataError, did_you_mean
+from lstmcli.data.batches import label_names
+from lstmcli.errors import ConfigError, DataError, counted, did_you_mean
 from lstmcli.events import Listener, Noted, silent
-from lstmcli.types import Example
+from lstmcli.types import Example, Rows
 
 COLUMNS = ("text_column", "label_column")  # fields of section data that name columns
 TABLES = ("table", "texts")  # layouts of the user's own data, of any columns
@@ -149,6 +151,14 @@ def no_examples(data: Data, split: str, root: Path) -> DataError:
     known = ", ".join(sorted({example.domain for example in found if example.domain})) or "none"
     what = f"no examples of {', '.join(data.domains)}"
     return DataError(what, where=where, fix=f"choose among the domains of this split: {known}")
+
+
+def bad_rows(found: Rows, data: Data, listed: str) -> DataError:
+    """Return the error for rows that cannot be used; of labels that look like several, how to read them."""
+    counts = Counter(map(str, (one.target for one in found.examples)))
+    several = label_names.joined(counts) if data.label_separator is None and not data.label_map else []
+    fix = "; ".join([*several, "correct the rows, or leave them out: --set data.bad_rows=skip"])
+    return DataError(f"{counted(len(found.bad), 'row')} cannot be used", where=listed, fix=fix)
 
 
 def unseen_domain(config: RunConfig) -> Data:

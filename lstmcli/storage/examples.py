@@ -112,8 +112,7 @@ def _good(rows: Rows, data: Data, name: str, listener: Listener) -> Sequence[Exa
         listed = "\n".join(f"{where}: {what}" for where, what in rows.bad[:SHOWN])
         more = f"\nand {len(rows.bad) - SHOWN} more" if len(rows.bad) > SHOWN else ""
         if data.bad_rows == "stop":
-            fix = "correct the rows, or leave them out: --set data.bad_rows=skip"
-            raise DataError(f"{counted(len(rows.bad), 'row')} cannot be used", where=listed + more, fix=fix)
+            raise data_option.bad_rows(rows, data, listed + more)
         listener(Noted(f"{name}: {counted(len(rows.bad), 'row')} skipped:\n{listed}{more}"))
     for note in rows.notes:
         listener(Noted(note))

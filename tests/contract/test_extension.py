@@ -147,7 +147,7 @@ def test_a_new_task_goes_through_every_command(run: Run, rated: Path, tmp_path: 
         shown = capsys.readouterr()
         assert "distance" in shown.out
         assert "accuracy" not in shown.out.replace("balanced accuracy", "")
-        assert "worse than" not in shown.err  # the baselines have the higher figure: they are worse
+        assert "not better than" not in shown.err  # the baselines have the higher figure: they are worse
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert (report["task"], report["metrics"]) == ("rate", {"distance": {"value": 0.0, "low": 0.0, "high": 0.0}})
     assert report["baselines"]["majority"]["distance"]["value"] > 0

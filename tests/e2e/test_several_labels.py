@@ -222,6 +222,11 @@ MISTAKES = [  # arguments, what the error says
     (("evaluate", "-c", "english", "--data", "one.csv", "--label-separator", ","), "leave it out"),
     (("evaluate", "-c", "MODEL", "--data", "opinions"), "one per text"),
     (("evaluate", "-c", "MODEL", "--data", "unknown.csv"), "unknown label 'wram'"),
+    (
+        ("evaluate", "-c", "MODEL", "--data", "joined.csv", "--label-separator", ","),
+        "known labels: --label-separator '|'",
+    ),
+    (("train", "holes.csv"), "--label-separator '|'; correct the rows"),
     (("evaluate", "-c", "MODEL", "--data", "one.csv", "--shots", "2"), "several labels"),
     (("evaluate", "-c", "MODEL", "--data", "one.csv", "--thresholds"), "beside its threshold"),
     (("adapt", "-c", "MODEL", "--data", "one.csv", "--learner", "ridge"), "--learner anchored"),
@@ -247,6 +252,12 @@ def test_a_mistake_is_answered_with_its_remedy(
     (tmp_path / "one.csv").write_text(
         "text,label\n" + "".join(f"item {n} is soft or so,warm\n" for n in range(20)), "utf-8"
     )
+    known = lstmcli.load(checkpoint, threads=1).classes_[:3]
+    pairs = [f"{a}|{b}" for a in known for b in known if a != b]
+    (tmp_path / "joined.csv").write_text(
+        "text,label\n" + "".join(f"item {n},{pair}\n" for n, pair in enumerate(pairs * 3)), "utf-8"
+    )
+    (tmp_path / "holes.csv").write_text((tmp_path / "joined.csv").read_text("utf-8") + "an item,\n", "utf-8")
     two = "".join(f"item {n} is {'soft,warm' if n % 2 else 'sale,cheap'}\n" for n in range(20))
     (tmp_path / "two.csv").write_text("text,label\n" + two, "utf-8")
     (tmp_path / "unknown.csv").write_text('text,label\nsoft,"warm,wram"\n', "utf-8")

@@ -96,7 +96,7 @@ def remarks(checked: Mapping[str, SplitCheck], *, fix: str = "") -> list[str]:
 def label_remarks(train: SplitCheck, *, fix: str = "") -> list[str]:
     """Return the findings on the labels to learn, in words. fix: of uneven classes."""
     found = [*label_names.remarks(train.labels), *_small(train)]
-    if not train.tagged and train.per_text is None:
+    if not train.tagged:
         found += label_names.joined(train.labels)
     if train.per_text == (1, 1):
         found.append("each text has exactly one label; a model without --label-separator would give exactly one too")

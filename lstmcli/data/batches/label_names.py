@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 
-from lstmcli.data.labels import option
+from lstmcli.data.labels import SEPARATORS, option
 from lstmcli.errors import counted
 
 FEWEST = 5  # characters of a name in which a typing error is looked for
 RARER = 10  # a typing error occurs so many times less often than the name
 MOST = 500  # labels among which typing errors are looked for
 SHOWN = 5  # remarks of one kind
-SEPARATORS = (",", ";", "|")  # between the labels of a text that has several
 FEWEST_JOINED = 3  # labels of several parts
 DECIMALS = 10  # distinct numbers with decimals; more look like a number to predict
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")

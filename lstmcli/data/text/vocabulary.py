@@ -211,6 +211,8 @@ class Vocabulary:
                     missing = [name for name in labels.found(examples) if name not in ids]
                     option = labels.proposal(missing, self.labels) or f"--map '{label}=NAME'"
                     fix = f"{did_you_mean(label, self.labels)}; where it means one of them: {option}"
+                    if isinstance(example.target, LabelSet) and (separator := labels.separator(label, ids)):
+                        fix = f"it is made of known labels: --label-separator '{separator}'"
                     raise DataError(f"unknown label '{label}'", where=example.where, fix=fix)
             found.append([ids[label] for label in expected])
         if self.pretokenized:
