@@ -163,10 +163,9 @@ def _unknown(key: str, value: Any, section: list[str], origin: str, option: str)
         fix = f"leave it out; a model that has that task: --set model.name={fitting[0]}"
         return ConfigError("task is not a key any more: the model decides it", where=origin, fix=fix)
     new = renamed.KEYS.get(key, "").rpartition(".")[2]
-    if new not in section and option and not option.startswith("--set"):  # a command's option, of another learner
-        what = f"the {key.partition('.')[0]} has no {name}"
-        fix = f"leave {option.strip()} out, or name another {key.partition('.')[0]}"
-        return ConfigError(what, where=origin, fix=fix)
+    if key == "learner.steps" and option and not option.startswith("--set"):
+        fix = f"leave {option.strip(' =')} out, or name a learner that takes gradient steps, such as finetune"
+        return ConfigError("the learner takes no gradient steps", where=origin, fix=fix)
     if new not in section:
         return ConfigError(f"unknown key '{name}'", where=origin, fix=did_you_mean(name, section))
     now = renamed.KEYS[key]

@@ -278,7 +278,12 @@ WRONG: list[tuple[Callable[[Model], object], type[LstmcliError], str, str]] = [
         "not a learner",
         "did you mean 'maml'",
     ),
-    (lambda model: model.adapt(GOOD, LABELS[2:6], learner="ridge", steps=1), ConfigError, "key 'steps'\nsteps=1", ""),
+    (
+        lambda model: model.adapt(GOOD, LABELS[2:6], learner="ridge", steps=1),
+        ConfigError,
+        "no gradient steps\nsteps=1",
+        "leave steps out",
+    ),
     (lambda _: load("nothing.pt"), CheckpointError, "no such model\nnothing.pt", "load()"),
     (lambda _: load(device="tpu"), ConfigError, "'tpu' is not allowed\ndevice=tpu", "cuda:N"),
     (lambda _: load(device="cuda:99").predict(["a"]), LstmcliError, "CUDA devices\ndevice='cuda:99'", "device='cpu'"),
