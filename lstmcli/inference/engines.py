@@ -93,7 +93,6 @@ class Onnx(Engine):
 
     def embed(self, store: Store, *, sentence: bool = False, listener: Listener = silent) -> Array:
         name = "sentence" if sentence and "sentence" in self._names else "embedding"
-
         chosen = self._session_for(store)
 
         def work(indices: Ints) -> Array:

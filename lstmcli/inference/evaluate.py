@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmcli.contracts import Task, TaskHooks, hooks
 from lstmcli.data.batches import label_names
-from lstmcli.data.batches.encoded import Store, dataset_hash, encode, text_hashes
+from lstmcli.data.batches.encoded import Store, dataset_hash, encode
 from lstmcli.data.batches.sampling import labels
 from lstmcli.data.batches.unknown_words import counts, tally
 from lstmcli.data.text.vocabulary import END
@@ -25,6 +25,7 @@ from lstmcli.inference.engines import Engine
 from lstmcli.storage import atomic
 from lstmcli.storage.checkpoint import Checkpoint
 from lstmcli.storage.examples import cache_folder
+from lstmcli.storage.validation_split import learned_remark
 from lstmcli.types import Example, LabelSet
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -160,11 +161,8 @@ def _encoded(checkpoint: Checkpoint, examples: Sequence[Example], listener: List
 def note_learned(checkpoint: Checkpoint, examples: Sequence[Example], listener: Listener) -> None:
     """Remark on texts that the model was trained on."""
     learned = checkpoint.arrays("learned").get("texts")
-    texts = text_hashes(examples)
-    if learned is not None and (count := int(np.isin(texts, learned).sum())):
-        listener(
-            Noted(f"the model has learned from {count:,} of {counted(len(texts), 'text')}, which flatters its score")
-        )
+    if learned is not None and (remark := learned_remark("the model", examples, learned)):
+        listener(Noted(remark))
 
 
 def note_unknown(store: Store, listener: Listener) -> None:

@@ -5,8 +5,8 @@
 
 Lafferty, McCallum & Pereira (2001); over an LSTM: Lample et al. (2016), section 2.2. Every function works on the whole
 batch, one step per word. Emissions are ``[batch, time, label]``, lengths ``[batch]``, a chain's scores
-``transitions [from, to]``, ``start [label]`` and ``end [label]``. What the tag scheme rules
-out has a score of ``tags.FORBIDDEN``. The best path and the probabilities of tags are in ``tasks/chain.py``.
+``transitions [from, to]``, ``start [label]`` and ``end [label]``. What the tag scheme excludes has a score of
+``tags.FORBIDDEN``. The best path and the probabilities of tags are in ``tasks/chain.py``.
 """
 
 from dataclasses import dataclass

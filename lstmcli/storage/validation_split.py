@@ -120,11 +120,16 @@ def note_learned(config: RunConfig, validation: Sequence[Example], listener: Lis
 
 
 def _note(config: RunConfig, validation: Sequence[Example], known: Ints, listener: Listener) -> None:
-    if count := int(np.isin(hashes(validation), known).sum()):
-        of_all = f"{count:,} of {counted(len(validation), 'text')}"
-        what = f"the initial model ({config.model.init}) has learned from {of_all}"
+    if remark := learned_remark(f"the initial model ({config.model.init})", validation, known):
         fix = "for a score that holds, put texts that it has not learned into a file of their own beside train"
-        listener(Noted(f"validation: {what}, which flatters its score; {fix}"))
+        listener(Noted(f"validation: {remark}; {fix}"))
+
+
+def learned_remark(model: str, examples: Sequence[Example], learned: Ints) -> str:
+    """Return a remark on texts that the model has learned from; empty if there are none. learned: their hashes."""
+    if count := int(np.isin(hashes(examples), learned).sum()):
+        return f"{model} has learned from {count:,} of {counted(len(examples), 'text')}, which flatters its score"
+    return ""
 
 
 def check_classes(config: RunConfig, train: Sequence[Example], validation: Sequence[Example], where: str) -> None:

@@ -35,22 +35,25 @@ ITERATIONS = 200
 MASKED = -30.0  # the bias of a label without a text
 
 
-def fit_head(parts: Parts, store: Store, *, seed: int, temperature: float = 1.0) -> None:
-    """Fit the model's head on the texts, with the class weights of the task, if it has any. A label without a text gets
-    next to no probability. temperature: of the model with the head that it has."""
+def fit_head(parts: Parts, store: Store, *, seed: int, temperature: float = 1.0) -> bool:
+    """Fit the model's head on the texts, with the class weights of the task, if it has any; return whether it is the
+    head that the model had, moved. A label without a text gets next to no probability.
+
+    temperature: of the model with the head that it has.
+    """
     random = np.random.default_rng(seed)
     part = store.part(random.permutation(len(store))[:FITTED])  # shuffled: files are often sorted by label
     features, targets = embeddings(parts, part), part.known_targets
-    labels = len(parts.vocabulary.labels)
-    weights = getattr(parts.task, "loss_weights", None)
     if parts.config.train.class_weights is None and _all_known(parts, targets):
         move_head(parts, features, targets, temperature)
-        return
+        return True
+    labels, weights = len(parts.vocabulary.labels), getattr(parts.task, "loss_weights", None)
     weight, bias = regression(features, targets, labels, seed=seed, class_weights=weights)
     with torch.no_grad():
         for name, value in (("weight", weight), ("bias", bias)):
             parameter = parts.model.get_parameter(f"{HEAD}.{name}")
             parameter.copy_(torch.from_numpy(np.asarray(value, np.float32)))
+    return False
 
 
 def _all_known(parts: Parts, targets: Array) -> bool:

@@ -7,7 +7,7 @@ from lstmcli.config import RunConfig
 from lstmcli.contracts import ModelHooks, hooks
 from lstmcli.data.batches.encoded import Store
 from lstmcli.errors import ConfigError
-from lstmcli.events import Listener, Progress
+from lstmcli.events import Listener, Noted, Progress
 from lstmcli.inference import heads, new_words
 from lstmcli.inference.assemble import Parts
 from lstmcli.inference.episodes import draws_classes
@@ -67,10 +67,13 @@ def begin(parts: Parts, origin: Checkpoint, train: Store, listener: Listener) ->
         weights = {name: value for name, value in inherited(weights).items() if name in state}
     unknown = parts.model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
     assert not unknown.unexpected_keys
+    starts = f"starts from {parts.config.model.init}"
     if parts.config.train.probe and train.targets is not None:
         listener(Progress("fitting the head"))
         seed, temperature = parts.config.seed, origin.temperature
-        probe.fit_head(parts, train.truncated(parts.config.tokens), seed=seed, temperature=temperature)
+        moved = probe.fit_head(parts, train.truncated(parts.config.tokens), seed=seed, temperature=temperature)
+        starts += ", its head moved to fit the texts" if moved else ", with a new head fitted to the texts"
+    listener(Noted(starts))
 
 
 def _same_module(one: str, other: str) -> bool:

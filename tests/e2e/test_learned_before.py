@@ -53,6 +53,13 @@ def begun(run: Run, table: Path, init: Path | None, out: Path, *more: str) -> Pa
     return out / "model.pt"
 
 
+def a_whole_and_its_beginning(run: Run, folder: Path) -> tuple[list[str], Path, Path]:
+    """Write a table of 300 texts; return them, the table, and a model of the first 200, a tenth of them held out."""
+    table, part = folder / "whole.csv", folder / "part.csv"
+    texts, _ = written(table, range(150)), written(part, range(100))
+    return texts, table, begun(run, part, None, folder / "first")
+
+
 def scored(run: Run, model: Path, table: Path, capsys: Captured) -> tuple[int, str]:
     """How many texts ``evaluate`` scores as validation, and what it says about them."""
     capsys.readouterr()
@@ -64,10 +71,8 @@ def scored(run: Run, model: Path, table: Path, capsys: Captured) -> tuple[int, s
 def test_validation_texts_are_those_that_the_initial_model_has_not_learned(
     run: Run, tmp_path: Path, capsys: Captured
 ) -> None:
-    table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
-    texts, before = written(table, range(150)), written(part, range(100))
-    first = begun(run, part, None, tmp_path / "first")
-    assert unlearned(before, first) == 20  # a tenth of 200
+    texts, table, first = a_whole_and_its_beginning(run, tmp_path)
+    assert unlearned(texts[:200], first) == 20  # a tenth of 200
     second = begun(run, table, first, tmp_path / "second")
     assert np.isin(learned(first), learned(second)).all()
     assert unlearned(texts, second) == 30  # of what the first has learned, none is among those held out
@@ -106,9 +111,7 @@ def test_too_few_such_texts_are_held_out_alone_or_all_as_without_the_model(
 def test_a_resumed_run_holds_out_the_same_texts_and_needs_the_model_for_it(
     run: Run, tmp_path: Path, capsys: Captured
 ) -> None:
-    table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
-    texts, _ = written(table, range(150)), written(part, range(100))
-    first = begun(run, part, None, tmp_path / "first")
+    texts, table, first = a_whole_and_its_beginning(run, tmp_path)
     second = begun(run, table, first, tmp_path / "second")
     again = train_arguments(table, second.parent, "--set", f"model.init={first}", "--no-cache", "--resume")
     first.rename(tmp_path / "elsewhere.pt")
@@ -127,9 +130,7 @@ def test_the_part_held_out_is_found_again_without_the_initial_model(
     change: str, run: Run, tmp_path: Path, capsys: Captured
 ) -> None:
     """As of a model of a search that began without ``model.init``, or one that was sent to somebody else."""
-    table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
-    texts, _ = written(table, range(150)), written(part, range(100))
-    first = begun(run, part, None, tmp_path / "first")
+    texts, table, first = a_whole_and_its_beginning(run, tmp_path)
     second = begun(run, table, first, tmp_path / "second")
     if change == "gone":
         first.unlink()
@@ -153,8 +154,8 @@ def test_uneven_classes_leave_no_gap_between_the_rules(
     table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
     before = written(part, range(200))
     first = begun(run, part, None, tmp_path / "first", "--set", "data.validation=0.01")
-    new = [f"a warm film anew {number}" for number in range(rare)] + [
-        f"a cold hall anew {number}" for number in range(10)
+    new = [f"a warm film again {number}" for number in range(rare)] + [
+        f"a cold hall again {number}" for number in range(10)
     ]
     rows = part.read_text("utf-8") + "".join(
         f"{text},{('bad', 'good')[index < rare]}\n" for index, text in enumerate(new)
@@ -169,9 +170,7 @@ def test_uneven_classes_leave_no_gap_between_the_rules(
 
 
 def test_texts_in_memory_are_held_out_by_the_same_rule(run: Run, tmp_path: Path) -> None:
-    table, part = tmp_path / "whole.csv", tmp_path / "part.csv"
-    texts, _ = written(table, range(150)), written(part, range(100))
-    first = begun(run, part, None, tmp_path / "first")
+    texts, _, first = a_whole_and_its_beginning(run, tmp_path)
     labels = ["good", "bad"] * 150
     sets = {"model__embedding": 8, "model__hidden": 8, "model__sentence_embedding": 0, "train__epochs": 1}
     model = fit(texts, labels, model__init=str(first), seed=0, **sets)
@@ -197,7 +196,7 @@ def test_a_class_that_the_initial_model_has_learned_whole_is_held_out_too_and_re
     part.rename(folder / "train.csv")
     (tmp_path / "valid.csv").rename(folder / "validation.csv")
     first = begun(run, folder, None, tmp_path / "first")
-    rows = (folder / "train.csv").read_text("utf-8") + "".join(f"a warm film anew {n},good\n" for n in range(100))
+    rows = (folder / "train.csv").read_text("utf-8") + "".join(f"a warm film again {n},good\n" for n in range(100))
     table.write_text(rows, "utf-8")
     begun(run, table, first, tmp_path / "second")
     remarks = " ".join(capsys.readouterr().err.split())

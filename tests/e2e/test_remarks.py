@@ -113,3 +113,16 @@ def test_labels_that_may_be_one_are_remarked_on(run: Run, tmp_path: Path, capsys
     assert "labels 'Pos' (2), 'pos' (2) differ in capitals alone" in notes_of(capsys)
     assert run("evaluate", "-c", tmp_path / "run", "--data", path, "--map", "Pos=pos", "--map", "NEG=neg") == 0
     assert "capitals" not in notes_of(capsys)
+
+
+@pytest.mark.parametrize(("labels", "head"), [
+    (("positive", "negative"), "its head moved to fit the texts"),
+    (("warm", "cold"), "with a new head fitted to the texts"),
+])  # fmt: skip
+def test_a_run_reports_what_it_starts_from(
+    labels: tuple[str, str], head: str, run: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    lines = [f"a kind and lively thing {n},{labels[0]}\na dull thing {n},{labels[1]}\n" for n in range(10)]
+    (tmp_path / "mine.csv").write_text("text,label\n" + "".join(lines), "utf-8")
+    assert run("train", tmp_path / "mine.csv", "--epochs", 1, "--threads", 1, "--out", tmp_path / "run") == 0
+    assert f"starts from english, {head}" in " ".join(capsys.readouterr().err.split())

@@ -14,12 +14,7 @@ WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")  # 1.0 is the label 1, as it is in 
 LONGEST_NUMBER = 10  # digits of the number of a column
 LISTED = 20  # columns that a message names
 SEVERAL = "--label-separator ','"  # of train, evaluate and adapt
-TO_LABEL = {
-    "row",
-    "text",
-    "proposal",
-    "unsure",
-}  # columns of a file of predict --select, where texts have several labels
+TO_LABEL = {"row", "text", "proposal", "unsure"}  # columns of predict --select, where texts have several labels
 SHOWN = 60  # characters of a column's name that a message shows
 LIKELY = {
     "--text-column": ("text", "sentence", "review", "content", "body", "comment", "message", "tweet", "utterance"),
