@@ -82,5 +82,5 @@ def _source(data: files.Name | None, trained_on: RunConfig, reading: Mapping[str
     if data is not None:
         return files.source(data, trained_on, reading, listener)
     source = data_option.with_reading(data_option.unseen_domain(trained_on), reading)
-    listener(Noted(f"no --data: {data_option.title(source)} of the bundled data is learned"))
+    listener(Noted(f"no --data: adapting to the bundled data {data_option.title(source)}"))
     return source

@@ -30,8 +30,8 @@ def export(
     """Write an ONNX file that ``predict`` and ``evaluate``, and any program with ONNX Runtime, can run.
 
     It is compared with the model on held-out texts, and not written unless they agree: 99.9 % of the labels or tags
-    equal and probabilities within 1e-5; with ``int8``, 98 % equal and accuracy within 0.2 points, or one text more or less
-    (F1 over entities of a tagger, micro F1 of several labels per text).
+    equal and probabilities within 1e-5; with ``int8``, 98 % equal and accuracy within 0.2 points, or one text more or
+    less (F1 over entities of a tagger, micro F1 of several labels per text).
 
     Args:
         model, reading: As in ``lstmcli.api.files``.

@@ -297,7 +297,7 @@ def test_adapt_by_default_takes_a_domain_the_model_has_not_seen(
     assert run("adapt", "-c", trained, "--shots", "200", "--out", out) == 0
     shown = capsys.readouterr()
     assert "opinions:ipod" in shown.out
-    assert "no --data: opinions:ipod of the bundled data is learned" in shown.err
+    assert "no --data: adapting to the bundled data opinions:ipod" in shown.err
     assert "has only 58 different texts, fewer than --shots 200" in shown.err
     assert "no examples are left to score" in shown.err
 
