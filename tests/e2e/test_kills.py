@@ -211,7 +211,7 @@ def test_another_fault_of_torch_keeps_its_traceback() -> None:
 # ---- while a library is loaded
 
 LOADED = {"predict": "onnxruntime", "evaluate": "onnxruntime", "adapt": "torch", "train": "torch", "check": "torch",
-          "export": "torch", "budget": "optuna"}  # fmt: skip
+          "export": "torch", "budget": "optuna", "begun": "lstmcli.cli.render"}  # fmt: skip
 SIGNALLED = """
 import os, signal, sys
 
@@ -235,6 +235,7 @@ def test_a_signal_while_a_library_is_loaded_ends_in_one_line_and_its_code(
     small = [part for override in SMALL for part in ("--set", override)]
     arguments = {
         "predict": ["predict", "-c", trained, "fine"],
+        "begun": ["predict", "-c", trained, "fine"],  # before anything listens to events
         "evaluate": ["evaluate", "-c", trained, "--data", table],
         "adapt": ["adapt", "-c", trained, "--data", table, "--out", "a.pt"],
         "train": ["train", table, *small, "--out", "run"],
